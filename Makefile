@@ -1,0 +1,60 @@
+# Targets with one line of help each: `make help`.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv)
+export FLWR_TELEMETRY_ENABLED := 0
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help setup demo test check lint proto contracts bench soak clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+
+define install
+	@echo "setting up: $(1) into $(VENV) ($(if $(UV),uv,pip))"; start=$$SECONDS; \
+	test -x $(BIN)/python || $(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV)) || exit 1; \
+	$(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) --require-hashes -r $(1) || exit 1; \
+	$(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) --no-deps --no-build-isolation -e . || exit 1; \
+	touch $(2); echo "set up in $$((SECONDS - start)) s"
+endef
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(call install,requirements.lock,$@)
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock,$@)
+	@touch $(VENV)/.runtime
+
+setup: $(VENV)/.dev ## virtual environment with everything the tests need
+
+demo: $(VENV)/.runtime ## set up and run the main job: three hospitals, an exchange, a buyer, an auditor
+	@$(BIN)/hdex demo $(ARGS)
+
+test: $(VENV)/.dev ## checks and all tests; skips are printed with their reason
+	@start=$$SECONDS; $(MAKE) --no-print-directory check && $(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup $(ARGS); \
+	code=$$?; echo "make test: $$((SECONDS - start)) s"; exit $$code
+
+check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budgets, generated code
+	@start=$$SECONDS; set -e; \
+	$(BIN)/ruff check -q .; $(BIN)/ruff format --check -q .; $(BIN)/lint-imports | tail -n 4; $(BIN)/mypy; \
+	$(BIN)/python -m pytest -q tests/test_house.py -p no:cacheprovider; echo "make check: $$((SECONDS - start)) s"
+
+lint: $(VENV)/.dev ## rewrite what ruff can mend
+	@$(BIN)/ruff check -q --fix .; $(BIN)/ruff format -q .
+
+proto: $(VENV)/.dev ## generate proto/ code again
+	@$(BIN)/python proto/generate.py
+
+contracts: ## compile the Solidity contract again and compare (needs node)
+	@ledger/hdex/ledger/contracts/compile.sh --check
+
+bench: $(VENV)/.dev ## measure; rewrites bench/results
+	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
+
+soak: $(VENV)/.dev ## the long forms of the fault tests
+	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults $(ARGS)
+
+clean: ## remove what the targets above made
+	@rm -rf $(VENV) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
