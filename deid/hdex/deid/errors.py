@@ -1,0 +1,73 @@
+"""Errors of de-identification.
+
+DeidError
+├── InputInvalid          the table, file or argument is not one we can work on (also a ValueError)
+├── PolicyInvalid         a policy or scheme file says what we do not understand (also a ValueError)
+├── HierarchyIncomplete   a generalisation hierarchy misses a value its column holds
+├── RiskTooHigh           the release would be above its preset's ceiling; carries found and asked
+├── ResidueFound          an identifier of some patient is still in the output; carries the count
+├── DetectorTimeout       a recogniser did not finish: the text counts as unread and is not released
+├── LinkInvalid           tables cannot be joined to patients
+├── ReleaseRefused        the level or role of something does not let it leave
+└── VerificationFailed    a released file could not be read by the independent verifier
+
+A message says what was found and what was asked, never a value from a record.
+"""
+
+from __future__ import annotations
+
+
+class DeidError(Exception):
+    """Something this room refuses or cannot do."""
+
+
+class InputInvalid(DeidError, ValueError):
+    """The table, file or argument is not one we can work on."""
+
+
+class PolicyInvalid(DeidError, ValueError):
+    """A policy, preset or scheme says what we do not understand."""
+
+
+class HierarchyIncomplete(DeidError):
+    """A hierarchy misses a value that its column holds."""
+
+
+class RiskTooHigh(DeidError):
+    """The release would be above its ceiling. Nothing is stored.
+
+    measure: the name of the risk measure; found and asked: its value and the ceiling (or floor, for k).
+    """
+
+    def __init__(self, measure: str, *, found: float, asked: float, preset: str = "") -> None:
+        self.measure = measure
+        self.found = found
+        self.asked = asked
+        self.preset = preset
+        under = f" under preset {preset}" if preset else ""
+        super().__init__(f"{measure} is {found:g}, asked is {asked:g}{under}")
+
+
+class ResidueFound(DeidError):
+    """An identifier of a patient of this node is still in the output. Nothing is stored."""
+
+    def __init__(self, hits: int, *, where: str = "") -> None:
+        self.hits = hits
+        self.where = where
+        super().__init__(f"{hits} identifier values are left in {where or 'the output'}, 0 are allowed")
+
+
+class DetectorTimeout(DeidError):
+    """A recogniser did not finish in time: the text is not released."""
+
+
+class LinkInvalid(DeidError):
+    """Tables cannot be joined to patients."""
+
+
+class ReleaseRefused(DeidError):
+    """The level or role of an element does not let it leave."""
+
+
+class VerificationFailed(DeidError):
+    """The independent verifier could not read the released file."""
