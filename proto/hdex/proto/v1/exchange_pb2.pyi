@@ -1,0 +1,126 @@
+from hdex.proto.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PublishProductRequest(_message.Message):
+    __slots__ = ("manifest",)
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    manifest: _common_pb2.Envelope
+    def __init__(self, manifest: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class PublishProductResponse(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class WithdrawProductRequest(_message.Message):
+    __slots__ = ("notice",)
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    notice: _common_pb2.Envelope
+    def __init__(self, notice: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class WithdrawProductResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FindRequest(_message.Message):
+    __slots__ = ("text", "lang", "level", "provider", "delivery_mode", "page_size", "page_token")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANG_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_MODE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    lang: str
+    level: int
+    provider: str
+    delivery_mode: str
+    page_size: int
+    page_token: str
+    def __init__(self, text: _Optional[str] = ..., lang: _Optional[str] = ..., level: _Optional[int] = ..., provider: _Optional[str] = ..., delivery_mode: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class FindResponse(_message.Message):
+    __slots__ = ("products", "total", "next_page_token")
+    PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    products: _containers.RepeatedScalarFieldContainer[bytes]
+    total: int
+    next_page_token: str
+    def __init__(self, products: _Optional[_Iterable[bytes]] = ..., total: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ShowRequest(_message.Message):
+    __slots__ = ("product_id",)
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    def __init__(self, product_id: _Optional[str] = ...) -> None: ...
+
+class ShowResponse(_message.Message):
+    __slots__ = ("manifest",)
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    manifest: _common_pb2.Envelope
+    def __init__(self, manifest: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class RequestRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: _common_pb2.Envelope
+    def __init__(self, request: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class SubmitDecisionRequest(_message.Message):
+    __slots__ = ("contract_id", "rule", "next_step")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_STEP_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    rule: str
+    next_step: str
+    def __init__(self, contract_id: _Optional[str] = ..., rule: _Optional[str] = ..., next_step: _Optional[str] = ...) -> None: ...
+
+class SubmitAgreementRequest(_message.Message):
+    __slots__ = ("agreement",)
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    agreement: _common_pb2.Envelope
+    def __init__(self, agreement: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("agreement",)
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    agreement: _common_pb2.Envelope
+    def __init__(self, agreement: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class GetContractRequest(_message.Message):
+    __slots__ = ("contract_id",)
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    def __init__(self, contract_id: _Optional[str] = ...) -> None: ...
+
+class RevokeContractRequest(_message.Message):
+    __slots__ = ("contract_id", "reason")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    reason: str
+    def __init__(self, contract_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StartStudyRequest(_message.Message):
+    __slots__ = ("study_request",)
+    STUDY_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    study_request: _common_pb2.Envelope
+    def __init__(self, study_request: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class Frame(_message.Message):
+    __slots__ = ("study_id", "payload")
+    STUDY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    study_id: str
+    payload: bytes
+    def __init__(self, study_id: _Optional[str] = ..., payload: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,40 @@
+from hdex.proto.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CreateKeyRequest(_message.Message):
+    __slots__ = ("study_id", "bits")
+    STUDY_ID_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    study_id: str
+    bits: int
+    def __init__(self, study_id: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class CreateKeyResponse(_message.Message):
+    __slots__ = ("public_key", "key_id")
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    public_key: bytes
+    key_id: str
+    def __init__(self, public_key: _Optional[bytes] = ..., key_id: _Optional[str] = ...) -> None: ...
+
+class OpenSumRequest(_message.Message):
+    __slots__ = ("study", "round", "contributions")
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    study: _common_pb2.Envelope
+    round: int
+    contributions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, study: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ..., round: _Optional[int] = ..., contributions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class OpenSumResponse(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
