@@ -1,0 +1,1 @@
+"""Remembers, so that nobody can rewrite unnoticed. Knows digests, not data."""

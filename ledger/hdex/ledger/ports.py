@@ -1,0 +1,147 @@
+"""What the ledger needs from outside: somewhere durable for leaves, and a chain that several organisations read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One checkpoint as the chain holds it."""
+
+    size: int
+    root: bytes  # 32 bytes
+    note_hash: bytes  # 32 bytes, SHA-256 of the checkpoint's text (the signed body, without signature lines)
+    block: int
+    time: datetime  # of the block, UTC
+    tx: bytes  # 32 bytes, transaction hash
+
+
+@dataclass(frozen=True, slots=True)
+class TxRef:
+    """Where a transaction stands. `block` is None while it is not mined, or when the contract already held the fact."""
+
+    tx: bytes
+    block: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecord:
+    """One fact as the chain emitted it, for auditors: an event of the contract."""
+
+    kind: str  # the contract's event name: NodeEnrolled, CheckpointAnchored, ProductListed, GrantIssued ...
+    fields: dict[str, str | int]  # event arguments; bytes as lowercase hex without 0x
+    block: int
+    time: datetime
+    tx: bytes
+
+
+class LogStore(Protocol):
+    """Durable, append-only leaves and the newest signed head. Untrusted: it can stop us, never make us lie."""
+
+    def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
+        """Store leaves from index `first` on and the head signed over them: all or nothing, on disk (fsync) on return.
+
+        Raises LogConflict when the store does not hold exactly `first` leaves, LogFailed when it cannot write.
+        """
+        ...
+
+    def read(self, start: int, stop: int) -> list[bytes]:
+        """Return the leaves with start <= index < stop, fewer when the log ends before."""
+        ...
+
+    def leaf_hashes(self) -> list[bytes]:
+        """Return the hash of every leaf as noted when it was appended, without loading the leaves."""
+        ...
+
+    def size(self) -> int:
+        """Return how many leaves are stored."""
+        ...
+
+    def head(self) -> str | None:
+        """Return the note given with the last append, None for an empty log."""
+        ...
+
+    def put_note(self, kind: str, note: str) -> None:
+        """Keep one more note of a kind, durably on return. The same note twice is kept once."""
+        ...
+
+    def notes(self, kind: str) -> list[str]:
+        """Return the notes of a kind in the order in which they were put."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files. Nothing else may be called afterwards."""
+        ...
+
+
+class WitnessStore(Protocol):
+    """What a witness remembers of each log it watches: its last cosigned checkpoint and the leaf hashes shown."""
+
+    def latest(self, origin: str) -> str | None:
+        """Return the last cosigned note of this log, None before the first."""
+        ...
+
+    def mirror(self, origin: str) -> list[bytes]:
+        """Return the leaf hashes kept for this log, from index 0."""
+        ...
+
+    def advance(self, origin: str, expected: str | None, note: str, leaf_hashes: Sequence[bytes]) -> bool:
+        """Replace `expected` by `note` and extend the mirror: one durable step, False when `expected` is not latest."""
+        ...
+
+
+class Chain(Protocol):
+    """The contract as one node uses it. Every write may be sent again: a fact that stands already is success.
+
+    Raises ChainUnavailable when nobody answers and ChainWrong when the answer is of another chain or contract.
+    """
+
+    def chain_id(self) -> int:
+        """Return the chain's EIP-155 id."""
+        ...
+
+    def operator(self) -> str:
+        """Return who runs the chain, in words: "1 operator: demonstration"."""
+        ...
+
+    def enroll(self, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
+        """Bind a node to the account that may anchor for it and to the hash of its log key (operator only)."""
+        ...
+
+    def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
+        """Anchor a checkpoint; size must grow. Raises AnchorAlarm when this size stands with another root."""
+        ...
+
+    def anchors(self, node_id: str) -> list[Anchor]:
+        """Return all anchors of a node in growing size."""
+        ...
+
+    def list_product(self, node_id: str, digest: bytes) -> TxRef:
+        """Record that a node offers the product whose manifest has this SHA-256."""
+        ...
+
+    def withdraw_product(self, digest: bytes) -> TxRef:
+        """Record that the product is not offered any more."""
+        ...
+
+    def issue_grant(self, grant_id: str, node_id: str, agreement_digest: bytes, expires: datetime) -> TxRef:
+        """Record a licence: an agreement of this SHA-256 holds until `expires`."""
+        ...
+
+    def revoke_grant(self, grant_id: str) -> TxRef:
+        """Record that the grant ends now."""
+        ...
+
+    def is_granted(self, grant_id: str, at: datetime) -> bool:
+        """Return whether the grant is issued, not revoked and not expired at this time."""
+        ...
+
+    def seal_round(self, study: str, round: int, digest: bytes) -> TxRef:
+        """Record the digest of one federated round; a second digest for the same round is refused."""
+        ...
+
+    def records(self, kind: str) -> list[ChainRecord]:
+        """Return all facts of one kind in chain order."""
+        ...
