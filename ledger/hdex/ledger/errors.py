@@ -15,6 +15,7 @@ LedgerError
 │   └── CheckpointConflict  409, a split view: carries both notes
 ├── ChainUnavailable        the chain does not answer
 ├── ChainWrong              it answers, but is not our chain or not our contract
+├── ChainRefused            the contract refuses this caller or this fact; `rule` is its error's name
 ├── AnchorAlarm             the chain holds another root for a size we signed
 └── EvidenceUnreadable      an evidence file or trust file cannot be read
 
@@ -107,6 +108,14 @@ class ChainUnavailable(LedgerError):
 
 class ChainWrong(LedgerError):
     """The chain answers with another chain id, bytecode or meaning than the configured one."""
+
+
+class ChainRefused(LedgerError):
+    """The contract refuses: not this caller, or not beside what it already holds."""
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class AnchorAlarm(LedgerError):

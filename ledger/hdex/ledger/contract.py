@@ -1,0 +1,73 @@
+"""The committed build of ExchangeLedger.sol, and how our names become its 32-byte words."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+
+from hdex.ledger.errors import ChainRefused
+
+NODE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}")
+WORD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What `contracts/compile.sh` made: the same source and settings give the same bytes."""
+
+    abi: tuple[dict[str, object], ...]
+    bytecode: bytes  # sent once, to deploy
+    deployed_bytecode: bytes  # what eth_getCode must answer
+    compiler: str
+
+
+@cache
+def build() -> Build:
+    """Return the build that is committed beside the contract's source."""
+    text = files("hdex.ledger").joinpath("contracts/ExchangeLedger.json").read_text("utf-8")
+    document = json.loads(text)
+    return Build(
+        abi=tuple(document["abi"]),
+        bytecode=bytes.fromhex(document["bytecode"].removeprefix("0x")),
+        deployed_bytecode=bytes.fromhex(document["deployed_bytecode"].removeprefix("0x")),
+        compiler=document["compiler"],
+    )
+
+
+def node_word(node_id: str) -> bytes:
+    """Return the id as 32 bytes, readable in any block explorer."""
+    if not NODE_ID.fullmatch(node_id):
+        raise ChainRefused("a node id is 1-32 characters of a-z, 0-9, dot, hyphen", rule="NodeIdInvalid")
+    return node_id.encode().ljust(WORD, b"\0")
+
+
+def node_id(word: bytes) -> str:
+    """Return the id that `node_word` wrote."""
+    return word.rstrip(b"\0").decode("ascii", "replace")
+
+
+def name_word(name: str) -> bytes:
+    """Return SHA-256 of a grant or study id: ids are random or public, so the digest hides nothing it must hide."""
+    return hashlib.sha256(name.encode()).digest()
+
+
+def digest_word(digest: bytes) -> bytes:
+    """Return `digest` when it is a digest of 32 bytes that are not all zero."""
+    if len(digest) != WORD or not any(digest):
+        raise ChainRefused(f"a digest has {WORD} bytes and is not zero, this one has {len(digest)}", rule="Empty")
+    return digest
+
+
+def seconds(time: datetime) -> int:
+    """Return whole seconds since 1970 of a time that knows its zone."""
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone cannot go on chain")
+    return int(time.timestamp())
+
+
+def time_of(timestamp: int) -> datetime:
+    """Return a block's timestamp as a time in UTC."""
+    return datetime.fromtimestamp(timestamp, UTC)
