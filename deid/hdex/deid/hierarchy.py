@@ -1,0 +1,288 @@
+"""Generalisation hierarchies: the levels a quasi-identifier may take, from the value itself to nothing.
+
+Level 0 is the value; every further level merges groups of the one before, never splits one. NULL is a value
+of its own: it keeps apart until the level that holds a single group.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hdex.deid.errors import HierarchyIncomplete, InputInvalid
+
+ANY = "*"  # the label of a value that is told no more
+AGE_WIDTHS = (5, 10, 20, 40)
+DateStep = Literal["month", "quarter", "year"]
+DATE_STEPS: tuple[DateStep, ...] = ("month", "quarter", "year")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hierarchy:
+    """The levels of one column. levels[i][j] is the label of leaf j at level i; levels[0] are the leaves."""
+
+    column: str
+    levels: tuple[pl.Series, ...]  # String, equal lengths, level 0 without duplicates
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise InputInvalid(f"hierarchy of column {self.column} has no level")
+        if self.levels[0].is_duplicated().any():
+            raise InputInvalid(f"hierarchy of column {self.column} lists a leaf twice")
+        for level in range(1, len(self.levels)):
+            pairs = pl.DataFrame({"below": self.levels[level - 1], "above": self.levels[level]})
+            if pairs.unique().height != pairs["below"].n_unique():
+                raise InputInvalid(
+                    f"hierarchy of column {self.column}: level {level} splits a group of level {level - 1}"
+                )
+
+    @property
+    def height(self) -> int:
+        """Number of levels, the value itself included."""
+        return len(self.levels)
+
+    def codes(self, level: int) -> NDArray[np.int64]:
+        """Group number of every leaf at `level`, from 0 without gaps."""
+        ranks = self.levels[level].fill_null("\0null").rank("dense")
+        return ranks.to_numpy().astype(np.int64) - 1
+
+    def losses(self, level: int) -> NDArray[np.float64]:
+        """ARX's Loss of every leaf at `level`: (leaves below its label - 1) / (all leaves - 1)."""
+        codes = self.codes(level)
+        below = np.bincount(codes)[codes]
+        return (below - 1) / max(len(codes) - 1, 1)
+
+    def encode(self, values: pl.Series) -> NDArray[np.int64]:
+        """Leaf number of every value; raises HierarchyIncomplete, naming the kind of what is missing."""
+        table = pl.DataFrame({"leaf": self.levels[0], "number": np.arange(len(self.levels[0]), dtype=np.int64)})
+        asked = pl.DataFrame({"leaf": as_text(values)})
+        found = asked.join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")["number"]
+        if found.null_count():
+            missing = asked["leaf"].filter(found.is_null()).n_unique()
+            raise HierarchyIncomplete(
+                f"hierarchy of column {self.column} misses {missing} of its distinct values (type {values.dtype})"
+            )
+        return found.to_numpy()
+
+    def labels(self, values: pl.Series, level: int) -> pl.Series:
+        """`values` as they read at `level`; level 0 keeps their type."""
+        if level == 0:
+            return values
+        return self.levels[level].gather(self.encode(values)).alias(values.name)
+
+    def with_null(self) -> Hierarchy:
+        """The same hierarchy, able to hold NULL: apart on every level but one that holds a single group."""
+        if self.levels[0].null_count():
+            return self
+        null = pl.Series([None], dtype=pl.String)
+        single = [level.n_unique() == 1 and i > 0 for i, level in enumerate(self.levels)]
+        return Hierarchy(
+            self.column,
+            tuple(pl.concat([s, s.head(1) if one else null]) for s, one in zip(self.levels, single, strict=True)),
+        )
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """Values as a hierarchy file writes them: dates in ISO form, whole floats without a fraction, NaN as null."""
+    if values.dtype.is_float():
+        return values.fill_nan(None).cast(pl.String).str.replace(r"\.0$", "")
+    return values.cast(pl.String)
+
+
+def distinct(values: pl.Series) -> pl.Series:
+    """Distinct values in a fixed order, nulls first."""
+    cleaned = values.fill_nan(None) if values.dtype.is_float() else values
+    return cleaned.unique().sort()
+
+
+def build(values: pl.Series, steps: Sequence[Callable[[pl.Series], pl.Series]]) -> Hierarchy:
+    """Hierarchy over the distinct `values`: itself, each step, then one group for all."""
+    leaves = distinct(values)
+    levels = [as_text(leaves)]
+    for step in steps:
+        levels.append(step(leaves).cast(pl.String))
+    if levels[-1].n_unique() > 1 or len(levels) == 1:
+        levels.append(pl.repeat(ANY, len(leaves), dtype=pl.String, eager=True))
+    return Hierarchy(values.name, tuple(level.alias(values.name) for level in levels))
+
+
+def interval(values: pl.Series, widths: Sequence[float] = AGE_WIDTHS, *, top: float | None = None) -> Hierarchy:
+    """Intervals of growing width: whole numbers read 60-69, others 60-<70; from `top` on 90+.
+
+    widths: each a multiple of the one before, or the hierarchy would split a group.
+    """
+    if not values.dtype.is_numeric():
+        raise InputInvalid(f"intervals of column {values.name} need numbers, found {values.dtype}")
+    if not widths or any(w <= 0 for w in widths):
+        raise InputInvalid(f"interval widths of column {values.name} must be above 0")
+    return build(values, [partial(interval_labels, width=width, top=top) for width in widths])
+
+
+def interval_labels(values: pl.Series, width: float, *, top: float | None = None) -> pl.Series:
+    """The interval of `width` each value lies in, as text."""
+    low = ((values.cast(pl.Float64) / width).floor() * width).round(9)
+    if top is not None:
+        ceiling = np.floor(top / width) * width
+        low = low.clip(upper_bound=ceiling)
+    whole = values.dtype.is_integer() and float(width).is_integer()
+    high = low + width - 1 if whole else (low + width).round(9)
+    text = as_text(low) + ("-" if whole else "-<") + as_text(high)
+    if top is None:
+        return text
+    capped = as_text(low) + "+"
+    return pl.select(pl.when(low >= ceiling).then(capped).otherwise(text)).to_series()
+
+
+def date(values: pl.Series, steps: Sequence[DateStep] = DATE_STEPS) -> Hierarchy:
+    """Dates (or text such as 2024-03 or 2024-03-09) to month, quarter, year, nothing."""
+    unknown = set(steps) - set(DATE_STEPS)
+    if unknown:
+        raise InputInvalid(f"date steps of column {values.name} are of month, quarter, year; found {sorted(unknown)}")
+    return build(values, [partial(date_labels, step=step) for step in steps])
+
+
+def date_labels(values: pl.Series, step: DateStep) -> pl.Series:
+    """2024-03, 2024-Q1 or 2024."""
+    days = as_dates(values)
+    if step == "month":
+        return days.dt.strftime("%Y-%m")
+    if step == "year":
+        return days.dt.strftime("%Y")
+    return days.dt.strftime("%Y-Q") + days.dt.quarter().cast(pl.String)
+
+
+def as_dates(values: pl.Series) -> pl.Series:
+    """Values as dates: dates, timestamps, or ISO text with or without a day."""
+    if values.dtype == pl.Date:
+        return values
+    if values.dtype == pl.Datetime:
+        return values.dt.date()
+    if values.dtype != pl.String:
+        raise InputInvalid(f"dates of column {values.name} need dates or text, found {values.dtype}")
+    days = (values.str.slice(0, 7) + "-01").str.to_date("%Y-%m-%d", strict=False)
+    if days.null_count() != values.null_count():
+        raise InputInvalid(
+            f"column {values.name} holds {days.null_count() - values.null_count()} texts that are no date"
+        )
+    return days
+
+
+def prefix(values: pl.Series, lengths: Sequence[int]) -> Hierarchy:
+    """Shorter and shorter beginnings of a code: I63.9, I63*, I*."""
+    if list(lengths) != sorted(set(lengths), reverse=True) or any(n < 1 for n in lengths):
+        raise InputInvalid(f"prefix lengths of column {values.name} must fall and stay above 0")
+    return build(values.cast(pl.String), [partial(prefix_labels, length=length) for length in lengths])
+
+
+def prefix_labels(values: pl.Series, length: int) -> pl.Series:
+    """The first `length` characters and a star where something was cut."""
+    cut = values.str.len_chars() > length
+    return pl.select(pl.when(cut).then(values.str.slice(0, length) + ANY).otherwise(values)).to_series()
+
+
+def groups(values: pl.Series, parents: Sequence[Mapping[str, str]]) -> Hierarchy:
+    """Named groups (stent model -> maker -> ...): each mapping goes from the value to its group at that level."""
+    leaves = as_text(distinct(values))
+    for number, mapping in enumerate(parents, start=1):
+        missing = leaves.drop_nulls().filter(~leaves.drop_nulls().is_in(list(mapping))).len()
+        if missing:
+            raise HierarchyIncomplete(f"level {number} of column {values.name} misses {missing} of its distinct values")
+    return build(values, [partial(group_labels, parents=mapping) for mapping in parents])
+
+
+def group_labels(values: pl.Series, parents: Mapping[str, str]) -> pl.Series:
+    """The group each value belongs to; NULL stays NULL."""
+    return as_text(values).replace_strict(parents, default=None, return_dtype=pl.String)
+
+
+def suppress_only(values: pl.Series) -> Hierarchy:
+    """The value or nothing."""
+    return build(values, [])
+
+
+def from_csv(path: Path, column: str, *, delimiter: str = ";") -> Hierarchy:
+    """ARX-style file: one leaf per line, leaf first, then its label at each level."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+    widths = {len(row) for row in rows}
+    if len(widths) != 1:
+        raise InputInvalid(f"hierarchy {path.name}: lines of {sorted(widths)} levels, asked is one number of levels")
+    columns = zip(*rows, strict=True)
+    return Hierarchy(column, tuple(pl.Series(column, labels, dtype=pl.String) for labels in columns))
+
+
+def find_csv(folder: Path, column: str) -> Path | None:
+    """`<column>.csv` or the one `*_hierarchy_<column>.csv` in `folder`; None where there is none."""
+    exact = folder / f"{column}.csv"
+    if exact.is_file():
+        return exact
+    found = [path for path in sorted(folder.glob("*.csv")) if path.name.endswith(f"_hierarchy_{column}.csv")]
+    if len(found) > 1:
+        raise InputInvalid(f"{len(found)} hierarchy files fit column {column}, asked is one")
+    return found[0] if found else None
+
+
+CODE = r"^[A-Z]\d{2}(\.[0-9A-Z]{1,4})?$"  # ICD-10 and its kin
+MONTH = r"^\d{4}-\d{2}(-\d{2})?$"
+
+
+def automatic(values: pl.Series, *, top: float | None = None) -> Hierarchy:
+    """A ladder that fits the column's type; `top`: the age from which on values are one group.
+
+    Whole numbers 5/10/20/40, other numbers by their range, dates month/quarter/year, codes by prefix, other
+    text the value or nothing.
+    """
+    if values.dtype.is_integer() and not values.dtype.is_nested():
+        return interval(values, integer_widths(values), top=top)
+    if values.dtype.is_float():
+        return interval(values, float_widths(values), top=top)
+    if values.dtype in (pl.Date, pl.Datetime):
+        return date(values)
+    if values.dtype == pl.String:
+        return automatic_text(values)
+    return suppress_only(values)
+
+
+def integer_widths(values: pl.Series) -> tuple[int, ...]:
+    """5/10/20/40 for what reads like ages; a ladder from a fiftieth of the range for wider numbers."""
+    span = spread(values)
+    if span <= 130:
+        return AGE_WIDTHS
+    unit = 10 ** max(int(np.log10(span / 50)), 0)
+    return tuple(unit * factor for factor in (1, 5, 10, 20, 40))
+
+
+def float_widths(values: pl.Series) -> tuple[float, ...]:
+    """Five widths, from about a fiftieth of the range, round in decimal."""
+    span = spread(values)
+    unit = 10.0 ** np.floor(np.log10(span / 20)) if span > 0 else 1.0
+    return tuple(float(unit * factor) for factor in (1, 2, 4, 8, 16))
+
+
+def spread(values: pl.Series) -> float:
+    """Largest minus smallest value; 0 where there is none."""
+    present = distinct(values).drop_nulls().cast(pl.Float64).to_numpy()
+    return float(np.ptp(present)) if len(present) else 0.0
+
+
+def automatic_text(values: pl.Series) -> Hierarchy:
+    """Months as dates, codes and equal-length numbers by prefix, anything else the value or nothing."""
+    present = distinct(values).drop_nulls()
+    if len(present) == 0:
+        return suppress_only(values)
+    if present.str.contains(MONTH).all():
+        return date(values)
+    if present.str.contains(CODE).all():
+        return prefix(values, (3, 1))
+    lengths = present.str.len_chars().unique()
+    if len(lengths) == 1 and present.str.contains(r"^\d+$").all() and lengths[0] > 1:
+        return prefix(values, tuple(range(int(lengths[0]) - 1, 0, -1)))
+    return suppress_only(values)
