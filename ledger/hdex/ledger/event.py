@@ -1,0 +1,209 @@
+"""What can be remembered: one event, its canonical bytes, and commitments in place of identities. Pure, no I/O.
+
+A leaf is the RFC 8785 form of an event. It carries codes, counts, digests and commitments, never a value of a record.
+"""
+
+import hmac
+import json
+import re
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import TypeVar, cast
+
+import rfc8785
+
+from hdex.ledger.errors import EventInvalid
+
+SCHEMA = 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_HEX32 = re.compile(r"[0-9a-f]{64}")
+_LONGEST = 256
+Scalar = str | int | float
+Kind = TypeVar("Kind", bound=StrEnum)
+
+
+class Action(StrEnum):
+    """Everything that is remembered."""
+
+    PRODUCT_READ = "product.read"
+    QUERY_RUN = "query.run"
+    EXPORT = "export"
+    KEY_RELEASE = "key.release"
+    ROUND_JOIN = "round.join"
+    ROUND_SUBMIT = "round.submit"
+    AGGREGATE_DECRYPT = "aggregate.decrypt"
+    CATALOGUE_PUBLISH = "catalogue.publish"
+    CATALOGUE_WITHDRAW = "catalogue.withdraw"
+    GRANT_ISSUE = "grant.issue"
+    GRANT_REVOKE = "grant.revoke"
+    POLICY_CHANGE = "policy.change"
+    CLASSIFICATION_APPROVE = "classification.approve"
+    MAPPING_APPROVE = "mapping.approve"
+    INGEST_RUN = "ingest.run"
+    DEIDENTIFY_RUN = "deidentify.run"
+    CONTRACT_REQUEST = "contract.request"
+    CONTRACT_AGREE = "contract.agree"
+    CONTRACT_REFUSE = "contract.refuse"
+    CONTRACT_TERMINATE = "contract.terminate"
+    CONSENT_WITHDRAW = "consent.withdraw"
+    STUDY_APPROVE = "study.approve"
+    CONNECTION_REFUSE = "connection.refuse"
+    AUDIT_READ = "audit.read"
+    ERASURE_APPLY = "erasure.apply"
+    BREAKGLASS_OPEN = "breakglass.open"
+
+
+RELEASES = frozenset(
+    {
+        Action.PRODUCT_READ,
+        Action.QUERY_RUN,
+        Action.EXPORT,
+        Action.KEY_RELEASE,
+        Action.ROUND_SUBMIT,
+        Action.AGGREGATE_DECRYPT,
+    }
+)  # something leaves the participant: each needs a decision
+
+
+class Decision(StrEnum):
+    """What was decided before anything moved."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One access, decision or change. Fields that do not apply are None and absent from the canonical form."""
+
+    event_id: str
+    time: str  # RFC 3339, UTC, milliseconds: 2026-11-21T22:00:00.000Z
+    node: str  # participant id of whoever keeps this log
+    organisation: str | None = None
+    role: str | None = None
+    actor: str | None = None  # commitment, lowercase hex of 32 bytes; see commit()
+    action: Action
+    product: str | None = None
+    version: str | None = None
+    purpose: str | None = None  # DUO code
+    contract: str | None = None
+    grant: str | None = None
+    policy_digest: str | None = None
+    decision: Decision | None = None
+    reason: str | None = None  # rule code
+    rows: int | None = None
+    fields: int | None = None
+    epsilon: float | None = None
+    request_digest: str | None = None
+    result_digest: str | None = None
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action", _member(Action, self.action, "action"))
+        if self.decision is not None:
+            object.__setattr__(self, "decision", _member(Decision, self.decision, "decision"))
+        if self.schema != SCHEMA:
+            raise EventInvalid(f"schema is {self.schema}, {SCHEMA} is known")
+        parse_time(self.time)
+        for name in _TEXTS:
+            _require_text(name, getattr(self, name))
+        for name in ("rows", "fields"):
+            _require_count(name, getattr(self, name))
+        for name in ("actor", "policy_digest", "request_digest", "result_digest"):
+            _require_digest(name, getattr(self, name))
+        if self.epsilon is not None and not 0 <= _number(self.epsilon) < float("inf"):
+            raise EventInvalid("epsilon is not a finite number from 0")
+
+
+_TEXTS = ("event_id", "node", "organisation", "role", "product", "version", "purpose", "contract", "grant", "reason")
+_NAMES = frozenset(field.name for field in fields(Event))
+
+
+def document(event: Event) -> dict[str, Scalar]:
+    """Return the event as a JSON object without its absent fields."""
+    found = {name: getattr(event, name) for name in sorted(_NAMES)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def canonical(event: Event) -> bytes:
+    """Return the RFC 8785 bytes: the leaf."""
+    return rfc8785.dumps(document(event))
+
+
+def parse(leaf: bytes) -> Event:
+    """Return the event of a leaf. Raises EventInvalid when it is no event, or not in canonical form."""
+    try:
+        found = json.loads(leaf.decode())
+    except (ValueError, RecursionError) as error:
+        raise EventInvalid("the leaf is not JSON") from error
+    event = from_document(found)
+    if canonical(event) != leaf:
+        raise EventInvalid("the leaf is not in canonical form")
+    return event
+
+
+def from_document(found: object) -> Event:
+    """Return the event of a JSON object. Raises EventInvalid on a missing, unknown or malformed field."""
+    if not isinstance(found, dict):
+        raise EventInvalid("the event is not a JSON object")
+    unknown = len(found.keys() - _NAMES)
+    if unknown or None in found.values():
+        raise EventInvalid(f"the event has {unknown} unknown fields, or a null")
+    try:
+        return Event(**found)
+    except TypeError as error:
+        raise EventInvalid("the event lacks a required field, or one is of a wrong type") from error
+
+
+def commit(value: str, salt: bytes) -> str:
+    """Return HMAC-SHA256(salt, value) as hex. Raises EventInvalid below 16 salt bytes: a dictionary would open it."""
+    if len(salt) < 16:
+        raise EventInvalid(f"the salt has {len(salt)} bytes, at least 16 are needed")
+    return hmac.new(salt, value.encode(), sha256).hexdigest()
+
+
+def parse_time(text: str) -> datetime:
+    """Return the UTC time of an event's time text. Raises EventInvalid on any other form."""
+    try:
+        if not _TIME.fullmatch(text):
+            raise ValueError
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except (TypeError, ValueError) as error:
+        raise EventInvalid("time is not RFC 3339 in UTC with milliseconds") from error
+
+
+def format_time(time: datetime) -> str:
+    """Return the one form of time that events carry."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _member(kind: type[Kind], value: object, name: str) -> Kind:
+    try:
+        return kind(str(value))
+    except ValueError as error:
+        raise EventInvalid(f"{name} is none of the {len(kind)} known") from error
+
+
+def _require_text(name: str, value: object) -> None:
+    if value is None and name not in {"event_id", "node"}:
+        return
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+        raise EventInvalid(f"{name} is not a text of 1 to {_LONGEST} characters")
+
+
+def _require_count(name: str, value: object) -> None:
+    if value is not None and (type(value) is not int or not 0 <= value < 2**53):
+        raise EventInvalid(f"{name} is not a count from 0")
+
+
+def _require_digest(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and _HEX32.fullmatch(value)):
+        raise EventInvalid(f"{name} is not 32 bytes as lowercase hex")
+
+
+def _number(value: object) -> float:
+    if type(value) not in {int, float}:
+        raise EventInvalid("epsilon is not a number")
+    return float(cast("float", value))
