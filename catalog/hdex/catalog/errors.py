@@ -1,0 +1,72 @@
+"""What can be wrong in the catalogue.
+
+CatalogError
+├── DocumentInvalid (ValueError)    a JSON document is not what its model says
+│   ├── ProductInvalid              a product breaks a rule of its level, price or preview
+│   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
+│   └── AgreementInvalid            an agreement is incomplete
+├── PreviewRefused                  too few rows to show anything about them
+├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
+├── OutsideAgreement                the agreement does not cover what was asked
+├── NotListed                       no such product
+│   └── ProductWithdrawn            it was listed and is not any more
+├── VersionConflict                 this version exists with another digest, or a newer one is listed
+└── IndexUnreadable                 the index file is damaged or was written by a newer version
+"""
+
+
+class CatalogError(Exception):
+    """Base of everything this room raises."""
+
+
+class DocumentInvalid(CatalogError, ValueError):
+    """A JSON document is not what its model says; the message names the field."""
+
+
+class ProductInvalid(DocumentInvalid):
+    """A product breaks a rule of its level, price or preview."""
+
+
+class TermsInvalid(DocumentInvalid):
+    """Terms name a code that does not exist, or contradict themselves."""
+
+
+class AgreementInvalid(DocumentInvalid):
+    """An agreement is incomplete or contradicts itself."""
+
+
+class PreviewRefused(CatalogError):
+    """Too few rows to show anything about them."""
+
+
+class TransitionForbidden(CatalogError):
+    """A message does not fit the state found; `found` and `allowed` say which would."""
+
+    def __init__(self, message: str, *, found: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.found = found
+        self.allowed = allowed
+
+
+class OutsideAgreement(CatalogError):
+    """The agreement does not cover what was asked; `rule` names the clause."""
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class NotListed(CatalogError):
+    """No such product."""
+
+
+class ProductWithdrawn(NotListed):
+    """It was listed and is not any more."""
+
+
+class VersionConflict(CatalogError):
+    """This version exists with another digest, or a newer one is listed."""
+
+
+class IndexUnreadable(CatalogError):
+    """The index file is damaged or was written by a newer version."""
