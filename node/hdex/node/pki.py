@@ -122,11 +122,9 @@ def issue_request(
     except ValueError as error:
         raise IdentityRefused("the certificate request is unreadable") from error
     key = request.public_key()
-    if (
-        not request.is_signature_valid
-        or not isinstance(key, ec.EllipticCurvePublicKey)
-        or key.curve.name != "secp256r1"
-    ):
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise IdentityRefused("the certificate request is not for a P-256 key")
+    if not request.is_signature_valid:
         raise IdentityRefused("the certificate request does not prove possession of its key")
     if uris(request.extensions) != [identity.spiffe_id]:
         raise IdentityRefused(f"the certificate request is not for {identity.spiffe_id}")

@@ -1,0 +1,256 @@
+"""One TOML file per participant. Unknown keys are errors; relative paths are relative to the file."""
+
+import json
+import tomllib
+import types
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from hdex.node.errors import ConfigInvalid
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where a participant listens. Loopback unless its operator says otherwise."""
+
+    grpc_port: int = 0
+    http_port: int = 0
+    host: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        for name in ("grpc_port", "http_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise ConfigInvalid(f"{name} is {getattr(self, name)}; a port is 0 to 65535")
+
+    @property
+    def grpc(self) -> str:
+        """The gRPC address, host:port."""
+        return f"{self.host}:{self.grpc_port}"
+
+    @property
+    def http(self) -> str:
+        """The HTTP address, host:port."""
+        return f"{self.host}:{self.http_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFiles:
+    """The files that make a participant known. Secrets stand in files, never in this configuration."""
+
+    certificate: Path
+    private_key: Path
+    ca: Path
+    directory: Path
+    denied: Path  # revoked serials
+    keystore: Path
+    passphrase_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another participant: its id in the directory and where it listens."""
+
+    id: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPeer:
+    """The chain that checkpoints are anchored in."""
+
+    url: str
+    contract: str = ""
+    chain_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a server; see SECURITY.md."""
+
+    control_bytes: int = 4 * 1024 * 1024  # largest message of an ordinary call
+    data_bytes: int = 8 * 1024 * 1024  # largest message of a stream that carries data
+    unary_deadline_s: float = 120.0  # longest deadline a caller may ask of an ordinary call
+    stream_deadline_s: float = 3600.0
+    workers: int = 32
+    connection_age_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if getattr(self, entry.name) <= 0:
+                raise ConfigInvalid(f"limits.{entry.name} must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalConfig:
+    """A hospital node."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    identity: IdentityFiles
+    listen: Listen
+    exchange: Peer
+    chain: ChainPeer
+    keyholder: Peer | None = None
+    trust_domain: str = "hdex.test"
+    witnesses: int = 0  # cosignatures a checkpoint needs before it counts
+    witness_peers: tuple[Peer, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeConfig:
+    """The exchange."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    identity: IdentityFiles
+    listen: Listen
+    chain: ChainPeer
+    keyholder: Peer | None = None
+    trust_domain: str = "hdex.test"
+    witnesses: int = 0
+    witness_peers: tuple[Peer, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyholderConfig:
+    """The key holder of federated studies."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    identity: IdentityFiles
+    listen: Listen
+    exchange: Peer
+    chain: ChainPeer | None = None
+    trust_domain: str = "hdex.test"
+    min_sites: int = 3
+    witnesses: int = 0
+    witness_peers: tuple[Peer, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """The embedded chain."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    listen: Listen
+    chain_id: int
+    accounts: tuple[str, ...] = ()  # addresses that may pay for transactions
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerConfig:
+    """A buyer or an auditor: nobody calls them, so they do not listen."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    identity: IdentityFiles
+    exchange: Peer
+    chain: ChainPeer | None = None
+    trust_domain: str = "hdex.test"
+    limits: Limits = field(default_factory=Limits)
+
+
+def load(path: Path, kind: type[_T]) -> _T:
+    """Return the configuration in `path` as `kind`. Raises ConfigInvalid with file, key and the nearest known key."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigInvalid(f"the configuration {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} is not TOML: {error}") from error
+    try:
+        return _build(kind, table, path.resolve().parent, "")
+    except ConfigInvalid as error:
+        raise ConfigInvalid(f"{path}: {error}") from error
+
+
+def dump(config: object) -> str:
+    """Return a configuration as TOML text that `load` reads back to the same value."""
+    return "\n".join(_lines(config, "")) + "\n"
+
+
+def _build(kind: type[_T], table: dict[str, Any], folder: Path, where: str) -> _T:
+    if not is_dataclass(kind):
+        raise TypeError(f"{kind} is not a configuration")
+    known = {entry.name: entry for entry in fields(kind)}
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise ConfigInvalid(f"unknown key {where}{key}" + (f"; did you mean {where}{near[0]}?" if near else ""))
+    absent = [name for name, entry in known.items() if name not in table and _is_required(entry)]
+    if absent:
+        raise ConfigInvalid(f"the key {where}{absent[0]} is missing")
+    hints = get_type_hints(kind)
+    values = {name: _value(hints[name], value, folder, where + name) for name, value in table.items()}
+    return kind(**values)
+
+
+def _is_required(entry: "Field[Any]") -> bool:
+    return entry.default is MISSING and entry.default_factory is MISSING
+
+
+def _value(hint: Any, value: object, folder: Path, where: str) -> object:
+    if get_origin(hint) in {Union, types.UnionType}:
+        hint = next(member for member in get_args(hint) if member is not type(None))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise ConfigInvalid(f"{where} must be a list")
+        return tuple(_value(get_args(hint)[0], item, folder, f"{where}[{n}]") for n, item in enumerate(value))
+    if is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise ConfigInvalid(f"{where} must be a table")
+        return _build(hint, value, folder, f"{where}.")
+    if hint is Path and isinstance(value, str) and value:
+        return folder / Path(value).expanduser()
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ConfigInvalid(f"{where} must be {_word(hint)}, not {_word(type(value))}")
+    return value
+
+
+def _word(kind: type) -> str:
+    return {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}.get(
+        kind, "a list" if kind is list else "a table"
+    )
+
+
+def _lines(config: Any, prefix: str) -> list[str]:
+    """Return key lines first, then tables, as TOML wants them."""
+    plain: list[str] = []
+    tables: list[str] = []
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        if value is None:
+            continue
+        if is_dataclass(value):
+            tables += ["", f"[{prefix}{entry.name}]", *_lines(value, f"{prefix}{entry.name}.")]
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            for item in value:
+                tables += ["", f"[[{prefix}{entry.name}]]", *_lines(item, f"{prefix}{entry.name}.")]
+        else:
+            plain.append(f"{entry.name} = {_toml(value)}")
+    return plain + tables
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)
