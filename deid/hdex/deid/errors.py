@@ -1,15 +1,16 @@
 """Errors of de-identification.
 
 DeidError
-├── InputInvalid          the table, file or argument is not one we can work on (also a ValueError)
+├── InputInvalid          the table or file is not one we can work on (also a ValueError)
+│   ├── ArgumentInvalid   the caller asks for what cannot be: a column that is not there, k below 1
+│   └── ReleaseUnreadable the independent verifier cannot read the released file
 ├── PolicyInvalid         a policy or scheme file says what we do not understand (also a ValueError)
 ├── HierarchyIncomplete   a generalisation hierarchy misses a value its column holds
 ├── RiskTooHigh           the release would be above its preset's ceiling; carries found and asked
 ├── ResidueFound          an identifier of some patient is still in the output; carries the count
 ├── DetectorTimeout       a recogniser did not finish: the text counts as unread and is not released
 ├── LinkInvalid           tables cannot be joined to patients
-├── ReleaseRefused        the level or role of something does not let it leave
-└── VerificationFailed    a released file could not be read by the independent verifier
+└── ReleaseRefused        the level or role of something does not let it leave
 
 A message says what was found and what was asked, never a value from a record.
 """
@@ -22,7 +23,15 @@ class DeidError(Exception):
 
 
 class InputInvalid(DeidError, ValueError):
-    """The table, file or argument is not one we can work on."""
+    """The table or file is not one we can work on."""
+
+
+class ArgumentInvalid(InputInvalid):
+    """The caller asks for what cannot be."""
+
+
+class ReleaseUnreadable(InputInvalid):
+    """The independent verifier cannot read the released file."""
 
 
 class PolicyInvalid(DeidError, ValueError):
@@ -67,7 +76,3 @@ class LinkInvalid(DeidError):
 
 class ReleaseRefused(DeidError):
     """The level or role of an element does not let it leave."""
-
-
-class VerificationFailed(DeidError):
-    """The independent verifier could not read the released file."""

@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hdex.deid.diversity import Codes, Diversity, Sensitive, encode_sensitive, unprotected
-from hdex.deid.errors import InputInvalid, RiskTooHigh
+from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.hierarchy import Hierarchy
 
 MOST_NODES = 2_000_000
@@ -127,22 +127,22 @@ def anonymize(
 def check_arguments(
     frame: pl.DataFrame, hierarchies: Mapping[str, Hierarchy], *, k: int, suppression: float, patient: str | None
 ) -> None:
-    """Raise InputInvalid for what no search can be made over."""
+    """Raise ArgumentInvalid or InputInvalid for what no search can be made over."""
     missing = sorted({*hierarchies, *([patient] if patient else [])} - set(frame.columns))
     if missing:
-        raise InputInvalid(f"columns {', '.join(missing)} are not in the table")
+        raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the table")
     if not hierarchies:
-        raise InputInvalid("no quasi-identifier is named")
+        raise ArgumentInvalid("no quasi-identifier is named")
     if frame.height == 0:
         raise InputInvalid("the table has 0 rows")
     if k < 1:
-        raise InputInvalid(f"k is {k}, asked is 1 or more")
+        raise ArgumentInvalid(f"k is {k}, asked is 1 or more")
     if not 0.0 <= suppression <= 1.0:
-        raise InputInvalid(f"suppression is {suppression:g}, asked is a share from 0 to 1")
+        raise ArgumentInvalid(f"suppression is {suppression:g}, asked is a share from 0 to 1")
     nodes = int(np.prod([float(h.height) for h in hierarchies.values()]))
     if len(hierarchies) > MOST_COLUMNS or nodes > MOST_NODES:
         found = f"{len(hierarchies)} quasi-identifiers make {nodes} nodes"
-        raise InputInvalid(f"{found}; the exact engine takes up to {MOST_COLUMNS} and {MOST_NODES}")
+        raise ArgumentInvalid(f"{found}; the exact engine takes up to {MOST_COLUMNS} and {MOST_NODES}")
 
 
 def require_patients(frame: pl.DataFrame, k: int, patient: str | None) -> None:
@@ -189,7 +189,7 @@ def column_weights(quasi: Sequence[str], weights: Mapping[str, float] | None) ->
     given = {name: (weights or {}).get(name, 1.0) for name in quasi}
     total = sum(given.values())
     if total <= 0 or min(given.values()) < 0:
-        raise InputInvalid("weights of quasi-identifiers are shares of a sum above 0")
+        raise ArgumentInvalid("weights of quasi-identifiers are shares of a sum above 0")
     return {name: weight / total for name, weight in given.items()}
 
 
@@ -217,7 +217,7 @@ def patient_pairs(numbers: Codes, patients: pl.Series) -> tuple[Codes, Codes] | 
 def sensitive_unit(model: Diversity, numbers: Codes, frame: pl.DataFrame) -> Unit:
     """The sensitive column of `model` over distinct (tuple, value) pairs."""
     if model.sensitive not in frame.columns:
-        raise InputInvalid(f"sensitive column {model.sensitive} is not in the table")
+        raise ArgumentInvalid(f"sensitive column {model.sensitive} is not in the table")
     whole = encode_sensitive(frame[model.sensitive])
     values = len(whole.shares)
     keys, counts = np.unique(numbers * values + whole.codes, return_counts=True)

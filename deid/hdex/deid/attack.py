@@ -1,0 +1,154 @@
+"""Attacks run against our own output before anybody else can.
+
+Linkage: somebody who knows some columns of a target exactly looks for the row that fits. On a release he applies the
+published generalisation to what he knows and keeps every row whose labels his target might carry; among these he picks
+one. Homogeneity: a class whose members share one sensitive value tells it without telling who is who.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from hdex.deid.errors import ArgumentInvalid
+from hdex.deid.hierarchy import ANY, DateStep, Hierarchy, as_dates, as_text, date_labels
+
+VALUE, LABEL, TARGET, ROW = "\0value", "\0label", "\0target", "\0row"
+LABEL_STEPS: dict[str, DateStep] = {r"^\d{4}-\d{2}$": "month", r"^\d{4}-Q\d$": "quarter", r"^\d{4}$": "year"}
+
+
+@dataclass(frozen=True, slots=True)
+class AttackResult:
+    """What one attacker reached."""
+
+    known: tuple[str, ...]  # columns the attacker used
+    targets: int
+    reidentified: int  # targets whose row he picked
+    singled_out: int  # targets for which exactly one row was left, and it was theirs
+    rate: float  # reidentified / targets
+    by_chance: float  # share of a blind guess: 1 / rows
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON values."""
+        return {**asdict(self), "known": list(self.known)}
+
+
+@dataclass(frozen=True, slots=True)
+class HomogeneityResult:
+    """How much a class gives away about a sensitive column."""
+
+    sensitive: str
+    rows: int
+    exposed: int  # rows of classes with a single sensitive value
+    rate: float
+    base_rate: float  # share of the most frequent value: what a guess without any attack gets right
+
+
+def linkage(
+    original: pl.DataFrame,
+    released: pl.DataFrame,
+    *,
+    known: Sequence[str],
+    truth: Sequence[int] | pl.Series | None = None,
+    views: Mapping[str, pl.DataFrame] | None = None,
+    targets: int = 1000,
+    seed: int = 0,
+) -> AttackResult:
+    """Try to find `targets` people of `original` in `released` by their `known` values.
+
+    truth: for every released row the number of the original row it came from; None: the same rows in the same order.
+    views: per column all (value, label) pairs an original value may read as; a column without one matches exactly.
+    Known columns that were not released help nobody and are passed over. Targets: at most the rows of `original`.
+    """
+    missing = sorted(set(known) - set(original.columns))
+    if missing:
+        raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the original table")
+    used = [name for name in known if name in released.columns]
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(original.height)[: min(targets, original.height)])
+    rows = np.arange(released.height) if truth is None else np.asarray(truth, dtype=np.int64)
+    aims = original.select(pl.int_range(pl.len()).alias(TARGET), *used)[chosen.tolist()]
+    found = candidates(aims, released.select(pl.Series(ROW, rows), *used), used, views or {})
+    hits, single = picked(found, random)
+    count = len(chosen)
+    return AttackResult(
+        known=tuple(used),
+        targets=count,
+        reidentified=hits,
+        singled_out=single,
+        rate=hits / count if count else 0.0,
+        by_chance=1 / original.height if original.height else 0.0,
+    )
+
+
+def candidates(
+    aims: pl.DataFrame, released: pl.DataFrame, known: Sequence[str], views: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """(target, number of fitting rows, numbers of these rows), targets without any left out."""
+    if not known:
+        everyone = released[ROW].to_list()
+        return aims.select(TARGET).with_columns(pl.lit(everyone, dtype=pl.List(pl.Int64)).alias(ROW))
+    classes = released.select(*(as_text(released[name]).alias(name) for name in known), ROW)
+    grouped = classes.group_by(known, maintain_order=True).agg(pl.col(ROW))
+    wanted = aims.select(*(as_text(aims[name]).alias(name) for name in known), TARGET)
+    for name in known:
+        if name in views:
+            view = views[name].rename({VALUE: name})
+            wanted = wanted.join(view, on=name, how="inner", nulls_equal=True).drop(name).rename({LABEL: name})
+    joined = wanted.join(grouped, on=list(known), how="inner", nulls_equal=True)
+    return joined.group_by(TARGET).agg(pl.col(ROW).explode()).sort(TARGET)
+
+
+def picked(found: pl.DataFrame, random: np.random.Generator) -> tuple[int, int]:
+    """(targets whose row a fair draw among the fitting rows gives, targets singled out)."""
+    if found.height == 0:
+        return 0, 0
+    sizes = found[ROW].list.len().to_numpy()
+    is_there = found.select(pl.col(ROW).list.contains(pl.col(TARGET))).to_series().to_numpy()
+    is_drawn = random.random(len(sizes)) < 1 / sizes
+    return int((is_there & is_drawn).sum()), int((is_there & (sizes == 1)).sum())
+
+
+def view(ladder: Hierarchy, level: int, *, shifted_days: int = 0) -> pl.DataFrame:
+    """All (value, label) pairs at `level`; dates that moved up to `shifted_days` may read as several labels."""
+    values, labels = ladder.levels[0], ladder.levels[level]
+    pairs = pl.DataFrame({VALUE: values, LABEL: labels})
+    if shifted_days == 0 or level == 0:
+        return pairs
+    return pl.concat([pairs, *shifted_pairs(values, labels, shifted_days)]).unique(maintain_order=True)
+
+
+def shifted_pairs(values: pl.Series, labels: pl.Series, days: int) -> list[pl.DataFrame]:
+    """The pairs a secret shift could have made of each value."""
+    step = label_step(labels)
+    if step is None:
+        return []
+    dates = as_dates(values)
+    moves = [*range(-days, days + 1, 14), days]
+    moved = [(dates.to_frame("d").select(pl.col("d").dt.offset_by(f"{n}d")))["d"] for n in moves]
+    return [pl.DataFrame({VALUE: values, LABEL: date_labels(one, step)}) for one in moved]
+
+
+def label_step(labels: pl.Series) -> DateStep | None:
+    """month, quarter or year by the look of date labels; None for no date or one group."""
+    present = labels.drop_nulls()
+    if len(present) == 0 or (present == ANY).all():
+        return None
+    return next((step for pattern, step in LABEL_STEPS.items() if present.str.contains(pattern).all()), None)
+
+
+def homogeneity(released: pl.DataFrame, quasi: Sequence[str], sensitive: str) -> HomogeneityResult:
+    """Count the rows whose class holds a single value of `sensitive`."""
+    missing = sorted({*quasi, sensitive} - set(released.columns))
+    if missing:
+        raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the released table")
+    rows = released.height
+    if rows == 0:
+        return HomogeneityResult(sensitive, 0, 0, 0.0, 0.0)
+    counted = released.with_columns(pl.col(sensitive).n_unique().over(list(quasi) or pl.lit(1)).alias(TARGET))
+    exposed = int((counted[TARGET] == 1).sum())
+    most = int(released[sensitive].value_counts()["count"].to_numpy().max())
+    return HomogeneityResult(sensitive, rows, exposed, exposed / rows, most / rows)
