@@ -51,16 +51,12 @@ class LogStore(Protocol):
         """Return the leaves with start <= index < stop, fewer when the log ends before."""
         ...
 
-    def leaf_hashes(self) -> list[bytes]:
-        """Return the hash of every leaf as noted when it was appended, without loading the leaves."""
+    def load(self) -> tuple[list[bytes], str | None]:
+        """Return all leaf hashes, noted when the leaves were appended, and the newest head, as of one moment."""
         ...
 
     def size(self) -> int:
         """Return how many leaves are stored."""
-        ...
-
-    def head(self) -> str | None:
-        """Return the note given with the last append, None for an empty log."""
         ...
 
     def put_note(self, kind: str, note: str) -> None:
@@ -89,6 +85,35 @@ class WitnessStore(Protocol):
 
     def advance(self, origin: str, expected: str | None, note: str, leaf_hashes: Sequence[bytes]) -> bool:
         """Replace `expected` by `note` and extend the mirror: one durable step, False when `expected` is not latest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A signed checkpoint as it is to be anchored."""
+
+    size: int
+    root: bytes  # 32 bytes
+    note_hash: bytes  # 32 bytes
+
+
+class Outbox(Protocol):
+    """What is to be anchored and what was, over a restart: two rows, however long the chain is down."""
+
+    def put(self, head: Head) -> None:
+        """Replace the waiting head, durably on return."""
+        ...
+
+    def waiting(self) -> Head | None:
+        """Return the head that is to be sent, None when there is none."""
+        ...
+
+    def done(self, head: Head, tx: TxRef) -> None:
+        """Remember that this head is anchored; it waits no longer."""
+        ...
+
+    def anchored(self) -> tuple[Head, TxRef] | None:
+        """Return the last anchored head and where it stands."""
         ...
 
 

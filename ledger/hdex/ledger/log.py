@@ -1,0 +1,233 @@
+"""One participant's log: append with group commit, receipts, release before data, proofs, checkpoints.
+
+Callers in many threads share one fsync: whoever finds no writer at work writes for all who wait. When a write fails the
+log refuses everything until it is opened again, because nobody knows what reached the disk; reading goes on.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+
+from hdex.ledger import event as events
+from hdex.ledger.errors import EventInvalid, LedgerError, LogFailed, NoteInvalid, StoreCorrupt
+from hdex.ledger.merkle import Tree, leaf_hash
+from hdex.ledger.note import (
+    Signer,
+    Verifier,
+    add_signatures,
+    format_checkpoint,
+    parse_checkpoint,
+    parse_note,
+    sign_note,
+    verify_note,
+)
+from hdex.ledger.ports import LogStore
+
+COSIGNED = "cosigned"
+_MAX_GROUP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The leaf is on disk at `index`; `checkpoint` is the signed head over `size` entries that include it."""
+
+    index: int
+    leaf_hash: bytes
+    size: int
+    root: bytes
+    checkpoint: str
+
+
+class _Waiting:
+    """One caller's leaf on its way to disk. Owner: the log's condition."""
+
+    __slots__ = ("error", "leaf", "receipt")
+
+    def __init__(self, leaf: bytes) -> None:
+        self.leaf = leaf
+        self.receipt: Receipt | None = None
+        self.error: LedgerError | None = None
+
+
+class Log:
+    """An append-only log under one origin (`hdex/<node>/<year>`), signed by one key."""
+
+    def __init__(self, store: LogStore, origin: str, signer: Signer) -> None:
+        """Open and verify. Raises StoreCorrupt when the stored leaves are not those of the last signed head."""
+        if signer.name != origin:
+            raise NoteInvalid("a log signs under its origin: the signer has another name")
+        self.origin = origin
+        self._store, self._signer = store, signer
+        self._turn = Condition()  # guards everything below
+        self._queue: list[_Waiting] = []
+        self._writing = False
+        self._failed: LedgerError | None = None
+        hashes, head = store.load()
+        self._tree = Tree(hashes)
+        self._head = self._verified(head)
+        self._size = len(self._tree)
+
+    @property
+    def size(self) -> int:
+        """How many entries are durable."""
+        return self._size
+
+    @property
+    def failed(self) -> bool:
+        """Whether the writer failed and everything is refused until the log is reopened."""
+        return self._failed is not None
+
+    @property
+    def public_key(self) -> bytes:
+        """The key under which this log's checkpoints verify."""
+        return self._signer.public_key
+
+    def append(self, leaf: bytes) -> Receipt:
+        """Return the receipt of a leaf that is on disk, or raise LogFailed; many callers share one fsync."""
+        waiting = _Waiting(leaf)
+        with self._turn:
+            self._queue.append(waiting)
+            while self._writing and waiting.receipt is None and waiting.error is None:
+                self._turn.wait()
+            if waiting.receipt is None and waiting.error is None:
+                self._writing = True
+        if waiting.receipt is None and waiting.error is None:
+            self._write_groups(waiting)
+        if waiting.receipt is None:
+            raise LogFailed("the entry is not in the log: the writer failed") from waiting.error
+        return waiting.receipt
+
+    @contextmanager
+    def release(self, event: events.Event) -> Iterator[Receipt]:
+        """Remember an ALLOW before anything leaves: the body runs with the receipt, or does not run at all.
+
+        Raises EventInvalid unless the event allows, LogFailed when it cannot be made durable.
+        """
+        if event.decision is not events.Decision.ALLOW:
+            raise EventInvalid("a release needs an event whose decision is allow")
+        yield self.append(events.canonical(event))
+
+    def checkpoint(self) -> str:
+        """Return the signed head over all durable entries."""
+        return self._head
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that entry `index` is among the first `size`. Raises ValueError out of range."""
+        return self._tree.inclusion_proof(index, self._durable(size))
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the first `old` entries are a prefix of the first `new`. Raises ValueError."""
+        return self._tree.consistency_proof(old, self._durable(new))
+
+    def leaf_hashes(self, start: int, stop: int) -> list[bytes]:
+        """Return the leaf hashes with start <= index < stop, durable ones only."""
+        return self._tree.leaves(start, min(stop, self.size))
+
+    def entries(self, start: int, stop: int) -> list[bytes]:
+        """Return the leaves with start <= index < stop, each checked. Raises StoreCorrupt naming the first bad one."""
+        stop = min(stop, self.size)
+        found = self._store.read(start, stop)
+        for index, leaf in enumerate(found, start):
+            if leaf_hash(leaf) != self._tree.leaf(index):
+                raise StoreCorrupt(f"entry {index} is not the one that was signed")
+        if len(found) != max(0, stop - start):
+            raise StoreCorrupt(f"entry {start + len(found)} is missing from the store")
+        return found
+
+    def check(self) -> int:
+        """Read and hash every entry again and return how many. Raises StoreCorrupt naming the first bad index."""
+        size = self.size
+        for start in range(0, size, _MAX_GROUP):
+            self.entries(start, start + _MAX_GROUP)
+        return size
+
+    def add_cosignatures(self, checkpoint: str, lines: Sequence[str]) -> str:
+        """Keep a checkpoint of ours with the cosignatures of witnesses, durably, and return it.
+
+        The lines are not verified here: whoever relies on them does, with the keys of the trust file.
+        """
+        self._require_ours(checkpoint)
+        cosigned = add_signatures(checkpoint, lines)
+        self._store.put_note(COSIGNED, cosigned)
+        return cosigned
+
+    def cosigned(self) -> list[str]:
+        """Return all cosigned checkpoints kept, oldest first."""
+        return self._store.notes(COSIGNED)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _durable(self, size: int) -> int:
+        if size > self.size:
+            raise ValueError(f"size {size} is beyond the {self.size} durable entries")
+        return size
+
+    def _sign(self, size: int, root: bytes) -> str:
+        return sign_note(format_checkpoint(self.origin, size, root), self._signer)
+
+    def _verified(self, head: str | None) -> str:
+        """Return the stored head after checking it against key and leaves; a first head for an empty log."""
+        if head is None:
+            if len(self._tree):
+                raise StoreCorrupt(f"{len(self._tree)} entries are stored, but no signed head")
+            return self._sign(0, self._tree.root())
+        try:
+            self._require_ours(head)
+        except NoteInvalid as error:
+            raise StoreCorrupt("the stored head is not signed by this log's key") from error
+        found = parse_checkpoint(head)
+        if found.size != len(self._tree) or found.root != self._tree.root():
+            raise StoreCorrupt(f"{len(self._tree)} stored entries do not hash to the signed head of {found.size}")
+        return head
+
+    def _require_ours(self, checkpoint: str) -> None:
+        verify_note(checkpoint, [Verifier(self.origin, self._signer.public_key)])
+        if parse_checkpoint(parse_note(checkpoint).text).origin != self.origin:
+            raise NoteInvalid("the checkpoint is of another origin")
+
+    def _write_groups(self, mine: _Waiting) -> None:
+        """Write group after group until our own leaf is among them, then hand the pen on."""
+        try:
+            while mine.receipt is None and mine.error is None:
+                with self._turn:
+                    group, self._queue = self._queue[:_MAX_GROUP], self._queue[_MAX_GROUP:]
+                self._write(group)
+        finally:
+            with self._turn:
+                self._writing = False
+                self._turn.notify_all()
+
+    def _write(self, group: list[_Waiting]) -> None:
+        """Make one group durable in one transaction, or mark the log failed; each caller learns which."""
+        first = len(self._tree)
+        try:
+            if self._failed is not None:
+                raise self._failed
+            self._head = self._commit(first, group)
+        except BaseException as error:
+            self._fail(error, first, group)
+            if not isinstance(error, LedgerError):
+                raise
+            return
+        self._size = len(self._tree)
+        root = self._tree.root()
+        for index, waiting in enumerate(group, first):
+            waiting.receipt = Receipt(index, self._tree.leaf(index), self._size, root, self._head)
+
+    def _fail(self, error: BaseException, first: int, group: list[_Waiting]) -> None:
+        """Refuse everything from now on: whether the group reached the disk is not known before reopening."""
+        self._tree.truncate(first)
+        self._failed = error if isinstance(error, LedgerError) else LogFailed("the writer was interrupted")
+        for waiting in group:
+            waiting.error = self._failed
+
+    def _commit(self, first: int, group: list[_Waiting]) -> str:
+        leaves = [waiting.leaf for waiting in group]
+        for leaf in leaves:
+            self._tree.append(leaf_hash(leaf))
+        head = self._sign(len(self._tree), self._tree.root())
+        self._store.append(first, leaves, head)
+        return head
