@@ -1,0 +1,259 @@
+"""The classification scheme and the element catalogue: data files, read once, checked key by key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hdex.deid.columns import Category, Role
+from hdex.deid.errors import PolicyInvalid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level: who may receive it and how it may travel."""
+
+    number: int
+    en: str
+    zh: str
+    recipients: str
+    release: str
+    modes: tuple[str, ...]
+    lowers_to: int  # what documented de-identification may reach
+    conditional_modes: tuple[str, ...] = ()  # only where every patient's legal basis names the recipient
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryName:
+    """A data category in both languages."""
+
+    code: str
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An element group that lifts whatever holds it, or is chosen by it, to `level`."""
+
+    code: str
+    en: str
+    zh: str
+    level: int
+    icd10: tuple[str, ...]  # prefixes
+    snomed: tuple[str, ...]
+    loinc: tuple[str, ...]
+    words: tuple[str, ...]
+    words_zh: tuple[str, ...]
+    not_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A classification scheme: levels, categories, groups and the rules that join them."""
+
+    id: str
+    en: str
+    zh: str
+    direct_level: int
+    unique_level: int
+    unique_k: int
+    unknown_level: int
+    category: tuple[CategoryName, ...] = field(repr=False)
+    level: tuple[Level, ...] = field(repr=False)
+    group: tuple[Group, ...] = field(repr=False)
+
+    def of(self, number: int) -> Level:
+        """Return the level with this number. Raises PolicyInvalid when the scheme has none."""
+        for level in self.level:
+            if level.number == number:
+                return level
+        raise PolicyInvalid(f"level asked is {number}, scheme {self.id} has {[level.number for level in self.level]}")
+
+    @property
+    def highest(self) -> int:
+        """The most restricted level."""
+        return max(level.number for level in self.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One entry of the element catalogue."""
+
+    code: str
+    en: str
+    zh: str
+    category: Category
+    level: int
+    role: Role
+    method: str
+    hipaa: int  # number in 45 CFR 164.514(b)(2)(i), 0 for none
+    pipl: bool  # sensitive personal information after PIPL article 28
+    names: tuple[str, ...] = field(repr=False)
+    tables: tuple[str, ...] = field(default=(), repr=False)
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameMatch:
+    """An element found by the name of a column."""
+
+    element: Element
+    pattern: str
+    exact: bool
+
+
+class Catalogue:
+    """The element catalogue with an index over its name patterns."""
+
+    def __init__(self, elements: tuple[Element, ...]) -> None:
+        self.elements = elements
+        self.by_code = {element.code: element for element in elements}
+        self.by_kind = {kind: element for element in elements for kind in element.kinds}
+        self._patterns = [(_Pattern.parse(name), element) for element in elements for name in element.names]
+        self._tables = {element.code: [_Pattern.parse(t) for t in element.tables] for element in elements}
+
+    def match(self, column: str, table: str = "") -> NameMatch | None:
+        """Return the element whose pattern says most about `column` of `table`, or None."""
+        keys = _keys(column)
+        tables = _keys(table)
+        best: tuple[int, NameMatch] | None = None
+        for pattern, element in self._patterns:
+            if not any(pattern.fits(key) for key in keys):
+                continue
+            if element.tables and not any(p.fits(key) for p in self._tables[element.code] for key in tables):
+                continue
+            weight = pattern.weight + _standing(element, pattern)
+            if best is None or weight > best[0]:
+                best = (weight, NameMatch(element, pattern.source, pattern.exact))
+        return best[1] if best else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    source: str
+    text: str
+    open_left: bool
+    open_right: bool
+
+    @classmethod
+    def parse(cls, source: str) -> _Pattern:
+        return cls(source, source.strip("*"), source.startswith("*"), source.endswith("*"))
+
+    @property
+    def exact(self) -> bool:
+        return not (self.open_left or self.open_right)
+
+    @property
+    def weight(self) -> int:
+        """More literal text says more, the end of a name is its noun, a whole name says most."""
+        return len(self.text) + 100 * self.exact + 20 * (self.open_left and not self.open_right)
+
+    def fits(self, key: str) -> bool:
+        if self.open_left and self.open_right:
+            return self.text in key
+        if self.open_left:
+            return key.endswith(self.text)
+        if self.open_right:
+            return key.startswith(self.text)
+        return key == self.text
+
+
+def _standing(element: Element, pattern: _Pattern) -> int:
+    """A pattern of one table beats all others; severe harm beats a longer word; a generic ending says least."""
+    generic = element.code == "coded_item" and not pattern.exact
+    return 300 * bool(element.tables) + 40 * (element.level == 5) - 60 * generic
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    """Return the normalised spellings of a column or table name, without repeats.
+
+    `maritalStatus.coding[0].code` gives `marital_status_coding_code` and `maritalstatus_coding_code`.
+    """
+    plain = _joined(name)
+    split = _joined(re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name))
+    stems = [re.sub(r"(?<=\D)\d+$", "", key) for key in (plain, split)]
+    return tuple(dict.fromkeys([plain, split, *stems]))
+
+
+def _joined(name: str) -> str:
+    words = [w for w in re.split(r"[^0-9a-z\u3400-\u9fff]+", name.strip().lower()) if w and not w.isdigit()]
+    return "_".join(words)
+
+
+@cache
+def load_scheme(path: Path | None = None) -> Scheme:
+    """Return the scheme of a file, or the house's own. Unknown or missing keys raise PolicyInvalid."""
+    raw = _read(path, "levels.toml")
+    for name, kind in (("category", CategoryName), ("level", Level), ("group", Group)):
+        raw[name] = tuple(_build(kind, entry, name) for entry in raw.get(name, []))
+    scheme = _build(Scheme, raw, "scheme")
+    for needed in (scheme.direct_level, scheme.unique_level, scheme.unknown_level, *(g.level for g in scheme.group)):
+        scheme.of(needed)
+    return scheme
+
+
+@cache
+def load_catalogue(path: Path | None = None) -> Catalogue:
+    """Return the element catalogue of a file, or the house's own. Unknown or missing keys raise PolicyInvalid."""
+    raw = _read(path, "elements.toml")
+    if set(raw) != {"element"}:
+        raise PolicyInvalid(f"element catalogue has keys {sorted(raw)}, asked is ['element']")
+    elements = tuple(_element(entry) for entry in raw["element"])
+    if len({element.code for element in elements}) != len(elements):
+        raise PolicyInvalid("element catalogue has one code twice")
+    return Catalogue(elements)
+
+
+@cache
+def load_gazetteer() -> Mapping[str, frozenset[str]]:
+    """Return the name lists: given_en, surnames_en (lower case), surnames_zh, not_names_zh."""
+    raw = _read(None, "gazetteer.toml")
+    return {
+        "given_en": frozenset(raw["given_en"].split()),
+        "surnames_en": frozenset(raw["surnames_en"].split()),
+        "surnames_zh": frozenset(raw["surnames_zh"]) | frozenset(raw["compound_surnames_zh"]),
+        "not_names_zh": frozenset(raw["not_names_zh"]),
+    }
+
+
+def modes(level: int, scheme: Scheme | None = None) -> tuple[str, ...]:
+    """Return the delivery modes a product of `level` may use; empty for a level that does not leave."""
+    return (scheme or load_scheme()).of(level).modes
+
+
+def _element(entry: dict[str, Any]) -> Element:
+    try:
+        typed = {**entry, "category": Category(str(entry.get("category"))), "role": Role(str(entry.get("role")))}
+    except ValueError as error:
+        raise PolicyInvalid(f"element {entry.get('code')}: {error}") from error
+    return _build(Element, typed, f"element {entry.get('code')}")
+
+
+def _build(kind: type[T], entry: Mapping[str, Any], where: str) -> T:
+    """Construct a frozen dataclass from a TOML table; lists become tuples."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # T is always one of our dataclasses
+    if unknown := set(entry) - known:
+        raise PolicyInvalid(f"{where} has unknown keys {sorted(unknown)}, known are {sorted(known)}")
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    except TypeError as error:
+        raise PolicyInvalid(f"{where}: {error}") from error
+
+
+def _read(path: Path | None, default: str) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8") if path else files("hdex.deid").joinpath("data", default).read_text("utf-8")
+        return tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyInvalid(f"{path or default} cannot be read as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyInvalid(f"{path or default}: {error}") from error
