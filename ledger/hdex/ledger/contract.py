@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 
+from coincurve import PrivateKey
+from Crypto.Hash import keccak
+
 from hdex.ledger.errors import ChainRefused
 
 NODE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}")
@@ -35,6 +38,43 @@ def build() -> Build:
         deployed_bytecode=bytes.fromhex(document["deployed_bytecode"].removeprefix("0x")),
         compiler=document["compiler"],
     )
+
+
+def event_names() -> tuple[str, ...]:
+    """Return the kinds of facts that the contract emits."""
+    return tuple(str(entry["name"]) for entry in build().abi if entry["type"] == "event")
+
+
+def require_event(kind: str) -> str:
+    """Return `kind` when the contract emits such facts, else raise ValueError."""
+    if kind not in event_names():
+        raise ValueError(f"the contract emits no {kind}; it emits {', '.join(event_names())}")
+    return kind
+
+
+def account_address(account_key: bytes) -> str:
+    """Return the account of a secp256k1 private key of 32 bytes, with EIP-55 checksum."""
+    public = PrivateKey(account_key).public_key.format(compressed=False)[1:]
+    return checksum_address(_keccak(public)[12:])
+
+
+def checksum_address(address: bytes) -> str:
+    """Return 20 bytes as 0x hex whose capitals are a checksum. Source: EIP-55."""
+    text = address.hex()
+    marks = _keccak(text.encode()).hex()
+    return "0x" + "".join(
+        letter.upper() if int(mark, 16) >= 8 else letter for letter, mark in zip(text, marks, strict=False)
+    )
+
+
+def _keccak(message: bytes) -> bytes:
+    return keccak.new(data=message, digest_bits=256).digest()
+
+
+def error_rules() -> dict[str, str]:
+    """Return the contract's errors: selector as 0x hex -> name."""
+    errors = [entry for entry in build().abi if entry["type"] == "error"]
+    return {"0x" + _keccak(f"{entry['name']}()".encode())[:4].hex(): str(entry["name"]) for entry in errors}
 
 
 def node_word(node_id: str) -> bytes:

@@ -1,0 +1,140 @@
+"""Brings the newest checkpoint to the chain: one waiting row however long it is down, truth from the contract."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable
+from hdex.ledger.note import note_hash, parse_checkpoint
+from hdex.ledger.ports import Chain, Head, Outbox, TxRef
+
+NOT_YET_RULES = {"NotTheNodesKey"}  # the operator has not enrolled this node yet
+RootAt = Callable[[int], bytes | None]
+
+
+class AnchorState(StrEnum):
+    """Where the newest checkpoint stands."""
+
+    EMPTY = "empty"  # nothing was noted
+    WAITING = "waiting"  # the chain is down, or has not enrolled this node
+    ANCHORED = "anchored"
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorStatus:
+    """What a run found; `reason` says in words why a head waits."""
+
+    state: AnchorState
+    noted_size: int
+    anchored_size: int
+    tx: TxRef | None = None
+    reason: str = ""
+
+
+class Anchorer:
+    """Anchors one node's log. `note` costs the data path no I/O; `run_once` is called by one thread, again and again.
+
+    root_at: the log's root at a size, None when the log is smaller; with it every anchor on chain is compared.
+    """
+
+    def __init__(self, chain: Chain, outbox: Outbox, node_id: str, *, root_at: RootAt | None = None) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._node_id = node_id
+        self._root_at = root_at
+        self._lock = threading.Lock()  # owns _newest and _split
+        self._newest: Head | None = outbox.waiting()
+        self._split: AnchorAlarm | None = None
+        self._reconciled = False
+
+    def note(self, checkpoint: str) -> None:
+        """Remember a signed checkpoint as the next to anchor, unless a greater one is known. The chain is not asked.
+
+        Durable at the next run: after a crash the log gives its newest checkpoint again.
+        """
+        parsed = parse_checkpoint(checkpoint)
+        if parsed.size == 0:
+            return
+        head = Head(parsed.size, parsed.root, note_hash(checkpoint))
+        with self._lock:
+            known = self._newest
+            if known is not None and known.size == head.size and known.root != head.root:
+                self._split = AnchorAlarm(f"two roots of {self._node_id} were noted for size {head.size}")
+            if known is None or head.size > known.size:
+                self._newest = head
+
+    def run_once(self) -> AnchorStatus:
+        """Send the newest head if the chain does not hold it. Chain down: WAITING. Raises AnchorAlarm, ChainWrong."""
+        self._keep()
+        try:
+            if not self._reconciled:
+                self.reconcile()
+            return self._send(self._newest)
+        except ChainUnavailable as error:
+            self._reconciled = False  # a chain that comes back may have forgotten
+            return self.status(str(error))
+        except ChainRefused as error:
+            if error.rule not in NOT_YET_RULES:
+                raise AnchorAlarm(f"the chain refuses the log head of {self._node_id}: {error.rule}") from error
+            return self.status(str(error))
+
+    def reconcile(self) -> None:
+        """Compare what the contract holds with our log and outbox: after a start, an outage or a reorganisation."""
+        anchors = self._chain.anchors(self._node_id)
+        for anchor in anchors:
+            self._require_ours(anchor.size, anchor.root)
+        held = {anchor.size: anchor.root for anchor in anchors}
+        for head in (self._newest, *(known[0] for known in [self._outbox.anchored()] if known)):
+            if head is not None and held.get(head.size, head.root) != head.root:
+                raise AnchorAlarm(f"the chain holds another root of {self._node_id} at size {head.size}")
+        self._requeue_lost(held)
+        self._reconciled = True
+
+    def status(self, reason: str = "") -> AnchorStatus:
+        """Return where the newest head stands, from memory and outbox only."""
+        anchored, newest = self._outbox.anchored(), self._newest
+        anchored_size = anchored[0].size if anchored else 0
+        noted_size = max(newest.size if newest else 0, anchored_size)
+        tx = anchored[1] if anchored else None
+        if noted_size > anchored_size or reason:
+            return AnchorStatus(AnchorState.WAITING, noted_size, anchored_size, tx, reason)
+        return AnchorStatus(AnchorState.ANCHORED if anchored else AnchorState.EMPTY, noted_size, anchored_size, tx)
+
+    def _keep(self) -> None:
+        """Make the newest head durable before it is sent."""
+        with self._lock:
+            if self._split is not None:
+                raise self._split
+            head = self._newest
+        if head is not None and head != self._outbox.waiting() and not self._is_anchored(head):
+            self._outbox.put(head)
+
+    def _send(self, head: Head | None) -> AnchorStatus:
+        if head is not None and not self._is_anchored(head):
+            tx = self._chain.anchor(self._node_id, head.size, head.root, head.note_hash)
+            self._outbox.done(head, tx)
+        return self.status()
+
+    def _is_anchored(self, head: Head) -> bool:
+        known = self._outbox.anchored()
+        return known is not None and known[0].size == head.size and known[0].root == head.root
+
+    def _require_ours(self, size: int, root: bytes) -> None:
+        if self._root_at is None:
+            return
+        ours = self._root_at(size)
+        if ours is None:
+            raise AnchorAlarm(f"the chain holds size {size} of {self._node_id}, the log is smaller: rolled back?")
+        if ours != root:
+            raise AnchorAlarm(f"the chain holds another root of {self._node_id} at size {size}")
+
+    def _requeue_lost(self, held: dict[int, bytes]) -> None:
+        """Send again what a reorganisation or a restored chain forgot."""
+        known = self._outbox.anchored()
+        if known is None or known[0].size in held:
+            return
+        with self._lock:
+            newest = self._newest if self._newest and self._newest.size > known[0].size else known[0]
+            self._newest = newest
+        self._outbox.put(newest)

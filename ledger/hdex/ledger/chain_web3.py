@@ -1,0 +1,359 @@
+"""The Chain port over any EVM chain by URL: ours, Besu in production, anvil in tests. The only home of web3."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import requests
+from eth_account import Account
+from eth_typing import HexStr
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract
+from web3.exceptions import (
+    BadFunctionCallOutput,
+    ContractLogicError,
+    TimeExhausted,
+    TransactionNotFound,
+    Web3Exception,
+    Web3RPCError,
+)
+from web3.middleware import ExtraDataToPOAMiddleware
+from web3.types import TxParams, TxReceipt
+
+from hdex.ledger import contract
+from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable, ChainWrong
+from hdex.ledger.ports import Anchor, Chain, ChainRecord, TxRef
+
+POLL_S = 0.02  # web3 polls a receipt every 0.1 s otherwise: five times a block of the embedded chain
+CALL_TIMEOUT_S = 5.0
+MINED_TIMEOUT_S = 60.0
+NONCE_ATTEMPTS = 8
+METHOD_NOT_FOUND = -32601
+KNOWN_WORDS = ("already known", "known transaction", "already imported")
+NONCE_WORDS = ("nonce too", "nonce_too", "replacement transaction", "nonce is too")
+Result = TypeVar("Result")
+Fields = Mapping[str, Any]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what web3 and its transport raise into this room's errors."""
+    try:
+        yield
+    except ContractLogicError as error:
+        rule = contract.error_rules().get(str(error.data)[:10], "Reverted")
+        raise ChainRefused(f"the contract refuses: {rule}", rule=rule) from error
+    except TimeExhausted as error:
+        raise ChainUnavailable(f"the transaction was not mined within {MINED_TIMEOUT_S:g} s") from error
+    except BadFunctionCallOutput as error:
+        raise ChainWrong("the contract's answer cannot be read") from error
+    except Web3RPCError as error:
+        if rpc_code(error) == METHOD_NOT_FOUND:
+            raise ChainWrong("what answers does not know the methods of an EVM chain") from error
+        raise ChainUnavailable(f"the chain refuses to answer: {error.message}") from error
+    except Web3Exception as error:
+        raise ChainWrong(f"what answers is not an EVM chain: {type(error).__name__}") from error
+    except OSError as error:  # requests' errors are OSErrors
+        raise ChainUnavailable(f"the chain does not answer: {type(error).__name__}") from error
+
+
+def rpc_code(error: Web3RPCError) -> int | None:
+    """Return the JSON-RPC error code of a refusal."""
+    found = (error.rpc_response or {}).get("error")
+    return cast("dict[str, int]", found).get("code") if isinstance(found, dict) else None
+
+
+def connect(url: str) -> Web3:
+    """Return a client of this URL; nothing is sent yet. Proxies and .netrc of the environment are not used."""
+    session = requests.Session()
+    session.trust_env = False
+    provider = HTTPProvider(
+        url, request_kwargs={"timeout": CALL_TIMEOUT_S}, session=session, exception_retry_configuration=None
+    )
+    web3 = Web3(provider)
+    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)  # QBFT headers carry more than 32 extra bytes
+    return web3
+
+
+class Sender:
+    """Signs and sends one account's transactions; threads of one process may share it."""
+
+    def __init__(self, web3: Web3, account_key: bytes, chain_id: int) -> None:
+        self._web3 = web3
+        self._account = Account.from_key(account_key)
+        self._chain_id = chain_id
+        self._nonce_lock = threading.Lock()  # owns the step from reading the nonce to sending with it
+        self.address = str(self._account.address)
+
+    def mined(self, build: Callable[[TxParams], TxParams]) -> TxReceipt:
+        """Send what `build` makes of the fields and return its receipt. Raises ChainRefused when it reverts."""
+        tx_hash = self._send(build)
+        receipt = self._web3.eth.wait_for_transaction_receipt(tx_hash, timeout=MINED_TIMEOUT_S, poll_latency=POLL_S)
+        if receipt["status"] != 1:
+            raise ChainRefused("the transaction was mined but reverted", rule="Reverted")
+        return receipt
+
+    def _send(self, build: Callable[[TxParams], TxParams]) -> Any:
+        """Return the hash of the sent transaction; the nonce is read from the chain, so a crash leaves no gap."""
+        price = self._web3.eth.gas_price
+        fields: TxParams = {"from": self._account.address, "chainId": self._chain_id, "gasPrice": Web3.to_wei(0, "wei")}
+        fields["gasPrice"] = Web3.to_wei(price + price // 4, "wei")  # the base fee may rise by an eighth per block
+        fields = build(fields)
+        for attempt in range(NONCE_ATTEMPTS):
+            with self._nonce_lock:
+                fields["nonce"] = self._web3.eth.get_transaction_count(self._account.address, "pending")
+                signed = self._account.sign_transaction(fields)
+                if self._accepted(signed.raw_transaction, signed.hash, last=attempt == NONCE_ATTEMPTS - 1):
+                    return signed.hash
+        raise AssertionError("the last attempt returns or raises")
+
+    def _accepted(self, raw: bytes, tx_hash: bytes, *, last: bool) -> bool:
+        """Return whether the chain took the transaction; False when another process took its nonce first."""
+        try:
+            self._web3.eth.send_raw_transaction(raw)
+        except Web3RPCError as error:
+            words = error.message.lower()
+            if any(known in words for known in KNOWN_WORDS):
+                return True
+            if last or not any(word in words for word in NONCE_WORDS):
+                raise
+            return self._is_mined(tx_hash)
+        return True
+
+    def _is_mined(self, tx_hash: bytes) -> bool:
+        try:
+            self._web3.eth.get_transaction_receipt(Web3.to_hex(tx_hash))
+        except TransactionNotFound:
+            return False
+        return True
+
+
+def deploy(url: str, account_key: bytes, operator: str, *, expect_chain_id: int) -> str:
+    """Deploy the committed build and return its address; the account becomes the contract's first admin."""
+    web3 = connect(url)
+    with translated():
+        require_chain_id(web3, expect_chain_id)
+        made = contract.build()
+        factory = web3.eth.contract(abi=cast(Any, list(made.abi)), bytecode=made.bytecode)
+        constructor = factory.constructor(operator)
+        sender = Sender(web3, account_key, expect_chain_id)
+        gas = constructor.estimate_gas({"from": Web3.to_checksum_address(sender.address)})
+        receipt = sender.mined(lambda fields: constructor.build_transaction({**fields, "gas": with_margin(gas)}))
+    return str(receipt["contractAddress"])
+
+
+def with_margin(gas: int) -> int:
+    """Return more gas than the estimate: the state may change before the transaction is mined."""
+    return gas + gas // 5
+
+
+def require_chain_id(web3: Web3, expected: int) -> None:
+    """Raise ChainWrong unless the node is of this chain."""
+    found = web3.eth.chain_id
+    if found != expected:
+        raise ChainWrong(f"found chain {found}, asked for {expected}")
+
+
+class Web3Chain:
+    """ExchangeLedger at one address, used with one account. Connects at first use, so a node starts without a chain.
+
+    account_key: 32 bytes, None for one who only reads. Each write first asks whether the fact stands already.
+    """
+
+    def __init__(self, url: str, contract_address: str, account_key: bytes | None, expect_chain_id: int) -> None:
+        self._web3 = connect(url)
+        self._expect_chain_id = expect_chain_id
+        self._address = Web3.to_checksum_address(contract_address)
+        self._contract: Contract = self._web3.eth.contract(self._address, abi=cast(Any, list(contract.build().abi)))
+        self._sender = None if account_key is None else Sender(self._web3, account_key, expect_chain_id)
+        self._checked = False
+        self._since: int | None = None  # the block of deployment: no log lies before it
+        self._times: dict[int, int] = {}  # block number -> seconds, where logs do not carry them
+
+    def check(self) -> None:
+        """Raise ChainWrong unless chain id and code are ours. Runs before the first call and after each outage."""
+        with translated():
+            require_chain_id(self._web3, self._expect_chain_id)
+            code = bytes(self._web3.eth.get_code(self._address))
+        if code != contract.build().deployed_bytecode:
+            raise ChainWrong(f"the code at {self._address} is not the committed contract: {len(code)} bytes found")
+        self._checked = True
+
+    def chain_id(self) -> int:
+        with self._ours():
+            return self._web3.eth.chain_id
+
+    def operator(self) -> str:
+        with self._ours():
+            return str(self._view("operator"))
+
+    def enroll(self, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
+        with self._ours():
+            return self._bind("enroll", node_id, address, contract.digest_word(log_key_hash))
+
+    def rotate(self, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
+        """Bind a node to a new account and log key: the node itself or an admin."""
+        with self._ours():
+            return self._bind("rotate", node_id, address, contract.digest_word(log_key_hash))
+
+    def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
+        word = contract.node_word(node_id)
+        with self._ours():
+            standing = self._anchor_at(word, size)
+            if standing is None:
+                return self._write("anchor", word, size, contract.digest_word(root), contract.digest_word(note_hash))
+        if standing.root != root:
+            raise AnchorAlarm(f"the chain holds another root of {node_id} at size {size}")
+        return TxRef(standing.tx, standing.block)
+
+    def anchors(self, node_id: str) -> list[Anchor]:
+        with self._ours():
+            return [self._anchor(log) for log in self._logs("CheckpointAnchored", node=contract.node_word(node_id))]
+
+    def list_product(self, node_id: str, digest: bytes) -> TxRef:
+        word = contract.node_word(node_id)
+        with self._ours():
+            held = self._view("products", contract.digest_word(digest))
+            if held[0] == word and held[1] and not held[2]:
+                return self._standing(held[1], "ProductListed", digest=digest)
+            return self._write("listProduct", word, digest)
+
+    def withdraw_product(self, digest: bytes) -> TxRef:
+        with self._ours():
+            held = self._view("products", contract.digest_word(digest))
+            if held[2]:
+                return self._standing(held[2], "ProductWithdrawn", digest=digest)
+            return self._write("withdraw", digest)
+
+    def issue_grant(self, grant_id: str, node_id: str, agreement_digest: bytes, expires: datetime) -> TxRef:
+        facts = (contract.node_word(node_id), contract.digest_word(agreement_digest), contract.seconds(expires))
+        grant = contract.name_word(grant_id)
+        with self._ours():
+            held = self._view("grants", grant)
+            if tuple(held[:3]) == facts:
+                return self._standing(held[3], "GrantIssued", grant=grant)
+            return self._write("issueGrant", grant, *facts)
+
+    def revoke_grant(self, grant_id: str) -> TxRef:
+        grant = contract.name_word(grant_id)
+        with self._ours():
+            held = self._view("grants", grant)
+            if held[4]:
+                return self._standing(held[4], "GrantRevoked", grant=grant)
+            return self._write("revokeGrant", grant)
+
+    def is_granted(self, grant_id: str, at: datetime) -> bool:
+        with self._ours():
+            return bool(self._view("isGranted", contract.name_word(grant_id), contract.seconds(at)))
+
+    def seal_round(self, study: str, round: int, digest: bytes) -> TxRef:
+        word = contract.name_word(study)
+        with self._ours():
+            held = self._view("rounds", word, round)
+            if held[1] and held[0] == digest:
+                return self._standing(held[1], "RoundSealed", study=word, round=round)
+            return self._write("sealRound", word, round, contract.digest_word(digest))
+
+    def verify_inclusion(self, node_id: str, leaf_hash: bytes, index: int, proof: list[bytes]) -> bool:
+        """Return whether the contract finds the leaf under the node's newest anchored head."""
+        with self._ours():
+            return bool(self._view("verifyInclusion", contract.node_word(node_id), leaf_hash, index, proof))
+
+    def records(self, kind: str) -> list[ChainRecord]:
+        contract.require_event(kind)
+        with self._ours():
+            return [self._record(kind, log) for log in self._logs(kind)]
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Lend the connection once it is known to be our chain and contract."""
+        try:
+            if not self._checked:
+                self.check()
+            with translated():
+                yield
+        except ChainUnavailable:
+            self._checked = False  # whatever comes back may be another chain
+            raise
+
+    def _view(self, name: str, *arguments: object) -> Any:
+        return self._contract.functions[name](*arguments).call()
+
+    def _write(self, name: str, *arguments: object) -> TxRef:
+        if self._sender is None:
+            raise ChainRefused("this client has no account key: it only reads", rule="NoKey")
+        function = self._contract.functions[name](*arguments)
+        # the estimate runs the call: what would revert is refused here and costs no transaction
+        gas = function.estimate_gas({"from": Web3.to_checksum_address(self._sender.address)})
+        receipt = self._sender.mined(lambda fields: function.build_transaction({**fields, "gas": with_margin(gas)}))
+        return TxRef(bytes(receipt["transactionHash"]), receipt["blockNumber"])
+
+    def _bind(self, name: str, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
+        word, key = contract.node_word(node_id), Web3.to_checksum_address(address)
+        held = self._view("nodes", word)
+        if (held[0], held[4]) == (key, log_key_hash):
+            event = "NodeEnrolled" if self._found("NodeEnrolled", held[5], node=word) else "NodeKeyRotated"
+            return self._standing(held[5], event, node=word)
+        return self._write(name, word, key, log_key_hash)
+
+    def _found(self, event: str, block: int, **arguments: object) -> list[Fields]:
+        emitter = self._contract.events[event]()
+        found = emitter.get_logs(from_block=block, to_block=block, argument_filters=dict(arguments))
+        return cast("list[Fields]", list(found))
+
+    def _standing(self, block: int, event: str, **arguments: object) -> TxRef:
+        """Return where a fact was written that the contract says stands since `block`."""
+        for log in self._found(event, block, **arguments):
+            return TxRef(bytes(log["transactionHash"]), log["blockNumber"])
+        raise ChainWrong(f"the chain's state holds a fact that no {event} of block {block} tells")
+
+    def _anchor_at(self, word: bytes, size: int) -> Anchor | None:
+        """Return the anchor of exactly this size; the state tells whether looking for it can find one."""
+        if self._view("nodes", word)[1] < size:
+            return None
+        logs = self._logs("CheckpointAnchored", node=word, size=size)
+        return self._anchor(logs[0]) if logs else None
+
+    def _logs(self, event: str, **arguments: object) -> list[Fields]:
+        if self._since is None:
+            self._since = int(self._view("deployedBlock"))
+        found = self._contract.events[event]().get_logs(from_block=self._since, argument_filters=dict(arguments))
+        return cast("list[Fields]", list(found))
+
+    def _time(self, log: Fields) -> datetime:
+        given = log.get("blockTimestamp")
+        if given is not None:
+            return contract.time_of(int(given, 16) if isinstance(given, str) else int(given))
+        block = int(log["blockNumber"])
+        if block not in self._times:
+            self._times[block] = self._web3.eth.get_block(cast(HexStr, log["blockHash"]))["timestamp"]
+        return contract.time_of(self._times[block])
+
+    def _anchor(self, log: Fields) -> Anchor:
+        told = log["args"]
+        return Anchor(
+            size=told["size"],
+            root=bytes(told["root"]),
+            note_hash=bytes(told["noteHash"]),
+            block=log["blockNumber"],
+            time=self._time(log),
+            tx=bytes(log["transactionHash"]),
+        )
+
+    def _record(self, kind: str, log: Fields) -> ChainRecord:
+        fields = {name: plain(name, value) for name, value in log["args"].items()}
+        return ChainRecord(kind, fields, log["blockNumber"], self._time(log), bytes(log["transactionHash"]))
+
+
+def plain(name: str, value: object) -> str | int:
+    """Return an event's argument as ChainRecord holds it."""
+    if name == "node":
+        return contract.node_id(cast(bytes, value))
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, int) else str(value)
+
+
+_: type[Chain] = Web3Chain

@@ -1,0 +1,77 @@
+"""The anchor's outbox in SQLite: at most two rows, durable on return."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hdex.ledger.errors import StoreCorrupt
+from hdex.ledger.ports import Head, Outbox, TxRef
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS head (
+  state TEXT PRIMARY KEY CHECK (state IN ('waiting', 'anchored')),
+  size INTEGER NOT NULL, root BLOB NOT NULL, note_hash BLOB NOT NULL, tx BLOB, block INTEGER
+) WITHOUT ROWID
+"""
+
+
+class SqliteOutbox:
+    """One file of one node; threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()  # owns the connection
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StoreCorrupt(f"the outbox {path} cannot be read: {error}") from error
+
+    def put(self, head: Head) -> None:
+        with self._transaction() as db:
+            row = ("waiting", head.size, head.root, head.note_hash, None, None)
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("DELETE FROM head WHERE state = 'anchored' AND size >= ?", (head.size,))
+
+    def waiting(self) -> Head | None:
+        row = self._row("waiting")
+        return None if row is None else Head(*row[:3])
+
+    def done(self, head: Head, tx: TxRef) -> None:
+        with self._transaction() as db:
+            row = ("anchored", head.size, head.root, head.note_hash, tx.tx, tx.block)
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("DELETE FROM head WHERE state = 'waiting' AND size = ? AND root = ?", (head.size, head.root))
+
+    def anchored(self) -> tuple[Head, TxRef] | None:
+        row = self._row("anchored")
+        return None if row is None else (Head(*row[:3]), TxRef(row[3], row[4]))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def _row(self, state: str) -> tuple[int, bytes, bytes, bytes, int | None] | None:
+        with self._lock:
+            query = "SELECT size, root, note_hash, tx, block FROM head WHERE state = ?"
+            row: tuple[int, bytes, bytes, bytes, int | None] | None = self._db.execute(query, (state,)).fetchone()
+        return row
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+
+_: type[Outbox] = SqliteOutbox
