@@ -1,0 +1,57 @@
+"""What Flower's records carry: a question to a site, a contribution back, or a typed error."""
+
+from hdex.federated.apps.flower import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
+from hdex.federated.contribution import Contribution, parse_header
+from hdex.federated.errors import CiphertextInvalid, FederatedError, StudyInvalid, error_document, error_from_document
+
+STYPES = {"paillier": "hdex.paillier.v1", "plain": "hdex.plain.v1"}
+ERROR_CODE = 500
+
+
+def question_record(envelope: bytes, question: bytes) -> RecordDict:
+    """Return the content of a round's message."""
+    return RecordDict({"round": ConfigRecord({"study": envelope, "question": question})})
+
+
+def read_question(content: RecordDict) -> tuple[bytes, bytes]:
+    """Return (study envelope, question)."""
+    record = content.config_records.get("round", ConfigRecord())
+    study, question = record.get("study"), record.get("question")
+    if not isinstance(study, bytes) or not isinstance(question, bytes):
+        raise StudyInvalid("the message asks no round")
+    return study, question
+
+
+def contribution_record(contribution: Contribution, secure: str) -> RecordDict:
+    """Return the content of a reply: the payload as an Array of our own stype, header and signature beside it."""
+    payload = contribution.payload
+    array = Array(dtype="bytes", shape=(len(payload),), stype=STYPES[secure], data=payload)
+    header = ConfigRecord({"header": contribution.header.to_bytes(), "signature": contribution.signature})
+    return RecordDict({"sum": ArrayRecord({"payload": array}), "contribution": header})
+
+
+def read_contribution(content: RecordDict, secure: str) -> Contribution:
+    """Return the contribution in a reply, its payload checked against the header."""
+    try:
+        array = content.array_records["sum"]["payload"]
+        record = content.config_records["contribution"]
+        header, signature = record["header"], record["signature"]
+    except KeyError as error:
+        raise CiphertextInvalid("the reply holds no contribution") from error
+    if not isinstance(header, bytes) or not isinstance(signature, bytes):
+        raise CiphertextInvalid("the reply's header or signature is not bytes")
+    if array.stype != STYPES[secure]:
+        raise CiphertextInvalid(f"the reply holds {array.stype}; {STYPES[secure]} is needed")
+    contribution = Contribution(parse_header(header), signature, bytes(array.data))
+    contribution.check()
+    return contribution
+
+
+def error_reply(error: FederatedError, message: Message) -> Message:
+    """Return a reply that carries a typed error."""
+    return Message(Error(ERROR_CODE, error_document(error)), reply_to=message)
+
+
+def raise_reply_error(message: Message, site: str) -> None:
+    """Raise the typed error a site's reply carries."""
+    raise error_from_document(message.error.reason or "", prefix=f"{site}: ")

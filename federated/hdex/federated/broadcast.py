@@ -1,0 +1,85 @@
+"""The round's question as canonical bytes: what is hashed, journaled, signed over and masked under."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import rfc8785
+
+from hdex.federated.errors import StudyInvalid
+from hdex.federated.statistics import Point
+from hdex.federated.study import STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """One round's question to every site of the roster."""
+
+    study_id: str
+    study_digest: str
+    round: int
+    attempt: int
+    step: str
+    point: Point | None
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        point = None
+        if self.point is not None:
+            point = {name: getattr(self.point, name).tolist() for name in ("beta", "centre", "scale")}
+        return rfc8785.dumps(
+            {
+                "study": self.study_id,
+                "study_digest": self.study_digest,
+                "round": self.round,
+                "attempt": self.attempt,
+                "step": self.step,
+                "point": point,
+            }
+        )
+
+    def digest(self) -> str:
+        """Return SHA-256 of the canonical JSON as hex."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def mask_context(self) -> bytes:
+        """Return what masks are bound to: this study, round, attempt and model, nothing else."""
+        return hashlib.sha256(b"hdex/mask-context/v1\n" + self.to_bytes()).digest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, features: int) -> "Broadcast":
+        """Return the question, or raise StudyInvalid unless it is canonical and fits `features` columns."""
+        try:
+            document = json.loads(data)
+            point = document["point"]
+            arrays = None if point is None else {name: np.array(point[name], dtype=np.float64) for name in point}
+            result = cls(
+                str(document["study"]),
+                str(document["study_digest"]),
+                int(document["round"]),
+                int(document["attempt"]),
+                str(document["step"]),
+                None if arrays is None else Point(**arrays),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise StudyInvalid("the round's question cannot be read") from error
+        result._check(features)
+        if result.to_bytes() != data:
+            raise StudyInvalid("the round's question is not in canonical form")
+        return result
+
+    def _check(self, features: int) -> None:
+        if self.step not in STEPS or self.round < 1 or self.attempt < 1:
+            raise StudyInvalid("the round's question names no known step, round or attempt")
+        if (self.step == "moments") != (self.point is None):
+            raise StudyInvalid(f"step {self.step} and the point do not fit together")
+        if self.point is None:
+            return
+        shapes = (self.point.beta.shape, self.point.centre.shape, self.point.scale.shape)
+        if shapes != ((features + 1,), (features,), (features,)):
+            raise StudyInvalid(f"the point does not have {features} features")
+        if not all(np.isfinite(a).all() for a in (self.point.beta, self.point.centre, self.point.scale)):
+            raise StudyInvalid("the point is not finite")
+        if not (self.point.scale > 0).all():
+            raise StudyInvalid("a scale is not positive")

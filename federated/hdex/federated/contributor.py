@@ -1,0 +1,173 @@
+"""A site's part in a study: check, ask the node, sum, protect, sign, keep, release."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from hdex.federated.broadcast import Broadcast
+from hdex.federated.contribution import Contribution, Header, plain_payload
+from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
+from hdex.federated.errors import AdmissionRefused, DisclosureRefused
+from hdex.federated.paillier import (
+    CipherVector,
+    PackSpec,
+    encrypt,
+    mask_integers,
+    obfuscator_for,
+    public_key_from_hex,
+)
+from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
+from hdex.federated.statistics import Floats, Local, installed_algorithms, prepare, sums
+from hdex.federated.store_memory import MemoryStore
+from hdex.federated.study import Study, parse_envelope
+
+Clock = Callable[[], datetime]
+OnBreach = Callable[[str, Breach], None]
+
+_WINDOW = 6  # a study encrypts some tens of ciphertexts: a smaller table than the default pays
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def refuse_breach(site: str, breach: Breach) -> None:
+    """Raise DisclosureRefused: what a real site does."""
+    raise DisclosureRefused(breach.rule, breach.detail)
+
+
+def pack_spec(study: Study, step: str) -> PackSpec:
+    """Return the encoding the study pins for `step`; weights add to one per site."""
+    digits = study.pack["moments" if step == "moments" else "newton"]
+    return PackSpec(digits["value_bits"], digits["fraction_bits"], len(study.sites), study.modulus_bits)
+
+
+class Contributor:
+    """Answers rounds for one site. One round at a time; the last reply per study is kept until superseded."""
+
+    def __init__(
+        self,
+        site: str,
+        hooks: SiteHooks,
+        *,
+        replies: Store | None = None,
+        limits: Limits | None = None,
+        clock: Clock = utc_now,
+        sums_allowed: Sequence[str] = ("paillier",),
+        on_breach: OnBreach = refuse_breach,
+    ) -> None:
+        self.site = site
+        self._hooks = hooks
+        self._replies = MemoryStore() if replies is None else replies
+        self._limits = Limits() if limits is None else limits
+        self._clock = clock
+        self._sums_allowed = tuple(sums_allowed)
+        self._on_breach = on_breach
+        self._lock = threading.Lock()  # two frames of one study must not both compute
+
+    def answer(self, envelope: bytes, question: bytes) -> Contribution:
+        """Return this site's contribution to one round, or raise and release nothing."""
+        with self._lock:
+            study = parse_envelope(envelope)  # 1 the study is well formed
+            broadcast = Broadcast.from_bytes(question, features=len(study.features))
+            self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
+            kept = self._kept(study)
+            self._check_order(kept, broadcast)  # 3 rounds come one by one, each asked once
+            request = _request(study, envelope, broadcast)
+            self._hooks.admit(request)  # 4 the node's own rules, every round
+            if kept is not None and kept.header.broadcast == broadcast.digest():
+                return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
+            local = prepare(self._hooks.frame(study), study)
+            self._check_rows(study, local)  # 6 enough rows and events behind the sums
+            contribution = self._protect(study, broadcast, sums(broadcast.step, local, broadcast.point))  # 7
+            self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
+            return self._release(request, contribution, rows=len(local.y))  # 9 remembered before it leaves
+
+    def _check_study(self, study: Study, broadcast: Broadcast) -> None:
+        if study.entry(self.site) is None:
+            raise AdmissionRefused("not_on_roster", f"{self.site} is not a site of this study")
+        if (broadcast.study_id, broadcast.study_digest) != (study.id, study.digest()):
+            raise AdmissionRefused("study_digest", "the round's question names another study")
+        if self._clock() >= study.expires():
+            raise AdmissionRefused("deadline", "the study's deadline has passed")
+        if installed_algorithms().get(study.algorithm.id) != study.algorithm.code_digest:
+            raise AdmissionRefused("algorithm", "the study's code digest is not the installed algorithm's")
+        if study.secure not in self._sums_allowed:
+            raise AdmissionRefused("sums_kind", f"{study.secure} sums are not sent by this site")
+        if broadcast.round > study.max_rounds:
+            raise AdmissionRefused("max_rounds", f"round {broadcast.round} of at most {study.max_rounds}")
+        for breach in site_breaches(len(study.sites), self._limits_of(study)):
+            self._on_breach(self.site, breach)
+
+    def _limits_of(self, study: Study) -> Limits:
+        return self._limits.stricter(Limits(study.min_sites, study.min_rows, 1.0, 0.0))
+
+    def _kept(self, study: Study) -> Contribution | None:
+        data = self._replies.get(f"reply/{study.id}")
+        return None if data is None else Contribution.from_bytes(data)
+
+    def _check_order(self, kept: Contribution | None, broadcast: Broadcast) -> None:
+        if (broadcast.round == 1) != (broadcast.step == "moments"):
+            raise AdmissionRefused("step_order", f"step {broadcast.step} cannot be round {broadcast.round}")
+        last = 0 if kept is None else kept.header.round
+        if kept is not None and kept.header.study_digest != broadcast.study_digest:
+            raise AdmissionRefused("study_changed", "another study ran under this id")
+        again = kept is not None and kept.header.broadcast == broadcast.digest()
+        if not again and broadcast.round != last + 1:
+            raise AdmissionRefused("round_order", f"round {broadcast.round} after round {last}, or asked differently")
+
+    def _check_rows(self, study: Study, local: Local) -> None:
+        parameters = len(study.features) + 1
+        for breach in local_breaches(len(local.y), local.events, parameters, self._limits_of(study)):
+            self._on_breach(self.site, breach)
+
+    def _protect(self, study: Study, broadcast: Broadcast, values: Floats) -> Contribution:
+        if study.secure == "plain":
+            return self._sign(broadcast, plain_payload(values))
+        return self._sign(broadcast, self._encrypt(study, broadcast, values).to_bytes())
+
+    def _encrypt(self, study: Study, broadcast: Broadcast, values: Floats) -> CipherVector:
+        public_key, spec = public_key_from_hex(study.public_key), pack_spec(study, broadcast.step)
+        roster = {entry.site: bytes.fromhex(entry.mask_key) for entry in study.roster}
+        masks = mask_integers(
+            self.site,
+            roster,
+            self._hooks.shared_secret,
+            context=broadcast.mask_context(),
+            n=int(public_key.n),
+            count=spec.plaintexts(len(values)),
+        )
+        obfuscator = obfuscator_for(public_key, window=_WINDOW)
+        return encrypt(public_key, values, spec, obfuscator=obfuscator, masks=masks)
+
+    def _sign(self, broadcast: Broadcast, payload: bytes) -> Contribution:
+        header = Header(
+            study=broadcast.study_id,
+            study_digest=broadcast.study_digest,
+            round=broadcast.round,
+            attempt=broadcast.attempt,
+            step=broadcast.step,
+            site=self.site,
+            broadcast=broadcast.digest(),
+            payload=hashlib.sha256(payload).hexdigest(),
+        )
+        return Contribution(header, self._hooks.sign(header.signed_bytes()), payload)
+
+    def _release(self, request: RoundRequest, contribution: Contribution, *, rows: int) -> Contribution:
+        size = len(contribution.to_bytes())
+        release = Release(rows, contribution.digest(), count_ciphertexts(request.study, contribution), size)
+        self._hooks.release(request, release)
+        return contribution
+
+
+def _request(study: Study, envelope: bytes, broadcast: Broadcast) -> RoundRequest:
+    return RoundRequest(study, envelope, broadcast.round, broadcast.attempt, broadcast.step, broadcast.digest())
+
+
+def count_ciphertexts(study: Study, contribution: Contribution) -> int:
+    """Return the ciphertexts in a contribution; 0 in a plain study."""
+    if study.secure == "plain":
+        return 0
+    return len(contribution.payload) * 8 // (2 * study.modulus_bits)

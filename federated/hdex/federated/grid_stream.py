@@ -1,0 +1,146 @@
+"""Flower's Grid over a Channel: content-addressed messages, resend until answered, duplicates dropped."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from hdex.federated.apps.flower import (
+    Grid,
+    Message,
+    RecordDict,
+    Run,
+    from_frame,
+    message_id,
+    node_id,
+    set_message_id,
+    to_frame,
+)
+from hdex.federated.errors import FrameInvalid, SiteLost, StudyInvalid
+from hdex.federated.ports import Channel
+
+_SLICE_S = 0.25  # longest wait before reconnected sites are looked at again
+
+
+class _Pending:
+    """One message that has no reply yet."""
+
+    __slots__ = ("frame", "node", "sent_at")
+
+    def __init__(self, node: int, frame: bytes) -> None:
+        self.node, self.frame = node, frame
+        self.sent_at: float | None = None  # None: to be sent as soon as the site is there
+
+
+class StreamGrid(Grid):
+    """Sends each message as one frame. One thread uses it; the channel may have its own.
+
+    A message is sent again when its site comes back and every `resend_after_s` without an answer: replies are
+    idempotent, so a resend costs a site nothing but the send.
+    """
+
+    def __init__(
+        self, channel: Channel, *, resend_after_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._channel = channel
+        self._resend_after_s = resend_after_s
+        self._clock = clock
+        self._run: Run | None = None
+        self._pending: dict[str, _Pending] = {}
+        self._replies: dict[str, Message] = {}
+
+    def set_run(self, run: Run) -> None:
+        """Set the run whose messages this grid carries."""
+        self._run = run
+        self._pending.clear()
+        self._replies.clear()
+
+    @property
+    def run(self) -> Run:
+        """Return the run."""
+        if self._run is None:
+            raise StudyInvalid("the grid has no run yet")
+        return self._run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Return a message whose id is the digest of what it says to whom."""
+        message = Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+        set_message_id(message, message_id(message))
+        return message
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the connected sites' node ids."""
+        return sorted(self._connected())
+
+    def _connected(self) -> dict[int, str]:
+        return {node_id(site): site for site in self._channel.sites()}
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Queue the messages, send those whose site is connected, return their ids."""
+        identifiers = []
+        for message in messages:
+            identifier = message_id(message)
+            set_message_id(message, identifier)
+            if identifier not in self._pending:
+                self._pending[identifier] = _Pending(message.metadata.dst_node_id, to_frame(message))
+            identifiers.append(identifier)
+        self._send_due()
+        return identifiers
+
+    def _send_due(self) -> None:
+        connected, now = self._connected(), self._clock()
+        for pending in self._pending.values():
+            if pending.node not in connected:
+                pending.sent_at = None
+            elif pending.sent_at is None or now - pending.sent_at >= self._resend_after_s:
+                self._send(pending, connected[pending.node])
+
+    def _send(self, pending: _Pending, site: str) -> None:
+        try:
+            self._channel.send(site, pending.frame)
+            pending.sent_at = self._clock()
+        except SiteLost:  # it left between look and send: sent when it is back
+            pending.sent_at = None
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies that are there now, each once."""
+        while self._receive(0.0):
+            pass
+        return [self._replies.pop(identifier) for identifier in message_ids if identifier in self._replies]
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Take one frame if it comes in time; a frame that is broken, late, doubled or of another sender is dropped."""
+        try:
+            site, frame = self._channel.receive(timeout_s)
+        except TimeoutError:
+            return False
+        try:
+            message = from_frame(frame)
+        except FrameInvalid:
+            return True
+        identifier = message.metadata.reply_to_message_id
+        pending = self._pending.get(identifier)
+        if pending is not None and pending.node == node_id(site) == message.metadata.src_node_id:
+            del self._pending[identifier]
+            self._replies[identifier] = message
+        return True
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        """Return the replies in order of the messages; those still missing after `timeout` seconds are left out.
+
+        Returns at once when a reply carries an error: the round is over then.
+        """
+        identifiers = list(self.push_messages(messages))
+        end = None if timeout is None else self._clock() + timeout
+        while any(identifier in self._pending for identifier in identifiers) and not self._failed(identifiers):
+            left = _SLICE_S if end is None else end - self._clock()
+            if left <= 0:
+                break
+            self._receive(min(left, _SLICE_S, self._resend_after_s))
+            self._send_due()
+        for identifier in identifiers:
+            self._pending.pop(identifier, None)
+        return [self._replies.pop(identifier) for identifier in identifiers if identifier in self._replies]
+
+    def _failed(self, identifiers: list[str]) -> bool:
+        return any(name in self._replies and self._replies[name].has_error() for name in identifiers)

@@ -1,0 +1,65 @@
+"""One row per round, committed before the next send: enough to go on after a crash without asking a site again."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import rfc8785
+
+from hdex.federated.statistics import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRecord:
+    """What one site sent in one round."""
+
+    site: str
+    digest: str  # of the contribution, hex
+    ciphertexts: int
+    payload_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One finished round."""
+
+    study_id: str
+    study_digest: str
+    round: int
+    attempt: int
+    step: str
+    broadcast_digest: str
+    replies: tuple[ReplyRecord, ...]  # in roster order
+    aggregate_digest: str  # of the product of the ciphertexts: an auditor recomputes it
+    sum_digest: str  # of the decrypted sum
+    state: tuple[float, ...]  # the decrypted sum; replaying it restores the fit
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        document = asdict(self)
+        document["replies"] = [asdict(reply) for reply in self.replies]
+        document["state"] = list(self.state)
+        return rfc8785.dumps(document)
+
+    def digest(self) -> str:
+        """Return SHA-256 of the canonical JSON as hex: what the ledger seals."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "RoundRecord":
+        """Return the row that `to_bytes` wrote."""
+        document = json.loads(data)
+        document["replies"] = tuple(ReplyRecord(**reply) for reply in document["replies"])
+        document["state"] = tuple(float(value) for value in document["state"])
+        return cls(**document)
+
+    def sums(self) -> Floats:
+        """Return the decrypted sum as an array."""
+        return np.array(self.state, dtype=np.float64)
+
+
+def sum_digest(values: Floats) -> str:
+    """Return SHA-256 over the sums as big-endian doubles, as hex."""
+    return hashlib.sha256(np.asarray(values, dtype=">f8").tobytes()).hexdigest()

@@ -1,0 +1,31 @@
+"""Journal in memory: the twin used by tests and simulation."""
+
+from collections.abc import Sequence
+
+from hdex.federated.errors import JournalConflict
+from hdex.federated.journal import RoundRecord
+from hdex.federated.ports import Journal
+
+
+class MemoryJournal:
+    """Rows by study; lost with the process."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[bytes]] = {}
+
+    def commit(self, record: RoundRecord) -> None:
+        """Keep the row."""
+        rows, row = self._rows.setdefault(record.study_id, []), record.to_bytes()
+        if record.round == len(rows) + 1:
+            rows.append(row)
+        elif not 1 <= record.round <= len(rows) or rows[record.round - 1] != row:
+            raise JournalConflict(
+                f"round {record.round} is committed with other content, or a round before it is missing"
+            )
+
+    def rounds(self, study_id: str) -> Sequence[RoundRecord]:
+        """Return the rows in order."""
+        return [RoundRecord.from_bytes(row) for row in self._rows.get(study_id, [])]
+
+
+_: type[Journal] = MemoryJournal

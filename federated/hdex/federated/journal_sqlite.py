@@ -1,0 +1,53 @@
+"""Journal in SQLite: write-ahead log, synchronous=FULL, one commit per round."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from hdex.federated.errors import JournalConflict
+from hdex.federated.journal import RoundRecord
+from hdex.federated.ports import Journal
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rounds (
+    study TEXT NOT NULL, round INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY (study, round)
+) STRICT, WITHOUT ROWID
+"""
+
+
+class SqliteJournal:
+    """Rows in one file; a connection per call, so that any thread may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with closing(self._connect()) as connection, connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(_SCHEMA)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level="IMMEDIATE")
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def commit(self, record: RoundRecord) -> None:
+        """Keep the row durably."""
+        row = record.to_bytes()
+        with closing(self._connect()) as connection, connection:
+            query = "SELECT round, row FROM rounds WHERE study = ? ORDER BY round"
+            rows = dict(connection.execute(query, (record.study_id,)).fetchall())
+            if record.round == len(rows) + 1:
+                connection.execute("INSERT INTO rounds VALUES (?, ?, ?)", (record.study_id, record.round, row))
+            elif rows.get(record.round) != row:
+                raise JournalConflict(
+                    f"round {record.round} is committed with other content, or a round before it is missing"
+                )
+
+    def rounds(self, study_id: str) -> Sequence[RoundRecord]:
+        """Return the rows in order."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute("SELECT row FROM rounds WHERE study = ? ORDER BY round", (study_id,)).fetchall()
+        return [RoundRecord.from_bytes(row) for (row,) in rows]
+
+
+_: type[Journal] = SqliteJournal

@@ -1,0 +1,206 @@
+"""The key holder: makes one key per study and opens nothing but the checked sum of the whole roster.
+
+It sees single contributions only masked: one alone, or any subset, decrypts to noise. Every rule below is checked
+before any exponentiation, except the count slot, which only decryption shows.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from hdex.federated.contribution import Contribution
+from hdex.federated.contributor import pack_spec, utc_now
+from hdex.federated.disclosure import Limits
+from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
+from hdex.federated.paillier import (
+    CipherVector,
+    aggregate,
+    decrypt,
+    generate_keypair,
+    key_id,
+    private_key_from_bytes,
+    private_key_to_bytes,
+    public_key_from_hex,
+    public_key_hex,
+)
+from hdex.federated.ports import Decryptor, Store
+from hdex.federated.statistics import Floats, vector_length
+from hdex.federated.study import Study, parse_envelope
+
+AdmitStudy = Callable[[Study, bytes], None]
+
+
+class KeyHolder:
+    """Decrypts checked sums. `store` holds private keys: give one that seals.
+
+    admit(study, envelope): the node's check that the envelope is signed by the coordinator, that roster keys are the
+    directory's and that the study is on the ledger; raises DecryptRefused.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        admit: AdmitStudy,
+        limits: Limits | None = None,
+        bits: int = 3072,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._store = store
+        self._admit = admit
+        self._limits = Limits() if limits is None else limits
+        self._bits = bits
+        self._clock = clock
+        self._lock = threading.Lock()  # two requests for one round must not both be the first
+
+    def create_key(self, study_id: str) -> str:
+        """Return the modulus (hex) of the study's key; made on the first call, the same ever after."""
+        with self._lock:
+            kept = self._store.get(f"key/{study_id}")
+            if kept is not None:
+                return public_key_hex(private_key_from_bytes(kept).public_key)
+            public, private = generate_keypair(self._bits)
+            self._store.put(f"key/{study_id}", private_key_to_bytes(private))
+            return public_key_hex(public)
+
+    def register(self, envelope: bytes) -> None:
+        """Accept the signed study whose sums will be opened, once; the same again is fine."""
+        study = parse_envelope(envelope)
+        with self._lock:
+            self._check_study(study)
+            self._admit(study, envelope)
+            kept = self._store.get(f"study/{study.id}")
+            if kept is not None and parse_envelope(kept).digest() != study.digest():
+                raise DecryptRefused("study_changed", "another study is registered under this id")
+            if kept is None:
+                self._store.put(f"study/{study.id}", envelope)
+
+    def _check_study(self, study: Study) -> None:
+        kept = self._store.get(f"key/{study.id}")
+        if kept is None:
+            raise DecryptRefused("unknown_key", "no key was made for this study")
+        if key_id(private_key_from_bytes(kept).public_key) != study.key_id:
+            raise DecryptRefused("unknown_key", "the study names another key than the one made for it")
+        needed = max(self._limits.min_sites, study.min_sites)
+        if len(study.sites) < needed:
+            raise DecryptRefused("min_sites", f"{len(study.sites)} sites; at least {needed} are needed")
+
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+        """Return the sum of the whole roster's contributions to one round, or raise DecryptRefused."""
+        with self._lock:
+            study = self._study(study_id)  # 1 registered: signed, enough sites
+            request = _digest(contributions)
+            opened = self._opened(study_id)
+            if round_number in opened:  # 2 opened before: the same request gets the same answer, others none
+                return _replay(opened[round_number], request)
+            self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
+            parsed = [_parse(data) for data in contributions]  # 4 whole
+            _check_roster(study, parsed)  # 5 exactly the roster, each once
+            _check_headers(study, parsed, round_number)  # 6 one study, one round, one question
+            _check_signatures(study, parsed)  # 7 each signed by its site
+            total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
+            opened[round_number] = {"request": request, "sum": total.tolist()}
+            document = json.dumps({str(number): entry for number, entry in opened.items()})
+            self._store.put(f"opened/{study_id}", document.encode())  # 9 remembered before it leaves
+            return total
+
+    def _study(self, study_id: str) -> Study:
+        kept = self._store.get(f"study/{study_id}")
+        if kept is None:
+            raise DecryptRefused("unknown_study", "the study is not registered")
+        return parse_envelope(kept)
+
+    def _opened(self, study_id: str) -> dict[int, dict[str, object]]:
+        kept = self._store.get(f"opened/{study_id}")
+        return {} if kept is None else {int(number): entry for number, entry in json.loads(kept).items()}
+
+    def _check_round(self, study: Study, number: int, opened: dict[int, dict[str, object]]) -> None:
+        if self._clock() >= study.expires():
+            raise DecryptRefused("deadline", "the study's deadline has passed")
+        if not 1 <= number <= study.max_rounds:
+            raise DecryptRefused("max_rounds", f"round {number} of at most {study.max_rounds}")
+        if number != len(opened) + 1:
+            raise DecryptRefused("round_order", f"round {number} after round {len(opened)}")
+
+
+def _digest(contributions: Sequence[bytes]) -> str:
+    parts = sorted(hashlib.sha256(data).digest() for data in contributions)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _replay(entry: dict[str, object], request: str) -> Floats:
+    if entry["request"] != request:
+        raise DecryptRefused("already_opened", "this round was opened with other contributions")
+    return np.array(entry["sum"], dtype=np.float64)
+
+
+def _parse(data: bytes) -> Contribution:
+    try:
+        return Contribution.from_bytes(data)
+    except CiphertextInvalid as error:
+        raise DecryptRefused("digest", str(error)) from error
+
+
+def _check_roster(study: Study, contributions: Sequence[Contribution]) -> None:
+    sites = [contribution.header.site for contribution in contributions]
+    if len(set(sites)) != len(sites):
+        raise DecryptRefused("duplicate_site", "a site contributes twice")
+    if set(sites) - set(study.sites):
+        raise DecryptRefused("foreign_site", "a contributor is not on the roster")
+    if set(sites) != set(study.sites):
+        raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
+
+
+def _check_headers(study: Study, contributions: Sequence[Contribution], number: int) -> None:
+    headers = [contribution.header for contribution in contributions]
+    if any((header.study, header.study_digest) != (study.id, study.digest()) for header in headers):
+        raise DecryptRefused("study_mismatch", "a contribution belongs to another study")
+    if any(header.round != number for header in headers):
+        raise DecryptRefused("round_mismatch", f"a contribution does not belong to round {number}")
+    if len({(header.broadcast, header.step, header.attempt) for header in headers}) != 1:
+        raise DecryptRefused("broadcast_mismatch", "the contributions answer different questions")
+
+
+def _check_signatures(study: Study, contributions: Sequence[Contribution]) -> None:
+    for contribution in contributions:
+        entry = study.entry(contribution.header.site)
+        assert entry is not None
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.sign_key))
+        try:
+            key.verify(contribution.signature, contribution.header.signed_bytes())
+        except InvalidSignature as error:
+            raise DecryptRefused("signature", f"the signature of {entry.site} does not verify") from error
+
+
+def combine(study: Study, contributions: Sequence[Contribution]) -> CipherVector:
+    """Return the product of the contributions' ciphertexts: needs no key, the aggregator does the same.
+
+    Raises CiphertextInvalid when one does not have the study's encoding.
+    """
+    public_key = public_key_from_hex(study.public_key)
+    vectors = [CipherVector.from_bytes(contribution.payload, public_key) for contribution in contributions]
+    step = contributions[0].header.step
+    shape = (pack_spec(study, step), vector_length(step, len(study.features)), 1)
+    if any((vector.spec, vector.length, vector.weight) != shape for vector in vectors):
+        raise CiphertextInvalid(f"a vector does not have the encoding of step {step}")
+    return aggregate(vectors)
+
+
+def _open(study: Study, key: bytes | None, contributions: Sequence[Contribution]) -> Floats:
+    assert key is not None  # register found it
+    try:
+        product = combine(study, contributions)
+        return decrypt(private_key_from_bytes(key), product, contributors=len(study.sites))
+    except TooFewContributors as error:
+        raise DecryptRefused("count_slot", str(error)) from error
+    except (CiphertextInvalid, ValueOutOfRange) as error:
+        raise DecryptRefused("ciphertext", str(error)) from error
+
+
+_: type[Decryptor] = KeyHolder

@@ -1,0 +1,108 @@
+"""What this room needs from outside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from hdex.federated.journal import RoundRecord
+from hdex.federated.statistics import Floats
+from hdex.federated.study import Study
+
+
+class Channel(Protocol):
+    """Moves frames between the coordinator and the sites. Untrusted: frames carry their own digest."""
+
+    def sites(self) -> set[str]:
+        """Return the sites that are connected now, named by their authenticated identity."""
+        ...
+
+    def send(self, site: str, frame: bytes) -> None:
+        """Queue one frame. Raises SiteLost when the site is not connected; delivery is not promised."""
+        ...
+
+    def receive(self, timeout_s: float) -> tuple[str, bytes]:
+        """Return (authenticated sender, frame); raise TimeoutError when none came within `timeout_s`."""
+        ...
+
+
+class Decryptor(Protocol):
+    """Opens the sum of one round. Holds the key; the coordinator does not."""
+
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+        """Return the decrypted sum over the whole roster, or raise DecryptRefused.
+
+        The same contributions again give the same answer; others for the same round are refused.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """Durable rows of rounds."""
+
+    def commit(self, record: "RoundRecord") -> None:
+        """Keep the row, on disk when it returns. The same row again is fine; another raises JournalConflict."""
+        ...
+
+    def rounds(self, study_id: str) -> "Sequence[RoundRecord]":
+        """Return the study's rows in order, from round 1 without gap."""
+        ...
+
+
+class Store(Protocol):
+    """Durable named bytes."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return the bytes under `name`, or None."""
+        ...
+
+    def put(self, name: str, value: bytes) -> None:
+        """Replace the bytes under `name`; on disk when it returns, all or nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRequest:
+    """What a site is asked in one round; `study` is parsed from `envelope`, whose signatures are not yet verified."""
+
+    study: Study
+    envelope: bytes
+    round: int
+    attempt: int
+    step: str
+    broadcast_digest: str  # hex
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is about to leave a site."""
+
+    rows: int  # complete rows behind the sums; -1 for a kept reply sent again
+    digest: str  # of the contribution, hex
+    ciphertexts: int
+    total_bytes: int
+
+
+class SiteHooks(Protocol):
+    """What the node gives its contributor. Called in this order in every round."""
+
+    def admit(self, request: RoundRequest) -> None:
+        """Raise AdmissionRefused(rule) unless envelope, agreement, approval, level and budget allow this round."""
+        ...
+
+    def frame(self, study: Study) -> pl.DataFrame:
+        """Return the rows the agreement covers, with `study.columns` as numbers (nulls allowed)."""
+        ...
+
+    def shared_secret(self, peer_mask_key: bytes) -> bytes:
+        """Return X25519(own mask key, peer's public key), 32 bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature of `message` under the site's sign key."""
+        ...
+
+    def release(self, request: RoundRequest, release: Release) -> None:
+        """Remember the access durably before it leaves; raise AdmissionRefused and nothing leaves."""
+        ...

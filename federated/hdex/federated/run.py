@@ -1,0 +1,42 @@
+"""Run one study over a Grid: `run_study` starts it, or goes on where its journal ends."""
+
+import hashlib
+
+from hdex.federated.apps.coordinator import Progress, server_app
+from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
+from hdex.federated.disclosure import Limits, check_sites
+from hdex.federated.ports import Decryptor, Journal
+from hdex.federated.result import StudyResult
+from hdex.federated.strategy import EncryptedNewton
+
+__all__ = ["Progress", "run_study"]
+
+
+def run_study(
+    study_envelope: bytes,
+    *,
+    grid: Grid,
+    decryptor: Decryptor,
+    journal: Journal,
+    progress: Progress | None = None,
+    round_timeout_s: float = 60.0,
+    limits: Limits | None = None,
+) -> StudyResult:
+    """Return the study's result. Called again with the same journal it goes on, and no committed round is asked again.
+
+    progress: called with each round's row once it is committed. One study runs per process at a time (Flower's task
+    identity is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost
+    after `round_timeout_s` without the whole roster, NotConverged, CiphertextInvalid.
+    """
+    strategy = EncryptedNewton(study_envelope, decryptor)
+    check_sites(len(strategy.study.sites), Limits() if limits is None else limits)
+    run_id = _run_id(strategy.study.digest())
+    be_task(run_id)
+    grid.set_run(Run.create_empty(run_id))
+    app = server_app(strategy, journal, progress=progress, round_timeout_s=round_timeout_s)
+    app(grid, Context(run_id, 1, {}, RecordDict(), {}))
+    return strategy.result()
+
+
+def _run_id(digest: str) -> int:
+    return int.from_bytes(hashlib.sha256(digest.encode()).digest()[:8], "big") >> 1

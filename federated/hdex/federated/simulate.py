@@ -1,0 +1,134 @@
+"""A study over tables of one process: the same apps, sums and key holder, without anyone else's permission."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from hdex.federated.apps.site import SiteSession
+from hdex.federated.disclosure import Breach, Limits, site_breaches
+from hdex.federated.draft import Member, Question, draft_study
+from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.keyholder import KeyHolder
+from hdex.federated.paillier import shared_secret
+from hdex.federated.plain import PlainAdder
+from hdex.federated.ports import Decryptor, Release, RoundRequest
+from hdex.federated.result import StudyResult
+from hdex.federated.run import run_study
+from hdex.federated.store_memory import MemoryStore
+from hdex.federated.study import SUMS, Party, RosterEntry, Study, unsigned_envelope
+
+_NO_FLOOR = Limits(min_sites=1, min_rows=1, max_parameter_share=1.0, min_events_per_parameter=0.0)
+
+_MAX_ROUNDS = 25
+
+
+class FrameSite:
+    """SiteHooks over a table in memory, with keys of its own; admits everything and counts what it computes."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self._sign = Ed25519PrivateKey.generate()
+        self._mask = X25519PrivateKey.generate()
+        self.computations = 0
+
+    def entry(self, site: str) -> RosterEntry:
+        """Return the site's line of the roster."""
+        sign, mask = self._sign.public_key().public_bytes_raw(), self._mask.public_key().public_bytes_raw()
+        return RosterEntry(site, f"organisation of {site}", sign.hex(), mask.hex())
+
+    def admit(self, request: RoundRequest) -> None:
+        """Admit."""
+
+    def frame(self, study: Study) -> pl.DataFrame:
+        """Return the table."""
+        self.computations += 1
+        return self._frame
+
+    def shared_secret(self, peer_mask_key: bytes) -> bytes:
+        """Return the X25519 secret with a peer."""
+        return shared_secret(self._mask.private_bytes_raw(), peer_mask_key)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature."""
+        return self._sign.sign(message)
+
+    def release(self, request: RoundRequest, release: Release) -> None:
+        """Let it go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A result with what `run` would have refused."""
+
+    result: StudyResult
+    seconds: float
+    warnings: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document of `hdex federated simulate --json`."""
+        document = self.result.document()
+        return {**document, "seconds": self.seconds, "warnings": list(self.warnings)}
+
+
+def simulate(
+    frames: Mapping[str, pl.DataFrame],
+    *,
+    target: str,
+    features: Sequence[str],
+    standardize: str = "none",
+    l2: float = 0.0,
+    secure: str = "paillier",
+    bits: int = 3072,
+) -> Simulation:
+    """Return the logistic study over `frames` (site -> table); disclosure limits become warnings."""
+    started = time.monotonic()
+    sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
+    study_id = f"simulation-{secrets.token_hex(4)}"
+    keyholder = KeyHolder(MemoryStore(), admit=_admit_any, limits=_NO_FLOOR, bits=bits)
+    study = draft_study(
+        study_id,
+        Question(target, tuple(features), "simulation", standardize, l2),
+        [Member(site.entry(name), "simulation", ("simulation", "1", "")) for name, site in sites.items()],
+        coordinator=Party("coordinator", "this process as coordinator"),
+        keyholder=Party("keyholder", "this process as key holder"),
+        public_key=keyholder.create_key(study_id) if secure == "paillier" else "",
+        deadline=(datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        nonce=secrets.token_hex(16),
+        max_rounds=_MAX_ROUNDS,
+        min_sites=1,
+        min_rows=1,
+    )
+    warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
+    result = _run(study, sites, keyholder, warnings)
+    return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
+
+
+def _run(study: Study, sites: Mapping[str, FrameSite], keyholder: KeyHolder, warnings: list[str]) -> StudyResult:
+    def warn(site: str, breach: Breach) -> None:
+        if breach.rule != "min_sites":  # said once for the study
+            warnings.append(_warning(site, breach))
+
+    handlers = {name: SiteSession(name, site, sums_allowed=SUMS, on_breach=warn).handle for name, site in sites.items()}
+    decryptor: Decryptor = PlainAdder()
+    envelope = unsigned_envelope(study)
+    if study.secure == "paillier":
+        keyholder.register(envelope)
+        decryptor = keyholder
+    journal = MemoryJournal()
+    return run_study(envelope, grid=InprocGrid(handlers), decryptor=decryptor, journal=journal, limits=_NO_FLOOR)
+
+
+def _warning(who: str, breach: Breach) -> str:
+    return f"{who}: {breach.rule}: {breach.detail}"
+
+
+def _admit_any(study: Study, envelope: bytes) -> None:
+    """Admit: every party is this process."""

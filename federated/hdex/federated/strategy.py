@@ -1,0 +1,166 @@
+"""Exact Newton over encrypted sums as a Flower Strategy: it asks the whole roster, opens the sum, steps.
+
+The coordinator runs it and has no key: it multiplies ciphertexts and sees what the key holder opens.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+
+from hdex.federated.apps.flower import (
+    ArrayRecord,
+    ConfigRecord,
+    Grid,
+    Message,
+    MessageType,
+    MetricRecord,
+    Strategy,
+    node_id,
+)
+from hdex.federated.apps.records import question_record, raise_reply_error, read_contribution
+from hdex.federated.broadcast import Broadcast
+from hdex.federated.contribution import Contribution
+from hdex.federated.contributor import count_ciphertexts
+from hdex.federated.errors import CiphertextInvalid, JournalConflict, SiteLost
+from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
+from hdex.federated.keyholder import combine
+from hdex.federated.newton import NewtonFit
+from hdex.federated.ports import Decryptor
+from hdex.federated.result import Crossed, StudyResult, conclude
+from hdex.federated.statistics import Floats
+from hdex.federated.study import Study, parse_envelope
+
+logger = logging.getLogger(__name__)
+
+
+class EncryptedNewton(Strategy):
+    """One study's fit. `resume` with the journal's rows first; then rounds until `settled`."""
+
+    def __init__(self, envelope: bytes, decryptor: Decryptor) -> None:
+        self.study: Study = parse_envelope(envelope)
+        self._envelope = envelope
+        self._decryptor = decryptor
+        self._fit = NewtonFit(self.study)
+        self._records: list[RoundRecord] = []
+        self._site_of = {node_id(site): site for site in self.study.sites}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the result is there."""
+        return self._fit.fit is not None
+
+    @property
+    def round(self) -> int:
+        """The round to run next, from 1."""
+        return self._fit.round
+
+    @property
+    def last_record(self) -> RoundRecord:
+        """The row of the round that was aggregated last."""
+        return self._records[-1]
+
+    def resume(self, records: Sequence[RoundRecord]) -> None:
+        """Replay committed rounds; raise JournalConflict when they are not this study's."""
+        for record in records:
+            if (record.study_digest, record.broadcast_digest) != (self.study.digest(), self._question().digest()):
+                raise JournalConflict(f"round {record.round} in the journal is not this study's")
+            self._take(record, record.sums())
+
+    def _question(self) -> Broadcast:
+        fit = self._fit
+        return Broadcast(self.study.id, self.study.digest(), fit.round, 1, fit.step, fit.point)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the round's question to every site of the roster, connected or not."""
+        question = self._question().to_bytes()
+        return [
+            grid.create_message(
+                question_record(self._envelope, question), MessageType.TRAIN, node_id(site), str(server_round)
+            )
+            for site in self.study.sites
+        ]
+
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
+        """Take the whole roster's replies one step further, or raise what a site or the key holder refused."""
+        contributions = self._collect(replies)
+        question = self._question()
+        aggregate_digest = self._aggregate_digest(contributions)
+        total = self._decryptor.open_sum(
+            self.study.id, question.round, [contribution.to_bytes() for contribution in contributions]
+        )
+        record = RoundRecord(
+            study_id=self.study.id,
+            study_digest=self.study.digest(),
+            round=question.round,
+            attempt=question.attempt,
+            step=question.step,
+            broadcast_digest=question.digest(),
+            replies=tuple(self._reply_record(contribution) for contribution in contributions),
+            aggregate_digest=aggregate_digest,
+            sum_digest=sum_digest(total),
+            state=tuple(total.tolist()),
+        )
+        self._take(record, total)
+        return None, MetricRecord({"round": question.round, "sites": len(contributions)})
+
+    def _take(self, record: RoundRecord, total: Floats) -> None:
+        self._records.append(record)
+        self._fit.absorb(total)
+
+    def _collect(self, replies: Iterable[Message]) -> list[Contribution]:
+        found: dict[str, Contribution] = {}
+        for message in replies:
+            site = self._site_of.get(message.metadata.src_node_id, "a stranger")
+            if message.has_error():
+                raise_reply_error(message, site)
+            found[site] = self._checked(read_contribution(message.content, self.study.secure), site)
+        if missing := [site for site in self.study.sites if site not in found]:
+            raise SiteLost(f"no answer to round {self.round} from {', '.join(missing)}; no smaller roster is used")
+        return [found[site] for site in self.study.sites]
+
+    def _checked(self, contribution: Contribution, site: str) -> Contribution:
+        header, question = contribution.header, self._question()
+        if (header.site, header.broadcast, header.round) != (site, question.digest(), question.round):
+            raise CiphertextInvalid(f"the reply of {site} answers another question")
+        return contribution
+
+    def _aggregate_digest(self, contributions: Sequence[Contribution]) -> str:
+        if self.study.secure == "paillier":
+            return hashlib.sha256(combine(self.study, contributions).to_bytes()).hexdigest()
+        return hashlib.sha256(b"".join(contribution.payload for contribution in contributions)).hexdigest()
+
+    def _reply_record(self, contribution: Contribution) -> ReplyRecord:
+        return ReplyRecord(
+            site=contribution.header.site,
+            digest=contribution.digest(),
+            ciphertexts=count_ciphertexts(self.study, contribution),
+            payload_bytes=len(contribution.payload),
+            total_bytes=len(contribution.to_bytes()),
+        )
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return nothing: a fit on pooled sums has no separate evaluation."""
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> None:
+        """Return nothing."""
+
+    def summary(self) -> None:
+        """Log what runs."""
+        logger.info("study starts", extra={"study": self.study.id, "sites": len(self.study.sites)})
+
+    def result(self) -> StudyResult:
+        """Return the answer of a settled study."""
+        assert self._fit.fit is not None, "the study has not settled"
+        crossed = {site: self._crossed(site) for site in self.study.sites}
+        return conclude(self.study, self._fit.fit, rounds=len(self._records), crossed=crossed)
+
+    def _crossed(self, site: str) -> Crossed:
+        replies = [reply for record in self._records for reply in record.replies if reply.site == site]
+        payload = sum(reply.payload_bytes for reply in replies)
+        total = sum(reply.total_bytes for reply in replies)
+        return Crossed(sum(reply.ciphertexts for reply in replies), payload, total - payload)

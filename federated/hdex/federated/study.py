@@ -1,0 +1,228 @@
+"""A study: the question, who is asked, under which agreements, with which key and algorithm, until when.
+
+The document is what the coordinator signs and every site, the key holder and the ledger pin by its digest.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+
+from hdex.federated.errors import StudyInvalid
+
+KINDS = ("logistic",)
+STEPS = ("moments", "refine", "newton")
+SCALES = ("global", "none")
+SUMS = ("paillier", "plain")
+# 104 bits hold sums of squares of raw columns up to 4.5e15, 64 bits hold standardised sums up to 8.3 million.
+DEFAULT_PACK: Mapping[str, Mapping[str, int]] = {
+    "moments": {"value_bits": 104, "fraction_bits": 50},
+    "newton": {"value_bits": 64, "fraction_bits": 40},
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry:
+    """One site of the study. Keys are raw Ed25519 and X25519 public keys as hex."""
+
+    site: str
+    organisation: str
+    sign_key: str
+    mask_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A participant that contributes no rows."""
+
+    id: str
+    organisation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """What runs at the sites: an installed algorithm and the digest of its source."""
+
+    id: str
+    code_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One signed question to a fixed roster. Checked at construction; raises StudyInvalid."""
+
+    id: str
+    kind: str  # "logistic"
+    target: str  # column of 0 and 1
+    features: tuple[str, ...]  # numeric columns, in order of the coefficients
+    purpose: str  # DUO code the sites' agreements must permit
+    contracts: Mapping[str, str]  # site -> agreement id
+    products: Mapping[str, tuple[str, str, str]]  # site -> (product id, version, manifest digest)
+    roster: tuple[RosterEntry, ...]  # sorted by site
+    coordinator: Party
+    keyholder: Party
+    algorithm: Algorithm
+    deadline: str  # RFC 3339 UTC: no site answers after it
+    nonce: str
+    standardize: str = "global"  # scale of coefficients and penalty: pooled mean and population SD, or raw
+    l2: float = 0.0  # penalty l2/2 |beta|^2 without the intercept
+    secure: str = "paillier"
+    public_key: str = ""  # modulus n as hex
+    key_id: str = ""  # SHA-256 of n
+    pack: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: DEFAULT_PACK)
+    max_rounds: int = 12
+    min_sites: int = 3
+    min_rows: int = 10
+
+    def __post_init__(self) -> None:
+        _check_question(self)
+        _check_roster(self)
+        _check_terms(self)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Site ids in roster order (sorted)."""
+        return tuple(entry.site for entry in self.roster)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is read at a site: features, then target."""
+        return (*self.features, self.target)
+
+    @property
+    def modulus_bits(self) -> int:
+        """Bits of n; 0 for a plain study."""
+        return int(self.public_key, 16).bit_length() if self.public_key else 0
+
+    def entry(self, site: str) -> RosterEntry | None:
+        """Return the roster entry of `site`, or None."""
+        return next((entry for entry in self.roster if entry.site == site), None)
+
+    def expires(self) -> datetime:
+        """Return the deadline."""
+        return parse_time(self.deadline)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        document: dict[str, Any] = asdict(self)
+        document["features"] = list(self.features)
+        document["products"] = {site: list(product) for site, product in self.products.items()}
+        document["roster"] = [asdict(entry) for entry in self.roster]
+        return document
+
+    def digest(self) -> str:
+        """Return SHA-256 of the canonical document as hex."""
+        return hashlib.sha256(rfc8785.dumps(self.document())).hexdigest()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Study":
+        """Return the study; unknown or missing keys raise StudyInvalid."""
+        known = {entry.name for entry in fields(cls)}
+        if not isinstance(document, Mapping) or (unknown := set(document) - known):
+            raise StudyInvalid(f"unknown keys: {', '.join(sorted(unknown))}" if document else "no document")
+        try:
+            values = dict(document)
+            values["features"] = tuple(values["features"])
+            values["products"] = {site: _product(product) for site, product in values["products"].items()}
+            values["roster"] = tuple(RosterEntry(**entry) for entry in values["roster"])
+            values["coordinator"] = Party(**values["coordinator"])
+            values["keyholder"] = Party(**values["keyholder"])
+            values["algorithm"] = Algorithm(**values["algorithm"])
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StudyInvalid(f"the document misses a field or has one of another shape ({error})") from error
+
+
+def parse_envelope(envelope: bytes) -> Study:
+    """Return the study inside a signed envelope. Does not verify signatures: `node.signed` does."""
+    try:
+        document = json.loads(envelope)["document"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyInvalid("the envelope is not JSON with a document") from error
+    return Study.from_document(document)
+
+
+def unsigned_envelope(study: Study) -> bytes:
+    """Return an envelope without signatures: for simulation, where every party is this process."""
+    return rfc8785.dumps({"document": study.document(), "signatures": []})
+
+
+def parse_time(text: str) -> datetime:
+    """Return the aware time of RFC 3339 text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, TypeError) as error:
+        raise StudyInvalid("a time is not RFC 3339") from error
+    if moment.tzinfo is None:
+        raise StudyInvalid("a time has no zone")
+    return moment.astimezone(UTC)
+
+
+def _product(value: Any) -> tuple[str, str, str]:
+    identifier, version, digest = value
+    return str(identifier), str(version), str(digest)
+
+
+def _check_question(study: Study) -> None:
+    if not isinstance(study.id, str) or not _NAME.fullmatch(study.id):
+        raise StudyInvalid("the study's id is not a plain name")
+    if study.kind not in KINDS:
+        raise StudyInvalid(f"kind {study.kind!r}; known are {', '.join(KINDS)}")
+    if not study.features or len(set(study.columns)) != len(study.columns):
+        raise StudyInvalid("the features must be at least one, without repetition and without the target")
+    if study.standardize not in SCALES:
+        raise StudyInvalid(f"standardize {study.standardize!r}; known are {', '.join(SCALES)}")
+    if not math.isfinite(study.l2) or study.l2 < 0:
+        raise StudyInvalid("l2 must be finite and not negative")
+
+
+def _check_roster(study: Study) -> None:
+    if not study.sites or list(study.sites) != sorted(set(study.sites)):
+        raise StudyInvalid("the roster must be sorted by site and name each site once")
+    if set(study.contracts) != set(study.sites) or set(study.products) != set(study.sites):
+        raise StudyInvalid("contracts and products must name exactly the roster's sites")
+    organisations = [entry.organisation for entry in study.roster]
+    organisations += [study.coordinator.organisation, study.keyholder.organisation]
+    if len(set(organisations)) != len(organisations):
+        raise StudyInvalid("sites, coordinator and key holder must be different organisations")
+    keys = [entry.mask_key for entry in study.roster]
+    if len(set(keys)) != len(keys) or any(_raw_key(key) is None for key in keys):
+        raise StudyInvalid("mask keys must be 32 bytes of hex, one per site")
+    if any(_raw_key(entry.sign_key) is None for entry in study.roster):
+        raise StudyInvalid("sign keys must be 32 bytes of hex")
+
+
+def _raw_key(text: str) -> bytes | None:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return raw if len(raw) == 32 else None
+
+
+def _check_terms(study: Study) -> None:
+    parse_time(study.deadline)
+    if not 1 <= study.max_rounds <= 100:
+        raise StudyInvalid(f"max_rounds {study.max_rounds}; 1 to 100 are allowed")
+    if study.min_sites < 1 or study.min_rows < 1:
+        raise StudyInvalid("min_sites and min_rows must be at least 1")
+    if study.secure not in SUMS:
+        raise StudyInvalid(f"secure {study.secure!r}; known are {', '.join(SUMS)}")
+    if study.secure == "plain":
+        return
+    try:
+        n = int(study.public_key, 16)
+    except ValueError as error:
+        raise StudyInvalid("the public key is not hexadecimal") from error
+    digest = hashlib.sha256(n.to_bytes((n.bit_length() + 7) // 8, "big")).hexdigest()
+    if digest != study.key_id:
+        raise StudyInvalid("key_id is not the digest of public_key")
+    if set(study.pack) != {"moments", "newton"}:
+        raise StudyInvalid("pack must describe moments and newton")
