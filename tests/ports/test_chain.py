@@ -237,6 +237,9 @@ def test_unknown_kinds_and_short_digests_are_refused_before_they_are_sent(networ
         network.a.records("Transfer")
     assert refused_rule(lambda: network.a.list_product("hospital-a", b"short")) == "Empty"
     assert refused_rule(lambda: network.a.list_product("hospital-a", bytes(32))) == "Empty"
+    assert refused_rule(lambda: network.a.anchor("hospital-a", 0, digest("root"), digest("note"))) == "Empty"
+    assert refused_rule(lambda: network.a.anchor("hospital-a", -1, digest("root"), digest("note"))) == "OutOfRange"
+    assert refused_rule(lambda: network.exchange.seal_round("study", 2**64, digest("round"))) == "OutOfRange"
 
 
 def test_threads_of_one_account_do_not_take_each_others_nonce(network: Network) -> None:

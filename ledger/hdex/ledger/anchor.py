@@ -35,7 +35,8 @@ class AnchorStatus:
 class Anchorer:
     """Anchors one node's log. `note` costs the data path no I/O; `run_once` is called by one thread, again and again.
 
-    root_at: the log's root at a size, None when the log is smaller; with it every anchor on chain is compared.
+    root_at: the log's root at a size, None when the log is smaller. With it every anchor on chain is compared with the
+    log at the start and after each outage: only so is a log noticed that was rolled back to an old backup.
     """
 
     def __init__(self, chain: Chain, outbox: Outbox, node_id: str, *, root_at: RootAt | None = None) -> None:
@@ -44,7 +45,8 @@ class Anchorer:
         self._node_id = node_id
         self._root_at = root_at
         self._lock = threading.Lock()  # owns _newest and _split
-        self._newest: Head | None = outbox.waiting()
+        known = outbox.anchored()
+        self._newest: Head | None = outbox.waiting() or (known[0] if known else None)
         self._split: AnchorAlarm | None = None
         self._reconciled = False
 

@@ -115,6 +115,7 @@ class MemoryChain:
             return ledger.emit("NodeKeyRotated", fields)
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
+        contract.count(size)
         ledger = self._up()
         with ledger.lock:
             for anchor in self.anchors(node_id):
@@ -190,6 +191,7 @@ class MemoryChain:
         return known is not None and not known.revoked and contract.seconds(at) < known.expires
 
     def seal_round(self, study: str, round: int, digest: bytes) -> TxRef:
+        contract.count(round)
         ledger, word = self._up(), contract.name_word(study)
         with ledger.lock:
             if ledger.rounds.get((word, round)) == digest:

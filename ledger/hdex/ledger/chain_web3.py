@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from json import JSONDecodeError
 from typing import Any, TypeVar, cast
 
 import requests
@@ -53,7 +54,7 @@ def translated() -> Iterator[None]:
         if rpc_code(error) == METHOD_NOT_FOUND:
             raise ChainWrong("what answers does not know the methods of an EVM chain") from error
         raise ChainUnavailable(f"the chain refuses to answer: {error.message}") from error
-    except Web3Exception as error:
+    except (Web3Exception, JSONDecodeError, UnicodeDecodeError) as error:
         raise ChainWrong(f"what answers is not an EVM chain: {type(error).__name__}") from error
     except OSError as error:  # requests' errors are OSErrors
         raise ChainUnavailable(f"the chain does not answer: {type(error).__name__}") from error
@@ -201,7 +202,7 @@ class Web3Chain:
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
         word = contract.node_word(node_id)
         with self._ours():
-            standing = self._anchor_at(word, size)
+            standing = self._anchor_at(word, contract.count(size))
             if standing is None:
                 return self._write("anchor", word, size, contract.digest_word(root), contract.digest_word(note_hash))
         if standing.root != root:
@@ -251,7 +252,7 @@ class Web3Chain:
     def seal_round(self, study: str, round: int, digest: bytes) -> TxRef:
         word = contract.name_word(study)
         with self._ours():
-            held = self._view("rounds", word, round)
+            held = self._view("rounds", word, contract.count(round))
             if held[1] and held[0] == digest:
                 return self._standing(held[1], "RoundSealed", study=word, round=round)
             return self._write("sealRound", word, round, contract.digest_word(digest))

@@ -101,6 +101,13 @@ def digest_word(digest: bytes) -> bytes:
     return digest
 
 
+def count(number: int) -> int:
+    """Return a size or round number that the contract can hold."""
+    if not 0 <= number < 2**64:
+        raise ChainRefused("a size or round is 0 or greater and fits 64 bits", rule="OutOfRange")
+    return number
+
+
 def seconds(time: datetime) -> int:
     """Return whole seconds since 1970 of a time that knows its zone."""
     if time.tzinfo is None:

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 Dispatch = Callable[[str, Sequence[object]], object]
 BATCH_LIMIT = 100
+BRACKET_LIMIT = 4096  # py-evm lifts Python's recursion limit to 100,000: deeper JSON would overrun the C stack
 
 
 def responder(dispatch: Dispatch) -> Callable[[bytes], bytes]:
@@ -25,9 +26,11 @@ def responder(dispatch: Dispatch) -> Callable[[bytes], bytes]:
 
 def answer_body(dispatch: Dispatch, body: bytes) -> object:
     """Return the JSON value that answers a body."""
+    if body.count(b"[") + body.count(b"{") > BRACKET_LIMIT:
+        return refusal(None, RpcError(PARSE_ERROR, f"the body has more than {BRACKET_LIMIT} lists and objects"))
     try:
         asked = json.loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return refusal(None, RpcError(PARSE_ERROR, "the body is not JSON"))
     if not isinstance(asked, list):
         return answer(dispatch, asked)
