@@ -24,14 +24,14 @@ def test_ages_read_as_intervals_and_end_at_ninety() -> None:
     assert path_of(ladder, "90") == ["90", "90+", "90+", "80+", "80+", "*"]
 
 
-def test_dates_become_month_quarter_year() -> None:
+def test_dates_become_month_quarter_half_year_and_year() -> None:
     ladder = hierarchy.date(pl.Series("seen", [date(2024, 3, 9), date(2025, 12, 31)]))
-    assert path_of(ladder, "2024-03-09") == ["2024-03-09", "2024-03", "2024-Q1", "2024", "*"]
+    assert path_of(ladder, "2024-03-09") == ["2024-03-09", "2024-03", "2024-Q1", "2024-H1", "2024", "*"]
 
 
 def test_months_written_as_text_are_dates() -> None:
     ladder = hierarchy.automatic(pl.Series("month", ["2024-03", "2025-12"]))
-    assert path_of(ladder, "2025-12") == ["2025-12", "2025-12", "2025-Q4", "2025", "*"]
+    assert path_of(ladder, "2025-12") == ["2025-12", "2025-12", "2025-Q4", "2025-H2", "2025", "*"]
 
 
 def test_codes_are_cut_from_the_end() -> None:

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from hdex.deid.errors import ArgumentInvalid
-from hdex.deid.hierarchy import ANY, DateStep, Hierarchy, as_dates, as_text, date_labels
+from hdex.deid.hierarchy import DateStep, as_dates, as_text, date_labels
 
 VALUE, LABEL, TARGET, ROW = "\0value", "\0label", "\0target", "\0row"
-LABEL_STEPS: dict[str, DateStep] = {r"^\d{4}-\d{2}$": "month", r"^\d{4}-Q\d$": "quarter", r"^\d{4}$": "year"}
+LABEL_STEPS: dict[str, DateStep] = {
+    r"^\d{4}-\d{2}$": "month",
+    r"^\d{4}-Q\d$": "quarter",
+    r"^\d{4}-H\d$": "half",
+    r"^\d{4}$": "year",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +118,50 @@ def picked(found: pl.DataFrame, random: np.random.Generator) -> tuple[int, int]:
     return int((is_there & is_drawn).sum()), int((is_there & (sizes == 1)).sum())
 
 
-def view(ladder: Hierarchy, level: int, *, shifted_days: int = 0) -> pl.DataFrame:
-    """All (value, label) pairs at `level`; dates that moved up to `shifted_days` may read as several labels."""
-    values, labels = ladder.levels[0], ladder.levels[level]
-    pairs = pl.DataFrame({VALUE: values, LABEL: labels})
-    if shifted_days == 0 or level == 0:
-        return pairs
-    return pl.concat([pairs, *shifted_pairs(values, labels, shifted_days)]).unique(maintain_order=True)
+def view(original: pl.Series, labels: pl.Series) -> pl.DataFrame:
+    """All (value, label) pairs of a column without secret shift; the two series are row by row the same people."""
+    return pl.DataFrame({VALUE: as_text(original), LABEL: as_text(labels)}).unique(maintain_order=True)
 
 
-def shifted_pairs(values: pl.Series, labels: pl.Series, days: int) -> list[pl.DataFrame]:
-    """The pairs a secret shift could have made of each value."""
+def shifted_view(original: pl.Series, labels: pl.Series, *, days: int) -> pl.DataFrame:
+    """All (value, label) pairs of a date column whose dates moved by an unknown offset in +-days."""
     step = label_step(labels)
     if step is None:
-        return []
-    dates = as_dates(values)
-    moves = [*range(-days, days + 1, 14), days]
-    moved = [(dates.to_frame("d").select(pl.col("d").dt.offset_by(f"{n}d")))["d"] for n in moves]
-    return [pl.DataFrame({VALUE: values, LABEL: date_labels(one, step)}) for one in moved]
+        return view(original, labels)
+    pairs = pl.DataFrame({VALUE: as_text(original), "d": as_dates(original)}).unique(maintain_order=True)
+    reach = days + 31 if original.dtype == pl.String else days  # a month as text: any of its days
+    offsets = range(-reach, reach + 1) if step == "day" else [*range(-reach, reach + 1, 14), reach]
+    moved = [pairs.with_columns(pl.col("d").dt.offset_by(f"{offset}d")) for offset in offsets]
+    read = [one.select(VALUE, day_labels(one["d"], step).alias(LABEL)) for one in moved]
+    return pl.concat(read).unique(maintain_order=True)
 
 
-def label_step(labels: pl.Series) -> DateStep | None:
-    """month, quarter or year by the look of date labels; None for no date or one group."""
+def label_step(labels: pl.Series) -> DateStep | Literal["day"] | None:
+    """day, month, quarter, half or year by the look of date labels; None for anything else."""
+    if labels.dtype in (pl.Date, pl.Datetime):
+        return "day"
     present = labels.drop_nulls()
-    if len(present) == 0 or (present == ANY).all():
+    if len(present) == 0 or labels.dtype != pl.String:
         return None
     return next((step for pattern, step in LABEL_STEPS.items() if present.str.contains(pattern).all()), None)
+
+
+def day_labels(dates: pl.Series, step: DateStep | Literal["day"]) -> pl.Series:
+    """Dates as they read at `step`."""
+    return dates.cast(pl.String) if step == "day" else date_labels(dates, step)
+
+
+def views(
+    original: pl.DataFrame, labelled: pl.DataFrame, columns: Sequence[str], *, dates: Sequence[str], shift_days: int
+) -> dict[str, pl.DataFrame]:
+    """How each known value may read in the release. labelled: all rows as released, before suppression and shuffle."""
+    shared = [name for name in columns if name in labelled.columns]
+    return {
+        name: shifted_view(original[name], labelled[name], days=shift_days)
+        if name in dates
+        else view(original[name], labelled[name])
+        for name in shared
+    }
 
 
 def homogeneity(released: pl.DataFrame, quasi: Sequence[str], sensitive: str) -> HomogeneityResult:

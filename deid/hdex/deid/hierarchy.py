@@ -21,8 +21,8 @@ from hdex.deid.errors import HierarchyIncomplete, InputInvalid
 
 ANY = "*"  # the label of a value that is told no more
 AGE_WIDTHS = (5, 10, 20, 40)
-DateStep = Literal["month", "quarter", "year"]
-DATE_STEPS: tuple[DateStep, ...] = ("month", "quarter", "year")
+DateStep = Literal["month", "quarter", "half", "year"]
+DATE_STEPS: tuple[DateStep, ...] = ("month", "quarter", "half", "year")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,21 +142,26 @@ def interval_labels(values: pl.Series, width: float, *, top: float | None = None
 
 
 def date(values: pl.Series, steps: Sequence[DateStep] = DATE_STEPS) -> Hierarchy:
-    """Dates (or text such as 2024-03 or 2024-03-09) to month, quarter, year, nothing."""
+    """Dates (or text such as 2024-03 or 2024-03-09) to month, quarter, half year, year, nothing."""
     unknown = set(steps) - set(DATE_STEPS)
     if unknown:
-        raise InputInvalid(f"date steps of column {values.name} are of month, quarter, year; found {sorted(unknown)}")
+        raise InputInvalid(
+            f"date steps of column {values.name} are of {', '.join(DATE_STEPS)}; found {sorted(unknown)}"
+        )
     return build(values, [partial(date_labels, step=step) for step in steps])
 
 
 def date_labels(values: pl.Series, step: DateStep) -> pl.Series:
-    """2024-03, 2024-Q1 or 2024."""
+    """2024-03, 2024-Q1, 2024-H1 or 2024."""
     days = as_dates(values)
     if step == "month":
         return days.dt.strftime("%Y-%m")
     if step == "year":
         return days.dt.strftime("%Y")
-    return days.dt.strftime("%Y-Q") + days.dt.quarter().cast(pl.String)
+    quarter = days.dt.quarter()
+    if step == "half":
+        return days.dt.strftime("%Y-H") + ((quarter + 1) // 2).cast(pl.String)
+    return days.dt.strftime("%Y-Q") + quarter.cast(pl.String)
 
 
 def as_dates(values: pl.Series) -> pl.Series:

@@ -76,6 +76,7 @@ class Evaluation:
     inevitable: int  # rows that every finer node suppresses too
     keep: NDArray[np.bool_]  # per tuple
     classes: int
+    average: float  # mean over kept rows of 1 / patients of the class
 
 
 @dataclass(slots=True)
@@ -90,6 +91,7 @@ class Search:
     gap: Losses  # lower bound found so far
     heights: Losses  # sum of levels of every node
     is_open: NDArray[np.bool_]  # not evaluated, not known to be infeasible
+    max_average: float = 1.0
     best: Node | None = None
     best_loss: float = np.inf
     checked: int = 0
@@ -105,11 +107,13 @@ def anonymize(
     models: Sequence[Diversity] = (),
     weights: Mapping[str, float] | None = None,
     floors: Mapping[str, int] | None = None,
+    max_average: float = 1.0,
 ) -> LatticeResult:
     """Return the table of least loss in which every class holds k patients and satisfies `models`.
 
     hierarchies: one per quasi-identifier. patient: column whose distinct values k counts; None: every row is a patient.
     suppression: share of rows that may be left out. weights: of columns in the loss. floors: lowest level per column.
+    max_average: ceiling of the mean over released rows of 1 / patients of the row's class.
     Raises RiskTooHigh when not even the top of the lattice reaches k within the suppression limit.
     """
     check_arguments(frame, hierarchies, k=k, suppression=suppression, patient=patient)
@@ -117,9 +121,12 @@ def anonymize(
     require_patients(frame, k, patient)
     allowed = int(suppression * table.total + 1e-9)
     search = start(table, k=k, allowed=allowed, floor=tuple((floors or {}).get(name, 0) for name in hierarchies))
+    search.max_average = max_average
     run(search)
     if search.best is None:
         top = evaluate(table, tuple(n - 1 for n in search.marginal.shape), k)
+        if top.suppressed <= allowed:
+            raise RiskTooHigh("average risk", found=top.average, asked=max_average)
         raise RiskTooHigh("share of suppressed rows", found=top.suppressed / table.total, asked=suppression)
     return released(frame, hierarchies, search)
 
@@ -250,7 +257,8 @@ def run(search: Search) -> None:
         if result.inevitable > search.allowed:
             search.is_open[box] = False
         loss = float(search.marginal[node]) + result.gap
-        if result.suppressed <= search.allowed and loss < search.best_loss - TOLERANCE:
+        fits = result.suppressed <= search.allowed and result.average <= search.max_average + TOLERANCE
+        if fits and loss < search.best_loss - TOLERANCE:
             search.best, search.best_loss = node, loss
 
 
@@ -292,7 +300,8 @@ def class_sizes(table: Table, classes: Codes, count: int) -> Codes:
 def evaluate(table: Table, node: Node, k: int) -> Evaluation:
     """Suppress what violates k or a model at `node` and say what it costs."""
     classes, count = classes_of(table, node)
-    firm = class_sizes(table, classes, count) < k
+    sizes = class_sizes(table, classes, count)
+    firm = sizes < k
     weak = firm.copy()
     for unit in table.units:
         bad = unprotected(unit.model, classes[unit.tuples], unit.sensitive, unit.weights, count)
@@ -309,6 +318,7 @@ def evaluate(table: Table, node: Node, k: int) -> Evaluation:
         inevitable=int(table.rows[inevitable].sum()),
         keep=~out,
         classes=int((~weak).sum()),
+        average=float((table.rows / sizes[classes])[~out].sum() / max(table.rows[~out].sum(), 1)),
     )
 
 

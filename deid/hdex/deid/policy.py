@@ -28,6 +28,7 @@ class Dates(StrEnum):
     SHIFT = "shift"
     MONTH = "month"
     QUARTER = "quarter"
+    HALF = "half"
     YEAR = "year"
     DROP = "drop"
 
@@ -38,6 +39,7 @@ class Finest(StrEnum):
     DAY = "day"
     MONTH = "month"
     QUARTER = "quarter"
+    HALF = "half"
     YEAR = "year"
 
 

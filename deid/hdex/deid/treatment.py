@@ -1,0 +1,140 @@
+"""What a policy does with every column: pure decisions, nothing is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from hdex.deid.columns import ColumnProfile, Role
+from hdex.deid.errors import ArgumentInvalid, InputInvalid, ReleaseRefused
+from hdex.deid.policy import Dates, FreeText, Policy
+
+MONTH_TEXT = r"^\d{4}-\d{2}$"
+DAY_TEXT = r"^\d{4}-\d{2}-\d{2}$"
+FILE_LEVELS = (1, 2, 3)  # levels that may leave as rows
+
+
+class Action(StrEnum):
+    """What becomes of one column."""
+
+    PSEUDONYMISE = "pseudonymise"
+    REMOVE = "remove"
+    SHIFT = "shift"  # dates, by the patient's secret offset
+    COARSEN = "coarsen"  # dates, shifted and told no finer than a step
+    GENERALISE = "generalise"  # quasi-identifiers, by the lattice
+    REDACT = "redact"
+    ROUND = "round"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """One column, what it is and what becomes of it."""
+
+    profile: ColumnProfile
+    action: Action
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.profile.name
+
+    @property
+    def is_age(self) -> bool:
+        """Whether values from the policy's age cap on are one group."""
+        return self.profile.element == "age" or self.name.lower() in {"age", "age_years", "年龄"}
+
+
+def treatments(
+    frame: pl.DataFrame, profiles: Sequence[ColumnProfile], policy: Policy, *, patient: str, quasi: Sequence[str] | None
+) -> list[Treatment]:
+    """One treatment per column of `frame`, in its order. quasi: None means every column of role quasi.
+
+    Raises InputInvalid for a column without a profile (nothing unreviewed is released) and ArgumentInvalid for a
+    quasi-identifier that would neither be generalised nor moved by the secret shift.
+    """
+    known = {profile.name: profile for profile in profiles}
+    unclassified = sorted(set(frame.columns) - set(known))
+    if unclassified:
+        raise InputInvalid(f"{len(unclassified)} columns are not classified: {', '.join(unclassified)}")
+    chosen = [p.name for p in profiles if p.role is Role.QUASI] if quasi is None else list(quasi)
+    require_quasi(frame, known, chosen, patient)
+    return [
+        Treatment(known[c], action(frame[c], known[c], policy, patient=patient, quasi=chosen)) for c in frame.columns
+    ]
+
+
+def require_quasi(frame: pl.DataFrame, known: dict[str, ColumnProfile], chosen: Sequence[str], patient: str) -> None:
+    """Raise ArgumentInvalid when the chosen quasi-identifiers leave one out that no date shift covers."""
+    missing = sorted(set(chosen) - set(frame.columns))
+    if missing or patient in chosen:
+        raise ArgumentInvalid(f"quasi-identifiers {', '.join(missing or [patient])} cannot be generalised here")
+    left = [c for c in frame.columns if known[c].role is Role.QUASI and c not in chosen and not is_date(frame[c])]
+    if left and set(left) - {patient}:
+        raise ArgumentInvalid(f"columns {', '.join(left)} are quasi-identifiers; only dates may be left to the shift")
+
+
+def action(values: pl.Series, profile: ColumnProfile, policy: Policy, *, patient: str, quasi: Sequence[str]) -> Action:
+    """What the policy does with one column of a file release."""
+    if profile.name == patient:
+        return Action.PSEUDONYMISE if policy.pseudonyms else Action.REMOVE
+    if profile.role is Role.DIRECT:
+        return Action.REMOVE
+    if profile.name in quasi:
+        return Action.GENERALISE
+    if profile.role is Role.FREE_TEXT:
+        return Action.REDACT if policy.free_text is FreeText.REDACT else Action.REMOVE
+    if is_date(values):
+        return date_action(values, policy)
+    if profile.level not in FILE_LEVELS:
+        return Action.REMOVE
+    return Action.ROUND if profile.name in policy.round_digits else Action.KEEP
+
+
+def date_action(values: pl.Series, policy: Policy) -> Action:
+    """A month written as text has no day to shift: it is told as a month of the shifted date."""
+    if policy.dates is Dates.DROP:
+        return Action.REMOVE
+    return Action.SHIFT if policy.dates is Dates.SHIFT and values.dtype != pl.String else Action.COARSEN
+
+
+def is_date(values: pl.Series) -> bool:
+    """Whether a column holds dates: by type, or text that is ISO dates throughout."""
+    if values.dtype in (pl.Date, pl.Datetime):
+        return True
+    return values.dtype == pl.String and (is_text(values, MONTH_TEXT) or is_text(values, DAY_TEXT))
+
+
+def is_text(values: pl.Series, pattern: str) -> bool:
+    """Whether every value that is there fits `pattern`, and one is."""
+    present = values.drop_nulls()
+    return len(present) > 0 and bool(present.str.contains(pattern).all())
+
+
+def typed_dates(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text that is ISO days throughout becomes dates, so that no day slips by as text."""
+    days = [c for c in frame.columns if frame[c].dtype == pl.String and is_text(frame[c], DAY_TEXT)]
+    try:
+        return frame.with_columns(pl.col(days).str.to_date("%Y-%m-%d"))
+    except pl.exceptions.PolarsError as error:
+        raise InputInvalid(f"columns {', '.join(days)} look like dates, but not every value is one") from error
+
+
+def federated_actions(frame: pl.DataFrame, profiles: Sequence[ColumnProfile], patient: str) -> list[Treatment]:
+    """Treatments of a level-5 data set: features for encrypted sums inside the node, nothing that leaves as rows."""
+    known = {profile.name: profile for profile in profiles}
+    unclassified = sorted(set(frame.columns) - set(known))
+    if unclassified:
+        raise ReleaseRefused(f"{len(unclassified)} columns of a level 5 data set are not classified")
+
+    def one(column: str) -> Action:
+        if column == patient:
+            return Action.PSEUDONYMISE
+        if known[column].role in (Role.DIRECT, Role.FREE_TEXT):
+            return Action.REMOVE
+        return Action.SHIFT if frame[column].dtype in (pl.Date, pl.Datetime) else Action.KEEP
+
+    return [Treatment(known[column], one(column)) for column in frame.columns]
