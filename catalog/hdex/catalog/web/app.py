@@ -1,0 +1,224 @@
+"""The catalogue's web application. Read only: every address answers GET and HEAD and stores nothing."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+
+from hdex.catalog.dcat import dataset
+from hdex.catalog.errors import NotListed, ProductWithdrawn
+from hdex.catalog.index import Catalogue
+from hdex.catalog.ports import Listing, Page, Query
+from hdex.catalog.product import levels
+from hdex.catalog.terms import purposes
+from hdex.catalog.web import facets, formats, plain, views
+from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
+from hdex.catalog.web.labels import LANGUAGES, speaker, word
+
+logger = logging.getLogger(__name__)
+
+Rows = Sequence[Mapping[str, object]]
+Contracts = Callable[[], Rows]
+Timeline = Callable[[str], Rows]
+Clock = Callable[[], datetime]
+NEWEST = 3
+MAIN_WAY = ("REQUESTED", "AGREED", "VERIFIED", "FINALIZED")
+
+
+def utc_now() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    index: Catalogue,
+    *,
+    contracts: Contracts | None = None,
+    timeline: Timeline | None = None,
+    clock: Clock = utc_now,
+    base: str = "https://exchange.hdex.test",
+) -> FastAPI:
+    """Return the application over `index`.
+
+    contracts: each row {id, product, provider, consumer, purpose, state, updated, rule?}; without it no contracts page.
+    timeline: product id -> rows {time, action, decision, node, index, reason?} of the ledger, oldest first.
+    base: the exchange's public address, for links in JSON-LD (the Host header is a visitor's word, not ours).
+    """
+    app = FastAPI(title="hdex catalogue", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = Pages(index, contracts=contracts, timeline=timeline, clock=clock, base=base)
+    for lang in LANGUAGES:
+        root = "" if lang == LANGUAGES[0] else f"/{lang}"
+        _route(app, root or "/", pages.home, lang)
+        if root:
+            _route(app, f"{root}/", pages.home, lang)
+        _route(app, f"{root}/products", pages.results, lang)
+        _route(app, f"{root}/products/{{product_id}}", pages.product, lang)
+        if contracts is not None:
+            _route(app, f"{root}/contracts", pages.contracts, lang)
+    _route(app, "/products/{product_id}/manifest", pages.manifest, "en")
+    _route(app, "/products/{product_id}/dcat", pages.dcat, "en")
+    app.mount("/static", StaticFiles(directory=str(files("hdex.catalog.web").joinpath("static"))), name="static")
+    app.add_exception_handler(HTTPException, pages.problem)
+    app.add_exception_handler(Exception, pages.failure)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def _route(app: FastAPI, path: str, page: Callable[[Request, str], Response], lang: str) -> None:
+    def answer(request: Request) -> Response:
+        return page(request, lang)
+
+    app.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)
+
+
+class Pages:
+    """Every page, rendered from the index."""
+
+    def __init__(
+        self, index: Catalogue, *, contracts: Contracts | None, timeline: Timeline | None, clock: Clock, base: str
+    ) -> None:
+        self._index = index
+        self._contracts = contracts
+        self._timeline = timeline
+        self._clock = clock
+        self._base = base
+        self._templates = Environment(
+            loader=PackageLoader("hdex.catalog.web", "templates"),
+            autoescape=True,  # every product field is a stranger's text
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def home(self, request: Request, lang: str) -> Response:
+        """Return the first page: search, what hdex is, newest products."""
+        found = self._index.find(Query(lang=lang, limit=NEWEST))
+        return self._render("home.html", request, lang, {"found": found})
+
+    def results(self, request: Request, lang: str) -> Response:
+        """Return the results page; its whole state is its URL."""
+        choice, root = facets.Choice.read(request.query_params), _root(lang)
+        found = self._index.find(choice.query(lang))
+        name = self._naming(found, lang)
+        shown: dict[str, object] = {
+            "found": found,
+            "choice": choice,
+            "facets": facets.facets(choice, found, root=root, name=name),
+            "chips": facets.chips(choice, root=root, name=name),
+            "pages": facets.pages(choice, found, root=root),
+        }
+        return self._render("results.html", request, lang, shown)
+
+    def product(self, request: Request, lang: str) -> Response:
+        """Return one product's page."""
+        listing = self._listing(request)
+        product = listing.product
+        at = self._clock().isoformat()
+        titles, rows = views.preview_table(product, lang)
+        shown: dict[str, object] = {
+            "product": product,
+            "plain": plain.plain_terms(product.terms, lang),
+            "check": plain.check_purpose(product.terms, request.query_params, at=at),
+            "purposes": purposes(),
+            "figures": views.privacy_figures(product.privacy, lang),
+            "attack": views.attack_chart(product.privacy, lang),
+            "quality": views.quality_figures(product, lang),
+            "distributions": views.distributions(product, lang),
+            "preview_titles": titles,
+            "preview_rows": rows,
+            "timeline": None if self._timeline is None else self._timeline(product.id),
+        }
+        return self._render("product.html", request, lang, shown)
+
+    def contracts(self, request: Request, lang: str) -> Response:
+        """Return the contracts and their states."""
+        rows = self._contracts() if self._contracts is not None else ()
+        return self._render("contracts.html", request, lang, {"rows": rows, "way": MAIN_WAY})
+
+    def manifest(self, request: Request, lang: str) -> Response:
+        """Return the signed envelope as its provider sent it."""
+        listing = self._listing(request)
+        name = f"{listing.product.id}-{listing.product.version}.json"
+        disposition = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(listing.envelope, media_type="application/json", headers=disposition)
+
+    def dcat(self, request: Request, lang: str) -> Response:
+        """Return the product as DCAT-AP JSON-LD."""
+        rendered = dataset(self._listing(request).product, base=self._base)
+        return JSONResponse(rendered, media_type="application/ld+json")
+
+    async def problem(self, request: Request, error: Exception) -> Response:
+        """Return the page for an address that has none, or a method that is not read."""
+        status = cast(HTTPException, error).status_code
+        key = {404: "not_found", 410: "gone"}.get(status, "refused")
+        return self._render("problem.html", request, _lang(request), {"status": status, "key": key}, status=status)
+
+    async def failure(self, request: Request, error: Exception) -> Response:
+        """Return the page for our own fault; the log gets the error, the reader does not."""
+        logger.error("page failed", exc_info=error)
+        answer = self._render("problem.html", request, _lang(request), {"status": 500, "key": "failed"}, status=500)
+        answer.headers.update(SECURITY_HEADERS)  # this answer is made outside the middleware
+        return answer
+
+    def _listing(self, request: Request) -> Listing:
+        try:
+            return self._index.get(request.path_params["product_id"])
+        except ProductWithdrawn as error:
+            raise HTTPException(410) from error
+        except NotListed as error:
+            raise HTTPException(404) from error
+
+    def _naming(self, found: Page, lang: str) -> facets.Name:
+        """Return what facet values are called; a hospital's name comes from any of its listings."""
+
+        def name(facet: str, value: str) -> str:
+            if facet == "mode":
+                return word("mode", value, lang)
+            if facet == "level":
+                held = levels()[int(value)].name.say(lang)
+                return f"{value} · {held}"
+            listed = self._index.find(Query(provider=value, limit=1)).hits
+            return listed[0].product.provider.name.say(lang) if listed else value
+
+        return name
+
+    def _render(
+        self, template: str, request: Request, lang: str, shown: Mapping[str, object], *, status: int = 200
+    ) -> HTMLResponse:
+        context: dict[str, object] = {
+            "lang": lang,
+            "root": _root(lang),
+            "t": speaker(lang),
+            "word": lambda section, name: word(section, name, lang),
+            "formats": formats,
+            "levels": levels(),
+            "other_url": _other_language(request, lang),
+            "has_contracts": self._contracts is not None,
+            "path": request.url.path,
+        }
+        return HTMLResponse(self._templates.get_template(template).render({**context, **shown}), status_code=status)
+
+
+def _root(lang: str) -> str:
+    return "" if lang == "en" else f"/{lang}"
+
+
+def _lang(request: Request) -> str:
+    path = request.url.path
+    return "zh" if path == "/zh" or path.startswith("/zh/") else "en"
+
+
+def _other_language(request: Request, lang: str) -> str:
+    """Return the same page in the other language."""
+    path, query = request.url.path, request.url.query
+    bare = path.removeprefix("/zh") if lang == "zh" else path
+    bare = "/" + bare.lstrip("/")  # two slashes would lead to another host
+    other = bare if lang == "zh" else f"/zh{bare}"
+    return other + (f"?{query}" if query else "")
