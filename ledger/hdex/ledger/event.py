@@ -4,7 +4,6 @@ A leaf is the RFC 8785 form of an event. It carries codes, counts, digests and c
 """
 
 import hmac
-import json
 import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TypeVar, cast
 
 import rfc8785
 
+from hdex.ledger.document import load
 from hdex.ledger.errors import EventInvalid
 
 SCHEMA = 1
@@ -116,6 +116,11 @@ class Event:
         if self.epsilon is not None and not 0 <= _number(self.epsilon) < float("inf"):
             raise EventInvalid("epsilon is not a finite number from 0")
 
+    @property
+    def at(self) -> datetime:
+        """The event's time."""
+        return parse_time(self.time)
+
 
 _TEXTS = ("event_id", "node", "organisation", "role", "product", "version", "purpose", "contract", "grant", "reason")
 _NAMES = frozenset(field.name for field in fields(Event))
@@ -135,8 +140,8 @@ def canonical(event: Event) -> bytes:
 def parse(leaf: bytes) -> Event:
     """Return the event of a leaf. Raises EventInvalid when it is no event, or not in canonical form."""
     try:
-        found = json.loads(leaf.decode())
-    except (ValueError, RecursionError) as error:
+        found = load(leaf, max_depth=1)
+    except ValueError as error:
         raise EventInvalid("the leaf is not JSON") from error
     event = from_document(found)
     if canonical(event) != leaf:

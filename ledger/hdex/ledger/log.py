@@ -64,7 +64,7 @@ class Log:
         self._writing = False
         self._failed: LedgerError | None = None
         hashes, head = store.load()
-        self._tree = Tree(hashes)
+        self._tree = _tree_of(hashes)
         self._head = self._verified(head)
         self._size = len(self._tree)
 
@@ -119,6 +119,10 @@ class Log:
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the proof that the first `old` entries are a prefix of the first `new`. Raises ValueError."""
         return self._tree.consistency_proof(old, self._durable(new))
+
+    def root_at(self, size: int) -> bytes | None:
+        """Return the root over the first `size` entries, None when the log is shorter."""
+        return self._tree.root(size) if 0 <= size <= self.size else None
 
     def leaf_hashes(self, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes with start <= index < stop, durable ones only."""
@@ -231,3 +235,10 @@ class Log:
         head = self._sign(len(self._tree), self._tree.root())
         self._store.append(first, leaves, head)
         return head
+
+
+def _tree_of(hashes: list[bytes]) -> Tree:
+    try:
+        return Tree(hashes)
+    except ValueError as error:
+        raise StoreCorrupt("a stored leaf hash is not 32 bytes") from error

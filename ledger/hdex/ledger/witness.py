@@ -16,6 +16,7 @@ from hdex.ledger.errors import (
     OldSizeWrong,
     OriginUnknown,
     ProofInvalid,
+    StoreCorrupt,
     WitnessRefused,
 )
 from hdex.ledger.merkle import EMPTY_ROOT, Tree, verify_consistency
@@ -131,7 +132,10 @@ class Witness:
 
     def _tree(self, origin: str) -> Tree:
         if origin not in self._trees:
-            self._trees[origin] = Tree(self._store.mirror(origin))
+            try:
+                self._trees[origin] = Tree(self._store.mirror(origin))
+            except ValueError as error:
+                raise StoreCorrupt("a mirrored leaf hash is not 32 bytes") from error
         return self._trees[origin]
 
     def _extend(self, origin: str, leaf_hashes: Sequence[bytes]) -> None:

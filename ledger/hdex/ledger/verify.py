@@ -1,0 +1,312 @@
+"""The auditor's verifier: one evidence file and one trust file, no network, nothing of ours but hashes and signatures.
+
+Every check adds a sentence to `checked`; what cannot be known from the file stands in `not_checked`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hdex.ledger.accesses import GrantBook, access_offences
+from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, read_evidence
+from hdex.ledger.errors import EventInvalid, NoteInvalid
+from hdex.ledger.event import Event, parse
+from hdex.ledger.merkle import Tree, leaf_hash
+from hdex.ledger.ports import Anchor
+from hdex.ledger.testimony import (
+    Testimony,
+    authenticate,
+    contradictions,
+    first,
+    with_leaf_hashes,
+)
+from hdex.ledger.trust import Trust, TrustedLog
+
+ALWAYS_UNCHECKED = (
+    "the chain itself was not contacted: its anchors are as exported, its blocks were not verified",
+    "clocks: times are those the participants wrote, compared with each other only",
+    "entries written after the newest checkpoint in the file",
+    "whether what the digests stand for is what was delivered: the ledger knows digests, not data",
+    "the expiry of grants: it stands in the agreements and on the chain",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """Something that does not hold. `index` is None where no single entry is at fault."""
+
+    log: str
+    index: int | None
+    why: str
+    contradicted_by: str | None = None
+
+    def document(self) -> dict[str, str | int | None]:
+        """Return the JSON form."""
+        return {"log": self.log, "index": self.index, "why": self.why, "contradicted_by": self.contradicted_by}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an auditor may say: verified only when nothing at all was found."""
+
+    verified: bool
+    checked: list[str]
+    not_checked: list[str]
+    first_offence: dict[str, str | int | None] | None
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON form that stays stable."""
+        return {
+            "verified": self.verified,
+            "checked": self.checked,
+            "not_checked": self.not_checked,
+            "first_offence": self.first_offence,
+        }
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Notes taken while reading. Owner: one verify_evidence call."""
+
+    checked: list[str] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=lambda: list(ALWAYS_UNCHECKED))
+    offences: list[Offence] = field(default_factory=list)
+
+    def settle(self, sentence: str, offences: Iterable[Offence]) -> None:
+        """Say that something was checked and holds, or keep what does not."""
+        found = list(offences)
+        self.offences += found
+        if not found:
+            self.checked.append(sentence)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One log under examination."""
+
+    log: TrustedLog
+    evidence: LogEvidence
+    tree: Tree
+    testimonies: list[Testimony] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    newest: Testimony | None = None
+
+    def offence(self, index: int | None, why: str, contradicted_by: str | None = None) -> Offence:
+        return Offence(self.log.node, index, why, contradicted_by)
+
+
+def verify_evidence(path: Path, trust: Trust, *, earlier: Path | None = None) -> AuditReport:
+    """Return what holds and the first thing that does not. Raises EvidenceUnreadable when a file cannot be read.
+
+    earlier: evidence that the auditor kept from before; what was cosigned then must be a prefix of what is shown now.
+    """
+    evidence = read_evidence(path)
+    before = read_evidence(earlier) if earlier else None
+    findings = _Findings()
+    cases = _open_cases(evidence, trust, findings)
+    for case in cases:  # 1 who contradicts this log's past
+        _collect(case, evidence, trust, findings)
+        if before is not None:
+            _collect_earlier(case, before, trust, findings)
+    contradicted = [offence for case in cases for offence in _contradicted(case)]
+    for case in cases:  # 2 is it what it signed
+        name, size = case.log.node, len(case.tree)
+        findings.settle(f"{name}: {size} entries hash to the root of its newest signed checkpoint", _signed(case))
+        findings.settle(f"{name}: {size} entries are canonical events of this node", _events(case))
+    _check_accesses(cases, trust, findings)  # 3 was every access decided, granted and in time
+    for case in cases:  # 4 who else saw it
+        _check_witnessed(case, trust, findings)
+        _check_anchored(case, trust, findings)
+    _check_chain_facts(evidence, trust, findings)
+    _say_compared(cases, contradicted, findings)
+    # A contradiction is named before anything else: it alone is proof against the log's own keeper.
+    offences = [*contradicted, *findings.offences]
+    found = offences[0].document() if offences else None
+    return AuditReport(found is None, findings.checked, findings.not_checked, found)
+
+
+def _check_accesses(cases: list[_Case], trust: Trust, findings: _Findings) -> None:
+    book = GrantBook([case.events for case in cases], trust.clock_tolerance)
+    for number, case in enumerate(cases):
+        findings.settle(
+            f"{case.log.node}: times grow; every release has a decision, and a grant issued and not revoked before it",
+            [case.offence(index, why) for index, why in access_offences(case.events, number, book)],
+        )
+
+
+def _say_compared(cases: list[_Case], contradicted: list[Offence], findings: _Findings) -> None:
+    for case in cases:
+        if not any(offence.log == case.log.node for offence in contradicted):
+            count = len(case.testimonies)
+            findings.checked.append(f"{case.log.node}: consistent with {count} checkpoints signed by it and cosigned")
+
+
+def _check_chain_facts(evidence: Evidence, trust: Trust, findings: _Findings) -> None:
+    operator = evidence.chain.get("operator", "unknown")
+    findings.settle(
+        f"the anchors name the trusted chain and contract; who runs the chain: {operator}",
+        [
+            Offence("chain", None, f"the anchors are from another {name} than the trusted one")
+            for name, asked in trust.chain.items()
+            if str(evidence.chain.get(name)).lower() != str(asked).lower()
+        ],
+    )
+
+
+def _open_cases(evidence: Evidence, trust: Trust, findings: _Findings) -> list[_Case]:
+    cases = []
+    for log in trust.logs:
+        found = [one for one in evidence.logs if one.origin == log.origin and one.node == log.node]
+        if len(found) != 1:
+            findings.not_checked.append(f"{log.node}: the file holds {len(found)} logs of its origin")
+            continue
+        cases.append(_Case(log, found[0], Tree(leaf_hash(entry) for entry in found[0].entries)))
+    for one in evidence.logs:
+        if trust.log(one.origin) is None:
+            findings.offences.append(Offence(one.node, None, "the trust file knows no log of this origin"))
+    if not cases:
+        findings.offences.append(Offence("", None, "the file holds no log that the trust file names"))
+    return cases
+
+
+def _collect(case: _Case, evidence: Evidence, trust: Trust, findings: _Findings) -> None:
+    """Gather the log's own checkpoints and what its witnesses last cosigned."""
+    for number, note in enumerate(case.evidence.checkpoints):
+        try:
+            case.testimonies.append(authenticate(note, case.log, trust))
+        except NoteInvalid as error:
+            findings.offences.append(case.offence(None, f"checkpoint {number} in the file does not verify: {error}"))
+    case.newest = max(case.testimonies, key=lambda one: (one.size, len(one.cosigners)), default=None)
+    for witness in trust.witnesses_of(case.log):
+        told = [one for one in evidence.witnesses if (one.witness, one.node) == (witness.name, case.log.node)]
+        if not told:
+            findings.not_checked.append(f"{case.log.node}: what {witness.name} itself last cosigned is not in the file")
+        for one in told:
+            _collect_witness(case, one, trust, findings)
+
+
+def _collect_witness(case: _Case, told: WitnessEvidence, trust: Trust, findings: _Findings) -> None:
+    try:
+        testimony = authenticate(told.checkpoint, case.log, trust)
+    except NoteInvalid as error:
+        why = f"the checkpoint said to be of {told.witness} does not verify: {error}"
+        findings.offences.append(case.offence(None, why))
+        return
+    if told.witness not in testimony.cosigners:
+        findings.offences.append(
+            case.offence(None, f"the checkpoint said to be of {told.witness} lacks its cosignature")
+        )
+    exact = with_leaf_hashes(testimony, told.mirror)
+    if exact is None and told.mirror:
+        findings.not_checked.append(f"{case.log.node}: the mirror of {told.witness} is not of its own checkpoint")
+    case.testimonies.append(exact or testimony)
+
+
+def _collect_earlier(case: _Case, before: Evidence, trust: Trust, findings: _Findings) -> None:
+    """Gather what earlier evidence proves: its entries count as far as its own checkpoints cover them."""
+    notes = [(one.checkpoint, one.mirror) for one in before.witnesses if one.node == case.log.node]
+    for log in before.logs:
+        if log.origin == case.log.origin:
+            hashes = tuple(leaf_hash(entry) for entry in log.entries)
+            notes += [(note, hashes) for note in log.checkpoints]
+    usable = 0
+    for note, hashes in notes:
+        try:
+            testimony = authenticate(note, case.log, trust)
+        except NoteInvalid:
+            continue
+        usable += 1
+        case.testimonies.append(with_leaf_hashes(testimony, hashes) or testimony)
+    findings.checked.append(f"{case.log.node}: {usable} checkpoints of the earlier evidence were compared")
+
+
+def _contradicted(case: _Case) -> Iterator[Offence]:
+    """Yield the first index at which the log is not what was signed and cosigned."""
+    found = first(contradictions(case.tree, case.testimonies))
+    if found is None:
+        return
+    where = f"entry {found.index}" if found.exact else f"an entry from {found.index} to {found.size - 1}"
+    names = ", ".join(found.cosigners)
+    who = f"{names} cosigned" if names else "the log itself signed"
+    yield case.offence(
+        found.index, f"{where} is not the one under the checkpoint of size {found.size} that {who}", names or None
+    )
+
+
+def _signed(case: _Case) -> Iterator[Offence]:
+    """Yield where the newest signed checkpoint does not cover the entries; its root was compared before."""
+    if case.newest is None:
+        yield case.offence(None, "no checkpoint in the file is signed by the log's key")
+    elif len(case.tree) != case.newest.size:
+        size = min(len(case.tree), case.newest.size)
+        yield case.offence(size, f"the newest signed checkpoint is of size {case.newest.size}, not {len(case.tree)}")
+    elif case.tree.root() != case.newest.root:
+        yield case.offence(None, "the entries do not hash to the root of the newest signed checkpoint")
+
+
+def _events(case: _Case) -> Iterator[Offence]:
+    """Yield entries that are no canonical event of this node; keep the events before the first that is none."""
+    for index, entry in enumerate(case.evidence.entries):
+        try:
+            event = parse(entry)
+        except EventInvalid as error:
+            yield case.offence(index, f"the entry is no canonical event: {error}")
+            return
+        if event.node != case.log.node:
+            yield case.offence(index, "the entry was written by another node")
+        case.events.append(event)
+
+
+def _check_witnessed(case: _Case, trust: Trust, findings: _Findings) -> None:
+    if trust.min_witnesses == 0:
+        findings.not_checked.append(f"{case.log.node}: the trust file asks for no witness")
+    elif case.newest is not None:
+        names = sorted({name for one in _same(case, case.newest) for name in one.cosigners})
+        findings.settle(
+            f"{case.log.node}: its newest checkpoint, of size {case.newest.size}, is cosigned by {', '.join(names)}",
+            _too_few(case, len(names), trust.min_witnesses),
+        )
+
+
+def _too_few(case: _Case, found: int, asked: int) -> Iterator[Offence]:
+    """Yield the first index that too few witnesses vouch for."""
+    if found < asked:
+        last = max((one.size for one in case.testimonies if len(one.cosigners) >= asked), default=0)
+        why = f"{found} witnesses cosigned the newest checkpoint, {asked} are needed"
+        yield case.offence(min(last, len(case.tree)), why)
+
+
+def _same(case: _Case, head: Testimony) -> list[Testimony]:
+    return [one for one in case.testimonies if (one.size, one.root) == (head.size, head.root)]
+
+
+def _check_anchored(case: _Case, trust: Trust, findings: _Findings) -> None:
+    anchors = sorted(case.evidence.anchors, key=lambda anchor: (anchor.block, anchor.size))
+    if not anchors:
+        findings.not_checked.append(f"{case.log.node}: the file holds no anchor of this log")
+        return
+    newest = f"the newest of size {anchors[-1].size} in block {anchors[-1].block}"
+    findings.settle(
+        f"{case.log.node}: {len(anchors)} anchors, {newest}, are prefixes of the log",
+        _bad_anchors(case, anchors, trust),
+    )
+
+
+def _bad_anchors(case: _Case, anchors: list[Anchor], trust: Trust) -> Iterator[Offence]:
+    """Yield the first anchor that is no prefix of the log, does not grow, or was mined before what it covers."""
+    good = 0
+    for anchor in anchors:
+        if anchor.size > len(case.tree) or case.tree.root(anchor.size) != anchor.root:
+            yield case.offence(min(good, len(case.tree)), f"the anchor of size {anchor.size} is no prefix of the log")
+            return
+        if anchor.size < good:
+            yield case.offence(anchor.size, "an anchor is smaller than one before it")
+            return
+        if 0 < anchor.size <= len(case.events) and _younger(case.events[anchor.size - 1], anchor, trust):
+            yield case.offence(anchor.size - 1, "the entry is younger than the anchor that covers it")
+            return
+        good = anchor.size
+
+
+def _younger(event: Event, anchor: Anchor, trust: Trust) -> bool:
+    return event.at > anchor.time + trust.clock_tolerance
