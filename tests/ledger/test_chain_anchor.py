@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,19 @@ def test_what_a_reorganisation_forgot_is_sent_again(ledger: MemoryLedger, reopen
     ledger.nodes[NODE] = type(known)(known.key, known.log_key_hash)
     assert anchorer(ledger, reopen()).run_once().state is AnchorState.ANCHORED
     assert sizes(ledger) == [5]
+
+
+def test_a_chain_that_comes_back_with_another_past_is_an_alarm(ledger: MemoryLedger) -> None:
+    anchor = anchorer(ledger, MemoryOutbox())
+    anchor.note(checkpoint(5))
+    anchor.run_once()
+    ledger.up = False
+    anchor.note(checkpoint(6))
+    assert anchor.run_once().state is AnchorState.WAITING
+    ledger.facts[-1] = replace(ledger.facts[-1], fields={**ledger.facts[-1].fields, "root": root(5, "forged").hex()})
+    ledger.up = True
+    with pytest.raises(AnchorAlarm, match="another root"):
+        anchor.run_once()
 
 
 def test_a_node_that_is_not_enrolled_yet_waits(reopen: Callable[[], Outbox]) -> None:

@@ -24,5 +24,5 @@ if [ "${1:-}" = "--check" ]; then
   cmp "$built" "$here/ExchangeLedger.json" || { echo "compile.sh: the committed build is not what the source gives" >&2; exit 1; }
   echo "ExchangeLedger.json is what solc $solc_version gives for ExchangeLedger.sol"
 else
-  cp "$built" "$here/ExchangeLedger.json"
+  cat "$built" >"$here/ExchangeLedger.json"
 fi
