@@ -14,6 +14,8 @@ NodeError
 |-- VaultSealed            a key was shredded: what it protected is gone for good
 |-- DiskFull               no space left: nothing was stored
 |-- LimitExceeded          a message, a rate or a deadline is beyond its bound
+|-- RequestInvalid         a message cannot be read
+`-- CannotListen           an address is taken or not ours
 
 The rooms' errors are found by the name of a class on the error's MRO, so this module imports no room.
 """
@@ -104,6 +106,14 @@ class LimitExceeded(NodeError):
     """A bound of this server was reached."""
 
 
+class RequestInvalid(NodeError):
+    """A message of a peer cannot be read."""
+
+
+class CannotListen(NodeError):
+    """An address is taken, or is not one of this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as a peer or a shell sees it."""
@@ -152,6 +162,8 @@ STATUSES: dict[str, str] = {
     "VaultSealed": "FAILED_PRECONDITION",
     "DiskFull": "RESOURCE_EXHAUSTED",
     "LimitExceeded": "RESOURCE_EXHAUSTED",
+    "RequestInvalid": "INVALID_ARGUMENT",
+    "CannotListen": "UNAVAILABLE",
     # node.sources
     "SourceError": "INVALID_ARGUMENT",
     # deid

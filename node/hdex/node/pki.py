@@ -150,6 +150,26 @@ def read_denied(path: Path) -> frozenset[int]:
         raise ConfigInvalid(f"the deny list {path} cannot be read") from error
 
 
+class DenyList:
+    """The revoked serials in a file, read again whenever it changes. Raises ConfigInvalid when it is unreadable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._serials: frozenset[int] = frozenset()
+
+    def __call__(self) -> frozenset[int]:
+        """Return the serials that are revoked now."""
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise ConfigInvalid(f"the deny list {self._path} cannot be read") from error
+        seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if seen != self._seen:
+            self._serials, self._seen = read_denied(self._path), seen
+        return self._serials
+
+
 def _self_sign(
     key: ec.EllipticCurvePrivateKey, trust_domain: str, directory_public: bytes, now: datetime
 ) -> x509.Certificate:

@@ -1,0 +1,71 @@
+"""A gRPC server of one participant: mutual TLS, the gate, the bounds of SECURITY.md, no reflection."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+
+from hdex.node.config import Limits
+from hdex.node.errors import CannotListen
+from hdex.node.wire.interceptors import Doorkeeper, Gate
+from hdex.node.wire.tls import Tls
+
+Adder = Callable[[grpc.Server], None]  # for example lambda server: add_XServicer_to_server(servicer, server)
+AGE_GRACE_S = 60.0
+QUEUED_CALLS = 64  # beyond the workers; more are refused instead of waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that answers."""
+
+    server: grpc.Server
+    port: int
+
+    def stop(self, grace_s: float = 2.0) -> None:
+        """Finish running calls for `grace_s` seconds, then end; return when all is closed."""
+        self.server.stop(grace_s).wait()
+
+    def wait(self) -> None:
+        """Return when the server has ended."""
+        self.server.wait_for_termination()
+
+
+def serve(address: str, adders: Sequence[Adder], *, tls: Tls, door: Doorkeeper) -> Serving:
+    """Serve on "host:port" (port 0: any free one) and return at once. Raises CannotListen."""
+    limits = door.limits
+    server = grpc.server(
+        ThreadPoolExecutor(limits.workers, thread_name_prefix="rpc"),
+        interceptors=[Gate(door)],
+        options=server_options(limits),
+        maximum_concurrent_rpcs=limits.workers + QUEUED_CALLS,
+    )
+    for add in adders:
+        add(server)
+    pair = [(tls.private_key, tls.certificate)]
+    credentials = grpc.ssl_server_credentials(pair, root_certificates=tls.ca, require_client_auth=True)
+    try:
+        port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise CannotListen(f"{address} cannot be listened on: is another process there?") from error
+    server.start()
+    return Serving(server, port)
+
+
+def server_options(limits: Limits) -> list[tuple[str, int]]:
+    """Return the channel arguments of a server."""
+    return [
+        ("grpc.max_receive_message_length", limits.data_bytes),
+        ("grpc.max_send_message_length", limits.data_bytes),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_concurrent_streams", 100),
+        ("grpc.max_connection_age_ms", int(limits.connection_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(AGE_GRACE_S * 1000)),
+        ("grpc.server_handshake_timeout_ms", 10_000),  # half-open handshakes live 120 s otherwise
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.so_reuseport", 0),  # two processes never share a port unnoticed
+    ]
