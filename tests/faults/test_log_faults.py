@@ -133,7 +133,7 @@ def outcome(path: Path) -> list[bytes] | str:
 def test_a_flipped_bit_never_changes_an_entry_unnoticed(tmp_path: Path) -> None:
     path, chance = tmp_path / "log.sqlite", random.Random(6962)
     log = open_log(path)
-    leaves = [b"%d-" % i + b"x" * 300 for i in range(60)]
+    leaves = [b"%d-" % i + b"x" * 300 for i in range(400)]
     for leaf in leaves:
         log.append(leaf)
     log.close()
