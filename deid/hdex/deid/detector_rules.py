@@ -1,0 +1,76 @@
+"""Detector over our own rules: regular expressions with a time limit, no model, no vendor beyond the pattern engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from hdex.deid.errors import DetectorTimeout, InputInvalid
+from hdex.deid.folding import fold
+from hdex.deid.ports import Detector, Span
+from hdex.deid.rules import RULES_ANY, Rule
+from hdex.deid.rules_en import RULES_EN
+from hdex.deid.rules_zh import RULES_ZH
+
+HOUSE_RULES: Mapping[str, tuple[Rule, ...]] = {"en": (*RULES_ANY, *RULES_EN), "zh": (*RULES_ANY, *RULES_ZH)}
+
+
+class RulesDetector:
+    """Finds identifiers by rules.
+
+    rules: per language; a site adds its own. timeout_s: for one text; when it is spent DetectorTimeout is raised, so
+    that a text that was not read to its end is never released.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Sequence[Rule]] = HOUSE_RULES,
+        *,
+        timeout_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules = {lang: tuple(of) for lang, of in rules.items()}
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that have rules."""
+        return tuple(self._rules)
+
+    def types(self, lang: str) -> tuple[str, ...]:
+        """Types that the rules of one language can return."""
+        return tuple(sorted({rule.type for rule in self._rules[lang]}))
+
+    def find(self, text: str, lang: str) -> list[Span]:
+        """Return the spans found, sorted; see Detector."""
+        if lang not in self._rules:
+            raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
+        view = fold(text)
+        has_digit = any(c.isdigit() for c in view.text)
+        deadline = self._clock() + self._timeout_s
+        spans = []
+        for rule in self._rules[lang]:
+            if (rule.digits and not has_digit) or rule.trigger not in view.text:
+                continue
+            for start, end in self._matches(rule, view.text, deadline):
+                first, last = view.original(start, end)
+                spans.append(Span(first, last, rule.type, rule.name))
+        return sorted(spans)
+
+    def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
+        """Return the matches of one rule, or raise when the time of this text is spent."""
+        left = deadline - self._clock()
+        if left <= 0:
+            raise DetectorTimeout(
+                f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
+            )
+        try:
+            group = 1 if rule.pattern.groups else 0
+            found = [match.span(group) for match in rule.pattern.finditer(text, timeout=left)]
+        except TimeoutError as error:
+            raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
+        return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]
+
+
+_: type[Detector] = RulesDetector

@@ -1,0 +1,65 @@
+"""What a recogniser rule is, and the rules that hold in every language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import regex  # type: ignore[import-untyped]  # the engine of presidio: unlike re it can be given a time limit
+
+from hdex.deid.scheme import load_gazetteer
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One recogniser: a pattern over folded text; group 1, when there is one, is the identifier."""
+
+    name: str
+    type: str
+    pattern: Any  # regex.Pattern
+    check: Callable[[str], bool] | None = None
+    digits: bool = False  # needs a digit somewhere in the text
+    trigger: str = ""  # needs this text
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        type_: str,
+        pattern: str,
+        *,
+        check: Callable[[str], bool] | None = None,
+        digits: bool = False,
+        trigger: str = "",
+    ) -> Rule:
+        """Compile one rule."""
+        return cls(name, type_, regex.compile(pattern), check, digits, trigger)
+
+
+def names_known(word: str, which: str) -> bool:
+    """Say whether a word, its digits dropped, stands in a list of names."""
+    return re.sub(r"[\d\s.,]", "", word).lower() in load_gazetteer()[which]
+
+
+RULES_ANY: tuple[Rule, ...] = (
+    Rule.of(
+        "email",
+        "EMAIL",
+        r"(?<![\w.+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z])",
+        trigger="@",
+    ),
+    Rule.of("url", "URL", r"(?i:https?://|www\.)[^\s<>\"'，。；、）)]+", trigger="."),
+    Rule.of(
+        "ip_address",
+        "IP",
+        r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
+        digits=True,
+        trigger=".",
+    ),
+    Rule.of("mac_address", "IP", r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])"),
+    Rule.of("uuid", "ID", r"(?<![\w-])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![\w-])", trigger="-"),
+    Rule.of("udi", "DEVICE", r"\(01\)\s?\d{14}(?:\s?\(\d{2,3}\)\s?[\w/-]+)*", trigger="(01)"),
+    Rule.of("dicom_uid", "ID", r"(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])", digits=True, trigger="."),
+)

@@ -1,0 +1,253 @@
+"""Recognisers for English clinical text: patterns with lookarounds, no model."""
+
+# ruff: noqa: E501  # a pattern is read on one line
+from __future__ import annotations
+
+import re
+
+from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
+from hdex.deid.rules import Rule, names_known
+
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?"
+    r"|Dec(?:ember)?)"
+)
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_CLOCK = r"(?:[T ,]+(?:at )?\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z| ?[AaPp]\.?[Mm]\.?)?)?"
+_WORD = r"[A-ZÀ-Ý][A-Za-zÀ-ÿ'’-]+\d{0,4}"
+_NAME = rf"(?:[A-Z]\.[ \t]?){{0,2}}{_WORD}(?:[ \t](?:[A-Z]\.|{_WORD})){{0,2}}"
+_SUFFIX = (
+    "Street|St|Avenue|Ave|Av|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Circle|Cir|Place|Pl|Square|Sq|Terrace|Ter|Trail|Trl"
+    "|Parkway|Pkwy|Highway|Hwy|Way|Alley|Plaza|Crescent|Row|Path|Pike|Run|Loop|Bend|Cove|Crossing|Estate|Estates|Extension|Glen"
+    "|Grove|Heights|Hill|Hollow|Island|Junction|Knoll|Landing|Manor|Meadow|Mews|Mill|Mount|Orchard|Overpass|Park|Pass|Point|Port"
+    "|Quay|Ranch|Ridge|Spur|Station|Summit|Throughway|Trace|Track|Tunnel|Underpass|Union|Vale|Valley|View|Village|Ville|Vista|Walk"
+    "|Wynd|Yard|Brook|Common|Course|Dale|Dam|Divide|Flat|Ford|Forest|Fork|Gardens|Gate|Green|Harbor|Haven|Key|Light|Lock|Lodge"
+    "|Neck|Promenade|Rapid|Rest|Route|Shoal|Shore|Skyway|Stravenue|Stream|Vista|Well|Viaduct|Bypass|Camp|Canyon|Cape|Causeway"
+    "|Center|Centers|Cliff|Club|Corner|Corners|Creek|Crest|Curve|Expressway|Falls|Field|Fields|Freeway|Mission|Motorway|Parade"
+    "|Passage|Pine|Pines|Plain|Prairie|Radial|Ramp|River|Roads|Springs|Trafficway|Turnpike|Wells"
+)
+_STATE = (
+    "AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD"
+    "|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC"
+)
+_STATE_NAME = (
+    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|Indiana|Iowa"
+    "|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada"
+    "|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island"
+    "|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming"
+)
+_CITY = (
+    "New York City|New York|Los Angeles|Chicago|Houston|Phoenix|Philadelphia|San Antonio|San Diego|Dallas|San Jose|Austin"
+    "|Jacksonville|Fort Worth|Columbus|Indianapolis|Charlotte|San Francisco|Seattle|Denver|Oklahoma City|Nashville|El Paso|Boston"
+    "|Portland|Las Vegas|Detroit|Memphis|Louisville|Baltimore|Milwaukee|Albuquerque|Tucson|Fresno|Sacramento|Kansas City|Mesa"
+    "|Atlanta|Omaha|Colorado Springs|Raleigh|Miami|Long Beach|Virginia Beach|Oakland|Minneapolis|Tulsa|Tampa|Arlington"
+    "|New Orleans|Cleveland|Honolulu|Cincinnati|Pittsburgh|St\\.? Louis|Orlando|Buffalo|London|Toronto|Brooklyn|Manhattan|Queens"
+)
+_CARE = (
+    "Hospital|Clinic|Clinics|Medical Cent(?:er|re)|Health Cent(?:er|re)|Healthcare|Health System|Infirmary|Nursing Home|Hospice"
+    "|Medical Group|Cancer Cent(?:er|re)|Heart Cent(?:er|re)|Surgery Cent(?:er|re)|Urgent Care|Rehabilitation Cent(?:er|re)|Medical Institute"
+    "|Care Cent(?:er|re)|Family Practice|Pediatrics|Medical Associates|Medical Practice|Sanatorium|Memorial|General|Regional|Medical|Health"
+    "|Cent(?:er|re)"
+)
+_RELATION = "wife|husband|son|daughter|mother|father|brother|sister|partner|spouse|niece|nephew|aunt|uncle|friend|caregiver|guardian"
+_LABEL_ID = (
+    r"MRN|M\.R\.N\.|medical record|record|chart|account|acct|patient id|pt id|patient|id|case|policy|member|membership|insurance"
+    r"|medicare|medicaid|health plan|beneficiary|subscriber|group|licen[cs]e|driver'?s? licen[cs]e|dl|passport|serial|s/n|sn|lot|batch"
+    r"|device|accession|specimen|sample|visit|encounter|order|claim|invoice|vin|plate|npi|dea|certificate|cert|reference|ref|confirmation"
+    r"|identifier|hospital no|badge|employee|staff|ssn|social security|fax|study|protocol|prescription|rx"
+)
+
+
+def _has_digit(value: str) -> bool:
+    return sum(c.isdigit() for c in value) >= 3 or (any(c.isdigit() for c in value) and len(value) >= 5)
+
+
+def _pair(value: str) -> bool:
+    first, _, rest = value.partition(" ")
+    last = rest.rpartition(" ")[2]
+    return names_known(first, "given_en") and (names_known(last, "surnames_en") or not _is_ordinary(last))
+
+
+def _is_ordinary(word: str) -> bool:
+    """Words that follow a capitalised given name without being one: headings, places, drugs of two words."""
+    return bool(
+        re.fullmatch(
+            rf"(?:{_CARE}|{_SUFFIX}|Scale|Score|Disease|Syndrome|Test|Sign|Catheter|Tube|Criteria|Cancer|Protocol|Pressure|Patient|The|And"
+            r"|Has|Was|Is|Status|Index|Type|Stage|Tablet|Capsule|Oral|Rate|Blood|Day|Date|No|Name|Phone|Dob|Born|Age|City|County|State)",
+            word,
+        )
+    )
+
+
+def _reversed_pair(value: str) -> bool:
+    last, _, first = value.partition(",")
+    return names_known(last, "surnames_en") and names_known(first.strip().partition(" ")[0], "given_en")
+
+
+def _first_known(value: str) -> bool:
+    first = value.partition(" ")[0]
+    return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _is_ordinary(first))
+
+
+RULES_EN: tuple[Rule, ...] = (
+    Rule.of(
+        "en_date_iso",
+        "DATE",
+        rf"(?<![\d/.-])(?:18|19|20)\d{{2}}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}{_CLOCK}(?![\d/-])",
+        digits=True,
+    ),
+    Rule.of(
+        "en_date_numeric",
+        "DATE",
+        rf"(?<![\d/.-])(?:{_DAY}[/-]{_DAY}[/-](?:\d{{4}}|\d{{2}})|{_DAY}\.{_DAY}\.(?:19|20)\d{{2}}){_CLOCK}(?![\d/-])",
+        digits=True,
+    ),
+    Rule.of(
+        "en_date_month_first",
+        "DATE",
+        rf"(?<![A-Za-z]){_MONTH}\.? {_DAY}(?:st|nd|rd|th)?(?:,? (?:of )?'?(?:\d{{4}}|\d{{2}}(?!\d|:)))?(?!\w)",
+        digits=True,
+    ),
+    Rule.of(
+        "en_date_day_first",
+        "DATE",
+        rf"(?<![\d.]){_DAY}(?:st|nd|rd|th)?[ -](?:of )?{_MONTH}(?:[,.]? ?[ -]?(?:19|20)\d{{2}})?(?![A-Za-z0-9])",
+        digits=True,
+    ),
+    Rule.of("en_date_month_year", "DATE", rf"(?<![A-Za-z]){_MONTH}\.?,? (?:of )?(?:19|20)\d{{2}}(?!\d)", digits=True),
+    Rule.of(
+        "en_date_short",
+        "DATE",
+        rf"(?i:(?<=\bon )|(?<=\bsince )|(?<=\bfrom )|(?<=\bdated ))(?:0?[1-9]|1[0-2])/{_DAY}(?![\d/])",
+        digits=True,
+    ),
+    Rule.of(
+        "en_title_name",
+        "NAME",
+        rf"(?<![A-Za-z])(?:Drs?|Mrs?|Ms|Miss|Mx|Prof(?:essor)?|Doctor|Nurse|Sister|Rev|Judge|Sgt|Lt|Capt)\.?[ \t]({_NAME})",
+    ),
+    Rule.of(
+        "en_name_credential",
+        "NAME",
+        rf"(?<![A-Za-z])({_WORD}(?: [A-Z]\.)? {_WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![a-z])",
+    ),
+    Rule.of(
+        "en_label_name",
+        "NAME",
+        rf"(?<![A-Za-z])(?i:patient(?: name)?|name|pt|contact|emergency contact|next of kin|{_RELATION}|attending|physician|provider"
+        rf"|surgeon|seen by|referred by|referring|signed(?: by)?|dictated by|reviewed by|cc|re|pcp|author|nurse)[ \t]*:[ \t]*({_NAME})",
+    ),
+    Rule.of(
+        "en_context_name",
+        "NAME",
+        rf"(?<![A-Za-z])(?i:patient|pt\.?|named|called|name is|{_RELATION}),? ({_WORD}(?: (?:[A-Z]\.|{_WORD})){{0,2}})(?![a-z])",
+        check=_first_known,
+    ),
+    Rule.of("en_name_initial", "NAME", r"(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+ [A-Z]\.(?![A-Za-z])", check=_first_known),
+    Rule.of(
+        "en_initial_name",
+        "NAME",
+        rf"(?<![A-Za-z.])[A-Z]\. ?{_WORD}(?![A-Za-z])",
+        check=lambda v: names_known(v.split(".")[-1], "surnames_en"),
+    ),
+    Rule.of(
+        "en_name_pair",
+        "NAME",
+        r"(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+\d{0,4}(?: [A-Z]\.)? [A-Z][A-Za-zà-ÿ'’-]+\d{0,4}(?![A-Za-z])",
+        check=_pair,
+    ),
+    Rule.of(
+        "en_name_reversed",
+        "NAME",
+        r"(?<![A-Za-z])[A-Z][A-Za-z'’-]+\d{0,4}, [A-Z][a-z'’-]+\d{0,4}(?: [A-Z]\.)?(?![A-Za-z])",
+        check=_reversed_pair,
+    ),
+    Rule.of(
+        "en_name_numbered",
+        "NAME",
+        r"(?<![A-Za-z0-9])[A-ZÀ-Ý][a-zà-ÿ'’]+\d{2,4}(?![A-Za-z0-9])",
+        check=lambda v: names_known(v, "given_en") or names_known(v, "surnames_en"),
+        digits=True,
+    ),
+    Rule.of(
+        "en_address",
+        "LOCATION",
+        rf"(?<![\d.])\d{{1,6}}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'’.-]*\s){{1,3}}(?:{_SUFFIX})(?![A-Za-z])\.?(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|#)\.? ?[\w-]+)?"
+        rf"(?:,? [A-Z][a-z]+(?: [A-Z][a-z]+)?,? (?:(?:{_STATE})(?![A-Za-z])|{_STATE_NAME})(?: \d{{5}}(?:-\d{{4}})?)?)?",
+        digits=True,
+    ),
+    Rule.of("en_po_box", "LOCATION", r"(?i:P\.? ?O\.? Box) \d+", digits=True),
+    Rule.of(
+        "en_city_state",
+        "LOCATION",
+        rf"(?<![A-Za-z])[A-Z][a-z]+(?: [A-Z][a-z]+){{0,2}}, (?:(?:{_STATE})(?![A-Za-z])|{_STATE_NAME})(?:,? \d{{5}}(?:-\d{{4}})?)?",
+    ),
+    Rule.of(
+        "en_zip",
+        "LOCATION",
+        rf"(?:(?<=\b(?:{_STATE}) )|(?i:(?<=zip )|(?<=zip: )|(?<=zip code )|(?<=zip code: )))\d{{5}}(?:-\d{{4}})?(?!\d)",
+        digits=True,
+    ),
+    Rule.of("en_place", "LOCATION", rf"(?<![A-Za-z])(?:{_CITY}|{_STATE_NAME})(?![A-Za-z])"),
+    Rule.of(
+        "en_lives_in",
+        "LOCATION",
+        r"(?i:lives? (?:in|at|near)|living in|resid(?:es|ing) (?:in|at)|resident of|born in|raised in|moved (?:to|from)|originally from|native of) ((?:[A-Z][\w'’.-]+ ?){1,3})",
+    ),
+    Rule.of(
+        "en_care_place",
+        "ORGANISATION",
+        rf"(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{_CARE})(?![a-z])(?: (?:{_CARE})(?![a-z]))?",
+    ),
+    Rule.of(
+        "en_saint", "ORGANISATION", r"(?<![A-Za-z])(?:St|Mt|Mount|Saint)\.? [A-Z][a-z]+(?:['’]s)?(?: (?:[A-Z][a-z]+))?"
+    ),
+    Rule.of("ssn", "SSN", r"(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])", digits=True),
+    Rule.of(
+        "en_phone",
+        "PHONE",
+        r"(?<![\w.-])(?:\+?1[-. ]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\d-])",
+        digits=True,
+    ),
+    Rule.of(
+        "phone_international", "PHONE", r"(?<![\w+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?!\d)", digits=True
+    ),
+    Rule.of(
+        "en_phone_label",
+        "PHONE",
+        r"(?i:(?:phone|tel|telephone|cell|mobile|call|fax|pager|contact)(?: (?:no|number|at))?\.?:? ?)(\(?\d[\d() .-]{5,16}\d)(?!\d)",
+        digits=True,
+    ),
+    Rule.of(
+        "en_label_id",
+        "ID",
+        rf"(?<![A-Za-z])(?i:{_LABEL_ID})(?i: (?:number|num|no|id|code|card))?\.?[ \t]*[:#=][ \t]*#?([A-Za-z0-9][A-Za-z0-9/-]{{2,29}})(?!\w)",
+        check=_has_digit,
+        digits=True,
+    ),
+    Rule.of(
+        "en_label_id_bare",
+        "ID",
+        rf"(?<![A-Za-z])(?i:{_LABEL_ID})(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? #?([A-Z]{{0,4}}-?\d{{4,}}[A-Z0-9-]*)(?!\w)",
+        digits=True,
+    ),
+    Rule.of("en_letters_digits", "ID", r"(?<![\w.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![\w-])", digits=True),
+    Rule.of("long_number", "ID", r"(?<![\w.,/+-])\d{7,}(?![\w,%/]|\.\d)", digits=True),
+    Rule.of("vin", "PLATE", r"(?<![A-Za-z0-9])[A-HJ-NPR-Z0-9]{17}(?![A-Za-z0-9])", check=vin_valid, digits=True),
+    Rule.of("dea", "ID", r"(?<![A-Za-z0-9])[A-Z][A-Z9]\d{7}(?![A-Za-z0-9])", check=dea_valid, digits=True),
+    Rule.of(
+        "iban",
+        "CARD",
+        r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])",
+        check=iban_valid,
+        digits=True,
+    ),
+    Rule.of("bank_card", "CARD", r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", check=bank_card_valid, digits=True),
+    Rule.of(
+        "en_age",
+        "AGE",
+        r"(?<![\d.])(?:9\d|1[01]\d)(?=[- ]?(?i:years?|yrs?|y/?o)(?![A-Za-z]))",
+        check=lambda v: int(v) >= 90,
+        digits=True,
+    ),
+)

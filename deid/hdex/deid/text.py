@@ -1,0 +1,232 @@
+"""Free text: the patient's own identifiers and what a detector finds, replaced; then a sweep for what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from hdex.deid.errors import InputInvalid
+from hdex.deid.folding import View, compact, compact_key, flowing, fold
+from hdex.deid.identity import MATCH_COMPACT, Identity, Variant
+from hdex.deid.ports import Detector, Span
+from hdex.deid.surrogates import Mention, Replacer, Surrogates, Tags
+
+__all__ = ["Identity", "RedactedNotes", "Surrogates", "Tags", "redact_notes", "residue_sweep"]
+
+_STOPS = frozenset("。；;!?！？")
+_SPREAD = 8  # a compact match may take this many separators more than its own length
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedNotes:
+    """Notes after redaction; spans are code points of the input texts."""
+
+    texts: pl.Series
+    spans: tuple[tuple[Span, ...], ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A span with what is known about it."""
+
+    span: Span
+    value: str | None = None
+    form: str = ""
+
+
+def redact_notes(
+    notes: pl.Series,
+    identities: Sequence[Identity],
+    *,
+    detector: Detector,
+    surrogate: Surrogates | Tags,
+    lang: str,
+    shift: Sequence[int] | pl.Series | None = None,
+) -> RedactedNotes:
+    """Return the notes with every identifier replaced.
+
+    identities: one per row, the patient the note is about. shift: days that dates of a row move; without it each
+    identity's own `shift_days`. Values of the other patients are replaced too. Raises DetectorTimeout and InputInvalid;
+    nothing is returned then.
+    """
+    if len(identities) != notes.len() or (shift is not None and len(shift) != notes.len()):
+        raise InputInvalid(f"{notes.len()} notes have {len(identities)} identities, asked is one of each per row")
+    values = _sweep_list(identities)
+    replacer = replace(surrogate, avoid=_avoided(identities)) if isinstance(surrogate, Surrogates) else surrogate
+    texts = notes.cast(pl.String).to_list()
+    views = [None if text is None else fold(text) for text in texts]
+    strangers = _find_values([v for v in views if v is not None], values)
+    known: dict[int, list[Variant]] = {}
+    out: list[str | None] = []
+    spans: list[tuple[Span, ...]] = []
+    counts: Counter[str] = Counter()
+    days = [identity.shift_days for identity in identities] if shift is None else [int(d) for d in shift]
+    others = iter(strangers)
+    for text, view, identity, moved in zip(texts, views, identities, days, strict=True):
+        if text is None or view is None:
+            out.append(None)
+            spans.append(())
+            continue
+        variants = known.setdefault(id(identity), identity.variants())
+        hits = [
+            *_own(view, text, variants),
+            *(_Hit(s) for s in detector.find(text, lang)),
+            *(_Hit(s) for s in next(others)),
+        ]
+        merged = _merge(hits)
+        out.append(_rewrite(text, merged, replacer, identity.patient, moved))
+        spans.append(tuple(hit.span for hit in merged))
+        counts.update(hit.span.type for hit in merged)
+    return RedactedNotes(pl.Series(notes.name, out, dtype=pl.String), tuple(spans), dict(sorted(counts.items())))
+
+
+def residue_sweep(texts: pl.Series | Sequence[str | None], values: Iterable[str | Identity]) -> int:
+    """Return how many (text, value) pairs still hold: 0 is the only answer that may be released.
+
+    values: strings, or identities whose `sweep_values` are taken. Values that belong to many people (under two Han or
+    five other characters) are not looked for. Folding and separators do not hide a value.
+    """
+    wanted = _sweep_list(values)
+    views = [fold(text) for text in texts if text]
+    return sum(len(spans) for spans in _find_values(views, wanted))
+
+
+def _own(view: View, text: str, variants: Sequence[Variant]) -> list[_Hit]:
+    """Find the spellings of the patient's values in his note."""
+    running, dense = flowing(view), compact(view)
+    hits = []
+    for variant in variants:
+        where = dense if variant.view == MATCH_COMPACT else running
+        start = where.text.find(variant.key)
+        while start >= 0:
+            end = start + len(variant.key)
+            first, last = where.original(start, end)
+            if _stands_alone(text, first, last, variant.key) and (not variant.needs_capital or text[first].isupper()):
+                span = Span(first, last, variant.type, variant.rule)
+                hits.append(_Hit(span, variant.value, variant.form))
+            start = where.text.find(variant.key, start + 1)
+    return hits
+
+
+def _stands_alone(text: str, first: int, last: int, key: str) -> bool:
+    """Say whether a match is no part of a longer word or number, and does not run over a sentence."""
+    surface = text[first:last]
+    if len(surface) > 2 * len(key) + _SPREAD or not _STOPS.isdisjoint(surface):
+        return False
+    before, after = text[first - 1 : first], text[last : last + 1]
+    return not (_joins(before, key[0]) or _joins(key[-1], after))
+
+
+def _joins(left: str, right: str) -> bool:
+    """Say whether two neighbours belong to one word: both Latin letters or digits."""
+    if not left or not right:
+        return False
+    a, b = fold(left).text, fold(right).text
+    return bool(a and b) and _is_latin(a) and _is_latin(b)
+
+
+def _is_latin(char: str) -> bool:
+    return char.isalnum() and ord(char) < 0x2E80
+
+
+def _merge(hits: Sequence[_Hit]) -> list[_Hit]:
+    """Join overlapping spans: the longest says what it is, the union is replaced, so no rest of a shorter one stays."""
+    merged: list[_Hit] = []
+    for hit in sorted(hits, key=lambda h: (h.span.start, -h.span.end, h.value is None)):
+        if not merged or hit.span.start >= merged[-1].span.end:
+            merged.append(hit)
+            continue
+        held = merged[-1]
+        winner = hit if _weight(hit) > _weight(held) else held
+        union = Span(held.span.start, max(held.span.end, hit.span.end), winner.span.type, winner.span.rule)
+        merged[-1] = _Hit(union, winner.value, winner.form)
+    return merged
+
+
+def _weight(hit: _Hit) -> tuple[int, bool]:
+    """Longest first; of two equally long, the one that knows whose value it is."""
+    return hit.span.end - hit.span.start, hit.value is not None
+
+
+def _rewrite(text: str, hits: Sequence[_Hit], replacer: Replacer, patient: str, shift_days: int) -> str:
+    """Return the text with each hit replaced."""
+    pieces, at = [], 0
+    for hit in hits:
+        surface = text[hit.span.start : hit.span.end]
+        form = hit.form or ("full" if len(surface.split()) > 1 or len(surface) > 1 else "family")
+        mention = Mention(hit.span.type, surface, hit.value or surface, form, patient, shift_days)
+        pieces += [text[at : hit.span.start], replacer.replace(mention)]
+        at = hit.span.end
+    return "".join([*pieces, text[at:]])
+
+
+def _avoided(identities: Sequence[Identity]) -> frozenset[str]:
+    """Return what no surrogate may equal: real names, whole and in parts, and real numbers."""
+    distinct = {id(identity): identity for identity in identities}.values()
+    words = (part for i in distinct for name in (*i.names, *i.kin) for part in (name, *name.split()))
+    return frozenset(compact_key(text) for text in (*words, *(v for i in distinct for v in i.sweep_values())))
+
+
+def _sweep_list(values: Iterable[str | Identity]) -> list[str]:
+    """Return the distinct values worth a sweep, in their compact form."""
+    seen: dict[int, None] = {}
+    texts: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            texts.append(value)
+        elif id(value) not in seen:
+            seen[id(value)] = None
+            texts += value.sweep_values()
+    return sorted({key for text in texts if _worth_sweeping(key := compact_key(text))})
+
+
+def _worth_sweeping(key: str) -> bool:
+    return len(key) >= (5 if key.isascii() else 2)
+
+
+def _find_values(views: Sequence[View], values: Sequence[str]) -> list[list[Span]]:
+    """Return the spans of any of the compact `values` in each text: one pass of a multi-pattern search."""
+    if not views or not values:
+        return [[] for _ in views]
+    dense = [compact(view) for view in views]
+    places = pl.Series([d.text for d in dense]).str.find_many(list(values), overlapping=True).to_list()
+    lengths = _Lengths(values)
+    return [
+        [] if not found else lengths.spans(view, d, found) for view, d, found in zip(views, dense, places, strict=True)
+    ]
+
+
+class _Lengths:
+    """Turns byte offsets of a multi-pattern search back into spans; the search does not say which pattern it was."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self._values = frozenset(values)
+        self._sizes = sorted({len(v) for v in values})
+
+    def spans(self, view: View, dense: View, offsets: Sequence[int]) -> list[Span]:
+        """Return the spans that stand alone in the text the view was made of."""
+        encoded = dense.text.encode()
+        found = set()
+        for offset in set(offsets):
+            start = len(encoded[:offset].decode())
+            for size in self._sizes:
+                key = dense.text[start : start + size]
+                if len(key) == size and key in self._values:
+                    first, last = dense.original(start, start + size)
+                    if _alone_in(view, first, last, key):
+                        found.add(
+                            Span(first, last, "NAME" if not any(c.isdigit() for c in key) else "ID", "patient_of_node")
+                        )
+        return sorted(found)
+
+
+def _alone_in(view: View, first: int, last: int, key: str) -> bool:
+    """Like _stands_alone, over the folded text."""
+    if isinstance(view.offsets, range):
+        return _stands_alone(view.text, first, last, key)
+    at = {original: place for place, original in enumerate(view.offsets)}
+    return _stands_alone(view.text, at[first], at[last - 1] + 1, key)
