@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from hdex.deid import hierarchy
 from hdex.deid.columns import Category, ColumnProfile, LevelDecision, Role
-from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
+from hdex.deid.detector_rules import RulesDetector
+from hdex.deid.errors import ArgumentInvalid, InputInvalid, ResidueFound, RiskTooHigh
+from hdex.deid.notes import NoteInput
 from hdex.deid.pipeline import Attacker, Release, deidentify
 from hdex.deid.policy import Policy, preset
 from hdex.deid.pseudonym import Keys, derive_keys
 from hdex.deid.risk import measure
+from hdex.deid.text import Identity
 from hdex.deid.verify import verify_release
 
 KEYS = derive_keys(bytes(32), recipient="buyer-heartline", project="stent")
@@ -248,6 +251,40 @@ def test_notes_without_a_detector_do_not_leave() -> None:
     with pytest.raises(InputInvalid, match="need a detector"):
         release(frame, profiles=known)
     assert "note" not in release(frame, preset("registered"), profiles=known).frame.columns
+
+
+def noted(frame: pl.DataFrame, *, leak: bool = False) -> tuple[pl.DataFrame, NoteInput]:
+    """Notes that name the patient, his number and his admission; with `leak`, a name in a structured column too."""
+    names = [f"Wilhelmina Ostrander{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}" for i in range(frame.height)]
+    frame = frame.with_columns(name=pl.Series(names)).with_columns(
+        note=pl.format("{} ({}) was admitted on {}.", "name", "patient_id", pl.col("admitted").cast(pl.String)),
+        stent_model=pl.col("name") if leak else pl.col("stent_model"),
+    )
+    people = [
+        Identity(patient=key, names=(name,), ids=(key,))
+        for key, name in zip(frame["patient_id"], frame["name"], strict=True)
+    ]
+    return frame, NoteInput(people, RulesDetector(), "en")
+
+
+def test_notes_leave_without_name_or_number_and_their_dates_move_with_the_patient() -> None:
+    frame, notes = noted(patients(120))
+    made = release(frame, profiles=profiles(frame, note=(Role.FREE_TEXT, 4)), notes=notes)
+    source = frame[made.source_rows.to_list()]
+    for text, name, key in zip(made.frame["note"], source["name"], source["patient_id"], strict=True):
+        assert name not in text
+        assert key not in text
+    told = made.frame.select(pl.col("note").str.contains(pl.col("admitted").cast(pl.String), literal=True))
+    assert told["note"].all()
+    assert made.report.redacted["NAME"] >= 120
+    assert made.report.residue == 0
+
+
+def test_an_identifier_hidden_in_a_structured_column_stops_the_release() -> None:
+    frame, notes = noted(patients(120), leak=True)
+    known = profiles(frame, note=(Role.FREE_TEXT, 4), stent_model=(Role.OTHER, 3))
+    with pytest.raises(ResidueFound, match="0 are allowed"):
+        release(frame, profiles=known, notes=notes)
 
 
 def test_a_single_column_beside_the_patient_is_enough() -> None:

@@ -12,9 +12,8 @@ import polars as pl
 from hdex.deid.errors import InputInvalid, ResidueFound
 
 if TYPE_CHECKING:
-    from hdex.deid.text import Identity
-
     from hdex.deid.ports import Detector
+    from hdex.deid.text import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,8 @@ def redact_column(
     from hdex.deid.text import Surrogates, redact_notes
 
     surrogate = Surrogates(key)
-    done = redact_notes(column, list(notes.identities), detector=notes.detector, surrogate=surrogate, lang=notes.lang)
+    people = list(notes.identities)
+    done = redact_notes(column, people, detector=notes.detector, surrogate=surrogate, lang=notes.lang, shift=shift)
     return done.texts, done.counts
 
 
@@ -73,7 +73,7 @@ def sweep(released: pl.DataFrame, notes: NoteInput | None) -> int:
         return 0
     from hdex.deid.text import residue_sweep
 
-    hits = residue_sweep(pl.concat(texts), list(notes.identities))
+    hits = residue_sweep(pl.concat(texts).unique(), list(notes.identities))
     if hits:
         raise ResidueFound(hits)
     return 0

@@ -11,6 +11,7 @@ import polars as pl
 
 MOST_BARS = 12  # categories shown; the rest is one bar
 OTHER, MISSING = "…", "∅"
+ORDER = "\0"  # between an interval's number and its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def distribution(before: pl.Series, after: pl.Series, *, least: int = 1) -> Dist
     common = sorted((name for name in old if old[name] >= least), key=lambda name: (-old[name], name))[:MOST_BARS]
     shown = sorted(common)
     labels = tuple(shown) if {*old, *new} == set(shown) else (*shown, OTHER)
-    return Distribution(after.name, labels, shares(old, labels), shares(new, labels))
+    told = tuple(name.partition(ORDER)[2] or name for name in labels)
+    return Distribution(after.name, told, shares(old, labels), shares(new, labels))
 
 
 def counts(values: pl.Series) -> dict[str, int]:
@@ -71,7 +73,7 @@ def tenths(values: pl.Series) -> list[float]:
 
 def in_intervals(values: pl.Series, edges: Sequence[float]) -> pl.Series:
     """Numbers as the interval they lie in, as text that sorts."""
-    names = [f"{i}: {low:.4g} - {high:.4g}" for i, (low, high) in enumerate(pairwise(edges))]
+    names = [f"{i}{ORDER}{low:.4g} - {high:.4g}" for i, (low, high) in enumerate(pairwise(edges))]
     numbers = values.cast(pl.Float64).fill_nan(None)
     slots = ((numbers - edges[0]) / (edges[1] - edges[0])).floor().clip(0, 9).cast(pl.UInt32)
     return pl.Series(names).gather(slots).alias(values.name)
