@@ -76,8 +76,8 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its 
         self._door = door
 
     def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+        self, continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]", details: grpc.HandlerCallDetails
+    ) -> "Handler | None":
         handler = continuation(details)
         if handler is None:
             logger.warning("unknown method called", extra={"method": details.method[:200]})
