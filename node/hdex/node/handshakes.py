@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import threading
+from queue import SimpleQueue
 
 logger = logging.getLogger(__name__)
 _FAILED = re.compile(rb"Handshake failed with error .*?:([A-Z0-9_]+)(?:: ?(.*))?$")
@@ -35,9 +36,11 @@ def explain_handshakes() -> None:
     os.set_inheritable(own, False)
     os.dup2(writing, 2)
     os.close(writing)
-    thread = threading.Thread(target=_pump, args=(reading, own), name="handshakes", daemon=True)
-    thread.start()
-    atexit.register(_restore, own, thread)
+    reasons: SimpleQueue[str] = SimpleQueue()
+    pump = threading.Thread(target=_pump, args=(reading, own, reasons), name="stderr", daemon=True)
+    pump.start()
+    threading.Thread(target=_log, args=(reasons,), name="handshakes", daemon=True).start()
+    atexit.register(_restore, own, pump)
 
 
 def reason(line: bytes) -> str | None:
@@ -50,23 +53,29 @@ def reason(line: bytes) -> str | None:
     return f"{said}: {detail}" if detail and code == "CERTIFICATE_VERIFY_FAILED" else said
 
 
-def _pump(reading: int, own: int) -> None:
+def _pump(reading: int, own: int, reasons: "SimpleQueue[str]") -> None:
+    """Pass standard error on, line by line. It never logs: a log may write to the very pipe that it empties."""
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         waiting = b""
         while piece := pipe.read(65536):
             *lines, waiting = (waiting + piece).split(b"\n")
             for line in lines:
-                _tell(line + b"\n", own)
+                _tell(line + b"\n", own, reasons)
         if waiting:
-            _tell(waiting, own)
+            _tell(waiting, own, reasons)
 
 
-def _tell(line: bytes, own: int) -> None:
+def _tell(line: bytes, own: int, reasons: "SimpleQueue[str]") -> None:
     why = reason(line)
     if why is not None:
-        logger.warning("handshake refused", extra={"reason": why})
+        reasons.put(why)
     elif not _NOISE.match(line):
         os.write(own, line)
+
+
+def _log(reasons: "SimpleQueue[str]") -> None:
+    while True:
+        logger.warning("handshake refused", extra={"reason": reasons.get()})
 
 
 def _restore(own: int, thread: threading.Thread) -> None:
