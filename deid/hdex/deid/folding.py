@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ZERO_WIDTH = (
     "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\ufe0e\ufe0f\ufeff"
@@ -72,16 +73,17 @@ def flowing(view: View) -> View:
 
 def compact(view: View) -> View:
     """Return the view in lower case with letters and digits only."""
-    kept = [(i, c.lower()) for i, c in enumerate(view.text) if c.isalnum()]
-    kept = [(i, c) for i, c in kept if len(c) == 1]
-    return View("".join(c for _, c in kept), [view.offsets[i] for i, _ in kept])
+    kept = [(i, c.lower()) for i, c in zip(view.offsets, view.text, strict=True) if c.isalnum()]
+    return View("".join(c[0] for _, c in kept), [i for i, _ in kept])
 
 
+@lru_cache(65536)
 def key_of(value: str) -> str:
     """Return the flowing form of a value: what two spellings of one value share."""
     return flowing(fold(value.strip())).text
 
 
+@lru_cache(65536)
 def compact_key(value: str) -> str:
     """Return the compact form of a value."""
     return compact(fold(value)).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import polars as pl
 
@@ -27,6 +28,20 @@ class RedactedNotes:
     texts: pl.Series
     spans: tuple[tuple[Span, ...], ...]
     counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A text in the views it is searched in."""
+
+    text: str
+    view: View
+    dense: View
+
+    @classmethod
+    def of(cls, text: str) -> _Read:
+        view = fold(text)
+        return cls(text, view, compact(view))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +73,22 @@ def redact_notes(
     values = _sweep_list(identities)
     replacer = replace(surrogate, avoid=_avoided(identities)) if isinstance(surrogate, Surrogates) else surrogate
     texts = notes.cast(pl.String).to_list()
-    views = [None if text is None else fold(text) for text in texts]
-    strangers = _find_values([v for v in views if v is not None], values)
+    reads = [_Read.of(text or "") for text in texts]
+    strangers = _find_values(reads, values)
     known: dict[int, list[Variant]] = {}
     out: list[str | None] = []
     spans: list[tuple[Span, ...]] = []
     counts: Counter[str] = Counter()
     days = [identity.shift_days for identity in identities] if shift is None else [int(d) for d in shift]
-    others = iter(strangers)
-    for text, view, identity, moved in zip(texts, views, identities, days, strict=True):
-        if text is None or view is None:
+    for row, (text, read, identity) in enumerate(zip(texts, reads, identities, strict=True)):
+        if text is None:
             out.append(None)
             spans.append(())
             continue
-        variants = known.setdefault(id(identity), identity.variants())
-        hits = [
-            *_own(view, text, variants),
-            *(_Hit(s) for s in detector.find(text, lang)),
-            *(_Hit(s) for s in next(others)),
-        ]
-        merged = _merge(hits)
-        out.append(_rewrite(text, merged, replacer, identity.patient, moved))
+        variants = known.get(id(identity)) or known.setdefault(id(identity), identity.variants())
+        found = [*detector.find(text, lang), *strangers[row]]
+        merged = _merge([*_own(read, variants), *(_Hit(span) for span in found)])
+        out.append(_rewrite(text, merged, replacer, identity.patient, days[row]))
         spans.append(tuple(hit.span for hit in merged))
         counts.update(hit.span.type for hit in merged)
     return RedactedNotes(pl.Series(notes.name, out, dtype=pl.String), tuple(spans), dict(sorted(counts.items())))
@@ -91,13 +101,12 @@ def residue_sweep(texts: pl.Series | Sequence[str | None], values: Iterable[str 
     five other characters) are not looked for. Folding and separators do not hide a value.
     """
     wanted = _sweep_list(values)
-    views = [fold(text) for text in texts if text]
-    return sum(len(spans) for spans in _find_values(views, wanted))
+    return sum(len(spans) for spans in _find_values([_Read.of(text) for text in texts if text], wanted))
 
 
-def _own(view: View, text: str, variants: Sequence[Variant]) -> list[_Hit]:
+def _own(read: _Read, variants: Sequence[Variant]) -> list[_Hit]:
     """Find the spellings of the patient's values in his note."""
-    running, dense = flowing(view), compact(view)
+    text, running, dense = read.text, flowing(read.view), read.dense
     hits = []
     for variant in variants:
         where = dense if variant.view == MATCH_COMPACT else running
@@ -125,12 +134,13 @@ def _joins(left: str, right: str) -> bool:
     """Say whether two neighbours belong to one word: both Latin letters or digits."""
     if not left or not right:
         return False
-    a, b = fold(left).text, fold(right).text
-    return bool(a and b) and _is_latin(a) and _is_latin(b)
+    return _is_latin(left) and _is_latin(right)
 
 
+@cache
 def _is_latin(char: str) -> bool:
-    return char.isalnum() and ord(char) < 0x2E80
+    folded = fold(char).text
+    return bool(folded) and folded.isalnum() and ord(folded) < 0x2E80
 
 
 def _merge(hits: Sequence[_Hit]) -> list[_Hit]:
@@ -188,16 +198,14 @@ def _worth_sweeping(key: str) -> bool:
     return len(key) >= (5 if key.isascii() else 2)
 
 
-def _find_values(views: Sequence[View], values: Sequence[str]) -> list[list[Span]]:
+def _find_values(reads: Sequence[_Read], values: Sequence[str]) -> list[list[Span]]:
     """Return the spans of any of the compact `values` in each text: one pass of a multi-pattern search."""
-    if not views or not values:
-        return [[] for _ in views]
-    dense = [compact(view) for view in views]
-    places = pl.Series([d.text for d in dense]).str.find_many(list(values), overlapping=True).to_list()
+    if not reads or not values:
+        return [[] for _ in reads]
+    texts = pl.Series([read.dense.text for read in reads])
+    places = texts.str.find_many(list(values), overlapping=True).to_list()
     lengths = _Lengths(values)
-    return [
-        [] if not found else lengths.spans(view, d, found) for view, d, found in zip(views, dense, places, strict=True)
-    ]
+    return [lengths.spans(read, found) if found else [] for read, found in zip(reads, places, strict=True)]
 
 
 class _Lengths:
@@ -207,9 +215,9 @@ class _Lengths:
         self._values = frozenset(values)
         self._sizes = sorted({len(v) for v in values})
 
-    def spans(self, view: View, dense: View, offsets: Sequence[int]) -> list[Span]:
-        """Return the spans that stand alone in the text the view was made of."""
-        encoded = dense.text.encode()
+    def spans(self, read: _Read, offsets: Sequence[int]) -> list[Span]:
+        """Return the spans that stand alone in the text."""
+        dense, encoded = read.dense, read.dense.text.encode()
         found = set()
         for offset in set(offsets):
             start = len(encoded[:offset].decode())
@@ -217,16 +225,7 @@ class _Lengths:
                 key = dense.text[start : start + size]
                 if len(key) == size and key in self._values:
                     first, last = dense.original(start, start + size)
-                    if _alone_in(view, first, last, key):
-                        found.add(
-                            Span(first, last, "NAME" if not any(c.isdigit() for c in key) else "ID", "patient_of_node")
-                        )
+                    if _stands_alone(read.text, first, last, key):
+                        kind = "ID" if any(c.isdigit() for c in key) else "NAME"
+                        found.add(Span(first, last, kind, "patient_of_node"))
         return sorted(found)
-
-
-def _alone_in(view: View, first: int, last: int, key: str) -> bool:
-    """Like _stands_alone, over the folded text."""
-    if isinstance(view.offsets, range):
-        return _stands_alone(view.text, first, last, key)
-    at = {original: place for place, original in enumerate(view.offsets)}
-    return _stands_alone(view.text, at[first], at[last - 1] + 1, key)
