@@ -36,8 +36,8 @@ from hdex.node.keys import (
 
 FORMAT = "hdex-keystore/1"
 SUITE = "intl"
-# RFC 9106 section 4 with less memory than its second choice: 0.1 s here, once per start.
-ARGON2 = {"iterations": 3, "lanes": 1, "memory_kib": 32 * 1024}
+# Above what OWASP asks at least (19 MiB, 2 passes), below RFC 9106: under 0.1 s here, once per start.
+ARGON2 = {"iterations": 2, "lanes": 1, "memory_kib": 32 * 1024}
 ARGON2_BOUNDS = {"iterations": 16, "lanes": 16, "memory_kib": 1024 * 1024}  # a hostile file must not exhaust us
 
 

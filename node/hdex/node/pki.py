@@ -94,8 +94,9 @@ def issue(
 
 def make_request(trust_domain: str, spiffe_path: str) -> tuple[bytes, bytes]:
     """Return (certificate request, private key) as PEM; the key never leaves the node that called this."""
+    identity = parse_spiffe(f"spiffe://{trust_domain}/{spiffe_path}", trust_domain)
     key = ec.generate_private_key(ec.SECP256R1())
-    uri = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}/{spiffe_path}")])
+    uri = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity.spiffe_id)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(uri, critical=True)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), _key_pem(key)
 
