@@ -47,6 +47,7 @@ def request(
 def issue(
     folder: Folder,
     name: Name,
+    *,
     out: Out,
     request_file: Annotated[
         Path | None, typer.Option("--request", help="A request; without one a key is made.")
