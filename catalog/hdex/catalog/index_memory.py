@@ -44,7 +44,7 @@ class MemoryIndex:
 
     def find(self, query: Query) -> Page:
         """Return live listings in which every word of the text occurs, best first."""
-        live = [entry for entry in self._entries.values() if not entry.listing.withdrawn]
+        live = [entry for entry in list(self._entries.values()) if not entry.listing.withdrawn]
         scored = [(score, entry.listing) for entry in live if (score := _score(entry.words, query.text)) > 0]
         hits = [(score, listing) for score, listing in scored if _fits(listing.product, query)]
         hits.sort(key=lambda hit: hit[1].product.id)

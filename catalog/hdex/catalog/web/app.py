@@ -140,7 +140,9 @@ class Pages:
     def contracts(self, request: Request, lang: str) -> Response:
         """Return the contracts and their states."""
         rows = self._contracts() if self._contracts is not None else ()
-        return self._render("contracts.html", request, lang, {"rows": rows, "way": MAIN_WAY})
+        titles = {row["product"]: self._title(str(row["product"]), lang) for row in rows}
+        shown = {"rows": rows, "titles": titles, "way": MAIN_WAY, "purposes": purposes()}
+        return self._render("contracts.html", request, lang, shown)
 
     def manifest(self, request: Request, lang: str) -> Response:
         """Return the signed envelope as its provider sent it."""
@@ -174,6 +176,13 @@ class Pages:
             raise HTTPException(410) from error
         except NotListed as error:
             raise HTTPException(404) from error
+
+    def _title(self, product_id: str, lang: str) -> str:
+        """Return a product's title; its id where it is not listed any more."""
+        try:
+            return self._index.get(product_id).product.title.say(lang)
+        except NotListed:
+            return product_id
 
     def _naming(self, found: Page, lang: str) -> facets.Name:
         """Return what facet values are called; a hospital's name comes from any of its listings."""

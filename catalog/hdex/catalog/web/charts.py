@@ -4,12 +4,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH = 400
+WIDTH = 360
 ROW = 30
 BAR = 14
 TOP = 2
 LETTER = 7.2  # mean width of a character at the labels' size
-VALUE_ROOM = 66
+VALUE_ROOM = 58
 
 
 @dataclass(frozen=True, slots=True)

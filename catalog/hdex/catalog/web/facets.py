@@ -103,7 +103,7 @@ def facets(choice: Choice, found: Page, *, root: str, name: Name) -> tuple[Facet
 
 def chips(choice: Choice, *, root: str, name: Name) -> tuple[Chip, ...]:
     """Return the chosen conditions, the text first."""
-    text = (Chip("text", f"“{choice.text}”", replace(choice, text="", page=1).url(root)),) if choice.text else ()
+    text = (Chip("text", choice.text, replace(choice, text="", page=1).url(root)),) if choice.text else ()
     chosen = ((facet, choice.value_of(facet)) for facet in ("level", "provider", "mode"))
     rest = (Chip(f, name(f, value), choice.choosing(f, None).url(root)) for f, value in chosen if value is not None)
     return (*text, *rest)
