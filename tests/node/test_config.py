@@ -64,6 +64,10 @@ def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
     assert again == read
 
 
+def test_a_default_path_is_relative_to_the_file_too(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, HOSPITAL), config.HospitalConfig).staff == tmp_path / "staff.json"
+
+
 def test_text_of_any_language_survives_a_dump(tmp_path: Path) -> None:
     made = config.ChainConfig('第一"医院"\\', "o\n", tmp_path, config.Listen(), 7, accounts=("0x1", "0x2"))
     assert config.load(write(tmp_path, config.dump(made)), config.ChainConfig) == made

@@ -85,6 +85,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryPace:
+    """How deliveries are cut: bytes of plaintext a chunk, chunks a range; each range is authorised and logged anew."""
+
+    chunk_bytes: int = 1024 * 1024
+    chunks_per_range: int = 64
+
+    def __post_init__(self) -> None:
+        if not 4096 <= self.chunk_bytes <= 8 * 1024 * 1024 or self.chunks_per_range < 1:
+            raise ConfigInvalid("delivery: chunks have 4 KiB to 8 MiB, a range at least one")
+
+
+@dataclass(frozen=True, slots=True)
 class HospitalConfig:
     """A hospital node."""
 
@@ -95,6 +107,8 @@ class HospitalConfig:
     listen: Listen
     exchange: Peer
     chain: ChainPeer
+    staff: Path = Path("staff.json")  # roles and public keys of the people who sign here
+    delivery: DeliveryPace = field(default_factory=DeliveryPace)
     keyholder: Peer | None = None
     trust_domain: str = "hdex.test"
     witnesses: int = 0  # cosignatures a checkpoint needs before it counts
@@ -195,6 +209,9 @@ def _build(kind: type[_T], table: dict[str, Any], folder: Path, where: str) -> _
         raise ConfigInvalid(f"the key {where}{absent[0]} is missing")
     hints = get_type_hints(kind)
     values = {name: _value(hints[name], value, folder, where + name) for name, value in table.items()}
+    for name, entry in known.items():  # a default path, too, is relative to the file
+        if name not in table and isinstance(entry.default, Path):
+            values[name] = folder / entry.default
     return kind(**values)
 
 
