@@ -1,7 +1,7 @@
 """apply: an export and its mapping -> the common model, typed; rows that do not fit are quarantined and counted."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -37,9 +37,9 @@ class TableCounts:
 class Common:
     """The common model of one hospital: every model table is there, those without a source are empty."""
 
-    tables: dict[str, pl.DataFrame]
+    tables: dict[str, pl.DataFrame] = field(repr=False)
     counts: tuple[TableCounts, ...]
-    quarantine: pl.DataFrame  # model, source, file, row, reason: no value of a record
+    quarantine: pl.DataFrame = field(repr=False)  # model, source, file, row, reason: no value of a record
 
     def __getitem__(self, table: str) -> pl.DataFrame:
         return self.tables[table]

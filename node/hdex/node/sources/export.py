@@ -62,7 +62,7 @@ class Table:
     """One table as exported: text columns, plus `_file` and `_row`."""
 
     name: str
-    frame: pl.DataFrame
+    frame: pl.DataFrame = field(repr=False)  # cells never reach a log through a repr
     dialect: Dialect
     files: tuple[str, ...]
 
