@@ -1,0 +1,110 @@
+"""One file in, one file out: the stable answer, and no half-written file."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from hdex.deid.anonymize import anonymize_file
+from hdex.deid.errors import ArgumentInvalid, HierarchyIncomplete, InputInvalid, RiskTooHigh
+from hdex.deid.verify import verify_release
+
+KEYS = {"engine", "k", "loss", "suppressed", "rows", "classes", "transformation", "risk", "cpu_seconds"}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.csv"
+    lines = [
+        f"{40 + i % 30};{'F' if i % 2 else 'M'};0{i % 10};{'yes' if i % 3 else 'no'};P{i // 2}" for i in range(200)
+    ]
+    path.write_text("age;sex;post;hiv;who\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_the_answer_has_the_stable_keys_and_the_file_its_k(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    answer = anonymize_file(source, out=out, quasi=["age", "sex"], k=5)
+    assert set(answer) == KEYS
+    assert (answer["engine"], answer["k"], answer["rows"]) == ("exact", 5, 200)
+    assert verify_release(out, ["age", "sex"], 5).ok
+    assert pl.read_csv(out, separator=";", infer_schema=False)["post"].str.starts_with("0").all()
+
+
+def test_parquet_comes_out_as_parquet(source: Path, tmp_path: Path) -> None:
+    middle, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pl.read_csv(source, separator=";").write_parquet(middle)
+    anonymize_file(middle, out=out, quasi=["age"], k=5)
+    assert pl.read_parquet(out).schema["who"] == pl.String
+    assert verify_release(out, ["age"], 5).ok
+
+
+def test_l_and_t_both_hold_when_both_are_asked(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    answer = anonymize_file(source, out=out, quasi=["age", "sex"], k=2, sensitive="hiv", least_values=2, distance=0.1)
+    risk = answer["risk"]
+    assert isinstance(risk, dict)
+    assert risk["l"] >= 2
+    assert risk["t"] <= 0.1 + 1e-9
+
+
+def test_k_counts_patients_when_their_column_is_named(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    anonymize_file(source, out=out, quasi=["age"], k=8, patient="who")
+    assert verify_release(out, ["age"], 8, patient="who").ok
+
+
+def test_hierarchy_files_are_found_by_column(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "any_hierarchy_sex.csv").write_text("F;*\nM;*\n")
+    answer = anonymize_file(source, out=tmp_path / "o.csv", quasi=["sex"], k=5, hierarchies=tmp_path)
+    assert answer["transformation"] == {"sex": 0}
+    (tmp_path / "any_hierarchy_sex.csv").write_text("F;*\n")
+    with pytest.raises(HierarchyIncomplete, match="column sex misses 1"):
+        anonymize_file(source, out=tmp_path / "p.csv", quasi=["sex"], k=5, hierarchies=tmp_path)
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_a_failed_run_leaves_no_file(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(RiskTooHigh):
+        anonymize_file(source, out=tmp_path / "out.csv", quasi=["age"], k=1000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quasi": ["shoe"]}, "columns shoe are not in the file"),
+        ({"quasi": []}, "no quasi-identifier"),
+        ({"engine": "local"}, "engine local is not there yet"),
+        ({"least_values": 2}, "need the name of a sensitive column"),
+        ({"suppression": 2.0}, "suppression is 2"),
+        ({"k": 0}, "k is 0"),
+    ],
+)
+def test_wrong_arguments_are_named(source: Path, tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {"out": tmp_path / "out.csv", "quasi": ["age"], "k": 5} | changes
+    with pytest.raises(ArgumentInvalid, match=message):
+        anonymize_file(source, **arguments)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"age;sex\n", "has 0 rows"),
+        ("年龄\n1\n".encode("gb18030"), "UTF-8"),
+        (b"age;sex\n1;F\n1;F;x;y\n", "equal lines"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputInvalid, match=message):
+        anonymize_file(path, out=tmp_path / "out.csv", quasi=["age"], k=2)
+
+
+def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(b"nothing")
+    with pytest.raises(InputInvalid, match="cannot be read"):
+        anonymize_file(path, out=tmp_path / "out.csv", quasi=["age"], k=2)
