@@ -122,6 +122,16 @@ def test_noise_has_the_spread_that_epsilon_declares() -> None:
     assert np.var(counts) == pytest.approx(2 * (1 - p) / p**2, rel=0.15)
 
 
+def test_the_budget_is_shared_by_columns_and_by_a_patients_rows() -> None:
+    frame = pl.DataFrame({"sex": ["female"] * 400 + ["male"] * 600, "side": ["left", "right"] * 500})
+    counts = [
+        synthetic_preview(frame, epsilon=2.0, generator=seeded(seed), rows=1, rows_per_patient=2).histograms[0].bins[0]
+        for seed in range(2000)
+    ]
+    p = 1 - np.exp(-2.0 / 4)
+    assert np.var([held.count for held in counts]) == pytest.approx(2 * (1 - p) / p**2, rel=0.15)
+
+
 def test_the_same_seed_gives_the_same_preview_and_another_another() -> None:
     first, again = (synthetic_preview(COHORT, epsilon=1.0, generator=seeded(9)) for _ in range(2))
     assert first == again
