@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from Crypto.Protocol import HPKE as OtherHPKE
 from Crypto.Protocol.DH import import_x25519_private_key
+from cryptography.exceptions import InvalidTag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -31,7 +32,7 @@ from hdex.node.container_file import Receiver, open_container, open_frame
 from hdex.node.errors import AlreadyExists, ContainerInvalid, NotFound
 from hdex.node.keys import KeyKind, public_of
 from hdex.node.signed import key_id, sign
-from hdex.node.stream import TAG_BYTES
+from hdex.node.stream import TAG_BYTES, ChunkCipher
 
 SIGN, BUYER, SECRET = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32
 PROVIDER_PUBLIC = public_of(KeyKind.ED25519, SIGN)
@@ -136,6 +137,14 @@ def test_a_cut_delivery_cannot_pass_as_a_shorter_one() -> None:
     long, short = sealer_of(data), sealer_of(data[: 2 * CHUNK])
     with pytest.raises(ContainerInvalid):
         open_all(short, list(long.stream())[:2])
+
+
+@pytest.mark.parametrize(("index", "last", "bound_to"), [(1, False, b"a"), (0, True, b"a"), (0, False, b"b")])
+def test_a_chunk_opens_only_in_its_place(index: int, last: bool, bound_to: bytes) -> None:
+    sealed = ChunkCipher(SECRET, b"a").seal(0, b"plain", last=False)
+    assert ChunkCipher(SECRET, b"a").open(0, sealed, last=False) == b"plain"
+    with pytest.raises(InvalidTag):
+        ChunkCipher(SECRET, bound_to).open(index, sealed, last=last)
 
 
 def test_spliced_chunks_of_another_delivery_are_refused() -> None:

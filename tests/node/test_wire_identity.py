@@ -50,6 +50,7 @@ class Exchange:
     now: datetime = NOW
     accesses: list[Access] = field(default_factory=list)
     seen: list[Identity] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
     log_fails: bool = False
     proceed: threading.Event = field(default_factory=threading.Event)
     serving: Serving | None = None
@@ -81,6 +82,7 @@ class Exchange:
 
     def connect(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         for message in requests:
+            self.received.append(message)
             yield message.upper()
 
     def add(self, server: grpc.Server) -> None:
@@ -301,6 +303,7 @@ def test_each_message_of_a_stream_is_from_someone_known(exchange: Exchange, auth
         first.set()
         with pytest.raises(RemoteRefused, match="revoked"):
             next(stream)
+    assert exchange.received == [b"one"]
 
 
 def test_when_the_deny_list_cannot_be_read_nobody_is_let_in(exchange: Exchange, authority: pki.Authority) -> None:
