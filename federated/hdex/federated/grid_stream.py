@@ -136,8 +136,8 @@ class StreamGrid(Grid):
             left = _SLICE_S if end is None else end - self._clock()
             if left <= 0:
                 break
-            self._receive(min(left, _SLICE_S, self._resend_after_s))
-            self._send_due()
+            if not self._receive(min(left, _SLICE_S, self._resend_after_s)):  # what waits is read before any resend
+                self._send_due()
         for identifier in identifiers:
             self._pending.pop(identifier, None)
         return [self._replies.pop(identifier) for identifier in identifiers if identifier in self._replies]
