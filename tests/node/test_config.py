@@ -1,6 +1,6 @@
 """Configuration: what is written is what is meant, or an error says where."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ HOSPITAL = """
 id = "hospital-a"
 organisation = "First Hospital"
 data_dir = "data"
+staff = "staff.json"
 witnesses = 2
 
 [listen]
@@ -64,8 +65,15 @@ def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
     assert again == read
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A configuration with a path that may be left out."""
+
+    where: Path = Path("kept")
+
+
 def test_a_default_path_is_relative_to_the_file_too(tmp_path: Path) -> None:
-    assert config.load(write(tmp_path, HOSPITAL), config.HospitalConfig).staff == tmp_path / "staff.json"
+    assert config.load(write(tmp_path, ""), Kept).where == tmp_path / "kept"
 
 
 def test_text_of_any_language_survives_a_dump(tmp_path: Path) -> None:
