@@ -115,6 +115,11 @@ def _like(number: int, sample: str) -> str:
     return f"{number:0{len(sample)}d}" if sample.startswith("0") or len(sample) == 2 else str(number)
 
 
+def _padded(number: int, sample: str) -> str:
+    """Write a number with a leading zero where the sample has one."""
+    return f"{number:02d}" if sample.startswith("0") else str(number)
+
+
 def _month_of(name: str) -> int:
     short = name.lower()[:3]
     if short not in _SHORT or not _MONTHS[_SHORT.index(short)].startswith(name.lower()[:3]):
@@ -154,8 +159,8 @@ def _han(text: str, by: timedelta) -> str | None:
         return None
     moved = date(int(found["y"] or _REFERENCE_YEAR), int(found["m"]), int(found["d"] or 15)) + by
     year = f"{moved.year}{found['g1']}" if found["y"] else ""
-    day = f"{_like(moved.day, found['d'])}{found['g3']}" if found["d"] else ""
-    month = _like(moved.month, found["m"]) if found["m"].startswith("0") else str(moved.month)
+    day = f"{_padded(moved.day, found['d'])}{found['g3']}" if found["d"] else ""
+    month = _padded(moved.month, found["m"])
     return f"{year}{month}{found['g2']}{day}{found['rest']}"
 
 
@@ -176,7 +181,7 @@ def _day_first(text: str, by: timedelta) -> str | None:
     moved = date(int(found["y"] or _REFERENCE_YEAR), _month_of(found["name"]), int(found["d"])) + by
     tail = f"{found['g2']}{moved.year}" if found["y"] else ""
     th = _ordinal(moved.day) if found["th"] else ""
-    return f"{_like(moved.day, found['d'])}{th}{found['g1']}{_month_like(moved.month, found['name'])}{tail}"
+    return f"{_padded(moved.day, found['d'])}{th}{found['g1']}{_month_like(moved.month, found['name'])}{tail}"
 
 
 def _month_year(text: str, by: timedelta) -> str | None:

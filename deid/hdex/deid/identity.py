@@ -195,7 +195,7 @@ def _id_variants(value: str) -> list[Variant]:
     key = compact_key(value)
     if len(key) < 4:
         return []
-    kind = "RESIDENT_ID" if kind_of(value) == "resident_id" else "ID"
+    kind = "RESIDENT_ID" if re.fullmatch(r"[1-9]\d{16}[\dx]", key) else "ID"
     found = [Variant(key, MATCH_COMPACT, kind, "own_id", value)]
     if len(key) == 18 and digits_of(key[:17]) == key[:17]:
         for head, tail in ((6, 4), (3, 4), (4, 4), (10, 4), (6, 2), (1, 1)):

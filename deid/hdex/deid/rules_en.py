@@ -58,6 +58,11 @@ _LABEL_ID = (
 )
 
 
+_UNITS_OF_CARE = frozenset(
+    ("ER", "ED", "ICU", "OR", "CCU", "NICU", "PICU", "PACU", "OPD", "SNF", "PCP", "ICD", "CT", "MRI", "US", "USA")
+)
+
+
 def _has_digit(value: str) -> bool:
     return sum(c.isdigit() for c in value) >= 3 or (any(c.isdigit() for c in value) and len(value) >= 5)
 
@@ -200,6 +205,13 @@ RULES_EN: tuple[Rule, ...] = (
         rf"(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{_CARE})(?![a-z])(?: (?:{_CARE})(?![a-z]))?",
     ),
     Rule.of(
+        "en_treated_at",
+        "ORGANISATION",
+        r"(?i:\b(?:seen|treated|admitted|evaluated|followed|diagnosed|operated|hospitali[sz]ed|transferred|presented|visit|visited|observed|performed|done|care|appointment)(?: (?:up|here|back|on))? (?:at|in|to|from)(?: the| our)?) ([A-Z][\w.'’&-]+(?: (?:(?:of|the) )?[A-Z][\w'’&-]+){0,3})",
+        check=lambda v: v.upper() not in _UNITS_OF_CARE,
+    ),
+    Rule.of("en_hash_number", "ID", r"#[ ]?(\d[\d-]{4,}\d)(?!\w)", digits=True),
+    Rule.of(
         "en_saint", "ORGANISATION", r"(?<![A-Za-z])(?:St|Mt|Mount|Saint)\.? [A-Z][a-z]+(?:['’]s)?(?: (?:[A-Z][a-z]+))?"
     ),
     Rule.of("ssn", "SSN", r"(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])", digits=True),
@@ -221,14 +233,14 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_label_id",
         "ID",
-        rf"(?<![A-Za-z])(?i:{_LABEL_ID})(?i: (?:number|num|no|id|code|card))?\.?[ \t]*[:#=][ \t]*#?([A-Za-z0-9][A-Za-z0-9/-]{{2,29}})(?!\w)",
+        rf"(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?[ \t]*[:#=][ \t]*#?([A-Za-z0-9][A-Za-z0-9/-]{{2,29}})(?!\w)",
         check=_has_digit,
         digits=True,
     ),
     Rule.of(
         "en_label_id_bare",
         "ID",
-        rf"(?<![A-Za-z])(?i:{_LABEL_ID})(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? #?([A-Z]{{0,4}}-?\d{{4,}}[A-Z0-9-]*)(?!\w)",
+        rf"(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? #?([A-Z]{{0,4}}-?\d[\d-]{{3,}}[A-Z0-9-]*)(?!\w)",
         digits=True,
     ),
     Rule.of("en_letters_digits", "ID", r"(?<![\w.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![\w-])", digits=True),
