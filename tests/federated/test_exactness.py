@@ -160,22 +160,8 @@ def test_sites_without_rows_or_with_one_class_only_warn_in_simulation() -> None:
 
 def heart(hospital: str) -> pl.DataFrame:
     """Return one hospital's complete rows without ca, slope, thal; y = num > 0; cp and restecg one-hot."""
-    names = [
-        "age",
-        "sex",
-        "cp",
-        "trestbps",
-        "chol",
-        "fbs",
-        "restecg",
-        "thalach",
-        "exang",
-        "oldpeak",
-        "slope",
-        "ca",
-        "thal",
-        "num",
-    ]
+    before, after = ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg"], ["thalach", "exang", "oldpeak"]
+    names = [*before, *after, "slope", "ca", "thal", "num"]
     text = (HEART / f"processed.{hospital}.data").read_text()
     cells = [line.split(",") for line in text.split()]
     values = [[None if cell in {"?", "NaN"} else float(cell) for cell in row] for row in cells]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def answers(party: Consortium) -> list[Contribution]:
     ]
 
 
-def sign_again(party: Consortium, contribution: Contribution, **changes: object) -> Contribution:
+def sign_again(party: Consortium, contribution: Contribution, **changes: Any) -> Contribution:
     """Return the contribution with other header fields, properly signed by its (lying) site."""
     header = replace(contribution.header, **changes)
     return Contribution(header, party.sites[contribution.header.site].sign(header.signed_bytes()), contribution.payload)
@@ -99,13 +100,17 @@ MATRIX: dict[str, tuple[str, Forge]] = {
     "another attempt": ("broadcast_mismatch", lambda p, a: as_bytes([*a[:2], sign_again(p, a[2], attempt=2)])),
     "unsigned": ("signature", lambda p, a: as_bytes([*a[:2], replace(a[2], signature=b"")])),
     "signed by another site": ("signature", lambda p, a: as_bytes([*a[:2], replace(a[2], signature=a[1].signature)])),
-    "signature altered": ("signature", lambda p, a: as_bytes([*a[:2], replace(a[2], signature=flipped(a[2].signature))])),
+    "signature altered": ("signature", lambda p, a: as_bytes([*a[:2], resigned(a[2], flipped(a[2].signature))])),
     "payload of another site": ("count_slot", lambda p, a: as_bytes([*a[:2], swap_payload(p, a[2], a[1].payload)])),
     "masks left out": ("count_slot", lambda p, a: as_bytes(unmasked(p, a))),
     "scaled copy": ("count_slot", lambda p, a: as_bytes(one_site_scaled(p, a))),
     "no ciphertext": ("ciphertext", lambda p, a: as_bytes([*a[:2], swap_payload(p, a[2], b"HPV1")])),
     "other encoding": ("ciphertext", lambda p, a: as_bytes([*a[:2], swap_payload(p, a[2], coarse())])),
 }  # fmt: skip
+
+
+def resigned(contribution: Contribution, signature: bytes) -> Contribution:
+    return replace(contribution, signature=signature)
 
 
 def sign_again_as(contribution: Contribution, site: str) -> Contribution:

@@ -22,7 +22,7 @@ class FaultKind(Enum):
     CORRUPT = "corrupt"  # one byte differs
     REORDER = "reorder"  # overtakes what waits
     CRASH = "crash"  # the caller dies with `error`
-    GONE = "gone"  # the site is not connected, for this send
+    GONE = "gone"  # the site is not connected for this send; a reply is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class FaultScript:
             return [(site, frame), *released]
         if fault.kind is FaultKind.CRASH:
             raise fault.error if fault.error is not None else SystemError("scripted crash")
-        if fault.kind is FaultKind.GONE:
+        if fault.kind is FaultKind.GONE and direction == "send":
             raise SiteLost(f"{site} is not connected")
         return released + self._altered(fault.kind, direction, site, frame)
 

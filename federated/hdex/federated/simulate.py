@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hdex.federated.apps.site import SiteSession
 from hdex.federated.disclosure import Breach, Limits, site_breaches
 from hdex.federated.draft import Member, Question, draft_study
+from hdex.federated.errors import StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.keyholder import KeyHolder
@@ -89,6 +90,8 @@ def simulate(
     bits: int = 3072,
 ) -> Simulation:
     """Return the logistic study over `frames` (site -> table); disclosure limits become warnings."""
+    if secure not in SUMS:
+        raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
     started = time.monotonic()
     sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
     study_id = f"simulation-{secrets.token_hex(4)}"

@@ -136,7 +136,7 @@ class Study:
             values["keyholder"] = Party(**values["keyholder"])
             values["algorithm"] = Algorithm(**values["algorithm"])
             return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StudyInvalid(f"the document misses a field or has one of another shape ({error})") from error
 
 

@@ -1,0 +1,88 @@
+"""`hdex federated simulate`: the keys outside checks read, warnings, exit codes; and Flower's telemetry is off."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.federated.samples import FEATURES, TARGET, tables
+
+from hdex.node.cli.main import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    paths = []
+    for site, frame in tables().items():
+        frame.write_csv(tmp_path / f"{site}.csv")
+        paths.append(str(tmp_path / f"{site}.csv"))
+    return paths
+
+
+def hdex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["hdex", "federated", "simulate", *arguments])
+    code = 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+QUESTION = ["--target", TARGET, "--features", ",".join(FEATURES)]
+
+
+@pytest.mark.parametrize("secure", ["plain", "paillier"])
+def test_simulate_prints_the_stable_keys(
+    files: list[str], secure: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--kind", "logistic", "--standardize", "global", "--l2", "1.0", "--secure", secure, "--json"]
+    code, out, err = hdex(capsys, monkeypatch, "--sites", *files, *QUESTION, *options)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [row["name"] for row in found["coefficients"]] == ["intercept", *FEATURES]
+    assert {"name", "estimate", "se", "z", "p"} <= set(found["coefficients"][0])
+    assert isinstance(found["rounds"], int)
+    assert found["seconds"] > 0
+    assert set(found["bytes_per_site"]) == {"hospital-a", "hospital-b", "hospital-c"}
+    assert found["warnings"] == []
+
+
+def test_simulate_warns_where_a_run_refuses(
+    files: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = hdex(capsys, monkeypatch, "--sites", *files[:2], *QUESTION, "--secure", "plain")
+    assert code == 0
+    assert "warning: a real run refuses: the study: min_sites" in err
+    assert "intercept" in out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [["--features", "age,absent"], ["--kind", "tree"], ["--sites", "absent.csv"], ["--secure", "rot13"]],
+)
+def test_a_wrong_question_is_a_clear_error(
+    files: list[str], change: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = hdex(capsys, monkeypatch, "--sites", *files, *QUESTION, "--secure", "plain", *change)
+    assert code in (1, 2)
+    assert out == ""
+    assert change[1].split(",")[-1] in err
+
+
+def test_flower_is_imported_with_its_telemetry_off() -> None:
+    probe = (
+        "import os, sys; [os.environ.pop(k, None) for k in list(os.environ) if k.startswith('FLWR')]; "
+        "import hdex.federated.run; import flwr.supercore.telemetry as t; "
+        "print(t.FLWR_TELEMETRY_ENABLED, os.environ['FLWR_DISABLE_UPDATE_CHECK'], 'FLWR_HOME' in os.environ)"
+    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert run.stdout.split() == ["0", "1", "True"], run.stderr
+
+
+def test_the_room_is_imported_without_flower() -> None:
+    probe = "import sys, hdex.federated; print('flwr' in sys.modules, 'phe' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False"]

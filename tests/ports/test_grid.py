@@ -1,0 +1,209 @@
+"""One suite for Flower's Grid, over the grid in process and the stream grid with a thread per site."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from tests.federated.samples import SITES, consortium
+
+from hdex.federated.apps.flower import (
+    COORDINATOR_NODE_ID,
+    ConfigRecord,
+    Grid,
+    Message,
+    MessageType,
+    RecordDict,
+    Run,
+    be_task,
+    from_frame,
+    node_id,
+    to_frame,
+)
+from hdex.federated.channel_memory import Fault, FaultKind, MemoryChannel, ThreadChannel
+from hdex.federated.errors import AdmissionRefused, FrameInvalid, SiteLost, StudyInvalid
+from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.grid_stream import StreamGrid
+from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.run import run_study
+
+Handlers = Mapping[str, Callable[[bytes], bytes]]
+MakeGrid = Callable[..., Grid]
+
+
+@pytest.fixture(params=["inproc", "stream"])
+def make_grid(request: pytest.FixtureRequest) -> Iterator[MakeGrid]:
+    """Make grids of one kind; threads end with the test."""
+    channels: list[ThreadChannel] = []
+
+    def make(handlers: Handlers, faults: Sequence[Fault] = ()) -> Grid:
+        if request.param == "inproc":
+            return InprocGrid(handlers, faults=faults)
+        channels.append(ThreadChannel(handlers, faults=faults))
+        return StreamGrid(channels[-1], resend_after_s=0.1)
+
+    yield make
+    for channel in channels:
+        channel.close()
+
+
+def echo(frame: bytes) -> bytes:
+    """Answer with what was asked."""
+    message = from_frame(frame)
+    return to_frame(Message(message.content, reply_to=message))
+
+
+def start(grid: Grid) -> Grid:
+    be_task(7)
+    grid.set_run(Run.create_empty(7))
+    return grid
+
+
+def messages(grid: Grid, sites: Sequence[str] = SITES) -> list[Message]:
+    content = RecordDict({"asked": ConfigRecord({"value": b"\0\xff"})})
+    return [grid.create_message(content, MessageType.TRAIN, node_id(site), "1") for site in sites]
+
+
+def test_every_site_answers_what_it_was_asked(make_grid: MakeGrid) -> None:
+    grid = start(make_grid(dict.fromkeys(SITES, echo)))
+    assert grid.run.run_id == 7
+    assert set(grid.get_node_ids()) == {node_id(site) for site in SITES}
+    replies = list(grid.send_and_receive(messages(grid), timeout=5))
+    assert [reply.metadata.src_node_id for reply in replies] == [node_id(site) for site in SITES]
+    assert all(reply.metadata.dst_node_id == COORDINATOR_NODE_ID for reply in replies)
+    assert all(reply.content.config_records["asked"]["value"] == b"\0\xff" for reply in replies)
+
+
+def test_the_same_question_has_the_same_id_and_another_addressee_another(make_grid: MakeGrid) -> None:
+    grid = start(make_grid({}))
+    first, second = messages(grid)[:2]
+    again = messages(grid)[0]
+    assert first.metadata.message_id == again.metadata.message_id != second.metadata.message_id
+
+
+def test_push_and_pull_deliver_each_reply_once(make_grid: MakeGrid) -> None:
+    grid = start(make_grid(dict.fromkeys(SITES, echo)))
+    identifiers = list(grid.push_messages(messages(grid)))
+    found: list[Message] = []
+    for _ in range(100_000):
+        found += grid.pull_messages(identifiers)
+        if len(found) == 3:
+            break
+    assert len(found) == 3
+    assert list(grid.pull_messages(identifiers)) == []
+
+
+def test_a_silent_site_is_missing_after_the_timeout(make_grid: MakeGrid) -> None:
+    def silent(frame: bytes) -> bytes:
+        raise FrameInvalid("no answer")
+
+    grid = start(make_grid({**dict.fromkeys(SITES, echo), "hospital-b": silent}))
+    replies = list(grid.send_and_receive(messages(grid), timeout=0.3))
+    assert {reply.metadata.src_node_id for reply in replies} == {node_id("hospital-a"), node_id("hospital-c")}
+
+
+def test_a_site_that_answers_in_anothers_name_is_not_heard(make_grid: MakeGrid) -> None:
+    def impostor(frame: bytes) -> bytes:
+        message = from_frame(frame)
+        message.metadata.dst_node_id = node_id("hospital-a")
+        return to_frame(Message(message.content, reply_to=message))
+
+    grid = start(make_grid({**dict.fromkeys(SITES, echo), "hospital-b": impostor}))
+    replies = list(grid.send_and_receive(messages(grid), timeout=0.3))
+    assert {reply.metadata.src_node_id for reply in replies} == {node_id("hospital-a"), node_id("hospital-c")}
+
+
+def test_messages_are_serialised_so_that_sites_share_no_object(make_grid: MakeGrid) -> None:
+    seen: list[int] = []
+
+    def remember(frame: bytes) -> bytes:
+        message = from_frame(frame)
+        seen.append(id(message.content))
+        message.content.config_records["asked"]["value"] = b"changed"
+        return to_frame(Message(message.content, reply_to=message))
+
+    grid = start(make_grid(dict.fromkeys(SITES, remember)))
+    asked = messages(grid)
+    assert len(list(grid.send_and_receive(asked, timeout=5))) == 3
+    assert all(message.content.config_records["asked"]["value"] == b"\0\xff" for message in asked)
+
+
+@pytest.mark.parametrize("direction", ["send", "reply"])
+@pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind is not FaultKind.CRASH])
+def test_one_bad_frame_is_made_good(make_grid: MakeGrid, kind: FaultKind, direction: str) -> None:
+    grid = start(make_grid(dict.fromkeys(SITES, echo), [Fault(direction, 2, kind)]))
+    replies = list(grid.send_and_receive(messages(grid), timeout=5))
+    assert [reply.metadata.src_node_id for reply in replies] == [node_id(site) for site in SITES]
+
+
+def test_a_whole_study_gives_the_same_numbers_on_every_grid(make_grid: MakeGrid) -> None:
+    party = consortium()
+    faults = [Fault("send", 4, FaultKind.DROP), Fault("reply", 8, FaultKind.CORRUPT)]
+    grid = make_grid(party.handlers(), faults)
+    result = run_study(
+        party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), round_timeout_s=20
+    )
+    plain = consortium(secure="plain")
+    expected = run_study(
+        plain.envelope, grid=InprocGrid(plain.handlers()), decryptor=plain.decryptor, journal=MemoryJournal()
+    )
+    for found, wanted in zip(result.coefficients, expected.coefficients, strict=True):
+        assert abs(found.estimate - wanted.estimate) <= 1e-9
+    assert set(party.computations().values()) == {result.rounds}
+
+
+def test_a_refusal_crosses_with_its_rule(make_grid: MakeGrid) -> None:
+    party = consortium()
+    party.sites["hospital-c"].refuse[2] = "level_5_needs_two"
+    with pytest.raises(AdmissionRefused) as caught:
+        run_study(party.envelope, grid=make_grid(party.handlers()), decryptor=party.keyholder, journal=MemoryJournal())
+    assert caught.value.rule == "level_5_needs_two"
+
+
+class LateChannel(MemoryChannel):
+    """hospital-b connects only at the `at`-th look, and once vanishes between look and send."""
+
+    def __init__(self, handlers: Handlers, at: int) -> None:
+        super().__init__(handlers)
+        self._looks, self._at, self._vanish = 0, at, True
+
+    def sites(self) -> set[str]:
+        self._looks += 1
+        return super().sites() if self._looks >= self._at else super().sites() - {"hospital-b"}
+
+    def send(self, site: str, frame: bytes) -> None:
+        if site == "hospital-b" and self._vanish:
+            self._vanish = False
+            raise SiteLost(site)
+        super().send(site, frame)
+
+
+def test_a_site_that_comes_late_is_asked_when_it_is_there() -> None:
+    grid = start(StreamGrid(LateChannel(dict.fromkeys(SITES, echo), at=4), resend_after_s=60))
+    assert len(list(grid.send_and_receive(messages(grid), timeout=5))) == 3
+
+
+def test_a_grid_without_a_run_says_so(make_grid: MakeGrid) -> None:
+    with pytest.raises(StudyInvalid):
+        _ = make_grid({}).run
+
+
+@pytest.mark.parametrize("frame", [b"", b"HDF1", b"x" * 100])
+def test_bytes_that_are_no_frame_are_refused(frame: bytes) -> None:
+    with pytest.raises(FrameInvalid):
+        from_frame(frame)
+
+
+def test_every_altered_byte_of_a_frame_is_noticed() -> None:
+    grid = start(InprocGrid({}))
+    frame = to_frame(messages(grid)[0])
+    for position in range(len(frame)):
+        with pytest.raises(FrameInvalid):
+            from_frame(frame[:position] + bytes([frame[position] ^ 1]) + frame[position + 1 :])
+
+
+def test_a_whole_frame_with_foreign_content_is_refused() -> None:
+    import hashlib
+
+    body: Any = b"\xff\xff\xff"
+    with pytest.raises(FrameInvalid):
+        from_frame(b"HDF1" + hashlib.sha256(body).digest() + body)

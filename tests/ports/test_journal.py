@@ -1,0 +1,103 @@
+"""One suite for the Journal and Store ports of the federated room, run over every adapter."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hdex.federated.errors import JournalConflict
+from hdex.federated.journal import ReplyRecord, RoundRecord
+from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.journal_sqlite import SqliteJournal
+from hdex.federated.ports import Journal, Store
+from hdex.federated.store_memory import MemoryStore
+from hdex.federated.store_sqlite import SqliteStore
+
+JOURNALS: dict[str, Callable[[Path], Journal]] = {
+    "memory": lambda _: MemoryJournal(),
+    "sqlite": lambda folder: SqliteJournal(folder / "journal.sqlite"),
+}
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda folder: SqliteStore(folder / "kept.sqlite"),
+}
+
+
+@pytest.fixture(params=list(JOURNALS))
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    return JOURNALS[request.param](tmp_path)
+
+
+@pytest.fixture(params=list(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return STORES[request.param](tmp_path)
+
+
+def row(number: int, study: str = "study-1", state: tuple[float, ...] = (0.1, -2.5e-300, 3.0)) -> RoundRecord:
+    replies = tuple(ReplyRecord(site, "ab" * 32, 2, 1024, 1500) for site in ("a", "b"))
+    return RoundRecord(study, "00" * 32, number, 1, "newton", "11" * 32, replies, "22" * 32, "33" * 32, state)
+
+
+def test_rows_come_back_in_order_per_study(journal: Journal) -> None:
+    for number in (1, 2, 3):
+        journal.commit(row(number))
+    journal.commit(row(1, study="study-2"))
+    assert list(journal.rounds("study-1")) == [row(1), row(2), row(3)]
+    assert list(journal.rounds("study-2")) == [row(1, study="study-2")]
+    assert list(journal.rounds("study-3")) == []
+
+
+def test_the_same_row_again_is_fine_and_another_is_refused(journal: Journal) -> None:
+    journal.commit(row(1))
+    journal.commit(row(1))
+    for wrong in (row(1, state=(0.2,)), replace(row(1), attempt=2)):
+        with pytest.raises(JournalConflict):
+            journal.commit(wrong)
+    assert list(journal.rounds("study-1")) == [row(1)]
+
+
+def test_a_gap_is_refused(journal: Journal) -> None:
+    for number in (2, 0, -1):
+        with pytest.raises(JournalConflict):
+            journal.commit(row(number))
+    journal.commit(row(1))
+    with pytest.raises(JournalConflict):
+        journal.commit(row(3))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(state=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8))
+def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) -> None:
+    study = f"study-{hash(tuple(state))}"
+    record = row(1, study, tuple(state))
+    journal.commit(record)
+    found = journal.rounds(study)[0]
+    assert found.sums().tolist() == state
+    assert found.digest() == record.digest()
+
+
+def test_rows_survive_reopening(tmp_path: Path) -> None:
+    SqliteJournal(tmp_path / "journal.sqlite").commit(row(1))
+    assert list(SqliteJournal(tmp_path / "journal.sqlite").rounds("study-1")) == [row(1)]
+
+
+def test_named_bytes_are_replaced_whole(store: Store) -> None:
+    assert store.get("reply/study-1") is None
+    for value in (b"first", b"", b"\0\xff" * 1000):
+        store.put("reply/study-1", value)
+        assert store.get("reply/study-1") == value
+    assert store.get("reply/study-2") is None
+
+
+def test_named_bytes_survive_reopening_sealed(tmp_path: Path) -> None:
+    def turn(value: bytes) -> bytes:
+        return bytes(byte ^ 0x5A for byte in value)
+
+    path = tmp_path / "kept.sqlite"
+    SqliteStore(path, seal=turn, unseal=turn).put("key/study-1", b"the private key")
+    assert SqliteStore(path, seal=turn, unseal=turn).get("key/study-1") == b"the private key"
+    assert SqliteStore(path).get("key/study-1") == turn(b"the private key")
+    assert all(b"the private key" not in file.read_bytes() for file in tmp_path.iterdir())
