@@ -8,12 +8,13 @@ raises (fail closed). tldextract, which the e-mail recogniser asks, never looks 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import spacy
 import tldextract
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, PatternRecognizer, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import SpacyNlpEngine
 from presidio_analyzer.predefined_recognizers import (
     CreditCardRecognizer,
@@ -58,6 +59,7 @@ _TYPES = {  # Presidio's names of entities -> ours
 }
 _RESULT: Any = RecognizerResult  # its constructor has no types
 _RULE_KEY = "hdex_rule"
+_DIGIT_OR_AT = re.compile(r"[\d@]")  # each recogniser that is kept needs one of them
 _LEAST_SCORE = 0.4  # Presidio's weak patterns (0.01-0.3) need context words that a blank pipeline does not weigh well
 
 
@@ -65,7 +67,8 @@ class PresidioDetector:
     """Finds identifiers through Presidio.
 
     languages: those with rules. models: language -> name or path of an installed spaCy model; the others run blank.
-    timeout_s: for one recogniser on one text. recognizers: a site's own, added to ours.
+    timeout_s: for one recogniser on one text. recognizers: a site's own, added to ours; those that
+    are PatternRecognizers get the limit too.
     """
 
     def __init__(
@@ -88,9 +91,10 @@ class PresidioDetector:
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
             for kind in _KEPT.get(lang, ()):
-                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s))
+                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_DIGIT_OR_AT))
         for recognizer in recognizers:
-            registry.add_recognizer(recognizer)
+            is_pattern = isinstance(recognizer, PatternRecognizer)
+            registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
         engine = _engine(languages, models or {})
         self._analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=list(languages))
 
@@ -162,8 +166,9 @@ class _RulesRecognizer(EntityRecognizer):
 class _Guarded(EntityRecognizer):
     """One of Presidio's pattern recognisers, run so that a time-out raises and is not skipped."""
 
-    def __init__(self, inner: Any, timeout_s: float) -> None:
+    def __init__(self, inner: Any, timeout_s: float, *, needs: re.Pattern[str] | None = None) -> None:
         self._inner = inner
+        self._needs = needs
         self._timeout_s = timeout_s
         super().__init__(
             supported_entities=list(inner.supported_entities),
@@ -177,7 +182,7 @@ class _Guarded(EntityRecognizer):
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         """Return the results of the patterns that hold up to the recogniser's own validation."""
-        if not any(c.isdigit() for c in text) and "@" not in text:  # each of those kept needs one of them
+        if self._needs is not None and not self._needs.search(text):
             return []
         return [
             _RESULT(

@@ -97,8 +97,8 @@ def redact_notes(
 def residue_sweep(texts: pl.Series | Sequence[str | None], values: Iterable[str | Identity]) -> int:
     """Return how many (text, value) pairs still hold: 0 is the only answer that may be released.
 
-    values: strings, or identities whose `sweep_values` are taken. Values that belong to many people (under two Han or
-    five other characters) are not looked for. Folding and separators do not hide a value.
+    values: strings, or identities whose `sweep_values` are taken. Values that belong to many people (under
+    two Han, six digits or five other characters) are not looked for. Folding and separators do not hide a value.
     """
     wanted = _sweep_list(values)
     return sum(len(spans) for spans in _find_values([_Read.of(text) for text in texts if text], wanted))
@@ -195,7 +195,7 @@ def _sweep_list(values: Iterable[str | Identity]) -> list[str]:
 
 
 def _worth_sweeping(key: str) -> bool:
-    return len(key) >= (5 if key.isascii() else 2)
+    return len(key) >= (6 if key.isdigit() else 5 if key.isascii() else 2)
 
 
 def _find_values(reads: Sequence[_Read], values: Sequence[str]) -> list[list[Span]]:
