@@ -15,15 +15,9 @@ import numpy as np
 import polars as pl
 
 from hdex.deid.errors import ArgumentInvalid
-from hdex.deid.hierarchy import DateStep, as_dates, as_text, date_labels
+from hdex.deid.hierarchy import DateStep, as_dates, as_text, date_labels, label_step
 
 VALUE, LABEL, TARGET, ROW = "\0value", "\0label", "\0target", "\0row"
-LABEL_STEPS: dict[str, DateStep] = {
-    r"^\d{4}-\d{2}$": "month",
-    r"^\d{4}-Q\d$": "quarter",
-    r"^\d{4}-H\d$": "half",
-    r"^\d{4}$": "year",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +128,6 @@ def shifted_view(original: pl.Series, labels: pl.Series, *, days: int) -> pl.Dat
     moved = [pairs.with_columns(pl.col("d").dt.offset_by(f"{offset}d")) for offset in offsets]
     read = [one.select(VALUE, day_labels(one["d"], step).alias(LABEL)) for one in moved]
     return pl.concat(read).unique(maintain_order=True)
-
-
-def label_step(labels: pl.Series) -> DateStep | Literal["day"] | None:
-    """day, month, quarter, half or year by the look of date labels; None for anything else."""
-    if labels.dtype in (pl.Date, pl.Datetime):
-        return "day"
-    present = labels.drop_nulls()
-    if len(present) == 0 or labels.dtype != pl.String:
-        return None
-    return next((step for pattern, step in LABEL_STEPS.items() if present.str.contains(pattern).all()), None)
 
 
 def day_labels(dates: pl.Series, step: DateStep | Literal["day"]) -> pl.Series:

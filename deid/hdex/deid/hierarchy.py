@@ -22,6 +22,13 @@ from hdex.deid.errors import HierarchyIncomplete, InputInvalid
 ANY = "*"  # the label of a value that is told no more
 AGE_WIDTHS = (5, 10, 20, 40)
 DateStep = Literal["month", "quarter", "half", "year"]
+LABEL_STEPS: dict[str, DateStep | Literal["day"]] = {  # how a date label looks -> what it tells, finest first
+    r"^\d{4}-\d{2}-\d{2}": "day",
+    r"^\d{4}-\d{2}$": "month",
+    r"^\d{4}-Q\d$": "quarter",
+    r"^\d{4}-H\d$": "half",
+    r"^\d{4}$": "year",
+}
 DATE_STEPS: tuple[DateStep, ...] = ("month", "quarter", "half", "year")
 
 
@@ -162,6 +169,43 @@ def date_labels(values: pl.Series, step: DateStep) -> pl.Series:
     if step == "half":
         return days.dt.strftime("%Y-H") + ((quarter + 1) // 2).cast(pl.String)
     return days.dt.strftime("%Y-Q") + quarter.cast(pl.String)
+
+
+def label_step(labels: pl.Series) -> DateStep | Literal["day"] | None:
+    """day, month, quarter, half or year by the type or look of date labels; None for anything else."""
+    if labels.dtype in (pl.Date, pl.Datetime):
+        return "day"
+    present = labels.drop_nulls()
+    if len(present) == 0 or labels.dtype != pl.String:
+        return None
+    return next((step for pattern, step in LABEL_STEPS.items() if present.str.contains(pattern).all()), None)
+
+
+def date_floor(ladder: Hierarchy, finest: str) -> int:
+    """The lowest level of a date ladder that tells no more than `finest` (day, month, ...)."""
+    order = ["day", *DATE_STEPS]
+    for level, labels in enumerate(ladder.levels):
+        step = label_step(labels)
+        if step is None or order.index(step) >= order.index(finest):
+            return level
+    return ladder.height - 1
+
+
+def thinned(ladders: Mapping[str, Hierarchy], most_nodes: int) -> dict[str, Hierarchy]:
+    """The ladders with inner levels left out until their lattice has at most `most_nodes` nodes.
+
+    The tallest ladder loses the level that merges least over the one below it; value and top always stay.
+    """
+    left = dict(ladders)
+    while np.prod([float(ladder.height) for ladder in left.values()]) > most_nodes:
+        tallest = max(left, key=lambda name: left[name].height)
+        ladder = left[tallest]
+        if ladder.height <= 2:
+            break
+        groups = [level.n_unique() for level in ladder.levels]
+        least = min(range(1, ladder.height - 1), key=lambda level: groups[level - 1] / groups[level])
+        left[tallest] = Hierarchy(ladder.column, (*ladder.levels[:least], *ladder.levels[least + 1 :]))
+    return left
 
 
 def as_dates(values: pl.Series) -> pl.Series:

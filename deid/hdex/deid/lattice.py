@@ -325,8 +325,9 @@ def evaluate(table: Table, node: Node, k: int) -> Evaluation:
 def finest(search: Search) -> Node:
     """The best node with every level lowered that merges nothing in this table."""
     node = list(search.best or search.floor)
-    for column, losses in enumerate(search.table.losses):
-        while node[column] > search.floor[column] and np.array_equal(losses[node[column]], losses[node[column] - 1]):
+    for column, codes in enumerate(search.table.codes):
+        groups = [len(np.unique(level)) for level in codes]
+        while node[column] > search.floor[column] and groups[node[column]] == groups[node[column] - 1]:
             node[column] -= 1
     return tuple(node)
 

@@ -21,8 +21,9 @@ from hdex.deid.pseudonym import Keys
 from hdex.deid.report import Ceiling, ColumnReport, ReleaseReport
 from hdex.deid.risk import RiskProfile, measure, unprotected_classes
 from hdex.deid.subject import Subject, admit, treat
-from hdex.deid.treatment import Action, Treatment, federated_actions, is_date, treatments
-from hdex.deid.utility import Distribution, distribution
+from hdex.deid.treatment import Action, Treatment, federated_actions, is_date, treatments, with_shadows
+from hdex.deid.treatment import weights as weigh
+from hdex.deid.utility import Distribution, distribution, loss
 from hdex.deid.verify import verify_release
 
 Recipe = Hierarchy | Callable[[pl.Series], Hierarchy]  # a ladder, or how to build one over the treated column
@@ -32,7 +33,7 @@ MODES = {
     3: ("enclave", "query", "federated"),
     5: ("federated",),
 }
-DATE_FLOORS = {Finest.DAY: 0, **{Finest(step): number for number, step in enumerate(DATE_STEPS, start=1)}}
+MOST_NODES = 300_000  # a lattice of this size is searched within seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +94,23 @@ def deidentify(
 
     frame: one row per patient. profiles: one per column, reviewed. decision: level of the data set; None: the highest
     of its columns. quasi: None means every column of role quasi; dates left out of it move by the secret shift only.
-    hierarchies: ladders or how to build them, where the automatic one does not fit. weights: how much each
-    quasi-identifier's detail is worth, 1 where not named. notes: needed where notes are redacted. attacker: None knows
-    the quasi-identifiers. A level 5 data set is prepared for federated sums only.
+    A column that a quasi-identifier determines becomes one itself. hierarchies: ladders or how to build them, where
+    the automatic one does not fit. weights: what each quasi-identifier's detail is worth; else data/worth.toml. notes:
+    needed where notes are redacted. attacker: None knows the quasi-identifiers. A level 5 data set is prepared for
+    federated sums only.
     Raises RiskTooHigh, ResidueFound, HierarchyIncomplete, InputInvalid.
     """
     subject = admit(frame, profiles, policy, keys=keys, patient=patient, seed=seed, decision=decision)
     if subject.decision.level == 5:
         return federated_only(subject, profiles)
+    profiles, quasi = with_shadows(subject.frame, profiles, quasi)
     plan = treatments(subject.frame, profiles, policy, patient=patient, quasi=quasi)
     texts = [one.name for one in plan if one.action is Action.REDACT]
     noted = redact(subject.frame, texts, notes, key=keys.surrogate, shift=subject.shift)
     treated = treat(subject, plan).with_columns(noted.texts)
     ladders = build_ladders(treated, plan, policy, hierarchies or {})
     models = protections(treated, plan, policy)
-    lattice = generalise(treated, ladders, models, policy, weights=weights)
+    lattice = generalise(treated, ladders, models, policy, worth=weigh(plan, weights))
     order = np.random.default_rng(subject.seed).permutation(lattice.frame.height).tolist()
     source = pl.Series("source", np.flatnonzero(lattice.kept.to_numpy()))[order]
     labelled = coarsened(labels_of(treated, ladders, lattice.transformation), plan, policy)
@@ -139,7 +142,7 @@ def certified(made: Made, attacker: Attacker, residue: int) -> ReleaseReport:
         columns=tuple(told(one, policy, lattice.transformation, heights) for one in made.plan),
         transformation=lattice.transformation,
         heights=heights,
-        loss=lattice.loss,
+        loss=loss(made.treated, made.ladders, lattice.transformation, lattice.kept),
         risk_before=measure(made.subject.frame, quasi, sensitive=sensitive),
         risk_after=risk_after,
         ceilings=ceilings,
@@ -166,7 +169,7 @@ def build_ladders(
             ladders[one.name] = hierarchy.automatic(values, top=policy.age_cap if one.is_age else None)
         else:
             ladders[one.name] = recipe if isinstance(recipe, Hierarchy) else recipe(values)
-    return ladders
+    return hierarchy.thinned(ladders, MOST_NODES)
 
 
 def protections(treated: pl.DataFrame, plan: Sequence[Treatment], policy: Policy) -> list[Diversity]:
@@ -183,7 +186,7 @@ def generalise(
     models: Sequence[Diversity],
     policy: Policy,
     *,
-    weights: Mapping[str, float] | None,
+    worth: Mapping[str, float],
 ) -> LatticeResult:
     """The lattice's optimum under the policy; a table without quasi-identifiers is one class."""
     if not ladders:
@@ -191,15 +194,15 @@ def generalise(
             raise RiskTooHigh("k", found=treated.height, asked=policy.k, preset=policy.name)
         kept = pl.repeat(value=True, n=treated.height, eager=True)
         return LatticeResult(treated, {}, 0.0, 0, 1, 0, kept)
-    least = DATE_FLOORS[policy.quasi_dates]
-    floors = {name: min(least, ladder.height - 1) for name, ladder in ladders.items() if is_date(treated[name])}
+    dated = [name for name in ladders if is_date(treated[name])]
+    floors = {name: hierarchy.date_floor(ladders[name], policy.quasi_dates) for name in dated}
     return anonymize(
         treated,
         ladders,
         k=policy.k,
         suppression=policy.suppression,
         models=models,
-        weights=weights,
+        weights=worth,
         floors=floors,
         max_average=policy.max_average,
     )

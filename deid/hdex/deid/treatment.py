@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
+from importlib.resources import files
 
 import polars as pl
 
@@ -67,6 +70,38 @@ def treatments(
     ]
 
 
+def with_shadows(
+    frame: pl.DataFrame, profiles: Sequence[ColumnProfile], quasi: Sequence[str] | None
+) -> tuple[list[ColumnProfile], list[str]]:
+    """Profiles and quasi-identifiers with every column that a quasi-identifier determines made one itself.
+
+    A flag `male` tells what a generalised `sex` hides, a maker what the model hides: kept as they are, they undo k.
+    """
+    chosen = [p.name for p in profiles if p.role is Role.QUASI] if quasi is None else list(quasi)
+    named = [one for one in chosen if one in frame.columns]
+    found: dict[str, str] = {}
+    for profile in profiles:
+        is_plain = profile.role in (Role.SENSITIVE, Role.OTHER) and profile.level in FILE_LEVELS
+        if not is_plain or profile.name not in frame.columns or is_date(frame[profile.name]):
+            continue
+        determining = next((one for one in named if determines(frame, one, profile.name)), None)
+        if determining is not None:
+            found[profile.name] = determining
+    told = [
+        replace(p, role=Role.QUASI, evidence=(*p.evidence, f"determined by {found[p.name]}")) if p.name in found else p
+        for p in profiles
+    ]
+    return told, [name for name in frame.columns if name in chosen or name in found]
+
+
+def determines(frame: pl.DataFrame, quasi: str, other: str) -> bool:
+    """Whether every value of `quasi` goes with one value of `other`, over enough rows each to be no accident."""
+    values = frame[quasi].n_unique()
+    if frame[other].n_unique() < 2 or values * 5 > frame.height:
+        return False
+    return frame.select(quasi, other).n_unique() == values
+
+
 def require_quasi(frame: pl.DataFrame, known: dict[str, ColumnProfile], chosen: Sequence[str], patient: str) -> None:
     """Raise ArgumentInvalid when the chosen quasi-identifiers leave one out that no date shift covers."""
     missing = sorted(set(chosen) - set(frame.columns))
@@ -112,6 +147,20 @@ def is_text(values: pl.Series, pattern: str) -> bool:
     """Whether every value that is there fits `pattern`, and one is."""
     present = values.drop_nulls()
     return len(present) > 0 and bool(present.str.contains(pattern).all())
+
+
+@cache
+def worth() -> dict[str, float]:
+    """What the detail of an element is worth to a study, from the data file."""
+    table = tomllib.loads(files("hdex.deid").joinpath("data/worth.toml").read_text("utf-8"))["worth"]
+    return {str(element): float(value) for element, value in table.items()}
+
+
+def weights(plan: Sequence[Treatment], given: Mapping[str, float] | None) -> dict[str, float]:
+    """Weight of every generalised column: the caller's, else what its element is worth, else 1."""
+    chosen = given or {}
+    generalised = [one for one in plan if one.action is Action.GENERALISE]
+    return {one.name: chosen.get(one.name, worth().get(one.profile.element or "", 1.0)) for one in generalised}
 
 
 def typed_dates(frame: pl.DataFrame) -> pl.DataFrame:
