@@ -48,6 +48,7 @@ def write(
     packed=st.booleans(),
 )
 def test_any_dialect_gives_the_same_typed_table(  # one parameter per trait of a dialect
+    *,
     tmp_path: Path,
     days: list[date],
     notes: list[str],
@@ -202,3 +203,22 @@ def test_the_shared_csv_exports_are_read_whole(hospital: str) -> None:
     assert export.tables["observations"].frame.height == rows
     order = {"hospital_a": "YYYY-MM-DD", "hospital_b": "MM/DD/YYYY"}[hospital]
     assert all(p.startswith(order) for t in export.tables.values() for _, p in t.dialect.dates)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"id,name\n1,Secretname\n2,Secretname,x\n",
+        b'id,name\n1,"Secretname\n',
+        b"id,name\n1,Secretname\xff\n" + "\n".join(f"{n},张伟" for n in range(40)).encode() + b"\n",
+        b"Secretname,12\nSecretname,13\n",
+    ],
+)
+def test_no_error_tells_a_value(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "v.csv").write_bytes(content)
+    with pytest.raises((SourceBroken, SourceUnknown)) as caught:
+        read_export(tmp_path)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "Secretname" not in f"{error}"
+        error = error.__cause__

@@ -151,8 +151,9 @@ def _cells(records: Records, delimiter: str, quote: str, file: str) -> pl.DataFr
             infer_schema=False,
             raise_if_empty=False,
         )
-    except pl.exceptions.PolarsError as error:
-        raise SourceBroken(file, None, "the text does not parse as delimited records") from error
+    except pl.exceptions.PolarsError:
+        # its message may quote a cell, so the chain is cut here
+        raise SourceBroken(file, None, "the text does not parse as delimited records") from None
     if frame.height != len(records.lines):
         raise SourceBroken(file, None, f"{frame.height} records were read where {len(records.lines)} stand")
     return frame
