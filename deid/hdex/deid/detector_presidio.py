@@ -14,7 +14,14 @@ from typing import Any
 
 import spacy
 import tldextract
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, PatternRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer import (
+    AnalyzerEngine,
+    ContextAwareEnhancer,
+    EntityRecognizer,
+    PatternRecognizer,
+    RecognizerRegistry,
+    RecognizerResult,
+)
 from presidio_analyzer.nlp_engine import SpacyNlpEngine
 from presidio_analyzer.predefined_recognizers import (
     CreditCardRecognizer,
@@ -58,6 +65,7 @@ _TYPES = {  # Presidio's names of entities -> ours
     "GPE": "LOCATION",
 }
 _RESULT: Any = RecognizerResult  # its constructor has no types
+_BLANK = {"zh": "xx"}  # the blank Chinese pipeline makes a token of every character: four times the work, no use
 _RULE_KEY = "hdex_rule"
 _DIGIT_OR_AT = re.compile(r"[\d@]")  # each recogniser that is kept needs one of them
 _LEAST_SCORE = 0.4  # Presidio's weak patterns (0.01-0.3) need context words that a blank pipeline does not weigh well
@@ -95,8 +103,12 @@ class PresidioDetector:
         for recognizer in recognizers:
             is_pattern = isinstance(recognizer, PatternRecognizer)
             registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
-        engine = _engine(languages, models or {})
-        self._analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=list(languages))
+        self._analyzer = AnalyzerEngine(
+            registry=registry,
+            nlp_engine=_engine(languages, models or {}),
+            supported_languages=list(languages),
+            context_aware_enhancer=None if recognizers else _NoContext(),
+        )
 
     def find(self, text: str, lang: str) -> list[Span]:
         """Return the spans found, sorted; see Detector."""
@@ -137,11 +149,26 @@ def _engine(languages: Sequence[str], models: Mapping[str, str]) -> SpacyNlpEngi
 
 def _pipeline(lang: str, model: str | None) -> Any:
     if model is None:
-        return spacy.blank(lang)
+        return spacy.blank(_BLANK.get(lang, lang))
     try:
         return spacy.load(model)
     except OSError as error:
         raise InputInvalid(f"the spaCy model of language {lang} is not installed") from error
+
+
+class _NoContext(ContextAwareEnhancer):
+    """Leaves scores alone: our rules look at context themselves, the kept recognisers check digits.
+
+    Presidio's own enhancer copies every result and, over single Han characters, weighs nothing. It stays on where a
+    site adds recognisers that may want it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.0, 0, 0)
+
+    def enhance_using_context(self, text: str, raw_results: Any, *_: object, **__: object) -> Any:
+        """Return the results as they are."""
+        return raw_results
 
 
 class _RulesRecognizer(EntityRecognizer):
