@@ -203,6 +203,12 @@ def test_level_four_may_be_lowered_and_level_five_never() -> None:
         classify_dataset([], inclusion=[], k_without_suppression=None)
 
 
+def test_the_reason_for_level_five_names_the_group_its_values_belong_to() -> None:
+    profiles = classify_columns(pl.DataFrame({"code": ["I10", "B20"]}), "conditions")
+    reasons = classify_dataset(profiles, inclusion=[], k_without_suppression=None).reasons
+    assert reasons[0] == "level 5: 1 columns: conditions.code, holding values of HIV and sexually transmitted disease"
+
+
 def test_delivery_modes_follow_the_level() -> None:
     assert modes(1) == ("download",)
     assert modes(2) == ("sealed_file", "enclave", "query", "federated")

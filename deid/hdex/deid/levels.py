@@ -17,7 +17,7 @@ def decide_level(
     if not profiles:
         raise InputInvalid("0 columns are classified, asked is at least 1")
     found = [
-        *_by_elements(profiles),
+        *_by_elements(profiles, scheme),
         *_by_inclusion(inclusion, scheme),
         *_by_uniqueness(profiles, k_without_suppression, scheme),
     ]
@@ -31,13 +31,17 @@ def decide_level(
     )
 
 
-def _by_elements(profiles: Sequence[ColumnProfile]) -> list[tuple[int, str]]:
+def _by_elements(profiles: Sequence[ColumnProfile], scheme: Scheme) -> list[tuple[int, str]]:
     """One reason per level that has columns: their number and the first names."""
     reasons = []
     for level in sorted({p.level for p in profiles}, reverse=True):
-        columns = [f"{p.table}.{p.name}" if p.table else p.name for p in profiles if p.level == level]
+        here = [p for p in profiles if p.level == level]
+        columns = [f"{p.table}.{p.name}" if p.table else p.name for p in here]
+        told = " ".join(text for p in here for text in p.evidence)
+        groups = [group.en for group in scheme.group if group.level == level and f"{group.en}:" in told]
+        holding = f", holding values of {', '.join(groups)}" if groups else ""
         more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-        reasons.append((level, f"{len(columns)} columns: {', '.join(columns[:5])}{more}"))
+        reasons.append((level, f"{len(columns)} columns: {', '.join(columns[:5])}{more}{holding}"))
     return reasons
 
 
