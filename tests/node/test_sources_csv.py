@@ -11,7 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hdex.node.sources import Limits, Override, OverrideInvalid, SourceBroken, SourceUnknown, read_export
+from hdex.node.sources import (
+    Limits,
+    Override,
+    OverrideInvalid,
+    SourceBroken,
+    SourceError,
+    SourceUnknown,
+    read_export,
+)
 from hdex.node.sources.dates import parse_date, parse_datetime
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared/data"
@@ -222,3 +230,24 @@ def test_no_error_tells_a_value(tmp_path: Path, content: bytes) -> None:
     while error is not None:
         assert "Secretname" not in f"{error}"
         error = error.__cause__
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=300),
+        st.text(alphabet="ab1,;|\t\"'\n\r.-/2024年é\x00{}[]:", max_size=200).map(str.encode),
+        st.text(alphabet='ab1,;\n"张', max_size=200).map(lambda text: text.encode("utf-16")),
+    ),
+    name=st.sampled_from(["a.csv", "a.csv.gz", "a.ndjson", "a.json", "a.parquet"]),
+)
+def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    try:
+        export = read_export(path)
+    except SourceError:
+        return
+    finally:
+        path.unlink()
+    assert all(set(table.frame.columns) >= {"_file", "_row"} for table in export.tables.values())

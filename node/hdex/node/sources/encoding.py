@@ -82,9 +82,10 @@ def recognise_encoding(content: bytes) -> str:
         if content.startswith(mark):
             return name
     zeros = np.frombuffer(content[: SAMPLE - SAMPLE % 4], dtype=np.uint8) == 0
-    if zeros[1::2].mean() > MANY_ZEROS > zeros[0::2].mean():
+    left, right = (float(half.mean()) if len(half) else 0.0 for half in (zeros[0::2], zeros[1::2]))
+    if right > MANY_ZEROS > left:
         return "utf-16-le"
-    if zeros[0::2].mean() > MANY_ZEROS > zeros[1::2].mean():
+    if left > MANY_ZEROS > right:
         return "utf-16-be"
     if _is_utf8(content):
         return "utf-8"
