@@ -146,6 +146,13 @@ def test_ages_from_ninety_on_are_one_group() -> None:
     assert str(old["age"][0]).endswith("+")
 
 
+def test_no_exact_age_over_eighty_nine_leaves_even_ungeneralised() -> None:
+    frame = patients(400).with_columns(age=pl.int_range(400) % 2 * 2 + 95).select("patient_id", "age")
+    assert release(frame).frame["age"].unique().to_list() == [90]
+    kept = release(frame, profiles=profiles(frame, age=(Role.SENSITIVE, 3)))
+    assert kept.frame["age"].max() == 90
+
+
 def test_weights_keep_the_column_that_matters() -> None:
     cheap, dear = (release(patients(), weights={"age": w}).report.transformation["age"] for w in (0.1, 9.0))
     assert dear < cheap
@@ -168,6 +175,8 @@ def test_a_release_above_its_ceiling_is_refused_with_what_was_found() -> None:
     strict = preset("controlled").with_changes(max_average=0.0001)
     with pytest.raises(RiskTooHigh, match="average risk"):
         release(patients(), strict)
+    with pytest.raises(RiskTooHigh, match=r"max_prosecutor is .*asked is 0\.001 under preset controlled"):
+        release(patients(), preset("controlled").with_changes(max_prosecutor=0.001))
 
 
 def test_a_class_of_one_rare_value_does_not_leave() -> None:
