@@ -15,9 +15,9 @@ from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution
 from hdex.federated.contributor import Contributor
 from hdex.federated.disclosure import Limits
-from hdex.federated.errors import DecryptRefused, StudyInvalid
+from hdex.federated.errors import CiphertextInvalid, DecryptRefused, StudyInvalid, TooFewContributors
 from hdex.federated.keyholder import KeyHolder
-from hdex.federated.paillier import CipherVector, PackSpec, encrypt
+from hdex.federated.paillier import CipherVector, PackSpec, aggregate, decrypt, encrypt
 from hdex.federated.statistics import moments, prepare
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import unsigned_envelope
@@ -56,6 +56,15 @@ def test_the_sum_of_the_whole_roster_is_opened() -> None:
     expected = np.sum([moments(local) for local in frames], axis=0)
     assert total[0] == expected[0]
     assert np.allclose(total, expected, rtol=1e-14, atol=1e-14)
+
+
+def test_a_key_holder_that_ignores_its_rules_sees_noise_in_one_sites_contribution() -> None:
+    public, private = keypair()
+    vectors = [CipherVector.from_bytes(one.payload, public) for one in answers(consortium())]
+    for some in (vectors[:1], vectors[1:2], vectors[2:], vectors[:2], vectors[1:]):
+        with pytest.raises((TooFewContributors, CiphertextInvalid)):
+            decrypt(private, aggregate(some), contributors=len(some))
+    assert decrypt(private, aggregate(vectors), contributors=3)[0] == 840
 
 
 def unmasked(party: Consortium, answered: list[Contribution]) -> list[Contribution]:

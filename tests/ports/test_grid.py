@@ -17,6 +17,7 @@ from hdex.federated.apps.flower import (
     be_task,
     from_frame,
     node_id,
+    set_message_id,
     to_frame,
 )
 from hdex.federated.channel_memory import Fault, FaultKind, MemoryChannel, ThreadChannel
@@ -109,7 +110,22 @@ def test_a_site_that_answers_in_anothers_name_is_not_heard(make_grid: MakeGrid) 
 
     grid = start(make_grid({**dict.fromkeys(SITES, echo), "hospital-b": impostor}))
     replies = list(grid.send_and_receive(messages(grid), timeout=0.3))
-    assert {reply.metadata.src_node_id for reply in replies} == {node_id("hospital-a"), node_id("hospital-c")}
+    assert [reply.metadata.src_node_id for reply in replies] == [node_id("hospital-a"), node_id("hospital-c")]
+
+
+def test_a_site_that_answers_anothers_question_is_not_heard(make_grid: MakeGrid) -> None:
+    def meddler(frame: bytes) -> bytes:
+        message = from_frame(frame)
+        set_message_id(message, stolen)
+        return to_frame(Message(message.content, reply_to=message))
+
+    def silent(frame: bytes) -> bytes:
+        raise FrameInvalid("no answer")
+
+    grid = start(make_grid({"hospital-a": silent, "hospital-b": meddler}))
+    asked = messages(grid, SITES[:2])
+    stolen = asked[0].metadata.message_id
+    assert list(grid.send_and_receive(asked, timeout=0.3)) == []
 
 
 def test_messages_are_serialised_so_that_sites_share_no_object(make_grid: MakeGrid) -> None:
