@@ -117,6 +117,7 @@ def test_a_site_that_answers_anothers_question_is_not_heard(make_grid: MakeGrid)
     def meddler(frame: bytes) -> bytes:
         message = from_frame(frame)
         set_message_id(message, stolen)
+        message.metadata.dst_node_id = node_id("hospital-a")  # so that the reply claims to come from there
         return to_frame(Message(message.content, reply_to=message))
 
     def silent(frame: bytes) -> bytes:
