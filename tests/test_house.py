@@ -121,11 +121,15 @@ FORBIDDEN = [
 ]
 
 
+# a licence's own words; the field that every event of a Solidity ABI has
+UNTOUCHED = {"LICENSE", "ExchangeLedger.json"}
+
+
 def test_no_text_promises_what_nobody_can_promise() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match.group(0)}"
         for path, text in tracked_text()
-        if path.name != "LICENSE"
+        if path.name not in UNTOUCHED
         for pattern in FORBIDDEN
         for match in re.finditer(pattern, text, re.IGNORECASE)
     ]

@@ -35,7 +35,7 @@ OWN_STAFF: dict[str, set[str]] = {
     "HospitalAdminService.Ingest": {STEWARD, ADMIN},
     "HospitalAdminService.Classify": {STEWARD},
     "HospitalAdminService.Deidentify": {STEWARD},
-    "HospitalAdminService.Publish": {STEWARD},
+    "HospitalAdminService.Publish": {OFFICER},
     "HospitalAdminService.Approve": {STEWARD, OFFICER},
     "HospitalAdminService.Revoke": {STEWARD, OFFICER},
     "HospitalAdminService.WithdrawConsent": {STEWARD, OFFICER},

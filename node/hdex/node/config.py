@@ -107,7 +107,7 @@ class HospitalConfig:
     listen: Listen
     exchange: Peer
     chain: ChainPeer
-    staff: Path = Path("staff.json")  # roles and public keys of the people who sign here
+    staff: Path  # roles and public keys of the people who sign here
     delivery: DeliveryPace = field(default_factory=DeliveryPace)
     keyholder: Peer | None = None
     trust_domain: str = "hdex.test"

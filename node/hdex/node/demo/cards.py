@@ -94,7 +94,7 @@ def buyer(figures: Figures, details: Details, words: Words) -> Card:
 def refused(figures: Figures, words: Words) -> Card:
     number = len(figures.refusals)
     big = words.say("refused.big_one") if number == 1 else words.say("refused.big", count=count(number))
-    lines = tuple((one.who, one.rule) for one in figures.refusals[:4])
+    lines = tuple((words.name("who", one.who), one.rule) for one in figures.refusals[:4])
     more = ((words.say("page.more", count=count(number - 4)), ""),) if number > 4 else ()
     return Card(words.say("refused.title"), big, lines + more, is_bad=number > 0)
 

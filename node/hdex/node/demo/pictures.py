@@ -74,7 +74,7 @@ def attack(figures: Figures, words: Words, told: Told) -> Markup:
     for number, (name, value, colour) in enumerate(rows):
         y = 56.0 * number
         parts += [text(0, y + 14, words.say(f"attack.{name}")), box(0, y + 21, width=336, height=20, class_="track")]
-        parts += [box(0, y + 21, width=max(axis.at(value), 2), height=20, class_=colour)]
+        parts += [box(0, y + 21, width=max(axis.at(value), 2) if value else 0, height=20, class_=colour)]
         parts += [text(WIDTH, y + 36, share(value), class_="n", anchor="end")]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = axis.at(tick)

@@ -239,9 +239,9 @@ def refusals(refused: list[Refusal], words: Words) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("th", one.who, scope="row"),
-            tag("td", one.what),
-            tag("td", tag("code", one.rule)),
+            tag("th", words.name("who", one.who), scope="row"),
+            tag("td", words.asked(one.what)),
+            tag("td", tag("span", words.meaning(one.rule), " ", class_="meaning"), tag("code", one.rule)),
             class_="beyond" if number >= PAPER_REFUSALS else None,
         )
         for number, one in enumerate(refused)

@@ -40,7 +40,7 @@ class Words:
 
     def name(self, section: str, value: str) -> str:
         """Return the label of a value that comes from outside; the value itself where there is none."""
-        held = entries()[section].get(re.sub(r"\W+", "_", value.lower()).strip("_"))
+        held = entries()[section].get(slug(value))
         return str(held[self.lang]) if held else value.replace("_", " ")
 
     def listed(self, names: Iterable[str]) -> str:
@@ -70,14 +70,36 @@ class Words:
         split = re.fullmatch(r"(?P<log>[\w.-]+): (?P<rest>.+)", sentence)
         parts = [("", sentence), *([(split["log"], split["rest"])] if split else [])]
         for log, rest in parts:
-            for known in entries()["claim"]:
-                found = re.fullmatch(known["pattern"], rest)
-                if found:
-                    values = {"each": "", **found.groupdict()}
-                    values["operator"] = self.name("operator", values.get("operator", ""))
-                    return known[self.lang].format(**values), True, log, values["each"]
+            known = self._matched("claim", rest)
+            if known:
+                return known[0], True, log, known[1]
         log, rest = parts[-1]
         return rest, self.lang == "en", log, ""
+
+    def asked(self, what: str) -> str:
+        """Return what an applicant asked for; as it was written where that is not known."""
+        known = self._matched("asked", what)
+        return known[0] if known else what
+
+    def meaning(self, rule: str) -> str:
+        """Return what a rule's code means, or nothing."""
+        held = entries()["rule"].get(slug(rule))
+        return str(held[self.lang]) if held else ""
+
+    def _matched(self, section: str, text: str) -> tuple[str, str] | None:
+        """Return a sentence from outside in this language and its figure, if its pattern is known."""
+        for known in entries()[section]:
+            found = re.fullmatch(known["pattern"], text)
+            if found:
+                values = {"each": "", **found.groupdict()}
+                values["operator"] = self.name("operator", values.get("operator", ""))
+                return known[self.lang].format(**values), values["each"]
+        return None
+
+
+def slug(value: str) -> str:
+    """Return the key under which a value from outside is looked up: de-identify -> de_identify."""
+    return re.sub(r"\W+", "_", value.lower()).strip("_")
 
 
 def count(number: int) -> str:

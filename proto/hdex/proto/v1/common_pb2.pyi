@@ -23,7 +23,7 @@ class Progress(_message.Message):
     def __init__(self, step: _Optional[str] = ..., text: _Optional[str] = ..., seconds: _Optional[float] = ..., document: _Optional[bytes] = ...) -> None: ...
 
 class ContractStatus(_message.Message):
-    __slots__ = ("contract_id", "state", "rule", "next_step", "request", "agreement", "grant_id")
+    __slots__ = ("contract_id", "state", "rule", "next_step", "request", "agreement", "grant_id", "revoked")
     CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class ContractStatus(_message.Message):
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_FIELD_NUMBER: _ClassVar[int]
     contract_id: str
     state: str
     rule: str
@@ -38,4 +39,5 @@ class ContractStatus(_message.Message):
     request: bytes
     agreement: bytes
     grant_id: str
-    def __init__(self, contract_id: _Optional[str] = ..., state: _Optional[str] = ..., rule: _Optional[str] = ..., next_step: _Optional[str] = ..., request: _Optional[bytes] = ..., agreement: _Optional[bytes] = ..., grant_id: _Optional[str] = ...) -> None: ...
+    revoked: bool
+    def __init__(self, contract_id: _Optional[str] = ..., state: _Optional[str] = ..., rule: _Optional[str] = ..., next_step: _Optional[str] = ..., request: _Optional[bytes] = ..., agreement: _Optional[bytes] = ..., grant_id: _Optional[str] = ..., revoked: _Optional[bool] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hdex.proto.v1 import common_pb2 as hdex_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chdex/proto/v1/exchange.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"B\n\x15PublishProductRequest\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"(\n\x16PublishProductResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"A\n\x16WithdrawProductRequest\x12\'\n\x06notice\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"\x19\n\x17WithdrawProductResponse\"\x88\x01\n\x0b\x46indRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04lang\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\r\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x15\n\rdelivery_mode\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"H\n\x0c\x46indResponse\x12\x10\n\x08products\x18\x01 \x03(\x0c\x12\r\n\x05total\x18\x02 \x01(\r\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"!\n\x0bShowRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"9\n\x0cShowResponse\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\":\n\x0eRequestRequest\x12(\n\x07request\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"M\n\x15SubmitDecisionRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x11\n\tnext_step\x18\x03 \x01(\t\"D\n\x16SubmitAgreementRequest\x12*\n\tagreement\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\";\n\rVerifyRequest\x12*\n\tagreement\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\")\n\x12GetContractRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\"<\n\x15RevokeContractRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"C\n\x11StartStudyRequest\x12.\n\rstudy_request\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"*\n\x05\x46rame\x12\x10\n\x08study_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x32\xc6\x02\n\x0f\x45xchangeService\x12V\n\x07Publish\x12$.hdex.proto.v1.PublishProductRequest\x1a%.hdex.proto.v1.PublishProductResponse\x12Y\n\x08Withdraw\x12%.hdex.proto.v1.WithdrawProductRequest\x1a&.hdex.proto.v1.WithdrawProductResponse\x12?\n\x04\x46ind\x12\x1a.hdex.proto.v1.FindRequest\x1a\x1b.hdex.proto.v1.FindResponse\x12?\n\x04Show\x12\x1a.hdex.proto.v1.ShowRequest\x1a\x1b.hdex.proto.v1.ShowResponse2\xf1\x03\n\x0f\x43ontractService\x12G\n\x07Request\x12\x1d.hdex.proto.v1.RequestRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12U\n\x0eSubmitDecision\x12$.hdex.proto.v1.SubmitDecisionRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12W\n\x0fSubmitAgreement\x12%.hdex.proto.v1.SubmitAgreementRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12\x45\n\x06Verify\x12\x1c.hdex.proto.v1.VerifyRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12O\n\x0bGetContract\x12!.hdex.proto.v1.GetContractRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12M\n\x06Revoke\x12$.hdex.proto.v1.RevokeContractRequest\x1a\x1d.hdex.proto.v1.ContractStatus2T\n\x0cStudyService\x12\x44\n\x05Start\x12 .hdex.proto.v1.StartStudyRequest\x1a\x17.hdex.proto.v1.Progress0\x01\x32K\n\x0e\x43hannelService\x12\x39\n\x07\x43onnect\x12\x14.hdex.proto.v1.Frame\x1a\x14.hdex.proto.v1.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1chdex/proto/v1/exchange.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"B\n\x15PublishProductRequest\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"(\n\x16PublishProductResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"A\n\x16WithdrawProductRequest\x12\'\n\x06notice\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"\x19\n\x17WithdrawProductResponse\"\x88\x01\n\x0b\x46indRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04lang\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\r\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x15\n\rdelivery_mode\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\r\x12\x12\n\npage_token\x18\x07 \x01(\t\"H\n\x0c\x46indResponse\x12\x10\n\x08products\x18\x01 \x03(\x0c\x12\r\n\x05total\x18\x02 \x01(\r\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"!\n\x0bShowRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\"9\n\x0cShowResponse\x12)\n\x08manifest\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\":\n\x0eRequestRequest\x12(\n\x07request\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"M\n\x15SubmitDecisionRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x11\n\tnext_step\x18\x03 \x01(\t\"D\n\x16SubmitAgreementRequest\x12*\n\tagreement\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\";\n\rVerifyRequest\x12*\n\tagreement\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\")\n\x12GetContractRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\"<\n\x15RevokeContractRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"$\n\x10PlanStudyRequest\x12\x10\n\x08question\x18\x01 \x01(\x0c\"\"\n\x11PlanStudyResponse\x12\r\n\x05study\x18\x01 \x01(\x0c\";\n\x11StartStudyRequest\x12&\n\x05study\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"*\n\x05\x46rame\x12\x10\n\x08study_id\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x32\xc6\x02\n\x0f\x45xchangeService\x12V\n\x07Publish\x12$.hdex.proto.v1.PublishProductRequest\x1a%.hdex.proto.v1.PublishProductResponse\x12Y\n\x08Withdraw\x12%.hdex.proto.v1.WithdrawProductRequest\x1a&.hdex.proto.v1.WithdrawProductResponse\x12?\n\x04\x46ind\x12\x1a.hdex.proto.v1.FindRequest\x1a\x1b.hdex.proto.v1.FindResponse\x12?\n\x04Show\x12\x1a.hdex.proto.v1.ShowRequest\x1a\x1b.hdex.proto.v1.ShowResponse2\xf1\x03\n\x0f\x43ontractService\x12G\n\x07Request\x12\x1d.hdex.proto.v1.RequestRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12U\n\x0eSubmitDecision\x12$.hdex.proto.v1.SubmitDecisionRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12W\n\x0fSubmitAgreement\x12%.hdex.proto.v1.SubmitAgreementRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12\x45\n\x06Verify\x12\x1c.hdex.proto.v1.VerifyRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12O\n\x0bGetContract\x12!.hdex.proto.v1.GetContractRequest\x1a\x1d.hdex.proto.v1.ContractStatus\x12M\n\x06Revoke\x12$.hdex.proto.v1.RevokeContractRequest\x1a\x1d.hdex.proto.v1.ContractStatus2\x9f\x01\n\x0cStudyService\x12I\n\x04Plan\x12\x1f.hdex.proto.v1.PlanStudyRequest\x1a .hdex.proto.v1.PlanStudyResponse\x12\x44\n\x05Start\x12 .hdex.proto.v1.StartStudyRequest\x1a\x17.hdex.proto.v1.Progress0\x01\x32K\n\x0e\x43hannelService\x12\x39\n\x07\x43onnect\x12\x14.hdex.proto.v1.Frame\x1a\x14.hdex.proto.v1.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,16 +60,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONTRACTREQUEST']._serialized_end=897
   _globals['_REVOKECONTRACTREQUEST']._serialized_start=899
   _globals['_REVOKECONTRACTREQUEST']._serialized_end=959
-  _globals['_STARTSTUDYREQUEST']._serialized_start=961
-  _globals['_STARTSTUDYREQUEST']._serialized_end=1028
-  _globals['_FRAME']._serialized_start=1030
-  _globals['_FRAME']._serialized_end=1072
-  _globals['_EXCHANGESERVICE']._serialized_start=1075
-  _globals['_EXCHANGESERVICE']._serialized_end=1401
-  _globals['_CONTRACTSERVICE']._serialized_start=1404
-  _globals['_CONTRACTSERVICE']._serialized_end=1901
-  _globals['_STUDYSERVICE']._serialized_start=1903
-  _globals['_STUDYSERVICE']._serialized_end=1987
-  _globals['_CHANNELSERVICE']._serialized_start=1989
-  _globals['_CHANNELSERVICE']._serialized_end=2064
+  _globals['_PLANSTUDYREQUEST']._serialized_start=961
+  _globals['_PLANSTUDYREQUEST']._serialized_end=997
+  _globals['_PLANSTUDYRESPONSE']._serialized_start=999
+  _globals['_PLANSTUDYRESPONSE']._serialized_end=1033
+  _globals['_STARTSTUDYREQUEST']._serialized_start=1035
+  _globals['_STARTSTUDYREQUEST']._serialized_end=1094
+  _globals['_FRAME']._serialized_start=1096
+  _globals['_FRAME']._serialized_end=1138
+  _globals['_EXCHANGESERVICE']._serialized_start=1141
+  _globals['_EXCHANGESERVICE']._serialized_end=1467
+  _globals['_CONTRACTSERVICE']._serialized_start=1470
+  _globals['_CONTRACTSERVICE']._serialized_end=1967
+  _globals['_STUDYSERVICE']._serialized_start=1970
+  _globals['_STUDYSERVICE']._serialized_end=2129
+  _globals['_CHANNELSERVICE']._serialized_start=2131
+  _globals['_CHANNELSERVICE']._serialized_end=2206
 # @@protoc_insertion_point(module_scope)

@@ -111,11 +111,23 @@ class RevokeContractRequest(_message.Message):
     reason: str
     def __init__(self, contract_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class PlanStudyRequest(_message.Message):
+    __slots__ = ("question",)
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    question: bytes
+    def __init__(self, question: _Optional[bytes] = ...) -> None: ...
+
+class PlanStudyResponse(_message.Message):
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: bytes
+    def __init__(self, study: _Optional[bytes] = ...) -> None: ...
+
 class StartStudyRequest(_message.Message):
-    __slots__ = ("study_request",)
-    STUDY_REQUEST_FIELD_NUMBER: _ClassVar[int]
-    study_request: _common_pb2.Envelope
-    def __init__(self, study_request: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+    __slots__ = ("study",)
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    study: _common_pb2.Envelope
+    def __init__(self, study: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
 
 class Frame(_message.Message):
     __slots__ = ("study_id", "payload")

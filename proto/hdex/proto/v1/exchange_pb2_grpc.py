@@ -515,7 +515,8 @@ class ContractService:
 
 
 class StudyServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Plan returns the study as the exchange would run it; the buyer signs that document and starts it.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -523,6 +524,11 @@ class StudyServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Plan = channel.unary_unary(
+                '/hdex.proto.v1.StudyService/Plan',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyResponse.FromString,
+                _registered_method=True)
         self.Start = channel.unary_stream(
                 '/hdex.proto.v1.StudyService/Start',
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.StartStudyRequest.SerializeToString,
@@ -531,7 +537,14 @@ class StudyServiceStub:
 
 
 class StudyServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Plan returns the study as the exchange would run it; the buyer signs that document and starts it.
+    """
+
+    def Plan(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Start(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -542,6 +555,11 @@ class StudyServiceServicer:
 
 def add_StudyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Plan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyResponse.SerializeToString,
+            ),
             'Start': grpc.unary_stream_rpc_method_handler(
                     servicer.Start,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.StartStudyRequest.FromString,
@@ -556,7 +574,35 @@ def add_StudyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StudyService:
-    """Missing associated documentation comment in .proto file."""
+    """Plan returns the study as the exchange would run it; the buyer signs that document and starts it.
+    """
+
+    @staticmethod
+    def Plan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.StudyService/Plan',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.PlanStudyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Start(request,

@@ -8,20 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("study_id", "bits")
+    __slots__ = ("study_id",)
     STUDY_ID_FIELD_NUMBER: _ClassVar[int]
-    BITS_FIELD_NUMBER: _ClassVar[int]
     study_id: str
-    bits: int
-    def __init__(self, study_id: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
+    def __init__(self, study_id: _Optional[str] = ...) -> None: ...
 
 class CreateKeyResponse(_message.Message):
-    __slots__ = ("public_key", "key_id")
+    __slots__ = ("public_key",)
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
-    KEY_ID_FIELD_NUMBER: _ClassVar[int]
-    public_key: bytes
-    key_id: str
-    def __init__(self, public_key: _Optional[bytes] = ..., key_id: _Optional[str] = ...) -> None: ...
+    public_key: str
+    def __init__(self, public_key: _Optional[str] = ...) -> None: ...
 
 class OpenSumRequest(_message.Message):
     __slots__ = ("study", "round", "contributions")

@@ -19,10 +19,12 @@ class AddCheckpointRequest(_message.Message):
     def __init__(self, old_size: _Optional[int] = ..., proof: _Optional[_Iterable[bytes]] = ..., checkpoint: _Optional[str] = ..., leaf_hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class AddCheckpointResponse(_message.Message):
-    __slots__ = ("cosignature",)
+    __slots__ = ("cosignature", "size")
     COSIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
     cosignature: str
-    def __init__(self, cosignature: _Optional[str] = ...) -> None: ...
+    size: int
+    def __init__(self, cosignature: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class GetMirrorRequest(_message.Message):
     __slots__ = ("origin",)

@@ -1,0 +1,128 @@
+"""`hdex buy ...`: a buyer at the exchange."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdex.node.cli.options import Config, Json
+
+if TYPE_CHECKING:
+    from hdex.node.buyer import Buyer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Product = Annotated[str, typer.Argument(help="Product id.")]
+Contract = Annotated[str, typer.Argument(help="Contract id.")]
+
+
+@app.callback()
+def buy() -> None:
+    """Find, request, receive and open data products."""
+
+
+@app.command()
+def find(
+    text: Annotated[str, typer.Argument(help="Words in English or Chinese; none lists everything.")] = "",
+    config: Config = Path("config.toml"),
+    lang: Annotated[str, typer.Option(help="en or zh")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Search the catalogue."""
+    from hdex.node.cli.serving import show
+
+    for product in buyer(config).find(text, lang=lang):
+        modes = [mode.value for mode in product.delivery_modes]
+        row = {"id": product.id, "version": product.version, "level": product.level, "modes": modes}
+        show(row | {"title": product.title.say(lang)}, as_json=as_json)
+
+
+@app.command()
+def show(product: Product, config: Config, as_json: Json = False) -> None:
+    """Show a product's manifest after checking its signature."""
+    from hdex.node.cli.serving import show as show_document
+
+    found, digest = buyer(config).show(product)
+    show_document({"digest": digest, **found.document()}, as_json=as_json)
+
+
+@app.command()
+def request(
+    product: Product,
+    config: Config,
+    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
+    mode: Annotated[str, typer.Option(help="sealed_file or federated")] = "sealed_file",
+    disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
+    rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
+    statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask for a contract; the hospital's rules answer at once, then a person decides."""
+    from datetime import UTC, datetime
+
+    from hdex.node.cli.serving import show
+
+    who = buyer(config)
+    from hdex.catalog.terms import AccessRequest
+    from hdex.ledger.event import format_time
+    from hdex.node.buyer import Wish
+
+    at = format_time(datetime.now(UTC))
+    access = AccessRequest(purpose=purpose, recipient=who.me, at=at, disease=disease or None)
+    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement))
+    show({"contract": record.contract_id, "state": record.state, "rule": record.rule}, as_json=as_json)
+
+
+@app.command()
+def status(contract: Contract, config: Config, as_json: Json = False) -> None:
+    """Show where a contract stands and what comes next."""
+    from hdex.node.cli.serving import show
+
+    record = buyer(config).status(contract)
+    found = {"contract": contract, "state": record.state, "rule": record.rule, "next_step": record.next_step}
+    show(found | {"grant": record.grant_id}, as_json=as_json)
+
+
+@app.command()
+def accept(contract: Contract, config: Config, as_json: Json = False) -> None:
+    """Check the provider's agreement against the request and sign it."""
+    from hdex.node.cli.serving import show
+
+    record = buyer(config).accept(contract)
+    show({"contract": contract, "state": record.state, "grant": record.grant_id}, as_json=as_json)
+
+
+@app.command()
+def fetch(contract: Contract, config: Config, as_json: Json = False) -> None:
+    """Receive the product, from where an earlier call stopped."""
+    from hdex.node.cli.serving import show
+
+    delivered = buyer(config).fetch(contract)
+    show({"file": str(delivered.path), "received": delivered.received, "complete": delivered.complete}, as_json=as_json)
+
+
+@app.command("open")
+def open_product(
+    contract: Contract,
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="Write the rows here (.parquet or .csv).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Open a delivered product; with --out, write its rows."""
+    from hdex.node.cli.serving import show
+
+    frame = buyer(config).open(contract)
+    if out is not None:
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+    show({"rows": frame.height, "columns": frame.columns, "out": str(out or "")}, as_json=as_json)
+
+
+def buyer(config: Path) -> "Buyer":
+    """Return the buyer that a configuration names."""
+    from hdex.node.cli.serving import prepare
+    from hdex.node.config import BuyerConfig, load
+
+    settings = load(config, BuyerConfig)
+    prepare(settings.data_dir, [settings.exchange.endpoint])
+    from hdex.node.compose.client import open_buyer
+
+    return open_buyer(settings)

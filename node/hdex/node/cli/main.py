@@ -1,0 +1,58 @@
+"""`hdex <participant> <verb>`: one file per participant, vendors imported inside the verbs."""
+
+import sys
+
+import typer
+
+from hdex.node.cli import audit, buy, ca, catalog, chain, deid, demo, exchange, federated, keyholder, keys, node
+
+app = typer.Typer(
+    name="hdex",
+    help="Privacy-preserving exchange for health data elements.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(ca.app, name="ca", help="The consortium's certificate authority and directory.")
+app.add_typer(chain.app, name="chain", help="The embedded chain and the contract on it.")
+app.add_typer(exchange.app, name="exchange", help="Catalogue, contracts, studies.")
+app.add_typer(keyholder.app, name="keyholder", help="Opens encrypted sums of a study, never one site's.")
+app.add_typer(node.app, name="node", help="A hospital's node: ingest, classify, de-identify, publish, decide.")
+app.add_typer(buy.app, name="buy", help="Find, request, receive and open data products.")
+app.add_typer(audit.app, name="audit", help="Collect and verify evidence.")
+app.add_typer(deid.app, name="deid", help="De-identify files: classify, anonymize, verify, redact.")
+app.add_typer(federated.app, name="federated", help="Studies over sites; simulate from files.")
+app.add_typer(catalog.app, name="catalog", help="Check and render product manifests.")
+app.add_typer(keys.app, name="keys", help="Keystore of a participant.")
+app.command(name="demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line; a known error is one line on stderr and its exit code, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:  # the edge: everything below translates into one line and a code
+        sys.exit(report(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def report(error: Exception) -> int:
+    """Print what went wrong and return the exit code of the one table in node/errors.py."""
+    import click
+
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, click.exceptions.Abort):
+        print("stopped", file=sys.stderr)
+        return 1
+    from hdex.node.errors import describe
+
+    problem = describe(error)
+    print(f"hdex: {problem.message}", file=sys.stderr)
+    if problem.next_step:
+        print(f"next step: {problem.next_step}", file=sys.stderr)
+    return problem.exit_code

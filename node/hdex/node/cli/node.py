@@ -1,0 +1,194 @@
+"""`hdex node ...`: a hospital's node and its staff."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hdex.node.cli.options import Config, DeskFolder, Json
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+STEWARD, OFFICER = "data_steward", "privacy_officer"
+Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
+Contract = Annotated[str, typer.Argument(help="Contract id.")]
+
+
+@app.callback()
+def node() -> None:
+    """A hospital's node: ingest, classify, de-identify, publish, decide."""
+
+
+@app.command()
+def serve(config: Config) -> None:
+    """Run the hospital's node until it is told to stop."""
+    from hdex.node.cli.serving import prepare, stop_on_signals
+    from hdex.node.config import HospitalConfig, load
+
+    settings = load(config, HospitalConfig)
+    peers = [settings.exchange.endpoint, *(peer.endpoint for peer in settings.witness_peers)]
+    prepare(settings.data_dir, [*peers, settings.chain.url])
+    from hdex.node.compose.hospital import serve_hospital
+
+    standing = serve_hospital(settings)
+    stop_on_signals(standing.stop)
+    standing.run()
+
+
+@app.command()
+def ingest(
+    dataset: Dataset,
+    path: Annotated[Path, typer.Argument(help="Folder or file that the hospital exported.")],
+    config: Config,
+    desk: DeskFolder,
+    view: Annotated[str, typer.Option(help="Analysis view: one row per patient.")] = "carotid_stent",
+    mapping: Annotated[
+        Path | None, typer.Option(help="Reviewed mapping (TOML) to sign instead of the proposal.")
+    ] = None,
+    write_mapping: Annotated[Path | None, typer.Option(help="Write the proposed mapping here and stop.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read an export. The first time the mapping is proposed, reviewed and signed."""
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.harmonize import Mapping
+
+    who = staff(config, desk, STEWARD)
+    if mapping is not None:
+        who.sign("mapping", dataset, Mapping.from_toml(mapping.read_text(encoding="utf-8")).document())
+    answer = who.desk.ingest(dataset, path, view, talk)
+    if answer["state"] == "mapping.proposed" and isinstance(proposed := answer["mapping"], dict):
+        target = write_mapping or Path(f"{dataset}.mapping.toml")
+        target.write_text(Mapping.from_document(proposed).to_toml(), encoding="utf-8")
+        talk("mapping", f"read {target}, mend it, then: hdex node ingest {dataset} {path} --mapping {target}")
+    show(answer, as_json=as_json)
+
+
+@app.command()
+def classify(dataset: Dataset, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+    """Propose role, category and level of every column."""
+    from hdex.node.cli.serving import show, talk
+
+    show(staff(config, desk, STEWARD).desk.classify(dataset, talk), as_json=as_json)
+
+
+@app.command()
+def approve(
+    dataset: Dataset,
+    document: Annotated[Path, typer.Argument(help="The classification (JSON) as reviewed.")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Sign a reviewed classification."""
+    import json
+
+    from hdex.node.cli.serving import show
+
+    reviewed = json.loads(document.read_text(encoding="utf-8"))
+    show(staff(config, desk, STEWARD).sign("classification", dataset, reviewed), as_json=as_json)
+
+
+@app.command()
+def deidentify(
+    dataset: Dataset,
+    config: Config,
+    desk: DeskFolder,
+    preset: Annotated[str, typer.Option(help="Ceilings to meet: public, registered, controlled.")] = "controlled",
+    purpose: Annotated[str, typer.Option(help="Purpose (DUO code) that consent must cover.")] = "DUO:0000006",
+    recipient_class: Annotated[str, typer.Option(help="Class of recipients that consent must cover.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a version that meets the preset, or refuse."""
+    from hdex.node.cli.serving import show, talk
+
+    order = {"preset": preset, "purpose": purpose, "recipient_class": recipient_class}
+    facts = staff(config, desk, STEWARD).desk.deidentify(dataset, order, talk)
+    show({name: value for name, value in facts.items() if name != "report" or as_json}, as_json=as_json)
+
+
+@app.command()
+def publish(
+    dataset: Dataset,
+    version: Annotated[str, typer.Argument(help="Version to offer.")],
+    offer: Annotated[Path, typer.Argument(help="Title, description, terms and price (JSON).")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Sign the product's manifest and list it at the exchange."""
+    import json
+
+    from hdex.node.cli.serving import show, talk
+
+    said = json.loads(offer.read_text(encoding="utf-8"))
+    show(staff(config, desk, OFFICER).desk.publish(dataset, version, said, talk), as_json=as_json)
+
+
+@app.command()
+def requests(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+    """List the requests for this hospital's products and where they stand."""
+    from hdex.node.cli.serving import show
+
+    records = staff(config, desk, OFFICER).desk.requests()
+    rows = [
+        {"contract": r.contract_id, "state": r.state, "product": r.asked["product"], "rule": r.rule} for r in records
+    ]
+    show(rows, as_json=True) if as_json else [show(row, as_json=False) for row in rows]
+
+
+@app.command()
+def decide(
+    contract: Contract,
+    config: Config,
+    desk: DeskFolder,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Refuse instead of approving.")] = False,
+    reason: Annotated[str, typer.Option(help="What the applicant is told.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Approve a request (the node signs the agreement) or refuse it."""
+    from hdex.node.cli.serving import show
+
+    record = staff(config, desk, OFFICER).desk.decide(contract, approve=not refuse, reason=reason)
+    show({"contract": contract, "state": record.state, "rule": record.rule}, as_json=as_json)
+
+
+@app.command()
+def revoke(contract: Contract, reason: str, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+    """End a licence: the next range and the next round are refused."""
+    from hdex.node.cli.serving import show
+
+    record = staff(config, desk, OFFICER).desk.revoke(contract, reason)
+    show({"contract": contract, "state": record.state, "revoked": record.revoked}, as_json=as_json)
+
+
+@app.command("withdraw-consent")
+def withdraw_consent(
+    dataset: Dataset,
+    patients: Annotated[Path, typer.Argument(help="File on the node with one patient id a line.")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Record withdrawals: the next version and the next round leave these patients out."""
+    from hdex.node.cli.serving import show
+
+    show(staff(config, desk, OFFICER).desk.withdraw_consent(dataset, patients), as_json=as_json)
+
+
+@app.command()
+def status(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+    """Show the log, the products, the contracts and what crossed the wall."""
+    from hdex.node.cli.serving import show
+
+    show(staff(config, desk, OFFICER).desk.status(), as_json=as_json)
+
+
+def staff(config: Path, desk: Path, role: str):  # type: ignore[no-untyped-def]  # Steward, whose import is heavy
+    """Return the person whose certificate lies in `desk`."""
+    from hdex.node.cli.serving import prepare
+    from hdex.node.config import HospitalConfig, load
+
+    settings = load(config, HospitalConfig)
+    prepare(settings.data_dir, [])
+    from hdex.node.compose.client import open_steward
+
+    return open_steward(settings, desk, role)

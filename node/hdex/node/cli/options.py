@@ -1,0 +1,10 @@
+"""Options that many verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The participant's TOML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+DeskFolder = Annotated[Path, typer.Option("--desk", help="Folder with the person's certificate and keystore.")]

@@ -1,0 +1,69 @@
+"""How a participant's process begins and ends: quiet libraries, no egress, logs on stderr, an orderly stop."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Lines(logging.Formatter):
+    """One JSON object a line: constant message, named fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        named = {key: value for key, value in vars(record).items() if key not in STANDARD_FIELDS}
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = record.exc_info[0].__name__
+        return json.dumps({**line, **named}, default=str, ensure_ascii=False)
+
+
+def prepare(data_dir: Path, endpoints: list[str]) -> None:
+    """Set this process up before any heavy library is imported: logs, telemetry off, only these hosts reachable."""
+    from hdex.node.egress import quiet, refuse_egress
+    from hdex.node.handshakes import explain_handshakes
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for noisy in ("flwr", "httpx", "presidio-analyzer", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    quiet(data_dir)
+    refuse_egress([host for host in map(host_of, endpoints) if host])
+    explain_handshakes()
+
+
+def host_of(endpoint: str) -> str:
+    """Return the host of host:port or of a URL."""
+    return urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").hostname or ""
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set `stop` on SIGTERM and SIGINT."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def talk(step: str, text: str) -> None:
+    """Say a step of long work on stderr."""
+    print(f"{step:<12} {text}", file=sys.stderr)
+
+
+def show(document: object, *, as_json: bool) -> None:
+    """Print a result on stdout: JSON, or one line per field."""
+    if as_json or not isinstance(document, dict):
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    for key, value in document.items():
+        if not isinstance(value, dict | list):
+            print(f"{key}: {value}")
+        elif isinstance(value, list) and all(not isinstance(item, dict | list) for item in value):
+            print(f"{key}: {', '.join(map(str, value)) or 'none'}")
+        else:
+            print(f"{key}: {json.dumps(value, ensure_ascii=False)}")

@@ -1,0 +1,81 @@
+"""Those who call and are not called: buyers, staff, auditors. One identity, channels, keys."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdex.ledger.ports import Chain
+from hdex.node import directory as directories
+from hdex.node.auditor import Auditor
+from hdex.node.buyer import Buyer
+from hdex.node.compose.standing import now, open_chain
+from hdex.node.config import BuyerConfig, HospitalConfig, IdentityFiles, Limits
+from hdex.node.directory import Directory
+from hdex.node.keys import KeyProvider, read_passphrase
+from hdex.node.keystore import KeyStore
+from hdex.node.steward import Steward
+from hdex.node.wire.channels import Channels
+from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
+from hdex.node.wire.tls import Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: certificate, keys, and the channels opened with them."""
+
+    keys: KeyProvider
+    directory: Directory
+    channels: Channels
+
+
+def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
+    """Return a caller from its identity files."""
+    tls = Tls.load(files)
+    directory = directories.load(files.directory, tls.ca, trust_domain=trust_domain)
+    keys = KeyStore.open(files.keystore, read_passphrase(files.passphrase_file))
+    return Caller(keys, directory, Channels(tls, directory, limits=limits))
+
+
+def open_buyer(config: BuyerConfig) -> Buyer:
+    """Return a buyer at its exchange."""
+    who = caller(config.identity, config.trust_domain, config.limits)
+    folder = config.data_dir / "received"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Buyer(
+        config.id,
+        who.keys,
+        who.directory,
+        market=RemoteExchange(who.channels(config.exchange.id)),
+        counter=RemoteHospitals(who.channels),
+        folder=folder,
+        clock=now,
+    )
+
+
+def open_auditor(config: BuyerConfig) -> Auditor:
+    """Return an auditor of everybody in the directory."""
+    who = caller(config.identity, config.trust_domain, config.limits)
+    lock, opened = threading.Lock(), list[Chain]()
+
+    def chain() -> Chain:
+        with lock:
+            if not opened:
+                opened.append(open_chain(config.chain, who.keys))
+            return opened[0]
+
+    return Auditor(who.directory, RemoteLogs(who.channels), chain=chain, contract=config.chain, clock=now)
+
+
+def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
+    """Return a person of a hospital, with certificate and keys from the folder `desk`."""
+    files = IdentityFiles(
+        certificate=desk / "staff.pem",
+        private_key=desk / "staff.key",
+        ca=config.identity.ca,
+        directory=config.identity.directory,
+        denied=config.identity.denied,
+        keystore=desk / "keystore.json",
+        passphrase_file=desk / "passphrase",
+    )
+    who = caller(files, config.trust_domain, config.limits)
+    return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))

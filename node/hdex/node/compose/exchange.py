@@ -1,0 +1,53 @@
+"""An exchange, wired: catalogue, contracts, studies, pages."""
+
+from hdex.catalog.index import Catalogue
+from hdex.catalog.index_sqlite import SqliteIndex
+from hdex.catalog.web.app import create_app
+from hdex.node.compose.standing import Standing, now
+from hdex.node.config import ExchangeConfig
+from hdex.node.errors import ConfigInvalid
+from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.listings import Listings
+from hdex.node.exchange.studies import Coordinator, Studies
+from hdex.node.exchange.study_process import StudyProcess
+from hdex.node.wire.channel_server import ChannelServer
+from hdex.node.wire.pages import serve_pages
+from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
+from hdex.node.wire.services_exchange import exchange_adders
+
+
+def serve_exchange(config: ExchangeConfig) -> Standing:
+    """Start an exchange with its pages and return its ground; `run` waits for its end."""
+    standing = Standing(config)
+    catalogue = Catalogue(SqliteIndex(standing.data / "catalogue.db"))
+    listings = Listings(catalogue, standing.directory, standing.recorder)
+    contracts = Contracts(
+        listings,
+        standing.documents,
+        directory=standing.directory,
+        providers=RemoteHospitals(standing.channels),
+        recorder=standing.recorder,
+    )
+    channels = ChannelServer()
+    studies = make_studies(standing, config, contracts, channels)
+    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
+    serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
+    return standing
+
+
+def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contracts, channels: ChannelServer) -> Studies:
+    """Return the studies of an exchange. Raises ConfigInvalid where no key holder is named."""
+    if config.keyholder is None:
+        raise ConfigInvalid("an exchange names the key holder of its studies: [keyholder]")
+    keyholder = RemoteKeyHolder(standing.channels(config.keyholder.id))
+    me = Coordinator(config.id, standing.keys.secret("sign"), config.keyholder.id, now)
+    return Studies(
+        me,
+        standing.documents,
+        contracts,
+        directory=standing.directory,
+        keyholder=keyholder,
+        runner=StudyProcess(channels, keyholder, standing.data / "studies"),
+        recorder=standing.recorder,
+        facts=standing.facts,
+    )

@@ -1,0 +1,149 @@
+"""A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
+
+from hdex.deid.ports import Detector
+from hdex.federated.store_sqlite import SqliteStore
+from hdex.node.compose.standing import Standing, now
+from hdex.node.config import HospitalConfig
+from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.hospital.approvals import Approvals, read_staff
+from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.datasets import Archive, Datasets
+from hdex.node.hospital.delivery import Delivery, Pace, Store
+from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.meter import Meter
+from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.products import Products
+from hdex.node.hospital.publishing import Publisher, Publishing
+from hdex.node.hospital.releases import Releases, Workshop
+from hdex.node.hospital.site import HospitalSite, SiteRooms
+from hdex.node.identity import Identity
+from hdex.node.keys import data_key
+from hdex.node.sealing import Sealing
+from hdex.node.vault import Vault
+from hdex.node.wire.channel_client import ChannelClient, Handle
+from hdex.node.wire.remote import RemoteExchange
+from hdex.node.wire.services_hospital import hospital_adders
+
+ATTACK_SEED = 20_261_121
+
+
+class HospitalParts:
+    """The parts of one hospital over its ground, made once."""
+
+    def __init__(self, standing: Standing, config: HospitalConfig) -> None:
+        self.standing, self.config = standing, config
+        self.vault = Vault(standing.data / "vault", standing.keys)
+        self.meter = Meter(standing.documents)
+        self.products = Products(standing.documents)
+        self.exchange = RemoteExchange(standing.channels(config.exchange.id))
+        archive = Archive(standing.documents, self.vault, SqliteConsents(standing.data / "consents.db"))
+        self.datasets = Datasets(archive, standing.recorder, now)
+        self.classifications = Classifications(
+            self.datasets, standing.documents, standing.recorder, attack_seed=ATTACK_SEED
+        )
+        self.negotiations = self.make_negotiations()
+        self.releases = self.make_releases()
+
+    def make_negotiations(self) -> Negotiations:
+        ground = self.standing
+        papers = Papers(self.config.id, ground.keys.secret("sign"), now)
+        return Negotiations(
+            papers,
+            ground.documents,
+            self.products,
+            directory=ground.directory,
+            exchange=self.exchange,
+            recorder=ground.recorder,
+            facts=ground.facts,
+        )
+
+    def make_releases(self) -> Releases:
+        ground = self.standing
+        reports = ground.data / "reports"
+        workshop = Workshop(ground.documents, self.vault, ground.keys, presidio_detector, reports)
+        return Releases(workshop, self.datasets, self.classifications, ground.recorder)
+
+    def publishing(self) -> Publishing:
+        ground = self.standing
+        return Publishing(
+            Publisher(self.config.id, ground.keys, ground.documents, now),
+            self.datasets,
+            self.releases,
+            self.products,
+            exchange=self.exchange,
+            recorder=ground.recorder,
+            facts=ground.facts,
+            meter=self.meter,
+        )
+
+    def delivery(self) -> Delivery:
+        ground = self.standing
+        return Delivery(
+            Store(self.vault, ground.keys, ground.documents),
+            self.negotiations,
+            self.products,
+            directory=ground.directory,
+            recorder=ground.recorder,
+            meter=self.meter,
+            pace=Pace(self.config.delivery.chunk_bytes, self.config.delivery.chunks_per_range),
+            clock=now,
+        )
+
+    def hospital(self) -> Hospital:
+        ground = self.standing
+        staff = read_staff(self.config.staff)
+        return Hospital(
+            id=self.config.id,
+            datasets=self.datasets,
+            approvals=Approvals(self.config.id, staff, ground.documents, ground.recorder),
+            classifications=self.classifications,
+            releases=self.releases,
+            publishing=self.publishing(),
+            products=self.products,
+            negotiations=self.negotiations,
+            delivery=self.delivery(),
+            meter=self.meter,
+            log=ground.log,
+        )
+
+    def site_handler(self) -> Handle:
+        """Return what answers the frames of studies; Flower is imported at the first frame."""
+        ground, config = self.standing, self.config
+        coordinator = ground.directory.require(config.exchange.id, "exchange")
+        hooks = HospitalSite(
+            config.id,
+            SiteRooms(self.datasets, self.products, self.negotiations, ground.directory),
+            ground.keys,
+            coordinator=Identity(coordinator.spiffe_id, coordinator.kind, coordinator.id),
+            recorder=ground.recorder,
+            meter=self.meter,
+            clock=now,
+        )
+        sealing = Sealing(data_key(ground.keys, "study replies"))
+        replies = SqliteStore(ground.data / "replies.db", seal=sealing.seal, unseal=sealing.unseal)
+        sessions: list[Handle] = []
+
+        def handle(frame: bytes) -> bytes:
+            if not sessions:
+                from hdex.federated.apps.site import SiteSession
+
+                sessions.append(SiteSession(config.id, hooks, replies=replies, clock=now).handle)
+            return sessions[0](frame)
+
+        return handle
+
+
+def presidio_detector() -> Detector:
+    """Return the engine that reads notes; imported when the first note is read."""
+    from hdex.deid.detector_presidio import PresidioDetector
+
+    return PresidioDetector()
+
+
+def serve_hospital(config: HospitalConfig) -> Standing:
+    """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
+    standing = Standing(config)
+    parts = HospitalParts(standing, config)
+    standing.serving = standing.serve(hospital_adders(parts.hospital()))
+    ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
+    return standing

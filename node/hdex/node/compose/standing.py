@@ -1,0 +1,185 @@
+"""What every participant with a log stands on: identity, keys, records, log, witnesses, anchors, the door."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+
+from hdex.ledger.log import Log
+from hdex.ledger.note import Signer
+from hdex.ledger.outbox_sqlite import SqliteOutbox
+from hdex.ledger.ports import Chain
+from hdex.ledger.store_sqlite import SqliteLogStore, SqliteWitnessStore
+from hdex.ledger.witness import Witness
+from hdex.node import directory as directories
+from hdex.node.authz import CedarAuthorizer
+from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
+from hdex.node.directory import Directory
+from hdex.node.documents import SqliteDocuments
+from hdex.node.facts import ChainFacts
+from hdex.node.identity import Identity
+from hdex.node.keeper import Anchoring, Keeper
+from hdex.node.keys import KeyProvider, read_passphrase
+from hdex.node.keystore import KeyStore
+from hdex.node.logbook import Logbook
+from hdex.node.pki import DenyList
+from hdex.node.recorder import Recorder
+from hdex.node.wire.channels import Channels
+from hdex.node.wire.interceptors import Access, Doorkeeper
+from hdex.node.wire.remote import RemoteWitness
+from hdex.node.wire.server import Adder, Serving, serve
+from hdex.node.wire.services_ledger import ledger_adders
+from hdex.node.wire.tls import Tls
+
+logger = logging.getLogger(__name__)
+Config = HospitalConfig | ExchangeConfig | KeyholderConfig
+KEEP_PERIOD_S = 2.0
+STRANGER = Identity("spiffe://unknown", "unknown", "unknown")
+
+
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def origin_of(participant: str, year: int) -> str:
+    """Return the origin of a participant's log in one year."""
+    return f"hdex/{participant}/{year}"
+
+
+class Standing:
+    """One participant's ground. Built once per process; parts are made at first use and kept."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.data = config.data_dir
+        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._chain_lock = threading.Lock()
+        self._chain: Chain | None = None
+        self._anchoring: Anchoring | None = None
+        self.stop = threading.Event()
+        self.serving: Serving | None = None
+
+    @cached_property
+    def keys(self) -> KeyProvider:
+        files = self.config.identity
+        return KeyStore.open(files.keystore, read_passphrase(files.passphrase_file))
+
+    @cached_property
+    def tls(self) -> Tls:
+        return Tls.load(self.config.identity)
+
+    @cached_property
+    def directory(self) -> Directory:
+        return directories.load(self.config.identity.directory, self.tls.ca, trust_domain=self.config.trust_domain)
+
+    @cached_property
+    def channels(self) -> Channels:
+        return Channels(self.tls, self.directory, limits=self.config.limits)
+
+    @cached_property
+    def documents(self) -> SqliteDocuments:
+        return SqliteDocuments(self.data / "documents.db")
+
+    @cached_property
+    def log(self) -> Log:
+        origin = origin_of(self.config.id, now().year)
+        return Log(SqliteLogStore(self.data / "log.db"), origin, Signer(origin, self.keys.secret("log")))
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self.log, self.documents, node=self.config.id, organisation=self.config.organisation, clock=now)
+
+    @cached_property
+    def witness(self) -> Witness:
+        year = now().year
+        logs = {
+            origin_of(member.id, year): member.log_key
+            for member in self.directory.members
+            if member.log_key and member.endpoint and member.id != self.config.id
+        }
+        signer = Signer(self.config.id, self.keys.secret("witness"))
+        return Witness(signer, SqliteWitnessStore(self.data / "witness.db"), logs=logs, clock=now)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        witnesses = [RemoteWitness(peer.id, self.channels) for peer in self.config.witness_peers]
+        return Keeper(self.log, witnesses, anchoring=self.anchoring, flush=self.facts.flush, period_s=KEEP_PERIOD_S)
+
+    @cached_property
+    def facts(self) -> ChainFacts:
+        return ChainFacts(self.chain, self.documents, node=self.config.id)
+
+    @cached_property
+    def logbook(self) -> Logbook:
+        return Logbook(self.log, self.keeper, self.recorder)
+
+    def chain(self) -> Chain:
+        """Return the chain; web3 is imported at the first call."""
+        with self._chain_lock:
+            if self._chain is None:
+                self._chain = open_chain(self.config.chain, self.keys)
+            return self._chain
+
+    def anchoring(self) -> Anchoring:
+        """Return the outbox of checkpoints."""
+        chain = self.chain()
+        with self._chain_lock:
+            if self._anchoring is None:
+                from hdex.ledger.anchor import Anchorer
+
+                outbox = SqliteOutbox(self.data / "outbox.db")
+                self._anchoring = Anchorer(chain, outbox, self.config.id, root_at=self.log.root_at)
+            return self._anchoring
+
+    def serve(self, adders: Sequence[Adder]) -> Serving:
+        """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
+        ledger = ledger_adders(self.witness, self.logbook)
+        serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
+        threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
+        logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
+        return serving
+
+    def door(self) -> Doorkeeper:
+        """Return the gate's rules: who this is, who may call, what is remembered of a refusal."""
+        kind = self.directory.member(self.config.id).kind
+        return Doorkeeper(
+            kind=kind,
+            participant=self.config.id,
+            trust_domain=self.config.trust_domain,
+            authorizer=CedarAuthorizer(),
+            audit=self.remember,
+            denied=DenyList(self.config.identity.denied),
+            clock=now,
+            limits=self.config.limits,
+        )
+
+    def remember(self, access: Access) -> None:
+        """Make a refused call an event. Allowed ones are remembered by their verbs, with what they are about."""
+        if access.allow:
+            return
+        action = "connection.refuse" if access.caller is None else "call.refuse"
+        digest = access.request_sha256 or hashlib.sha256(access.method.encode()).hexdigest()
+        self.recorder.deny(action, access.caller or STRANGER, access.rule, request_digest=digest)
+
+    def run(self) -> None:
+        """Wait for `stop`, then end in order."""
+        self.stop.wait()
+        if self.serving is not None:
+            self.serving.stop()
+        self.channels.close()
+        self.log.close()
+
+
+def open_chain(peer: ChainPeer | None, keys: KeyProvider) -> Chain:
+    """Return the chain a participant is configured for."""
+    if peer is None or not peer.contract:
+        from hdex.ledger.errors import ChainUnavailable
+
+        raise ChainUnavailable("no chain is configured")
+    from hdex.ledger.chain_web3 import Web3Chain
+
+    key = keys.secret("chain") if "chain" in keys.names() else None
+    return Web3Chain(peer.url, peer.contract, key, peer.chain_id)

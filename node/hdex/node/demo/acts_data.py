@@ -1,0 +1,141 @@
+"""Acts inside the hospitals: ingest, classify, de-identify, publish. Each steward works at his own node."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hdex.node.demo.memory import DATASET, SUBCOHORT, Memory
+from hdex.node.demo.setting import BUYER
+from hdex.node.demo.sides import side_by_side
+from hdex.node.views import load_view
+
+CITIES = {
+    "hospital-a": ("Hospital A", "甲医院"),
+    "hospital-b": ("Hospital B", "乙医院"),
+    "hospital-c": ("Hospital C", "丙医院"),
+}
+SUBCOHORT_HOME = "hospital-c"
+PRESET = "controlled"
+PRICE_CENTS = 1_200_000
+
+
+def ingest(memory: Memory) -> None:
+    """Every hospital reads its export; its steward signs the mapping that the node proposes."""
+
+    def work(hospital: str) -> dict[str, Any]:
+        steward, folder = memory.cast.stewards[hospital], memory.folders[hospital]
+        return steward.ingest(DATASET, folder, memory.plot.view, quiet_but(memory, hospital, "view"))
+
+    memory.ingested = side_by_side(work)
+    for hospital, facts in memory.ingested.items():
+        left_out = facts["quarantined"]
+        memory.say("ingest", f"{hospital}: {facts['patients']} patients, consent from {facts['consent_from']}, "
+                             f"{left_out} rows quarantined")  # fmt: skip
+    if memory.plot.subcohort_view:
+        steward = memory.cast.stewards[SUBCOHORT_HOME]
+        folder, view = memory.folders[SUBCOHORT_HOME], memory.plot.subcohort_view
+        memory.ingested[SUBCOHORT] = steward.ingest(SUBCOHORT, folder, view, silent)
+
+
+def classify(memory: Memory) -> None:
+    """Every column gets role, category and level; what a stent maker finds in the raw rows; the steward signs."""
+
+    def work(hospital: str) -> dict[str, Any]:
+        return propose_and_sign(memory, hospital, DATASET)
+
+    memory.classified = side_by_side(work)
+    for hospital, found in memory.classified.items():
+        attack, level = found["attack"], found["classification"]["level"]
+        memory.say("attack", f"{hospital}: {found['attacker']['en']} finds {attack['reidentified']} of "
+                             f"{attack['targets']} in the raw rows (by chance {attack['by_chance']:.2%})")  # fmt: skip
+        memory.say("classify", f"{hospital}: level {level}, smallest class {found['risk']['k']}")
+    if memory.plot.subcohort_view:
+        memory.classified[SUBCOHORT] = found = propose_and_sign(memory, SUBCOHORT_HOME, SUBCOHORT)
+        document = found["classification"]
+        memory.say("classify", f"{SUBCOHORT_HOME} {SUBCOHORT}: level {document['level']}: {document['reasons'][0]}")
+
+
+def propose_and_sign(memory: Memory, hospital: str, dataset: str) -> dict[str, Any]:
+    """Return a proposed classification after the hospital's steward has signed it."""
+    steward = memory.cast.stewards[hospital]
+    found = steward.desk.classify(dataset, silent)
+    document = found["classification"]
+    if isinstance(document, dict):
+        steward.sign("classification", dataset, document)
+    return dict(found)
+
+
+def deidentify(memory: Memory) -> None:
+    """Every hospital makes a version that meets the preset, measured, attacked and verified before it is kept."""
+    plot = memory.plot
+    order = {"preset": PRESET, "purpose": plot.purpose, "recipient_class": plot.recipient_class}
+
+    def work(hospital: str) -> dict[str, Any]:
+        return memory.cast.stewards[hospital].desk.deidentify(DATASET, order, silent)
+
+    memory.released = side_by_side(work)
+    for hospital, facts in memory.released.items():
+        report = facts["report"]
+        risk, attack = report["risk_after"], report["attack_after"]
+        memory.say("de-identify", f"{hospital}: k {report['risk_before']['k']} -> {risk['k']}, "
+                                  f"{facts['records']} rows, {report['suppressed']} suppressed, the same attack finds "
+                                  f"{attack['rate']:.1%}, {sum(report['redacted'].values())} spans redacted")  # fmt: skip
+    if plot.subcohort_view:
+        desk = memory.cast.stewards[SUBCOHORT_HOME].desk
+        memory.released[SUBCOHORT] = desk.deidentify(SUBCOHORT, order, silent)
+        memory.say("de-identify", f"{SUBCOHORT_HOME} {SUBCOHORT}: level 5, prepared for encrypted sums only, no file")
+
+
+def publish(memory: Memory) -> None:
+    """Every hospital's privacy officer offers the version under terms and a price."""
+
+    def work(hospital: str) -> dict[str, Any]:
+        return offer_version(memory, hospital, DATASET, str(memory.released[hospital]["version"]))
+
+    memory.products = side_by_side(work)
+    if memory.plot.subcohort_view:
+        version = str(memory.released[SUBCOHORT]["version"])
+        memory.products[SUBCOHORT] = offer_version(memory, SUBCOHORT_HOME, SUBCOHORT, version)
+    for product in memory.products.values():
+        memory.say("publish", f"{product['product']} {product['version']}, level {product['level']}, "
+                              f"manifest {product['digest'][:12]}")  # fmt: skip
+
+
+def offer_version(memory: Memory, hospital: str, dataset: str, version: str) -> dict[str, Any]:
+    """Publish one version and return what was listed."""
+    view = memory.plot.view if dataset == DATASET else memory.plot.subcohort_view
+    officer = memory.cast.officers[hospital]
+    return officer.desk.publish(dataset, version, offer(memory, hospital, view), silent)
+
+
+def offer(memory: Memory, hospital: str, view_id: str) -> dict[str, Any]:
+    """Return title, terms and price: research on the disease for the named recipient, after a person has agreed."""
+    view, (english, chinese) = load_view(view_id), CITIES[hospital]
+    return {
+        "title": {"en": f"{view.title['en']}, {english}", "zh": f"{chinese}：{view.title['zh']}"},
+        "description": dict(view.description),
+        "provider_name": {"en": english, "zh": chinese},
+        "keywords": list(view.keywords),
+        "terms": {
+            "permitted": [memory.plot.purpose],
+            "prohibited": ["HDEX:underwriting", "HDEX:marketing"],
+            "needs_approval": ["*"],
+            "diseases": [memory.plot.disease],
+            "recipients": [BUYER],
+            "duties": ["attribute", "delete", "report", "no_redistribution"],
+        },
+        "price": {"basis": "cost_based", "amount_cents": PRICE_CENTS, "currency": "CNY", "plan": "one_off"},
+    }
+
+
+def silent(_step: str, _text: str) -> None:
+    """Say nothing of the node's single steps: the acts say what came of them."""
+
+
+def quiet_but(memory: Memory, hospital: str, *steps: str) -> Callable[[str, str], None]:
+    """Return a voice that repeats only these steps of a node."""
+
+    def say(step: str, text: str) -> None:
+        if step in steps:
+            memory.say(step, f"{hospital}: {text}")
+
+    return say

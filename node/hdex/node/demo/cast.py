@@ -1,0 +1,90 @@
+"""Who acts in the demo, and how they reach each other."""
+
+import threading
+from dataclasses import dataclass
+
+from hdex.ledger.chain_web3 import Web3Chain, deploy
+from hdex.node import config as configs
+from hdex.node.auditor import Auditor
+from hdex.node.buyer import Buyer
+from hdex.node.compose.client import open_auditor, open_buyer, open_steward
+from hdex.node.demo.setting import (
+    APPLICANT,
+    AUDITOR,
+    BUYER,
+    CHAIN_ID,
+    HOSPITALS,
+    LOGGED,
+    Setting,
+    address,
+    write_configs,
+)
+from hdex.node.demo.supervisor import Program, Supervisor
+from hdex.node.steward import Steward
+
+OPERATOR = "1 operator: demonstration"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Everybody who calls."""
+
+    stewards: dict[str, Steward]
+    officers: dict[str, Steward]
+    buyer: Buyer
+    applicant: Buyer
+    auditor: Auditor
+
+
+def start_chain(setting: Setting, supervisor: Supervisor) -> None:
+    """Start the chain, deploy the contract, enrol everybody who keeps a log, write the configurations."""
+    arguments = ("chain", "serve", "--config", str(setting.config_file("chain")))
+    supervisor.start([Program("chain", arguments, setting.chain_port)])
+    operator = setting.keys["chain"].secret("chain")
+    contract = deploy(setting.chain_url, operator, OPERATOR, expect_chain_id=CHAIN_ID)
+    write_configs(setting, contract)
+
+
+def enrol_all(setting: Setting) -> None:
+    """Bind each log to the account that anchors it, as the operator of the chain."""
+    import hashlib
+
+    operator = setting.keys["chain"].secret("chain")
+    chain = Web3Chain(setting.chain_url, setting.contract, operator, CHAIN_ID)
+    for name in LOGGED:
+        keys = setting.keys[name]
+        chain.enroll(name, address(keys), hashlib.sha256(keys.public("log")).digest())
+
+
+def start_participants(setting: Setting, supervisor: Supervisor) -> None:
+    """Start exchange, key holder and the hospitals side by side, and enrol them meanwhile."""
+    words = {"exchange": "exchange", "keyholder": "keyholder", **dict.fromkeys(HOSPITALS, "node")}
+    programs = [
+        Program(name, (word, "serve", "--config", str(setting.config_file(name))), setting.ports[name][0])
+        for name, word in words.items()
+    ]
+    enrolling = threading.Thread(target=enrol_all, args=(setting,))
+    enrolling.start()
+    supervisor.start(programs)
+    enrolling.join()
+
+
+def gather(setting: Setting) -> Cast:
+    """Return everybody who calls, each with its own certificate and keys."""
+    hospitals = {name: configs.load(setting.config_file(name), configs.HospitalConfig) for name in HOSPITALS}
+    callers = {
+        name: configs.load(setting.config_file(name), configs.BuyerConfig) for name in (BUYER, APPLICANT, AUDITOR)
+    }
+
+    def staff(role: str) -> dict[str, Steward]:
+        return {
+            name: open_steward(config, setting.home(name) / "staff" / role, role) for name, config in hospitals.items()
+        }
+
+    return Cast(
+        stewards=staff("data_steward"),
+        officers=staff("privacy_officer"),
+        buyer=open_buyer(callers[BUYER]),
+        applicant=open_buyer(callers[APPLICANT]),
+        auditor=open_auditor(callers[AUDITOR]),
+    )

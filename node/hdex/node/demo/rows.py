@@ -1,0 +1,115 @@
+"""What only the demo may see: the raw rows of all hospitals, to compare what came out with what is inside."""
+
+import json
+from typing import Any
+
+import polars as pl
+
+from hdex.federated.disclosure import Limits, local_breaches
+from hdex.node import directory as directories
+from hdex.node.compose.standing import now
+from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.demo.memory import DATASET, Memory
+from hdex.node.demo.setting import HOSPITALS, TRUST_DOMAIN, Setting
+from hdex.node.directory import Directory
+from hdex.node.documents import SqliteDocuments
+from hdex.node.hospital.datasets import INGEST, PATIENT, PERSONS, VIEW
+from hdex.node.hospital.delivery import release_name
+from hdex.node.vault import Vault
+from hdex.node.views import load_view
+
+
+def directory_of(setting: Setting) -> Directory:
+    """Return the consortium's directory."""
+    return directories.load(setting.folder / "directory.json", setting.authority.pem, trust_domain=TRUST_DOMAIN)
+
+
+def server_says(setting: Setting, participant: str) -> str:
+    """Return why a participant's server refused the last handshake, from its own log."""
+    lines = (setting.folder / "logs" / f"{participant}.log").read_text(encoding="utf-8").splitlines()
+    for line in reversed(lines):
+        if "handshake refused" in line and line.startswith("{"):
+            return str(json.loads(line).get("reason", ""))
+    return ""
+
+
+def vault(setting: Setting, hospital: str) -> Vault:
+    """Return a hospital's vault, opened with its keys."""
+    return Vault(setting.home(hospital) / "data" / "vault", setting.keys[hospital])
+
+
+def raw(setting: Setting, hospital: str, kind: str, dataset: str = DATASET) -> pl.DataFrame:
+    """Return a hospital's raw rows or persons."""
+    facts = SqliteDocuments(setting.home(hospital) / "data" / "documents.db").get(INGEST, dataset)
+    return vault(setting, hospital).read_frame(dataset, f"{kind}-{str(facts['export_digest'])[:16]}")
+
+
+def released_frame(setting: Setting, hospital: str, facts: dict[str, Any]) -> pl.DataFrame:
+    """Return a released version as the hospital keeps it."""
+    return vault(setting, hospital).read_frame(DATASET, release_name(str(facts["version"])))
+
+
+def altered(delivered: pl.DataFrame, released: pl.DataFrame) -> int:
+    """Return how many cells of the delivered product differ from the released one."""
+    if delivered.columns != released.columns or delivered.height != released.height:
+        return delivered.height * delivered.width
+    return sum(int((~delivered[name].eq_missing(released[name])).sum()) for name in released.columns)
+
+
+def consented(memory: Memory, hospital: str) -> pl.DataFrame:
+    """Return a hospital's raw rows of patients whose consent covers the story's purpose now."""
+    rows = raw(memory.setting, hospital, VIEW)
+    consents = SqliteConsents(memory.setting.home(hospital) / "data" / "consents.db")
+    plot = memory.plot
+    covered = consents.covered(rows[PATIENT].to_list(), plot.purpose, recipient_class=plot.recipient_class, at=now())
+    consents.close()
+    return rows.filter(pl.col(PATIENT).is_in(list(covered)))
+
+
+def study_rows(memory: Memory, *, without: str = "") -> dict[str, pl.DataFrame]:
+    """Return the raw rows each hospital's study covers; `without` is left out where consents do not do so already."""
+    return {hospital: consented(memory, hospital).filter(pl.col(PATIENT) != without) for hospital in HOSPITALS}
+
+
+def somebody(memory: Memory, hospital: str) -> str:
+    """Return one consented patient with complete covariates, the same at every run."""
+    rows = consented(memory, hospital).drop_nulls([*memory.features, memory.target])
+    return str(rows[PATIENT].sort()[0])
+
+
+def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], list[str]]:
+    """Return (outcome, covariates that every site's disclosure floor allows, covariates left out)."""
+    view = load_view(memory.plot.view)
+    features = list(view.features)
+    while len(features) > 1 and any(breaches(frame, features, view.target) for frame in frames.values()):
+        features.pop()
+    return view.target, features, [name for name in view.features if name not in features]
+
+
+def breaches(frame: pl.DataFrame, features: list[str], target: str) -> bool:
+    """Return whether a site would refuse this many covariates."""
+    complete = frame.select([*features, target]).drop_nulls()
+    events = int(complete[target].sum())
+    return bool(local_breaches(complete.height, min(events, complete.height - events), len(features) + 1, Limits()))
+
+
+def identifiers(memory: Memory) -> set[str]:
+    """Return what must not be found outside: as planted by the generator, or as the exports' person tables say."""
+    if memory.truth is not None:
+        return memory.truth.identifiers()
+    found: set[str] = set()
+    for hospital in HOSPITALS:
+        persons = raw(memory.setting, hospital, PERSONS)
+        for name in (
+            "record_number",
+            "resident_id",
+            "phone",
+            "address",
+            "drivers_license",
+            "passport",
+            "name",
+            PATIENT,
+        ):
+            if name in persons.columns:
+                found |= set(persons[name].drop_nulls().cast(pl.String).to_list())
+    return {value for value in found if value.strip()}

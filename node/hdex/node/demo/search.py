@@ -1,0 +1,56 @@
+"""Look for planted identifiers in everything that left the hospitals: files of the others, pages, opened products."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+SHORTEST = 4  # a shorter Latin text is found everywhere
+SHORTEST_HAN = 2
+PIECE = 1 << 22
+OVERLAP = 512
+
+
+def searchable(identifiers: Iterable[str]) -> list[str]:
+    """Return the identifiers long enough to be looked for, with the form JSON may give them."""
+    kept = {text for text in identifiers if len(text) >= (SHORTEST if text.isascii() else SHORTEST_HAN)}
+    escaped = {text.encode("unicode_escape").decode() for text in kept if not text.isascii()}
+    return sorted(kept | escaped)
+
+
+def found_in_files(folders: Iterable[Path], identifiers: list[str]) -> set[str]:
+    """Return the identifiers that stand in any file below the folders, in UTF-8 or GB18030."""
+    found: set[str] = set()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                found |= found_in_bytes(path.read_bytes(), identifiers)
+    return found
+
+
+def found_in_bytes(data: bytes, identifiers: list[str]) -> set[str]:
+    """Return the identifiers that stand in these bytes."""
+    texts = [data.decode(encoding, errors="replace") for encoding in ("utf-8", "gb18030")]
+    return found_in_texts([text for whole in texts for text in pieces(whole)], identifiers)
+
+
+def found_in_frame(frame: pl.DataFrame, identifiers: list[str]) -> set[str]:
+    """Return the identifiers that stand in any cell of a frame."""
+    return {hit for name in frame.columns for hit in found_in_texts(frame[name].cast(pl.String).to_list(), identifiers)}
+
+
+def found_in_texts(texts: Iterable[str | None], identifiers: list[str]) -> set[str]:
+    """Return the identifiers that occur in any of the texts."""
+    series = pl.Series([text for text in texts if text], dtype=pl.String)
+    if series.is_empty() or not identifiers:
+        return set()
+    if not series.str.contains_any(identifiers).any():
+        return set()
+    hits = series.str.extract_many(identifiers, overlapping=True).explode().drop_nulls()
+    return set(hits.unique().to_list())
+
+
+def pieces(text: str) -> Iterable[str]:
+    """Yield a long text in overlapping pieces."""
+    for start in range(0, max(1, len(text)), PIECE):
+        yield text[max(0, start - OVERLAP) : start + PIECE]

@@ -1,0 +1,113 @@
+"""A participant's own records (requests, agreements, releases, studies) as JSON documents, durable on return."""
+
+import json
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from hdex.node.errors import AlreadyExists, NotFound
+
+Document = dict[str, object]
+
+
+class Documents(Protocol):
+    """Named JSON documents. On return from a write they are on disk."""
+
+    def put(self, kind: str, key: str, document: Document) -> None:
+        """Store or replace."""
+        ...
+
+    def add(self, kind: str, key: str, document: Document) -> None:
+        """Store once; raise AlreadyExists where the key is taken by another document. The same again is no error."""
+        ...
+
+    def get(self, kind: str, key: str) -> Document:
+        """Return the document or raise NotFound."""
+        ...
+
+    def all(self, kind: str) -> list[Document]:
+        """Return the documents of one kind in the order they were first stored."""
+        ...
+
+
+class SqliteDocuments:
+    """Documents in one SQLite file; safe to share between threads of one process."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS documents "
+            "(position INTEGER PRIMARY KEY, kind TEXT, key TEXT, json TEXT, UNIQUE(kind, key))"
+        )
+
+    def put(self, kind: str, key: str, document: Document) -> None:
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO documents(kind, key, json) VALUES (?,?,?) "
+                "ON CONFLICT(kind, key) DO UPDATE SET json=excluded.json",
+                (kind, key, encode(document)),
+            )
+
+    def add(self, kind: str, key: str, document: Document) -> None:
+        with self._lock:
+            text = encode(document)
+            self._db.execute("INSERT OR IGNORE INTO documents(kind, key, json) VALUES (?,?,?)", (kind, key, text))
+            (kept,) = self._db.execute("SELECT json FROM documents WHERE kind=? AND key=?", (kind, key)).fetchone()
+        if kept != text:
+            raise AlreadyExists(f"{kind} {key} is recorded already with other content")
+
+    def get(self, kind: str, key: str) -> Document:
+        with self._lock:
+            row = self._db.execute("SELECT json FROM documents WHERE kind=? AND key=?", (kind, key)).fetchone()
+        if row is None:
+            raise NotFound(f"no {kind} {key} is recorded here")
+        return decode(row[0])
+
+    def all(self, kind: str) -> list[Document]:
+        with self._lock:
+            rows = self._db.execute("SELECT json FROM documents WHERE kind=? ORDER BY position", (kind,)).fetchall()
+        return [decode(row[0]) for row in rows]
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class MemoryDocuments:
+    """The memory twin."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], str] = {}
+
+    def put(self, kind: str, key: str, document: Document) -> None:
+        self._rows[(kind, key)] = encode(document)
+
+    def add(self, kind: str, key: str, document: Document) -> None:
+        if self._rows.setdefault((kind, key), encode(document)) != encode(document):
+            raise AlreadyExists(f"{kind} {key} is recorded already with other content")
+
+    def get(self, kind: str, key: str) -> Document:
+        try:
+            return decode(self._rows[(kind, key)])
+        except KeyError:
+            raise NotFound(f"no {kind} {key} is recorded here") from None
+
+    def all(self, kind: str) -> list[Document]:
+        return [decode(text) for (found, _), text in self._rows.items() if found == kind]
+
+
+def encode(document: Document) -> str:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False)
+
+
+def decode(text: str) -> Document:
+    document: Document = json.loads(text)
+    return document
+
+
+_sqlite: type[Documents] = SqliteDocuments
+_memory: type[Documents] = MemoryDocuments

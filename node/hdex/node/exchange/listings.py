@@ -1,0 +1,60 @@
+"""Products on the exchange: published by their provider only, found by every member."""
+
+import json
+
+from hdex.catalog.errors import NotListed
+from hdex.catalog.index import Catalogue
+from hdex.catalog.ports import Listing, Page, Query
+from hdex.node.directory import Directory
+from hdex.node.errors import AccessDenied
+from hdex.node.identity import Identity
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, digest, verify
+
+
+class Listings:
+    """The catalogue behind identity and log."""
+
+    def __init__(self, catalogue: Catalogue, directory: Directory, recorder: Recorder) -> None:
+        self._catalogue = catalogue
+        self._directory = directory
+        self._recorder = recorder
+
+    def publish(self, envelope: Envelope, actor: Identity) -> str:
+        """List a signed manifest and return its digest, or raise and list nothing."""
+        provider = self._directory.require(actor.participant, "hospital")
+        manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
+        if manifest.get("provider", {}).get("id") != provider.id:
+            raise AccessDenied("publish.foreign", "publish under your own id", "the manifest names another provider")
+        with self._recorder.release("catalogue.publish", actor, product=manifest["id"], version=manifest["version"]):
+            product = self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
+        return product.digest()
+
+    def withdraw(self, envelope: Envelope, actor: Identity) -> None:
+        """Take a product off the list at the signed word of its provider."""
+        provider = self._directory.require(actor.participant, "hospital")
+        notice = verify("withdrawal", envelope, {provider.id: provider.sign_key})
+        listing = self._catalogue.get(notice["product"])
+        if listing.product.provider.id != provider.id:
+            raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
+        with self._recorder.release("catalogue.withdraw", actor, product=listing.product.id):
+            self._catalogue.withdraw(listing.product.id)
+
+    def find(self, query: Query, actor: Identity) -> Page:
+        """Return one page of listings."""
+        page = self._catalogue.find(query)
+        self._recorder.allow("catalogue.read", actor, rows=len(page.hits))
+        return page
+
+    def show(self, product_id: str, actor: Identity) -> Listing:
+        """Return one live listing."""
+        listing = self._catalogue.get(product_id)
+        self._recorder.allow("catalogue.read", actor, product=product_id, version=listing.product.version)
+        return listing
+
+    def live(self, product_id: str, manifest_digest: str) -> Listing:
+        """Return the listing a request names; raise NotListed when it is not the version that is live."""
+        listing = self._catalogue.get(product_id)
+        if digest(listing.product.document()) != manifest_digest:
+            raise NotListed(f"another version of {product_id} is listed than the one asked for")
+        return listing

@@ -1,0 +1,44 @@
+"""What the exchange asks of the hospitals and the key holder."""
+
+from typing import Protocol
+
+from hdex.federated.ports import Channel
+from hdex.federated.statistics import Floats
+from hdex.node.contract_record import ContractRecord
+from hdex.node.signed import Envelope
+
+
+class Providers(Protocol):
+    """The hospitals' nodes, each named by its id in the directory. Raises PeerUnavailable and RemoteRefused."""
+
+    def consider(self, provider: str, request: Envelope) -> ContractRecord:
+        """Return what the provider's rules say of a request: TERMINATED with the rule, or REQUESTED for a person."""
+        ...
+
+    def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
+        """Return the provider's record once it accepts an agreement that both have signed: FINALIZED."""
+        ...
+
+
+class KeyHolding(Protocol):
+    """The key holder. Raises PeerUnavailable and RemoteRefused."""
+
+    def create_key(self, study_id: str) -> str:
+        """Return the modulus of a study's key as hex; the same at every call."""
+        ...
+
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> Floats:
+        """Return the sum over the whole roster of a signed study."""
+        ...
+
+
+class SiteChannels(Protocol):
+    """The streams that the sites hold open."""
+
+    def open(self, study_id: str) -> Channel:
+        """Return the channel of one study."""
+        ...
+
+    def close(self, study_id: str) -> None:
+        """Forget it."""
+        ...

@@ -1,0 +1,142 @@
+"""Studies at the exchange: planned from contracts, signed by the buyer, run over the sites, sealed round by round."""
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from hdex.catalog.contract import State
+from hdex.federated.draft import Member, Question, draft_study
+from hdex.federated.study import Party, RosterEntry, Study
+from hdex.ledger.event import format_time
+from hdex.node.contract_record import ContractRecord
+from hdex.node.directory import Directory
+from hdex.node.documents import Document, Documents
+from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound
+from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.ports import KeyHolding
+from hdex.node.exchange.study_process import StudyProcess
+from hdex.node.facts import ChainFacts
+from hdex.node.failpoint import failpoint
+from hdex.node.identity import Identity
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, countersign, digest, verify
+
+PLAN, RESULT = "study_plan", "study_result"
+LIFE = timedelta(hours=1)
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """Who the exchange is when it signs a study."""
+
+    id: str
+    sign_key: bytes
+    keyholder: str
+    clock: Callable[[], datetime]
+
+    def __repr__(self) -> str:
+        return f"Coordinator({self.id})"
+
+
+class Studies:
+    """Plans and runs studies. The same study id again returns the same plan and the same result."""
+
+    def __init__(
+        self, me: Coordinator, documents: Documents, contracts: Contracts, *,
+        directory: Directory, keyholder: KeyHolding, runner: StudyProcess, recorder: Recorder, facts: ChainFacts,
+    ) -> None:  # fmt: skip
+        self._me = me
+        self._documents = documents
+        self._contracts = contracts
+        self._directory = directory
+        self._keyholder = keyholder
+        self._runner = runner
+        self._recorder = recorder
+        self._facts = facts
+        self._running = threading.Lock()  # one study at a time: the others wait
+
+    def plan(self, question: Mapping[str, Any], actor: Identity) -> Document:
+        """Return the study document for a buyer's question over its own contracts."""
+        study_id = str(question.get("id", ""))
+        try:
+            return self._documents.get(PLAN, study_id)
+        except NotFound:
+            study = self._draft(study_id, question, actor)
+        self._recorder.allow("study.plan", actor, purpose=study.purpose, request_digest=study.digest())
+        self._documents.add(PLAN, study_id, study.document())
+        return study.document()
+
+    def start(self, envelope: Envelope, actor: Identity, say: Say) -> Document:
+        """Run a planned study that its buyer has signed; return its result. Called again it goes on or answers at once."""
+        study_id = str(envelope["document"].get("id"))
+        plan = self._documents.get(PLAN, study_id)
+        if digest(envelope["document"]) != digest(plan):
+            raise AccessDenied("study.plan", "plan the study anew", "this is not the study that was planned")
+        verify("study", envelope, self._directory.sign_keys(actor.participant))
+        signed = countersign("study", envelope, self._me.id, self._me.sign_key)
+        with self._running:
+            try:
+                return self._documents.get(RESULT, study_id)
+            except NotFound:
+                return self._run(Study.from_document(plan), signed, actor, say)
+
+    def _run(self, study: Study, signed: Envelope, actor: Identity, say: Say) -> Document:
+        def committed(number: int, row_digest: bytes, step: str) -> None:
+            self._recorder.allow("round.seal", actor, purpose=study.purpose, result_digest=row_digest.hex())
+            self._facts.seal_round(study.id, number, row_digest)
+            say("round", f"{number}: {step} over {len(study.sites)} sites")
+            failpoint("exchange.round.sealed")
+
+        self._recorder.allow("study.start", actor, purpose=study.purpose, request_digest=study.digest())
+        result = self._runner.run(study.id, signed, committed)
+        self._documents.add(RESULT, study.id, result)
+        return result
+
+    def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
+        try:
+            contracts = {str(site): str(paper) for site, paper in question["contracts"].items()}
+            asked = Question(
+                target=str(question["target"]),
+                features=tuple(map(str, question["features"])),
+                purpose=str(question["purpose"]),
+                standardize=str(question.get("standardize", "global")),
+                l2=float(question.get("l2", 0.0)),
+            )
+            max_rounds = int(question.get("max_rounds", 12))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigInvalid(f"the question lacks a field or has one of another type: {error}") from error
+        members = [self._member(site, paper, actor) for site, paper in contracts.items()]
+        coordinator, keyholder = self._directory.member(self._me.id), self._directory.member(self._me.keyholder)
+        return draft_study(
+            study_id,
+            asked,
+            members,
+            coordinator=Party(coordinator.id, coordinator.organisation),
+            keyholder=Party(keyholder.id, keyholder.organisation),
+            public_key=self._keyholder.create_key(study_id),
+            deadline=format_time(self._me.clock() + LIFE),
+            nonce=secrets.token_hex(16),
+            max_rounds=max_rounds,
+        )
+
+    def _member(self, site: str, contract_id: str, actor: Identity) -> Member:
+        record = self._contracts.status(contract_id, actor)
+        if record.asked["provider"] != site or record.asked["consumer"] != actor.participant:
+            raise AccessDenied("study.contract", "name your own contract with this site", "the contract is another's")
+        if record.state != State.FINALIZED or record.revoked:
+            raise AccessDenied(
+                "study.contract", "finish the contract first", f"the contract with {site} is {state(record)}"
+            )
+        member = self._directory.require(site, "hospital")
+        entry = RosterEntry(site, member.organisation, member.sign_key.hex(), member.mask_key.hex())
+        product = (record.asked["product"], record.asked["version"], record.asked["manifest_digest"])
+        return Member(entry, contract_id, product)
+
+
+def state(record: ContractRecord) -> str:
+    """Return a record's state in one word for people."""
+    return "revoked" if record.revoked else record.state

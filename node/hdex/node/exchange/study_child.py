@@ -1,0 +1,121 @@
+"""The process of one study: Flower's ServerApp over a Grid whose channel and decryptor are pipes to the exchange.
+
+It holds no key, no certificate and no socket. It ends when the exchange does; the journal lets the next one go on.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import numpy as np
+
+from hdex.node.exchange.pipe import Packet, Pipe, join
+
+
+class PipeChannel:
+    """The Channel port: frames to and from the sites' streams, which the exchange holds."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._frames: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
+        self._sites: set[str] = set()
+
+    def sites(self) -> set[str]:
+        return self._sites
+
+    def send(self, site: str, frame: bytes) -> None:
+        self._pipe.send("send", frame, site=site)
+
+    def receive(self, timeout_s: float) -> tuple[str, bytes]:
+        try:
+            return self._frames.get(timeout=timeout_s)
+        except Empty:
+            raise TimeoutError(f"no frame within {timeout_s:g} s") from None
+
+    def arrived(self, packet: Packet) -> None:
+        """Take a frame or the list of connected sites from the exchange."""
+        if packet.kind == "sites":
+            self._sites = set(packet.head["sites"])
+        else:
+            self._frames.put((packet.head["site"], packet.payload))
+
+
+class PipeDecryptor:
+    """The Decryptor port: the exchange asks the key holder."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._answers: SimpleQueue[Packet] = SimpleQueue()
+
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> np.ndarray:
+        from hdex.federated.errors import error_from_document
+
+        sizes, payload = join(contributions)
+        self._pipe.send("open", payload, round=round_number, sizes=sizes)
+        answer = self._answers.get()
+        if answer.kind == "refused":
+            raise error_from_document(answer.head["error"])
+        return np.frombuffer(answer.payload, dtype=">f8").astype(np.float64)
+
+    def arrived(self, packet: Packet) -> None:
+        """Take the key holder's answer."""
+        self._answers.put(packet)
+
+
+def main() -> None:
+    """Run the study that the first message names and send its result, or why there is none."""
+    pipe = Pipe(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)  # what a library prints must not land between the messages
+    start = pipe.receive()
+    if start is None:
+        return
+    channel, decryptor = PipeChannel(pipe), PipeDecryptor(pipe)
+    threading.Thread(target=listen, args=(pipe, channel, decryptor), daemon=True).start()
+    run(pipe, start, channel, decryptor)
+
+
+def listen(pipe: Pipe, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
+    """Hand on what the exchange sends; end the process when the exchange has gone."""
+    while (packet := pipe.receive()) is not None:
+        if packet.kind in {"frame", "sites"}:
+            channel.arrived(packet)
+        else:
+            decryptor.arrived(packet)
+    os._exit(1)
+
+
+def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
+    """Run the study and send "result" or "failed"."""
+    from hdex.node.egress import quiet
+
+    folder = Path(start.head["folder"])
+    quiet(folder)
+    import json
+
+    from hdex.federated.errors import FederatedError, error_document
+    from hdex.federated.grid_stream import StreamGrid
+    from hdex.federated.journal import RoundRecord
+    from hdex.federated.journal_sqlite import SqliteJournal
+    from hdex.federated.run import run_study
+
+    def committed(row: RoundRecord) -> None:
+        pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
+
+    try:
+        result = run_study(
+            start.payload,
+            grid=StreamGrid(channel),
+            decryptor=decryptor,
+            journal=SqliteJournal(folder / "journal.db"),
+            progress=committed,
+            round_timeout_s=start.head["round_timeout_s"],
+        )
+        pipe.send("result", json.dumps(result.document()).encode())
+    except FederatedError as error:
+        pipe.send("failed", error=error_document(error))
+
+
+if __name__ == "__main__":
+    main()

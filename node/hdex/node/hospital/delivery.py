@@ -1,0 +1,162 @@
+"""Sealed delivery, range by range: each range is authorised anew and remembered before its first byte leaves."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from hdex.catalog.contract import Agreement
+from hdex.catalog.product import DeliveryMode
+from hdex.node.container import Header, Sealer, pieces, plaintext_root
+from hdex.node.contract_record import ContractRecord
+from hdex.node.directory import Directory
+from hdex.node.documents import Document, Documents
+from hdex.node.errors import AccessDenied
+from hdex.node.failpoint import failpoint
+from hdex.node.hospital.meter import Meter
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.products import Products
+from hdex.node.identity import Identity
+from hdex.node.keys import KeyProvider
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, key_id, verify
+from hdex.node.vault import Vault
+
+KIND = "delivery"
+RELEASE = "release"  # name of the released file in the vault, with its version
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a delivery is cut."""
+
+    chunk_bytes: int
+    chunks_per_range: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One authorised range: the container's beginning, the log's receipt, the sealed chunks."""
+
+    header: bytes
+    receipt: Document
+    chunks: Iterator[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where what is delivered lies, and the keys that seal it."""
+
+    vault: Vault
+    keys: KeyProvider
+    documents: Documents
+
+
+class Delivery:
+    """Delivers released files of this hospital's products."""
+
+    def __init__(
+        self, store: Store, negotiations: Negotiations, products: Products, *,
+        directory: Directory, recorder: Recorder, meter: Meter, pace: Pace, clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._negotiations = negotiations
+        self._products = products
+        self._directory = directory
+        self._recorder = recorder
+        self._meter = meter
+        self._pace = pace
+        self._clock = clock
+
+    def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
+        """Return the range that begins at `first_chunk`, or raise and deliver nothing; a refusal is an event."""
+        try:
+            record, agreement = self._negotiations.require_live(
+                contract_id, DeliveryMode.SEALED_FILE, actor.participant
+            )
+            sealer = self._sealer(record, agreement)  # its product, version and file are those agreed
+        except AccessDenied as refusal:
+            self._recorder.deny("export", actor, refusal.rule, contract=contract_id)
+            raise
+        stop = min(first_chunk + self._pace.chunks_per_range, sealer.header.chunks)
+        if not 0 <= first_chunk < sealer.header.chunks:
+            raise AccessDenied("range.beyond", "ask from 0 on", f"the delivery has {sealer.header.chunks} chunks")
+        receipt = self._recorder.allow(  # durable before anything is sealed, let alone sent
+            "export",
+            actor,
+            product=agreement.product,
+            version=agreement.version,
+            contract=contract_id,
+            grant=record.grant_id,
+            purpose=agreement.purpose,
+            rows=sealer.header.rows,
+            fields=stop - first_chunk,
+            result_digest=sealer.header.root,
+        )
+        failpoint("delivery.range.logged")
+        told: Document = {"index": receipt.index, "size": receipt.size, "checkpoint": receipt.checkpoint}
+        return Shipment(sealer.prologue, told, self._chunks(sealer, first_chunk, stop))
+
+    def acknowledge(self, envelope: Envelope, actor: Identity) -> Document:
+        """Keep the consumer's signed receipt of a complete delivery."""
+        receipt = verify("receipt", envelope, self._directory.sign_keys(actor.participant))
+        record, agreement = self._negotiations.require_live(
+            str(receipt["contract_id"]), DeliveryMode.SEALED_FILE, actor.participant
+        )
+        self._recorder.allow(
+            "delivery.acknowledge", actor, product=agreement.product, contract=record.contract_id, grant=record.grant_id
+        )
+        self._store.documents.put(KIND, record.contract_id, {"receipt": envelope})
+        return {"contract_id": record.contract_id, "acknowledged": True}
+
+    def _chunks(self, sealer: Sealer, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        for index in range(start, stop):
+            chunk = sealer.chunk(index)
+            self._meter.add("sealed file", len(chunk))
+            failpoint("delivery.chunk")
+            yield index, chunk
+
+    def _sealer(self, record: ContractRecord, agreement: Agreement) -> Sealer:
+        product = self._products.live(agreement.product, agreement.manifest_digest)
+        if not product.allows(DeliveryMode.SEALED_FILE) or product.release is None:
+            raise AccessDenied(
+                f"level.{product.level}.no_sealed_file", "use the federated way", "no file of this leaves"
+            )
+        dataset, name = self._products.dataset(product.id), release_name(product.version)
+        size = product.release.bytes
+        consumer = self._directory.member(agreement.consumer)
+
+        def source(start: int, length: int) -> bytes:
+            return self._store.vault.read_range(dataset, name, start, length)
+
+        header = Header(
+            product=product.id,
+            version=product.version,
+            contract=record.contract_id,
+            provider=agreement.provider,
+            consumer=agreement.consumer,
+            consumer_key_id=key_id(consumer.hpke_key),
+            bytes=size,
+            root=self._root(dataset, name, size, source),
+            rows=product.records,
+            columns=tuple(column.name for column in product.columns),
+            expires=agreement.expires,
+            chunk_bytes=self._pace.chunk_bytes,
+        )
+        sign_key, secret = self._store.keys.secret("sign"), self._store.keys.secret("delivery")
+        return Sealer(header, source, to=consumer.hpke_key, sign_key=sign_key, secret=secret)
+
+    def _root(self, dataset: str, name: str, size: int, source: Callable[[int, int], bytes]) -> str:
+        """Return the plaintext's Merkle root; computed once a release, kept beside it."""
+        key = f"{dataset}/{name}/{self._pace.chunk_bytes}"
+        known = {str(row["key"]): row for row in self._store.documents.all("release_root")}
+        if key not in known:
+            row: Document = {"key": key, "root": plaintext_root(pieces(source, size, self._pace.chunk_bytes))}
+            self._store.documents.put("release_root", key, row)
+            return str(row["root"])
+        return cast(str, known[key]["root"])
+
+
+def release_name(version: str) -> str:
+    """Return the name under which the vault keeps the released file of a version."""
+    return f"{RELEASE}-{version}.parquet"

@@ -1,0 +1,30 @@
+"""What a hospital asks of the exchange."""
+
+from typing import Protocol
+
+from hdex.node.contract_record import ContractRecord
+from hdex.node.signed import Envelope
+
+
+class Exchange(Protocol):
+    """The exchange as a provider uses it. Every call may be sent again. Raises PeerUnavailable and RemoteRefused."""
+
+    def publish(self, manifest: Envelope) -> str:
+        """List a product and return its manifest's digest."""
+        ...
+
+    def withdraw(self, notice: Envelope) -> None:
+        """Take a product off the list."""
+        ...
+
+    def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
+        """Tell a consumer that a person refused."""
+        ...
+
+    def submit_agreement(self, agreement: Envelope) -> ContractRecord:
+        """Hand over the agreement this provider has signed."""
+        ...
+
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        """Tell that a licence has ended."""
+        ...

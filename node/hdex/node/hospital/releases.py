@@ -1,0 +1,195 @@
+"""De-identified versions of a data set: made, measured, verified, certified, kept; a risky one is refused and kept nowhere."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hdex.deid.certificate import render
+from hdex.deid.columns import ColumnProfile, Role
+from hdex.deid.errors import DeidError
+from hdex.deid.notes import NoteInput
+from hdex.deid.pipeline import Attacker, Release, deidentify
+from hdex.deid.policy import preset
+from hdex.deid.ports import Detector
+from hdex.deid.pseudonym import Keys, derive
+from hdex.node.documents import Document, Documents
+from hdex.node.durable import write_atomic
+from hdex.node.failpoint import failpoint
+from hdex.node.hospital.attackers import attacker_of
+from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.datasets import PATIENT, Datasets
+from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.people import identities
+from hdex.node.identity import Identity
+from hdex.node.keys import KeyProvider
+from hdex.node.recorder import Recorder
+from hdex.node.vault import Vault
+
+KIND = "release"
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder:
+    """What a release is for: it decides the patients (by consent), the keys and the ceilings."""
+
+    dataset: str
+    preset: str
+    purpose: str
+    recipient_class: str
+
+    def context(self) -> tuple[str, ...]:
+        """What the keys of this release are bound to: no two projects share a pseudonym."""
+        return (self.dataset, self.purpose, self.recipient_class)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where releases are made and kept. `detector` is built at first use: it is heavy."""
+
+    documents: Documents
+    vault: Vault
+    keys: KeyProvider
+    detector: Callable[[], Detector]
+    reports: Path
+
+
+class Releases:
+    """Makes versions of data sets. The same rows under the same order are the same version."""
+
+    def __init__(
+        self, workshop: Workshop, datasets: Datasets, classifications: Classifications, recorder: Recorder
+    ) -> None:
+        self._workshop = workshop
+        self._datasets = datasets
+        self._classifications = classifications
+        self._recorder = recorder
+
+    def deidentify(self, order: ReleaseOrder, *, actor: Identity, say: Say) -> Document:
+        """Return the facts of a release that meets its preset, or raise and keep nothing; a refusal is an event."""
+        everyone = self._datasets.rows(order.dataset)
+        rows = self._datasets.consented(order.dataset, order.purpose, order.recipient_class)  # 1 who may be in it
+        rows = rows.select(self._datasets.released_columns(order.dataset))
+        profiles, decision, approved = self._classifications.approved(order.dataset, rows)  # 2 reviewed by a person
+        inputs = inputs_digest(rows, order, approved)
+        for known in self._of(order.dataset):
+            if known["inputs"] == inputs:
+                return known
+        say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
+        try:
+            made = self._made(order, rows, profiles, decision=decision)  # 3 treated, measured, attacked, swept
+        except DeidError as error:
+            self._recorder.deny("deidentify.run", actor, type(error).__name__, product=order.dataset)
+            raise
+        say("risk", told(made))
+        version = f"1.{len(self._of(order.dataset))}.0"
+        return self._keep(order, made, version, inputs, approved, actor=actor)  # 4 remembered, kept
+
+    def facts(self, dataset: str, version: str) -> dict[str, Any]:
+        """Return the facts of one version."""
+        return self._workshop.documents.get(KIND, f"{dataset}/{version}")
+
+    def frame(self, dataset: str, version: str) -> pl.DataFrame:
+        """Return the released rows of one version, read back from the vault."""
+        return pl.read_parquet(io.BytesIO(self._workshop.vault.read(dataset, release_name(version))))
+
+    def _made(self, order: ReleaseOrder, rows: pl.DataFrame, profiles: list[ColumnProfile], **decision: Any) -> Release:
+        master = self._workshop.keys.secret("pseudonym")
+        keys = Keys(*(derive(master, name, *order.context()) for name in ("pseudonym", "shift", "surrogate")))
+        reads_notes = any(profile.role is Role.FREE_TEXT for profile in profiles if profile.name in rows.columns)
+        notes = None
+        if reads_notes:
+            found = identities(rows, self._datasets.persons(order.dataset))
+            notes = NoteInput(found, self._workshop.detector())
+        return deidentify(
+            rows,
+            profiles,
+            preset(order.preset),
+            keys=keys,
+            patient=PATIENT,
+            seed=derive(master, "order", *order.context()),
+            attacker=Attacker(attacker_of(rows.columns).known),
+            notes=notes,
+            **decision,
+        )
+
+    def _keep(
+        self, order: ReleaseOrder, made: Release, version: str, inputs: str, approved: str, *, actor: Identity
+    ) -> Document:
+        data = b""
+        if made.may_leave_as_rows:
+            data = parquet(made.frame)
+        facts = facts_of(order, made, version, data) | {"inputs": inputs, "classification_digest": approved}
+        with self._recorder.release(
+            "deidentify.run",
+            actor,
+            product=order.dataset,
+            version=version,
+            purpose=order.purpose,
+            rows=made.frame.height,
+            fields=made.frame.width,
+            result_digest=str(facts["sha256"]),
+        ):
+            name = release_name(version)
+            if data and not self._workshop.vault.contains(order.dataset, name):
+                self._workshop.vault.put(order.dataset, name, data)
+            failpoint("release.stored")
+            self._write_reports(order.dataset, version, made)
+            self._workshop.documents.put(KIND, f"{order.dataset}/{version}", facts)
+        return facts
+
+    def _write_reports(self, dataset: str, version: str, made: Release) -> None:
+        folder = self._workshop.reports
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{dataset}-{version}"
+        report = json.dumps(made.report.to_dict(), indent=1, ensure_ascii=False)
+        write_atomic(folder / f"{stem}.json", report.encode())
+        for lang in ("en", "zh"):
+            write_atomic(folder / f"{stem}.{lang}.html", render(made.report, lang).encode())
+
+    def _of(self, dataset: str) -> list[Document]:
+        return [facts for facts in self._workshop.documents.all(KIND) if facts["dataset"] == dataset]
+
+
+def inputs_digest(rows: pl.DataFrame, order: ReleaseOrder, approved: str) -> str:
+    """Return a digest of everything a release is made from."""
+    digest = hashlib.sha256(json.dumps([asdict(order), approved, rows.columns]).encode())
+    digest.update(rows.hash_rows(seed=0).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    """Return a frame as Parquet bytes: the same frame, the same bytes."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def facts_of(order: ReleaseOrder, made: Release, version: str, data: bytes) -> Document:
+    """Return what is told of a release: counts, digests, measures; never a value of a record."""
+    report = made.report.to_dict()
+    digest = hashlib.sha256(data or json.dumps(report, sort_keys=True).encode()).hexdigest()
+    return {
+        **asdict(order),
+        "version": version,
+        "level": made.report.level_after,
+        "records": made.frame.height,
+        "columns": made.frame.columns,
+        "bytes": len(data),
+        "sha256": digest,
+        "report": report,
+    }
+
+
+def told(made: Release) -> str:
+    """Return the risk of a release in one line."""
+    after = made.report.risk_after
+    if after is None:
+        return "level 5: encrypted sums over several hospitals only, no file"
+    return f"k {made.report.risk_before.k} -> {after.k}, {made.report.suppressed} rows suppressed"

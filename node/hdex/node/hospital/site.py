@@ -1,0 +1,160 @@
+"""A hospital as one site of a federated study: admission anew at every round, rows that stay, sums that leave."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from hdex.catalog.contract import Agreement
+from hdex.catalog.errors import CatalogError
+from hdex.catalog.product import DataProduct, DeliveryMode
+from hdex.federated.errors import AdmissionRefused
+from hdex.federated.ports import Release, RoundRequest
+from hdex.federated.statistics import installed_algorithms
+from hdex.federated.study import Study
+from hdex.node.directory import Directory
+from hdex.node.errors import NodeError
+from hdex.node.failpoint import failpoint
+from hdex.node.hospital.datasets import Datasets
+from hdex.node.hospital.meter import Meter
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.products import Products
+from hdex.node.identity import Identity
+from hdex.node.keys import KeyProvider
+from hdex.node.recorder import Facts, Recorder
+from hdex.node.signed import verify
+
+MIN_SITES = 3
+LEVEL_4 = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRooms:
+    """What a site looks up and never changes."""
+
+    datasets: Datasets
+    products: Products
+    negotiations: Negotiations
+    directory: Directory
+
+
+class HospitalSite:
+    """The node's side of SiteHooks. `coordinator` is the exchange at the other end of the stream."""
+
+    def __init__(
+        self, site: str, rooms: SiteRooms, keys: KeyProvider, *,
+        coordinator: Identity, recorder: Recorder, meter: Meter, clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._site = site
+        self._rooms = rooms
+        self._keys = keys
+        self._coordinator = coordinator
+        self._recorder = recorder
+        self._meter = meter
+        self._clock = clock
+
+    def admit(self, request: RoundRequest) -> None:
+        """Raise AdmissionRefused with the rule unless everything this round needs holds now; refusals are events."""
+        try:
+            self._check(request)
+        except AdmissionRefused as refusal:
+            self._deny(request, refusal)
+            raise
+        except (NodeError, CatalogError) as error:
+            refusal = AdmissionRefused(getattr(error, "rule", "") or type(error).__name__, str(error))
+            self._deny(request, refusal)
+            raise refusal from error
+        self._recorder.allow("round.join", self._coordinator, **self._about(request))
+
+    def frame(self, study: Study) -> pl.DataFrame:
+        """Return the rows of patients whose consent covers this purpose now, study columns only, as numbers."""
+        product_id, version, _ = study.products[self._site]
+        frame = self._rooms.datasets.study_frame(self._rooms.products.dataset(product_id), version, study.purpose)
+        return frame.select([pl.col(name).cast(pl.Float64) for name in study.columns])
+
+    def shared_secret(self, peer_mask_key: bytes) -> bytes:
+        """Return the X25519 secret shared with one other site of the roster."""
+        own = X25519PrivateKey.from_private_bytes(self._keys.secret("mask"))
+        return own.exchange(X25519PublicKey.from_public_bytes(peer_mask_key))
+
+    def sign(self, message: bytes) -> bytes:
+        """Return this hospital's Ed25519 signature."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(self._keys.secret("sign")).sign(message)
+
+    def release(self, request: RoundRequest, release: Release) -> None:
+        """Remember the sums that are about to leave."""
+        facts = self._about(request)
+        if release.rows >= 0:
+            facts["rows"] = release.rows
+        self._recorder.allow("round.submit", self._coordinator, **facts, result_digest=release.digest)
+        self._meter.add("ciphertexts", release.total_bytes, count=release.ciphertexts)
+        failpoint("site.round.submit")
+
+    def _check(self, request: RoundRequest) -> None:
+        study = request.study
+        self._check_study(study)
+        contract_id = study.contracts[self._site]
+        consumer = self._rooms.negotiations.consumer_of(contract_id)
+        signers = self._rooms.directory.sign_keys(self._coordinator.participant, consumer)
+        if verify("study", json.loads(request.envelope), signers) != study.document():
+            raise AdmissionRefused("study.other", "the signed study is not the one this round belongs to")
+        record, agreement = self._rooms.negotiations.require_live(contract_id, DeliveryMode.FEDERATED, consumer)
+        product_id, version, manifest_digest = study.products[self._site]
+        product = self._rooms.products.live(product_id, manifest_digest)
+        if (
+            not (product.id, product.version)
+            == (record.asked["product"], record.asked["version"])
+            == (product_id, version)
+        ):
+            raise AdmissionRefused("study.product", "the contract is for another product or version")
+        self._check_use(study, product, agreement, request.round)
+
+    def _check_study(self, study: Study) -> None:
+        if study.entry(self._site) is None:
+            raise AdmissionRefused("study.roster", "this hospital is not in the study's roster")
+        if study.secure != "paillier":
+            raise AdmissionRefused("study.plain", "sums leave this hospital encrypted only")
+        if study.min_sites < MIN_SITES or len(study.roster) < MIN_SITES:
+            raise AdmissionRefused("study.min_sites", f"{len(study.roster)} sites, at least {MIN_SITES} are asked")
+        if self._clock() >= study.expires():
+            raise AdmissionRefused("study.deadline", "the study's deadline has passed")
+        if installed_algorithms().get(study.algorithm.id) != study.algorithm.code_digest:
+            raise AdmissionRefused("study.algorithm", "the algorithm is not the one installed and allowed here")
+        for entry in study.roster:
+            member = self._rooms.directory.require(entry.site, "hospital")
+            if (entry.mask_key, entry.sign_key) != (member.mask_key.hex(), member.sign_key.hex()):
+                raise AdmissionRefused(
+                    "study.keys", f"the roster's keys of {entry.site} are not those of the directory"
+                )
+
+    def _check_use(self, study: Study, product: DataProduct, agreement: Agreement, round_number: int) -> None:
+        if not product.allows(DeliveryMode.FEDERATED):
+            raise AdmissionRefused(
+                f"level.{product.level}.no_federated", "the product is not offered for federated use"
+            )
+        if round_number > min(agreement.max_rounds, study.max_rounds):
+            raise AdmissionRefused("agreement.rounds", f"round {round_number}, agreed are {agreement.max_rounds}")
+        if study.purpose != agreement.purpose:
+            raise AdmissionRefused("agreement.purpose", "the study has another purpose than the contract")
+        agreement.require_columns(study.columns)
+        offered = {column.name: column.level for column in product.columns}
+        for name in study.columns:
+            if offered.get(name, LEVEL_4) == LEVEL_4:
+                raise AdmissionRefused("study.columns", "a column asked for is not one the product offers")
+
+    def _deny(self, request: RoundRequest, refusal: AdmissionRefused) -> None:
+        self._recorder.deny("round.join", self._coordinator, refusal.rule, **self._about(request))
+
+    def _about(self, request: RoundRequest) -> Facts:
+        study, facts = request.study, Facts(request_digest=request.broadcast_digest, purpose=request.study.purpose)
+        with suppress(KeyError):
+            facts["product"], facts["version"], _ = study.products[self._site]
+            facts["contract"] = study.contracts[self._site]
+            facts["grant"] = self._rooms.negotiations.grant_of(study.contracts[self._site])
+        return facts

@@ -1,0 +1,97 @@
+"""Keeps a participant's log provable: when the head has moved, witnesses cosign it and the chain anchors it."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from hdex.ledger.errors import AnchorAlarm, LedgerError
+from hdex.ledger.log import Log
+from hdex.ledger.note import parse_checkpoint
+from hdex.node.errors import NodeError
+
+logger = logging.getLogger(__name__)
+
+
+class WitnessPeer(Protocol):
+    """Another participant that cosigns our checkpoints."""
+
+    name: str
+
+    def add_checkpoint(
+        self, old_size: int, proof: Sequence[bytes], checkpoint: str, leaf_hashes: Sequence[bytes]
+    ) -> tuple[str, int]:
+        """Return (cosignature, size); the cosignature is empty when the witness stands at `size`, not at old_size."""
+        ...
+
+
+class Anchoring(Protocol):
+    """The outbox to the chain. A chain that is down keeps the newest head waiting and is no error."""
+
+    def note(self, checkpoint: str) -> None: ...
+    def run_once(self) -> object: ...
+
+
+class Keeper:
+    """One per log. `keep` may be called at any time from any thread; `run` calls it until told to stop."""
+
+    def __init__(
+        self, log: Log, witnesses: Sequence[WitnessPeer], *,
+        anchoring: Callable[[], Anchoring], flush: Callable[[], object], period_s: float,
+    ) -> None:  # fmt: skip
+        self._log = log
+        self._witnesses = witnesses
+        self._anchoring = anchoring
+        self._flush = flush
+        self._period_s = period_s
+        self._lock = threading.Lock()  # guards what follows: one pass at a time
+        self._sizes = {witness.name: 0 for witness in witnesses}
+        self._cosigned: dict[str, int] = {}
+
+    def keep(self) -> str:
+        """Have the newest checkpoint cosigned by every witness that answers, anchor it, and return it with them."""
+        with self._lock:
+            checkpoint = self._log.checkpoint()
+            size = parse_checkpoint(checkpoint).size
+            behind = [witness for witness in self._witnesses if self._cosigned.get(witness.name, -1) < size]
+            lines = [line for witness in behind if (line := self._ask(witness, checkpoint, size))]
+            note = self._log.add_cosignatures(checkpoint, lines) if lines else checkpoint
+            self._anchor(note)
+            return note
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the log until `stop`; a failed pass is logged and tried again."""
+        while not stop.wait(self._period_s):
+            try:
+                self.keep()
+                self._flush()
+            except (LedgerError, NodeError) as error:
+                logger.warning("keeping the log failed", extra={"reason": type(error).__name__})
+
+    def _ask(self, witness: WitnessPeer, checkpoint: str, size: int) -> str:
+        """Return the witness's cosignature, or "" when it does not answer: it is asked again at the next pass."""
+        try:
+            old = min(self._sizes[witness.name], size)
+            line, stands = self._offer(witness, old, checkpoint, size)
+            if not line and stands <= size:  # it stands elsewhere than we thought: once more from there
+                line, stands = self._offer(witness, stands, checkpoint, size)
+        except (NodeError, LedgerError) as error:
+            logger.warning("a witness did not cosign", extra={"witness": witness.name, "reason": type(error).__name__})
+            return ""
+        self._sizes[witness.name] = stands
+        if line:
+            self._cosigned[witness.name] = size
+        return line
+
+    def _offer(self, witness: WitnessPeer, old: int, checkpoint: str, size: int) -> tuple[str, int]:
+        proof = self._log.consistency(old, size) if old else []
+        return witness.add_checkpoint(old, proof, checkpoint, self._log.leaf_hashes(old, size))
+
+    def _anchor(self, checkpoint: str) -> None:
+        anchoring = self._anchoring()
+        anchoring.note(checkpoint)
+        try:
+            anchoring.run_once()
+        except AnchorAlarm:
+            logger.critical("the chain holds another root for this size", extra={"origin": self._log.origin})
+            raise

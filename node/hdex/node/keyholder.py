@@ -1,0 +1,63 @@
+"""The key holder's verbs: a key per study, and the sum of a whole roster, remembered before it is said."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+
+from hdex.federated.errors import DecryptRefused, FederatedError
+from hdex.federated.keyholder import AdmitStudy, KeyHolder
+from hdex.federated.study import Study
+from hdex.node.directory import Directory
+from hdex.node.errors import NodeError
+from hdex.node.failpoint import failpoint
+from hdex.node.identity import Identity
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, digest, verify
+
+
+class SumDesk:
+    """Opens sums for the coordinator that the directory names."""
+
+    def __init__(self, keyholder: KeyHolder, recorder: Recorder) -> None:
+        self._keyholder = keyholder
+        self._recorder = recorder
+
+    def create_key(self, study_id: str, actor: Identity) -> str:
+        """Return the modulus (hex) of a study's key."""
+        with self._recorder.release("key.create", actor):
+            return self._keyholder.create_key(study_id)
+
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes], actor: Identity) -> np.ndarray:
+        """Return the sum over the whole roster, or raise DecryptRefused; either is an event first."""
+        request_digest = digest(study["document"])
+        try:
+            self._keyholder.register(json.dumps(study).encode())
+            total = self._keyholder.open_sum(str(study["document"].get("id")), round_number, contributions)
+        except FederatedError as error:
+            rule = error.rule if isinstance(error, DecryptRefused) else type(error).__name__
+            self._recorder.deny("aggregate.decrypt", actor, rule, request_digest=request_digest)
+            raise
+        with self._recorder.release(
+            "aggregate.decrypt", actor, fields=len(contributions), request_digest=request_digest
+        ):
+            failpoint("keyholder.sum.opened")
+            return total
+
+
+def admit_by(directory: Directory, coordinator: str) -> AdmitStudy:
+    """Return the check that a study is signed by the coordinator and that its roster is the directory's."""
+
+    def admit(study: Study, envelope: bytes) -> None:
+        try:
+            verify("study", json.loads(envelope), directory.sign_keys(coordinator))
+        except NodeError as error:
+            raise DecryptRefused("study_signature", str(error)) from error
+        for entry in study.roster:
+            with suppress(NodeError):
+                member = directory.require(entry.site, "hospital")
+                if (entry.sign_key, entry.mask_key) == (member.sign_key.hex(), member.mask_key.hex()):
+                    continue
+            raise DecryptRefused("roster_keys", f"the keys of {entry.site} are not those of the directory")
+
+    return admit

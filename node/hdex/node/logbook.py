@@ -1,0 +1,36 @@
+"""A participant's log as others meet it: witnesses at the door, auditors at the desk."""
+
+from hdex.ledger.log import Log
+from hdex.ledger.note import parse_checkpoint
+from hdex.node.errors import AccessDenied
+from hdex.node.identity import Identity
+from hdex.node.keeper import Keeper
+from hdex.node.recorder import Recorder
+
+
+class Logbook:
+    """One participant's log with its keeper."""
+
+    def __init__(self, log: Log, keeper: Keeper, recorder: Recorder) -> None:
+        self._log = log
+        self._keeper = keeper
+        self._recorder = recorder
+
+    def require_own_origin(self, checkpoint: str, actor: Identity) -> None:
+        """Raise AccessDenied unless the checkpoint is of the caller's own log: nobody speaks for another."""
+        if parse_checkpoint(checkpoint).origin.split("/")[1:2] != [actor.participant]:
+            raise AccessDenied("witness.foreign", "", "a participant submits checkpoints of its own log only")
+
+    def remember_audit(self, actor: Identity) -> None:
+        """Log that an auditor read."""
+        self._recorder.allow("audit.read", actor)
+
+    def read_for_audit(self, actor: Identity) -> tuple[list[str], list[bytes]]:
+        """Log the read, have the head cosigned and anchored, and return (cosigned checkpoints, entries below the last)."""
+        self.remember_audit(actor)
+        newest = self._keeper.keep()
+        size = parse_checkpoint(newest).size
+        checkpoints = self._log.cosigned()
+        if not checkpoints or parse_checkpoint(checkpoints[-1]).size != size:
+            checkpoints.append(newest)
+        return checkpoints, self._log.entries(0, size)

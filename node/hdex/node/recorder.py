@@ -1,0 +1,78 @@
+"""A participant's events on their way into its log: who did what, under which decision, committed and not named.
+
+The leaf carries a commitment to the actor; the actor and the salt that opens it stay in the participant's own records.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from hdex.ledger.event import Action, Decision, Event, canonical, commit, format_time
+from hdex.ledger.log import Log, Receipt
+from hdex.node.documents import Documents
+from hdex.node.identity import Identity
+
+SALT_BYTES = 16
+DETAIL = "event_detail"
+
+
+class Facts(TypedDict, total=False):
+    """What an event may say beyond who and what: codes, counts and digests."""
+
+    product: str
+    version: str
+    purpose: str
+    contract: str
+    grant: str
+    policy_digest: str
+    rows: int
+    fields: int
+    epsilon: float
+    request_digest: str
+    result_digest: str
+
+
+class Recorder:
+    """Writes one participant's events. Every method returns only when the event is durable, or raises LogFailed."""
+
+    def __init__(
+        self, log: Log, details: Documents, *, node: str, organisation: str, clock: Callable[[], datetime]
+    ) -> None:
+        self._log = log
+        self._details = details
+        self._node = node
+        self._organisation = organisation
+        self._clock = clock
+
+    def allow(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Receipt:
+        """Remember that this was allowed."""
+        return self._log.append(canonical(self._event(action, actor, Decision.ALLOW, None, facts)))
+
+    def deny(self, action: str, actor: Identity, rule: str, **facts: Unpack[Facts]) -> Receipt:
+        """Remember that this was refused, and by which rule."""
+        return self._log.append(canonical(self._event(action, actor, Decision.DENY, rule, facts)))
+
+    @contextmanager
+    def release(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[Receipt]:
+        """Remember first, then run the body: nothing in it happens unless the event is durable."""
+        with self._log.release(self._event(action, actor, Decision.ALLOW, None, facts)) as receipt:
+            yield receipt
+
+    def _event(self, action: str, actor: Identity, decision: Decision, rule: str | None, facts: Facts) -> Event:
+        salt, event_id = secrets.token_bytes(SALT_BYTES), str(uuid.uuid4())
+        self._details.put(DETAIL, event_id, {"actor": actor.spiffe_id, "salt": salt.hex()})
+        return Event(
+            event_id=event_id,
+            time=format_time(self._clock()),
+            node=self._node,
+            organisation=self._organisation,
+            role=actor.role or actor.kind,
+            actor=commit(actor.spiffe_id, salt),
+            action=Action(action),
+            decision=decision,
+            reason=rule,
+            **facts,
+        )

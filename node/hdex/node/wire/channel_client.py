@@ -1,0 +1,61 @@
+"""A site's end of the stream: it dials out to the exchange, waits for frames and sends back its replies."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+
+import grpc
+
+from hdex.node.errors import NodeError
+from hdex.proto.v1 import exchange_pb2, exchange_pb2_grpc
+
+logger = logging.getLogger(__name__)
+Handle = Callable[[bytes], bytes]
+RETRY_S = 0.3
+
+
+class ChannelClient:
+    """Keeps one stream open until `stop`; a lost one is dialled again. `handle` turns a frame into its reply."""
+
+    def __init__(self, channel: Callable[[], grpc.Channel], handle: Handle, *, stop: threading.Event) -> None:
+        self._channel = channel
+        self._handle = handle
+        self._stop = stop
+        self._thread = threading.Thread(target=self._run, name="site-channel", daemon=True)
+
+    def start(self) -> None:
+        """Dial out in a thread."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(RETRY_S):
+            try:
+                self._converse()
+            except (NodeError, grpc.RpcError) as error:
+                logger.info("the exchange's stream ended", extra={"reason": type(error).__name__})
+
+    def _converse(self) -> None:
+        """Answer frames until the stream ends."""
+        replies: SimpleQueue[exchange_pb2.Frame | None] = SimpleQueue()
+        ended = threading.Event()
+        stub = exchange_pb2_grpc.ChannelServiceStub(self._channel())
+        try:
+            for frame in stub.Connect(self._outgoing(replies, ended)):
+                payload = self._handle(frame.payload)
+                replies.put(exchange_pb2.Frame(study_id=frame.study_id, payload=payload))
+        finally:
+            ended.set()
+            replies.put(None)
+
+    def _outgoing(
+        self, replies: "SimpleQueue[exchange_pb2.Frame | None]", ended: threading.Event
+    ) -> Iterator[exchange_pb2.Frame]:
+        while not ended.is_set() and not self._stop.is_set():
+            try:
+                frame = replies.get(timeout=1.0)
+            except Empty:
+                continue
+            if frame is None:
+                return
+            yield frame

@@ -1,0 +1,88 @@
+"""Our values <-> protocol messages: each turned in one place."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+from hdex.node.contract_record import ContractRecord
+from hdex.node.documents import Document
+from hdex.node.errors import SignatureInvalid
+from hdex.node.signed import Envelope
+from hdex.proto.v1 import common_pb2
+
+Say = Callable[[str, str], None]
+Run = Callable[[Say], Document]
+
+
+def pack(envelope: Envelope) -> common_pb2.Envelope:
+    """Return a signed document as its message."""
+    return common_pb2.Envelope(json=dump(envelope))
+
+
+def unpack(message: common_pb2.Envelope) -> Envelope:
+    """Return the signed document of a message. Raises SignatureInvalid when it is not one at all."""
+    try:
+        envelope = json.loads(message.json)
+    except (ValueError, RecursionError) as error:
+        raise SignatureInvalid("the envelope is not JSON") from error
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("document"), dict):
+        raise SignatureInvalid("the envelope holds no document")
+    return envelope
+
+
+def dump(document: Document | Envelope | list[Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
+
+
+def status_message(record: ContractRecord) -> common_pb2.ContractStatus:
+    """Return a contract record as its message."""
+    return common_pb2.ContractStatus(
+        contract_id=record.contract_id,
+        state=record.state,
+        rule=record.rule,
+        next_step=record.next_step,
+        request=dump(record.request),
+        agreement=dump(record.agreement) if record.agreement else b"",
+        grant_id=record.grant_id,
+        revoked=record.revoked,
+    )
+
+
+def record_of(message: common_pb2.ContractStatus) -> ContractRecord:
+    """Return the contract record of a message."""
+    return ContractRecord(
+        contract_id=message.contract_id,
+        state=message.state,
+        request=json.loads(message.request),
+        rule=message.rule,
+        next_step=message.next_step,
+        agreement=json.loads(message.agreement) if message.agreement else None,
+        grant_id=message.grant_id,
+        revoked=message.revoked,
+    )
+
+
+def progress(run: Run) -> Iterator[common_pb2.Progress]:
+    """Run long work in a thread and yield its steps as they are said, its document last; its error is raised here."""
+    said: SimpleQueue[common_pb2.Progress | BaseException | None] = SimpleQueue()
+    began = time.monotonic()
+
+    def say(step: str, text: str) -> None:
+        said.put(common_pb2.Progress(step=step, text=text, seconds=time.monotonic() - began))
+
+    def work() -> None:
+        try:
+            document = dump(run(say))
+            said.put(common_pb2.Progress(step="done", seconds=time.monotonic() - began, document=document))
+            said.put(None)
+        except BaseException as error:  # handed to the caller's thread, where it is raised again
+            said.put(error)
+
+    threading.Thread(target=work, name="long-work", daemon=True).start()
+    while (message := said.get()) is not None:
+        if isinstance(message, BaseException):
+            raise message
+        yield message

@@ -1,0 +1,220 @@
+"""Other participants as this one's verbs use them: each port over one channel, messages turned into values here."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from hdex.catalog.product import DataProduct
+from hdex.federated.statistics import Floats
+from hdex.node.contract_record import ContractRecord
+from hdex.node.documents import Document
+from hdex.node.errors import PeerUnavailable
+from hdex.node.signed import Envelope
+from hdex.node.wire.messages import dump, pack, record_of, unpack
+from hdex.proto.v1 import (
+    common_pb2,
+    exchange_pb2,
+    exchange_pb2_grpc,
+    hospital_pb2,
+    hospital_pb2_grpc,
+    keyholder_pb2,
+    keyholder_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+)
+
+Channels = Callable[[str], grpc.Channel]  # participant id -> channel
+Say = Callable[[str, str], None]
+SIZE_TIMEOUT_S = 10.0
+
+
+class RemoteExchange:
+    """The exchange, for hospitals and buyers."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._products = exchange_pb2_grpc.ExchangeServiceStub(channel)
+        self._contracts = exchange_pb2_grpc.ContractServiceStub(channel)
+        self._studies = exchange_pb2_grpc.StudyServiceStub(channel)
+
+    def publish(self, manifest: Envelope) -> str:
+        return str(self._products.Publish(exchange_pb2.PublishProductRequest(manifest=pack(manifest))).digest)
+
+    def withdraw(self, notice: Envelope) -> None:
+        self._products.Withdraw(exchange_pb2.WithdrawProductRequest(notice=pack(notice)))
+
+    def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
+        request = exchange_pb2.FindRequest(text=text, lang=lang, delivery_mode=mode, provider=provider, page_size=100)
+        return [DataProduct.from_document(json.loads(found)) for found in self._products.Find(request).products]
+
+    def show(self, product_id: str) -> Envelope:
+        return unpack(self._products.Show(exchange_pb2.ShowRequest(product_id=product_id)).manifest)
+
+    def request(self, request: Envelope) -> ContractRecord:
+        return record_of(self._contracts.Request(exchange_pb2.RequestRequest(request=pack(request))))
+
+    def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
+        message = exchange_pb2.SubmitDecisionRequest(contract_id=contract_id, rule=rule, next_step=next_step)
+        return record_of(self._contracts.SubmitDecision(message))
+
+    def submit_agreement(self, agreement: Envelope) -> ContractRecord:
+        return record_of(
+            self._contracts.SubmitAgreement(exchange_pb2.SubmitAgreementRequest(agreement=pack(agreement)))
+        )
+
+    def verify(self, agreement: Envelope) -> ContractRecord:
+        return record_of(self._contracts.Verify(exchange_pb2.VerifyRequest(agreement=pack(agreement))))
+
+    def status(self, contract_id: str) -> ContractRecord:
+        return record_of(self._contracts.GetContract(exchange_pb2.GetContractRequest(contract_id=contract_id)))
+
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        message = exchange_pb2.RevokeContractRequest(contract_id=contract_id, reason=reason)
+        return record_of(self._contracts.Revoke(message))
+
+    def plan(self, question: Mapping[str, Any]) -> Document:
+        answer = self._studies.Plan(exchange_pb2.PlanStudyRequest(question=dump(dict(question))))
+        return document_of(answer.study)
+
+    def start(self, study: Envelope, say: Say) -> Document:
+        return followed(self._studies.Start(exchange_pb2.StartStudyRequest(study=pack(study))), say)
+
+
+class RemoteHospitals:
+    """Hospitals, for the exchange and for buyers. A channel is opened at first use."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    def consider(self, provider: str, request: Envelope) -> ContractRecord:
+        return record_of(
+            self._stub(provider).ConsiderRequest(hospital_pb2.ConsiderRequestRequest(request=pack(request)))
+        )
+
+    def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
+        message = hospital_pb2.ConfirmAgreementRequest(agreement=pack(agreement))
+        return record_of(self._stub(provider).ConfirmAgreement(message))
+
+    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
+        message = hospital_pb2.DeliverRequest(contract_id=contract_id, first_chunk=first_chunk)
+        for part in self._stub(provider).Deliver(message):
+            yield part.header, part.index, part.chunk
+
+    def acknowledge(self, provider: str, receipt: Envelope) -> None:
+        self._stub(provider).AcknowledgeDelivery(hospital_pb2.AcknowledgeDeliveryRequest(receipt=pack(receipt)))
+
+    def _stub(self, provider: str) -> hospital_pb2_grpc.HospitalServiceStub:
+        return hospital_pb2_grpc.HospitalServiceStub(self._channels(provider))
+
+
+class RemoteDesk:
+    """One's own hospital node, for its staff."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = hospital_pb2_grpc.HospitalAdminServiceStub(channel)
+
+    def ingest(self, dataset: str, path: Path, view: str, say: Say) -> Document:
+        request = hospital_pb2.IngestRequest(dataset=dataset, path=str(path.resolve()), view=view)
+        return followed(self._stub.Ingest(request), say)
+
+    def classify(self, dataset: str, say: Say) -> Document:
+        return followed(self._stub.Classify(hospital_pb2.ClassifyRequest(dataset=dataset)), say)
+
+    def approve(self, kind: str, dataset: str, envelope: Envelope) -> Document:
+        request = hospital_pb2.ApproveRequest(kind=kind, dataset=dataset, envelope=pack(envelope))
+        return document_of(self._stub.Approve(request).document)
+
+    def deidentify(self, dataset: str, order: Mapping[str, str], say: Say) -> Document:
+        return followed(self._stub.Deidentify(hospital_pb2.DeidentifyRequest(dataset=dataset, **order)), say)
+
+    def publish(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document:
+        request = hospital_pb2.PublishRequest(dataset=dataset, version=version, terms=dump(dict(offer)))
+        return followed(self._stub.Publish(request), say)
+
+    def requests(self) -> list[ContractRecord]:
+        return [record_of(found) for found in self._stub.ListRequests(hospital_pb2.ListRequestsRequest()).requests]
+
+    def decide(self, contract_id: str, *, approve: bool, reason: str = "") -> ContractRecord:
+        request = hospital_pb2.DecideRequestRequest(contract_id=contract_id, approve=approve, reason=reason)
+        return record_of(self._stub.DecideRequest(request))
+
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        return record_of(self._stub.Revoke(hospital_pb2.RevokeRequest(contract_id=contract_id, reason=reason)))
+
+    def withdraw_consent(self, dataset: str, patient_file: Path) -> Document:
+        request = hospital_pb2.WithdrawConsentRequest(dataset=dataset, patient_file=str(patient_file.resolve()))
+        return document_of(self._stub.WithdrawConsent(request).document)
+
+    def status(self) -> Document:
+        return document_of(self._stub.Status(hospital_pb2.StatusRequest()).document)
+
+
+class RemoteKeyHolder:
+    """The key holder, for the exchange."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = keyholder_pb2_grpc.KeyHolderServiceStub(channel)
+
+    def create_key(self, study_id: str) -> str:
+        return str(self._stub.CreateKey(keyholder_pb2.CreateKeyRequest(study_id=study_id)).public_key)
+
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> Floats:
+        request = keyholder_pb2.OpenSumRequest(study=pack(study), round=round_number, contributions=contributions)
+        return np.array(self._stub.OpenSum(request).values, dtype=np.float64)
+
+
+class RemoteWitness:
+    """Another participant as a witness of our log."""
+
+    def __init__(self, name: str, channels: Channels) -> None:
+        self.name = name
+        self._channels = channels
+
+    def add_checkpoint(
+        self, old_size: int, proof: Sequence[bytes], checkpoint: str, leaf_hashes: Sequence[bytes]
+    ) -> tuple[str, int]:
+        request = ledger_pb2.AddCheckpointRequest(
+            old_size=old_size, proof=proof, checkpoint=checkpoint, leaf_hashes=leaf_hashes
+        )
+        stub = ledger_pb2_grpc.WitnessServiceStub(self._channels(self.name))
+        answer = stub.AddCheckpoint(request, timeout=SIZE_TIMEOUT_S)
+        return answer.cosignature, answer.size
+
+
+class RemoteLogs:
+    """Every participant's log and mirrors, for the auditor."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    def read(self, node: str) -> tuple[list[str], list[bytes]]:
+        """Return (cosigned checkpoints oldest first, entries)."""
+        checkpoints, entries = [], []
+        for part in ledger_pb2_grpc.LogServiceStub(self._channels(node)).ReadLog(ledger_pb2.ReadLogRequest()):
+            if part.checkpoint:
+                checkpoints.append(part.checkpoint)
+            entries.extend(part.entries)
+        return checkpoints, entries
+
+    def mirror(self, witness: str, origin: str) -> tuple[str, list[bytes]]:
+        """Return (what the witness last cosigned of a log, the leaf hashes it kept)."""
+        stub = ledger_pb2_grpc.WitnessServiceStub(self._channels(witness))
+        answer = stub.GetMirror(ledger_pb2.GetMirrorRequest(origin=origin))
+        return answer.checkpoint, list(answer.leaf_hashes)
+
+
+def followed(stream: Iterator[common_pb2.Progress], say: Say) -> Document:
+    """Say each step of long work and return its document."""
+    for message in stream:
+        if message.step == "done":
+            return document_of(message.document)
+        say(message.step, message.text)
+    raise PeerUnavailable("the work ended without a result")
+
+
+def document_of(data: bytes) -> Document:
+    document: Document = json.loads(data)
+    return document

@@ -1,0 +1,126 @@
+"""The exchange's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
+
+import json
+from collections.abc import Iterator
+
+import grpc
+
+from hdex.catalog.ports import Query
+from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.listings import Listings
+from hdex.node.exchange.studies import Studies
+from hdex.node.wire.channel_server import ChannelServer
+from hdex.node.wire.interceptors import caller
+from hdex.node.wire.messages import dump, progress, status_message, unpack
+from hdex.node.wire.server import Adder
+from hdex.proto.v1 import common_pb2, exchange_pb2, exchange_pb2_grpc
+
+Context = grpc.ServicerContext
+
+
+class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
+    """Products."""
+
+    def __init__(self, listings: Listings) -> None:
+        self._listings = listings
+
+    def Publish(
+        self, request: exchange_pb2.PublishProductRequest, context: Context
+    ) -> exchange_pb2.PublishProductResponse:
+        digest = self._listings.publish(unpack(request.manifest), caller(context))
+        return exchange_pb2.PublishProductResponse(digest=digest)
+
+    def Withdraw(
+        self, request: exchange_pb2.WithdrawProductRequest, context: Context
+    ) -> exchange_pb2.WithdrawProductResponse:
+        self._listings.withdraw(unpack(request.notice), caller(context))
+        return exchange_pb2.WithdrawProductResponse()
+
+    def Find(self, request: exchange_pb2.FindRequest, context: Context) -> exchange_pb2.FindResponse:
+        query = Query(
+            text=request.text,
+            lang=request.lang or "en",
+            level=request.level or None,
+            provider=request.provider or None,
+            mode=request.delivery_mode or None,
+            limit=request.page_size or 20,
+            offset=int(request.page_token or 0),
+        )
+        page = self._listings.find(query, caller(context))
+        follows = query.offset + len(page.hits)
+        return exchange_pb2.FindResponse(
+            products=[dump(hit.product.document()) for hit in page.hits],
+            total=page.total,
+            next_page_token=str(follows) if follows < page.total else "",
+        )
+
+    def Show(self, request: exchange_pb2.ShowRequest, context: Context) -> exchange_pb2.ShowResponse:
+        listing = self._listings.show(request.product_id, caller(context))
+        return exchange_pb2.ShowResponse(manifest=common_pb2.Envelope(json=listing.envelope))
+
+
+class ContractServicer(exchange_pb2_grpc.ContractServiceServicer):
+    """Negotiations."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+
+    def Request(self, request: exchange_pb2.RequestRequest, context: Context) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.request(unpack(request.request), caller(context)))
+
+    def SubmitDecision(
+        self, request: exchange_pb2.SubmitDecisionRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(
+            self._contracts.decided(request.contract_id, request.rule, request.next_step, caller(context))
+        )
+
+    def SubmitAgreement(
+        self, request: exchange_pb2.SubmitAgreementRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.agreed(unpack(request.agreement), caller(context)))
+
+    def Verify(self, request: exchange_pb2.VerifyRequest, context: Context) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.verified(unpack(request.agreement), caller(context)))
+
+    def GetContract(self, request: exchange_pb2.GetContractRequest, context: Context) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.status(request.contract_id, caller(context)))
+
+    def Revoke(self, request: exchange_pb2.RevokeContractRequest, context: Context) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.revoked(request.contract_id, request.reason, caller(context)))
+
+
+class StudyServicer(exchange_pb2_grpc.StudyServiceServicer):
+    """Studies."""
+
+    def __init__(self, studies: Studies) -> None:
+        self._studies = studies
+
+    def Plan(self, request: exchange_pb2.PlanStudyRequest, context: Context) -> exchange_pb2.PlanStudyResponse:
+        study = self._studies.plan(json.loads(request.question), caller(context))
+        return exchange_pb2.PlanStudyResponse(study=dump(study))
+
+    def Start(self, request: exchange_pb2.StartStudyRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        actor, envelope = caller(context), unpack(request.study)
+        return progress(lambda say: self._studies.start(envelope, actor, say))
+
+
+class ChannelServicer(exchange_pb2_grpc.ChannelServiceServicer):
+    """The stream on which a site waits for the frames of a study."""
+
+    def __init__(self, channels: ChannelServer) -> None:
+        self._channels = channels
+
+    def Connect(self, request_iterator: Iterator[exchange_pb2.Frame], context: Context) -> Iterator[exchange_pb2.Frame]:
+        return self._channels.attach(caller(context).participant, request_iterator, context)
+
+
+def exchange_adders(listings: Listings, contracts: Contracts, studies: Studies, channels: ChannelServer) -> list[Adder]:
+    """Return the exchange's services."""
+    add = exchange_pb2_grpc
+    return [
+        lambda server: add.add_ExchangeServiceServicer_to_server(ExchangeServicer(listings), server),
+        lambda server: add.add_ContractServiceServicer_to_server(ContractServicer(contracts), server),
+        lambda server: add.add_StudyServiceServicer_to_server(StudyServicer(studies), server),
+        lambda server: add.add_ChannelServiceServicer_to_server(ChannelServicer(channels), server),
+    ]

@@ -1,0 +1,122 @@
+"""A hospital's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+
+from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.publishing import Offer
+from hdex.node.hospital.releases import ReleaseOrder
+from hdex.node.wire.interceptors import caller
+from hdex.node.wire.messages import dump, progress, status_message, unpack
+from hdex.node.wire.server import Adder
+from hdex.proto.v1 import common_pb2, hospital_pb2, hospital_pb2_grpc
+
+Context = grpc.ServicerContext
+
+
+class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
+    """What staff ask of their own node."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        self._hospital = hospital
+
+    def Ingest(self, request: hospital_pb2.IngestRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        actor = caller(context)
+        return progress(
+            lambda say: self._hospital.datasets.ingest(
+                request.dataset, Path(request.path), request.view, actor=actor, say=say
+            )
+        )
+
+    def Classify(self, request: hospital_pb2.ClassifyRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        actor = caller(context)
+        return progress(lambda say: self._hospital.classifications.classify(request.dataset, actor=actor, say=say))
+
+    def Approve(self, request: hospital_pb2.ApproveRequest, context: Context) -> hospital_pb2.ApproveResponse:
+        envelope, actor = unpack(request.envelope), caller(context)
+        document = self._hospital.approvals.approve(request.kind, request.dataset, envelope, actor=actor)
+        return hospital_pb2.ApproveResponse(document=dump(document))
+
+    def Deidentify(self, request: hospital_pb2.DeidentifyRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        order = ReleaseOrder(
+            dataset=request.dataset,
+            preset=request.preset,
+            purpose=request.purpose,
+            recipient_class=request.recipient_class,
+        )
+        actor = caller(context)
+        return progress(lambda say: self._hospital.releases.deidentify(order, actor=actor, say=say))
+
+    def Publish(self, request: hospital_pb2.PublishRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        actor, offer = caller(context), Offer.from_document(json.loads(request.terms))
+        return progress(
+            lambda say: self._hospital.publishing.publish(request.dataset, request.version, offer, actor=actor, say=say)
+        )
+
+    def ListRequests(
+        self, request: hospital_pb2.ListRequestsRequest, context: Context
+    ) -> hospital_pb2.ListRequestsResponse:
+        records = self._hospital.negotiations.all()
+        return hospital_pb2.ListRequestsResponse(requests=[status_message(record) for record in records])
+
+    def DecideRequest(self, request: hospital_pb2.DecideRequestRequest, context: Context) -> common_pb2.ContractStatus:
+        record = self._hospital.negotiations.decide(
+            request.contract_id, caller(context), approved=request.approve, reason=request.reason
+        )
+        return status_message(record)
+
+    def Revoke(self, request: hospital_pb2.RevokeRequest, context: Context) -> common_pb2.ContractStatus:
+        return status_message(self._hospital.negotiations.revoke(request.contract_id, request.reason, caller(context)))
+
+    def WithdrawConsent(
+        self, request: hospital_pb2.WithdrawConsentRequest, context: Context
+    ) -> hospital_pb2.WithdrawConsentResponse:
+        document = self._hospital.datasets.withdraw_consent(
+            request.dataset, Path(request.patient_file), actor=caller(context)
+        )
+        return hospital_pb2.WithdrawConsentResponse(document=dump(document))
+
+    def Status(self, request: hospital_pb2.StatusRequest, context: Context) -> hospital_pb2.StatusResponse:
+        return hospital_pb2.StatusResponse(document=dump(self._hospital.status()))
+
+
+class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
+    """What other participants ask of a hospital."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        self._hospital = hospital
+
+    def ConsiderRequest(
+        self, request: hospital_pb2.ConsiderRequestRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(self._hospital.negotiations.consider(unpack(request.request), caller(context)))
+
+    def ConfirmAgreement(
+        self, request: hospital_pb2.ConfirmAgreementRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(self._hospital.negotiations.confirm(unpack(request.agreement), caller(context)))
+
+    def Deliver(self, request: hospital_pb2.DeliverRequest, context: Context) -> Iterator[hospital_pb2.DeliverResponse]:
+        shipment = self._hospital.delivery.range(request.contract_id, request.first_chunk, caller(context))
+        yield hospital_pb2.DeliverResponse(header=shipment.header, receipt=dump(shipment.receipt))
+        for index, chunk in shipment.chunks:
+            yield hospital_pb2.DeliverResponse(index=index, chunk=chunk)
+
+    def AcknowledgeDelivery(
+        self, request: hospital_pb2.AcknowledgeDeliveryRequest, context: Context
+    ) -> hospital_pb2.AcknowledgeDeliveryResponse:
+        document = self._hospital.delivery.acknowledge(unpack(request.receipt), caller(context))
+        return hospital_pb2.AcknowledgeDeliveryResponse(document=dump(document))
+
+
+def hospital_adders(hospital: Hospital) -> list[Adder]:
+    """Return a hospital's services."""
+    return [
+        lambda server: hospital_pb2_grpc.add_HospitalAdminServiceServicer_to_server(
+            HospitalAdminServicer(hospital), server
+        ),
+        lambda server: hospital_pb2_grpc.add_HospitalServiceServicer_to_server(HospitalServicer(hospital), server),
+    ]

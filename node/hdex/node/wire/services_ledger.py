@@ -1,0 +1,63 @@
+"""The ledger's gRPC services: witness other logs, and let an auditor read one's own."""
+
+from collections.abc import Iterator
+
+import grpc
+
+from hdex.ledger.errors import OldSizeWrong
+from hdex.ledger.witness import Witness
+from hdex.node.logbook import Logbook
+from hdex.node.wire.interceptors import caller
+from hdex.node.wire.server import Adder
+from hdex.proto.v1 import ledger_pb2, ledger_pb2_grpc
+
+Context = grpc.ServicerContext
+ENTRIES_A_MESSAGE = 500
+
+
+class WitnessServicer(ledger_pb2_grpc.WitnessServiceServicer):
+    """Cosigns other participants' checkpoints."""
+
+    def __init__(self, witness: Witness, logbook: Logbook) -> None:
+        self._witness = witness
+        self._logbook = logbook
+
+    def AddCheckpoint(
+        self, request: ledger_pb2.AddCheckpointRequest, context: Context
+    ) -> ledger_pb2.AddCheckpointResponse:
+        self._logbook.require_own_origin(request.checkpoint, caller(context))
+        try:
+            line = self._witness.add_checkpoint(
+                request.old_size, list(request.proof), request.checkpoint, list(request.leaf_hashes)
+            )
+        except OldSizeWrong as error:
+            return ledger_pb2.AddCheckpointResponse(size=error.size)
+        return ledger_pb2.AddCheckpointResponse(cosignature=line, size=request.old_size + len(request.leaf_hashes))
+
+    def GetMirror(self, request: ledger_pb2.GetMirrorRequest, context: Context) -> ledger_pb2.GetMirrorResponse:
+        self._logbook.remember_audit(caller(context))
+        return ledger_pb2.GetMirrorResponse(
+            checkpoint=self._witness.latest(request.origin) or "", leaf_hashes=self._witness.mirror(request.origin)
+        )
+
+
+class LogServicer(ledger_pb2_grpc.LogServiceServicer):
+    """Hands the log to an auditor: the read is in it."""
+
+    def __init__(self, logbook: Logbook) -> None:
+        self._logbook = logbook
+
+    def ReadLog(self, request: ledger_pb2.ReadLogRequest, context: Context) -> Iterator[ledger_pb2.ReadLogResponse]:
+        checkpoints, entries = self._logbook.read_for_audit(caller(context))
+        for checkpoint in checkpoints:
+            yield ledger_pb2.ReadLogResponse(checkpoint=checkpoint)
+        for start in range(0, len(entries), ENTRIES_A_MESSAGE):
+            yield ledger_pb2.ReadLogResponse(entries=entries[start : start + ENTRIES_A_MESSAGE])
+
+
+def ledger_adders(witness: Witness, logbook: Logbook) -> list[Adder]:
+    """Return the services of every participant with a log."""
+    return [
+        lambda server: ledger_pb2_grpc.add_WitnessServiceServicer_to_server(WitnessServicer(witness, logbook), server),
+        lambda server: ledger_pb2_grpc.add_LogServiceServicer_to_server(LogServicer(logbook), server),
+    ]

@@ -1,0 +1,47 @@
+"""One suite over both stores of documents."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hdex.node.documents import Documents, MemoryDocuments, SqliteDocuments
+from hdex.node.errors import AlreadyExists, NotFound
+
+Factory = Callable[[Path], Documents]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Documents:
+    return MemoryDocuments() if request.param == "memory" else SqliteDocuments(tmp_path / "documents.db")
+
+
+def test_a_document_comes_back_as_it_was(documents: Documents) -> None:
+    documents.put("request", "r1", {"purpose": "DUO:0000042", "名": "字"})
+    assert documents.get("request", "r1") == {"purpose": "DUO:0000042", "名": "字"}
+
+
+def test_put_replaces_and_keeps_the_order(documents: Documents) -> None:
+    documents.put("request", "r1", {"n": 1})
+    documents.put("request", "r2", {"n": 2})
+    documents.put("request", "r1", {"n": 3})
+    assert documents.all("request") == [{"n": 3}, {"n": 2}]
+
+
+def test_add_accepts_the_same_again_and_refuses_another(documents: Documents) -> None:
+    documents.add("agreement", "a", {"n": 1})
+    documents.add("agreement", "a", {"n": 1})
+    with pytest.raises(AlreadyExists):
+        documents.add("agreement", "a", {"n": 2})
+    assert documents.get("agreement", "a") == {"n": 1}
+
+
+def test_what_was_never_stored_is_not_found(documents: Documents) -> None:
+    with pytest.raises(NotFound):
+        documents.get("agreement", "a")
+    assert documents.all("agreement") == []
+
+
+def test_documents_outlive_the_process(tmp_path: Path) -> None:
+    SqliteDocuments(tmp_path / "d.db").put("k", "a", {"n": 1})
+    assert SqliteDocuments(tmp_path / "d.db").get("k", "a") == {"n": 1}
