@@ -25,7 +25,8 @@ QUIET = (
 )
 VOID = {"meta", "input"}
 HOSTILE = "<script>alert('x')</script>\"&"
-SECTIONS = [name for name in entries() if name != "claim"]
+SENTENCES = ("asked", "claim")
+SECTIONS = [name for name in entries() if name not in SENTENCES]
 
 
 class Page(HTMLParser):
@@ -193,7 +194,8 @@ def test_an_interval_without_an_end_is_left_out_and_does_not_fail() -> None:
 
 def test_the_forged_log_is_red_and_says_who_contradicts() -> None:
     page = render(FIGURES, DETAILS)
-    assert page.count('class="forged"') == page.count('class="cross"') == len(LANGUAGES)
+    assert page.count('class="forged"') == len(LANGUAGES)
+    assert page.count('class="cross"') == 3 * len(LANGUAGES)
     assert "forged from entry 37, contradicted by hospital-b, hospital-c" in page
 
 
@@ -206,8 +208,9 @@ def test_every_word_has_both_languages_and_the_same_gaps(section: str) -> None:
         assert set(gap.findall(words["en"])) == set(gap.findall(words["zh"])), name
 
 
-def test_every_claim_has_both_languages() -> None:
-    for claim in entries()["claim"]:
+@pytest.mark.parametrize("section", SENTENCES)
+def test_every_sentence_from_outside_has_both_languages(section: str) -> None:
+    for claim in entries()[section]:
         assert set(claim) == {"pattern", *LANGUAGES}
         gaps = set(re.compile(claim["pattern"]).groupindex) - {"each"}
         for lang in LANGUAGES:
@@ -226,6 +229,13 @@ def test_the_same_claim_of_several_logs_is_told_once() -> None:
 def test_an_unknown_claim_is_told_as_it_is() -> None:
     (told,) = Words("zh").claims(["hospital-a: the moon was full"])
     assert (told.text, told.is_translated, told.logs) == ("the moon was full", False, ("hospital-a",))
+
+
+def test_a_refusal_says_what_was_asked_and_what_the_rule_means() -> None:
+    refused = [Refusal("stranger", "next range of c-1", "contract.revoked"), Refusal("x", "a < b", "rule.nobody-knows")]
+    said = Page(render(replace(FIGURES, refusals=refused), DETAILS)).says("zh")
+    for words in ("外来节点", "合同 c-1 的下一段数据", "合同已撤销", "contract.revoked", "a < b", "rule.nobody-knows"):
+        assert words in said
 
 
 def test_both_languages_write_the_same_numbers_in_the_pictures() -> None:

@@ -7,6 +7,8 @@ from hdex.node.demo.closing import Details, Figures
 from hdex.node.demo.markup import Markup, join, tag
 from hdex.node.demo.words import Words, count, power, share, size
 
+SHOWN = 5  # refusals that a card names
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -94,8 +96,8 @@ def buyer(figures: Figures, details: Details, words: Words) -> Card:
 def refused(figures: Figures, words: Words) -> Card:
     number = len(figures.refusals)
     big = words.say("refused.big_one") if number == 1 else words.say("refused.big", count=count(number))
-    lines = tuple((words.name("who", one.who), one.rule) for one in figures.refusals[:4])
-    more = ((words.say("page.more", count=count(number - 4)), ""),) if number > 4 else ()
+    lines = tuple((words.name("who", one.who), one.rule) for one in figures.refusals[:SHOWN])
+    more = ((words.say("page.more", count=count(number - SHOWN)), ""),) if number > SHOWN else ()
     return Card(words.say("refused.title"), big, lines + more, is_bad=number > 0)
 
 
