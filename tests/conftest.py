@@ -1,4 +1,4 @@
-"""Guards that hold for every test: nothing leaves loopback, and a missing tool is a failure where the gate asks for all."""
+"""Guards of every test: nothing leaves loopback, and a missing tool fails where the gate asks for all tools."""
 
 import ipaddress
 import os

@@ -29,7 +29,7 @@ class ContractRecord:
 
     @classmethod
     def from_document(cls, document: Document) -> "ContractRecord":
-        return cls(**document)  # type: ignore[arg-type]  # our own record, written by to_document
+        return cls(**document)
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -4,11 +4,11 @@ import json
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hdex.node.errors import AlreadyExists, NotFound
 
-Document = dict[str, object]
+Document = dict[str, Any]  # JSON values
 
 
 class Documents(Protocol):

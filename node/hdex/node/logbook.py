@@ -26,7 +26,7 @@ class Logbook:
         self._recorder.allow("audit.read", actor)
 
     def read_for_audit(self, actor: Identity) -> tuple[list[str], list[bytes]]:
-        """Log the read, have the head cosigned and anchored, and return (cosigned checkpoints, entries below the last)."""
+        """Log the read, have the head cosigned and anchored; return (cosigned checkpoints, entries below the last)."""
         self.remember_audit(actor)
         newest = self._keeper.keep()
         size = parse_checkpoint(newest).size

@@ -132,7 +132,8 @@ def requests(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
     rows = [
         {"contract": r.contract_id, "state": r.state, "product": r.asked["product"], "rule": r.rule} for r in records
     ]
-    show(rows, as_json=True) if as_json else [show(row, as_json=False) for row in rows]
+    for row in [rows] if as_json else rows:
+        show(row, as_json=as_json)
 
 
 @app.command()

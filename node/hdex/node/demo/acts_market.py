@@ -129,7 +129,7 @@ def deliver(memory: Memory) -> None:
         frame, rows.released_frame(memory.setting, hospital, memory.released[hospital])
     )
     memory.say("deliver", f"{memory.bytes_delivered:,} bytes in {memory.delivery_seconds:.2f} s; opened: "
-                          f"{frame.height} rows x {frame.width} columns, {memory.values_altered} values altered")  # fmt: skip
+                          f"{frame.height} rows, {frame.width} columns, {memory.values_altered} values altered")  # fmt: skip
 
 
 def federate(memory: Memory) -> None:

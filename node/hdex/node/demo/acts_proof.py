@@ -68,7 +68,7 @@ def witnesses_of(evidence: Evidence, node: str) -> set[str]:
 
 
 def forge(memory: Memory) -> None:
-    """An operator rewrites its whole log and the chain, in a copy: the others contradict it at the first wrong entry."""
+    """An operator rewrites its whole log and the chain, in a copy: others contradict it at the first wrong entry."""
     folder, setting = memory.setting.home(AUDITOR), memory.setting
     node = HOSPITALS[0]
     honest, forged = folder / "evidence.zip", folder / "forged.zip"

@@ -126,7 +126,8 @@ def known(figures: Figures, details: Details) -> list[str]:
     return [
         f"attack before {figures.attack_before:.1%}, after {figures.attack_after:.1%}, by chance "
         f"{figures.attack_chance:.1%}; smallest class {figures.k_before} before, {figures.k_after} after",
-        f"unique rows {details.unique_rows_before:,} before, {details.unique_rows_after} after; columns by level {levels}",
+        f"unique rows {details.unique_rows_before:,} before, {details.unique_rows_after} after; "
+        f"columns by level {levels}",
     ]
 
 

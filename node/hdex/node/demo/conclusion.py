@@ -86,7 +86,8 @@ def details_of(memory: Memory, steps: list[tuple[str, float]], restarts: int) ->
 
 def share(attacks: list[dict[str, Any]]) -> float:
     """Return the share of all targets that the attacker found."""
-    return sum(attack["reidentified"] for attack in attacks) / sum(attack["targets"] for attack in attacks)
+    found, targets = (sum(int(attack[name]) for attack in attacks) for name in ("reidentified", "targets"))
+    return found / targets
 
 
 def columns_by_level(memory: Memory) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`hdex demo`: sets the stage in a throw-away folder, runs the story, closes with the table, and leaves nothing behind."""
+"""`hdex demo`: sets the stage in a throw-away folder, runs the story, closes with the table, leaves nothing."""
 
 import shutil
 import sys

@@ -71,9 +71,9 @@ def _typed(export: Export, table: TableMap) -> pl.DataFrame:
     source = _source(export, table)
     known = fields_of(table.model)
     mapped = {entry.field: entry for entry in table.fields}
-    for field in known.values():
-        if field.required and field.name not in mapped:
-            raise MappingIncomplete(f"{table.model}.{field.name} is required and has no column of {table.source}")
+    for needed in known.values():
+        if needed.required and needed.name not in mapped:
+            raise MappingIncomplete(f"{table.model}.{needed.name} is required and has no column of {table.source}")
     raw = source.frame.select(*[_text(entry).alias(entry.field) for entry in table.fields], FILE, ROW)
     for entry in table.fields:
         _require_translated(raw, table, entry, known[entry.field])

@@ -58,7 +58,7 @@ class Classifications:
                 "classification.unreviewed", "a data steward reviews and signs it", "nothing is released unreviewed"
             ) from None
         envelope = record["envelope"]
-        profiles, decision = from_document(envelope["document"])  # type: ignore[index]  # our own record
+        profiles, decision = from_document(envelope["document"])
         missing = set(rows.columns) - {profile.name for profile in profiles}
         if missing:
             raise AccessDenied(

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from hdex.catalog.contract import Agreement, ConsumerKeys, Message, Party, State, agreement_digest, step
 from hdex.catalog.documents import from_document
@@ -19,7 +20,7 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, digest, sign, verify
 
 KIND = "contract"
@@ -106,7 +107,7 @@ class Negotiations:
         )
         paper = bytes.fromhex(agreement_digest(envelope["document"]))
         grant_id = hashlib.sha256(b"hdex/grant/v1\n" + paper).hexdigest()[:GRANT_DIGITS]
-        with self._recorder.release("grant.issue", actor, grant=grant_id, **about(record.asked)):
+        with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
             record = self._store(final.moved(final.state, grant_id=grant_id))
         failpoint("hospital.grant.issued")
         self._facts.issue_grant(grant_id, paper, datetime.fromisoformat(agreement.expires))
@@ -116,7 +117,7 @@ class Negotiations:
         """End a licence: the next range and the next round are refused."""
         record = self._record(contract_id)
         if not record.revoked:
-            with self._recorder.release("grant.revoke", actor, grant=record.grant_id, **about(record.asked)):
+            with self._recorder.release("grant.revoke", actor, **about(record.asked, record.grant_id)):
                 record = self._store(
                     record.moved(record.state, revoked=True, rule="contract.revoked", next_step=reason)
                 )
@@ -125,7 +126,7 @@ class Negotiations:
         return record
 
     def require_live(self, contract_id: str, mode: DeliveryMode, consumer: str) -> tuple[ContractRecord, Agreement]:
-        """Return a contract that covers this mode for this consumer now, or raise: asked before each range and round."""
+        """Return a contract that covers this mode for this consumer now, or raise. Asked before each range and round."""
         record = self._record(contract_id)
         if record.asked["consumer"] != consumer:
             raise AccessDenied("contract.foreign", "", "the contract is between others")
@@ -206,11 +207,14 @@ class Negotiations:
         return record
 
 
-def about(asked: dict[str, str]) -> dict[str, str]:
+def about(asked: dict[str, Any], grant_id: str = "") -> Facts:
     """Return what every event of a contract says of it."""
-    return {
-        "product": asked["product"],
-        "version": asked["version"],
-        "contract": asked["contract_id"],
-        "purpose": asked["access"]["purpose"],  # type: ignore[index]  # the request's document is nested JSON
-    }
+    facts = Facts(
+        product=asked["product"],
+        version=asked["version"],
+        contract=asked["contract_id"],
+        purpose=asked["access"]["purpose"],
+    )
+    if grant_id:
+        facts["grant"] = grant_id
+    return facts

@@ -1,4 +1,4 @@
-"""De-identified versions of a data set: made, measured, verified, certified, kept; a risky one is refused and kept nowhere."""
+"""De-identified versions of a data set: made, measured, verified, certified, kept; a risky one is refused."""
 
 import hashlib
 import io

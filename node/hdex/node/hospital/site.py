@@ -65,9 +65,9 @@ class HospitalSite:
             self._deny(request, refusal)
             raise
         except (NodeError, CatalogError) as error:
-            refusal = AdmissionRefused(getattr(error, "rule", "") or type(error).__name__, str(error))
-            self._deny(request, refusal)
-            raise refusal from error
+            translated = AdmissionRefused(getattr(error, "rule", "") or type(error).__name__, str(error))
+            self._deny(request, translated)
+            raise translated from error
         self._recorder.allow("round.join", self._coordinator, **self._about(request))
 
     def frame(self, study: Study) -> pl.DataFrame:
@@ -92,7 +92,8 @@ class HospitalSite:
         facts = self._about(request)
         if release.rows >= 0:
             facts["rows"] = release.rows
-        self._recorder.allow("round.submit", self._coordinator, **facts, result_digest=release.digest)
+        facts["result_digest"] = release.digest
+        self._recorder.allow("round.submit", self._coordinator, **facts)
         self._meter.add("ciphertexts", release.total_bytes, count=release.ciphertexts)
         failpoint("site.round.submit")
 
