@@ -86,7 +86,7 @@ DETAILS = Details(
         "2": {"keep": 12, "round": 4, "shift": 5},
         "3": {"generalise": 14, "coarsen": 8, "keep": 8, "redact": 4},
         "4": {"remove": 11, "pseudonymise": 4, "generalise": 2},
-        "5": {"remove": 3},
+        "5": {"remove": 1, "sums": 2},
     },
     class_sizes_before={1: 1893, 2: 190, 3: 41, 6: 9, 12: 5, 30: 1},
     class_sizes_after={11: 20, 14: 31, 22: 24, 48: 11, 75: 8},

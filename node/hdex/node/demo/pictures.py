@@ -18,8 +18,9 @@ from hdex.node.demo.scales import (
 from hdex.node.demo.words import Words, count, share, size
 
 WIDTH = 400
-ACTIONS = ("remove", "redact", "pseudonymise", "generalise", "coarsen", "shift", "cap", "round", "keep")
-SHADES = 8
+ACTIONS = ("remove", "sums", "redact", "pseudonymise", "generalise", "coarsen", "shift", "cap", "round", "keep")
+SHADES = 9  # of style.css: r0 to r8
+LABEL = 64  # letters that fit beside each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,15 @@ def shades(details: Details) -> dict[str, int]:
     return {action: round(place * (SHADES - 1) / last) for place, action in enumerate(order)}
 
 
+def totals(details: Details) -> dict[int, int]:
+    """Return how many columns of each level were treated."""
+    return {level: sum(details.columns_by_action.get(str(level), {}).values()) for level in range(1, 6)}
+
+
 def columns(details: Details, words: Words, told: Told) -> Markup:
     """One stacked bar per level, 1 to 5."""
     colours = shades(details)
-    totals = {level: sum(details.columns_by_action.get(str(level), {}).values()) for level in range(1, 6)}
-    axis = Axis(0, max([*totals.values(), 1]), 64, 364)
+    axis = Axis(0, max([*totals(details).values(), 1]), 64, 364)
     parts = []
     for row, level in enumerate(range(1, 6)):
         y, done = 32.0 * row, 0
@@ -227,8 +232,9 @@ def logs(figures: Figures, details: Details, words: Words, told: Told) -> Markup
         parts += log_row(name, honest, axis, y)
         if forged:
             parts += branch(figures.forged_log_found, forged, axis, y)
-            parts.append(text(0, y + 66, forged_label(figures, details, words), class_="s bad"))
-            y += 36
+            lines = forged_label(figures, details, words)
+            parts += [text(0, y + 66 + 15 * row, line, class_="s bad") for row, line in enumerate(lines)]
+            y += 21 + 15 * len(lines)
         y += 38
     for tick in entry_ticks(largest):
         x = axis.at(tick)
@@ -251,12 +257,14 @@ def branch(found: int | None, forged: list[int], axis: Axis, y: float) -> list[M
     return [tag("path", d=path, class_="forged"), *(cross(axis.at(entries), low, 4.5, "cross") for entries in forged)]
 
 
-def forged_label(figures: Figures, details: Details, words: Words) -> str:
-    """Return where the forgery begins and who contradicts it."""
+def forged_label(figures: Figures, details: Details, words: Words) -> list[str]:
+    """Return where the forgery begins and who contradicts it, cut where it would leave the picture."""
     contradicted = words.say("logs.contradicted", by=details.contradicted_by or words.say("proof.nobody"))
+    if len(contradicted) > LABEL:
+        contradicted = contradicted[: LABEL - 1] + "…"
     if figures.forged_log_found is None:
-        return contradicted
-    return words.say("logs.from", index=count(figures.forged_log_found)) + contradicted
+        return [contradicted]
+    return [words.say("logs.from", index=count(figures.forged_log_found)), contradicted]
 
 
 def swatch(class_: str, words: str) -> Markup:

@@ -129,7 +129,7 @@ def figure(name: str, words: Words, message: str, *parts: str, twin: Markup | No
 
 def attack(figures: Figures, details: Details, words: Words) -> Markup:
     values = {"before": figures.attack_before, "after": figures.attack_after, "chance": figures.attack_chance}
-    message = words.say("attack.message", **{key: f"{100 * value:.3g}" for key, value in values.items()})
+    message = words.say("attack.message", **{key: share(value).rstrip("%") for key, value in values.items()})
     told = Told(words.say("attack.title"), message)
     rows = [(words.say(f"attack.{key}"), share(value)) for key, value in values.items()]
     twin = table((words.say("attack.case"), words.say("attack.head")), rows)
@@ -152,8 +152,8 @@ def classes(figures: Figures, details: Details, words: Words) -> Markup:
     return figure("classes", words, message, drawn, legend, twin=twin)
 
 
-def columns(figures: Figures, details: Details, words: Words) -> Markup:
-    message = words.say("columns.message", columns=count(sum(figures.columns_by_level.values())))
+def columns(_figures: Figures, details: Details, words: Words) -> Markup:
+    message = words.say("columns.message", columns=count(sum(pictures.totals(details).values())))
     shades = pictures.shades(details)
     drawn = pictures.columns(details, words, Told(words.say("columns.title"), message))
     names = {action: words.name("action", action) for action in shades}

@@ -93,7 +93,8 @@ class Words:
             if found:
                 values = {"each": "", **found.groupdict()}
                 values["operator"] = self.name("operator", values.get("operator", ""))
-                return known[self.lang].format(**values), values["each"]
+                figure = str(values["each"].count(",") + 1) if known.get("counted") else values["each"]
+                return known[self.lang].format(**values), figure
         return None
 
 
