@@ -20,33 +20,30 @@ def searchable(identifiers: Iterable[str]) -> list[str]:
 
 def found_in_files(folders: Iterable[Path], identifiers: list[str]) -> set[str]:
     """Return the identifiers that stand in any file below the folders, in UTF-8 or GB18030."""
-    found: set[str] = set()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                found |= found_in_bytes(path.read_bytes(), identifiers)
-    return found
+    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    return found_in_texts((text for path in files for text in texts_of(path.read_bytes())), identifiers)
 
 
-def found_in_bytes(data: bytes, identifiers: list[str]) -> set[str]:
-    """Return the identifiers that stand in these bytes."""
-    texts = [data.decode(encoding, errors="replace") for encoding in ("utf-8", "gb18030")]
-    return found_in_texts([text for whole in texts for text in pieces(whole)], identifiers)
+def texts_of(data: bytes) -> Iterable[str]:
+    """Yield what these bytes may say, in pieces: as UTF-8, and as GB18030 where that says something else."""
+    yield from pieces(data.decode("utf-8", errors="replace"))
+    if not data.isascii():
+        yield from pieces(data.decode("gb18030", errors="replace"))
 
 
 def found_in_frame(frame: pl.DataFrame, identifiers: list[str]) -> set[str]:
     """Return the identifiers that stand in any cell of a frame."""
-    return {hit for name in frame.columns for hit in found_in_texts(frame[name].cast(pl.String).to_list(), identifiers)}
+    cells = (cell for name in frame.columns for cell in frame[name].cast(pl.String).to_list())
+    return found_in_texts(cells, identifiers)
 
 
 def found_in_texts(texts: Iterable[str | None], identifiers: list[str]) -> set[str]:
-    """Return the identifiers that occur in any of the texts."""
+    """Return the identifiers that occur in any of the texts. All texts in one pass: the automaton is built once."""
     series = pl.Series([text for text in texts if text], dtype=pl.String)
     if series.is_empty() or not identifiers:
         return set()
-    if not series.str.contains_any(identifiers).any():
-        return set()
-    hits = series.str.extract_many(identifiers, overlapping=True).explode().drop_nulls()
+    suspects = series.filter(series.str.contains_any(identifiers))
+    hits = suspects.str.extract_many(identifiers, overlapping=True).explode().drop_nulls()
     return set(hits.unique().to_list())
 
 

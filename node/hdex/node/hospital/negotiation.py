@@ -94,23 +94,16 @@ class Negotiations:
         """Finalize an agreement that both have signed and issue its grant."""
         agreement = Agreement.from_document(envelope["document"])
         record = self._record(agreement.request_id)
-        if record.state == State.FINALIZED:
-            return record
         verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
         if record.agreement is None or digest(record.agreement["document"]) != digest(envelope["document"]):
             raise AccessDenied(
                 "agreement.other", "sign the agreement that was sent", "this is not the agreement we signed"
             )
-        verified = step(State(record.state), Party.CONSUMER, Message.VERIFICATION)
-        final = record.moved(
-            step(verified, Party.PROVIDER, Message.FINALIZE), agreement=envelope, rule="", next_step=""
-        )
         paper = bytes.fromhex(agreement_digest(envelope["document"]))
-        grant_id = hashlib.sha256(b"hdex/grant/v1\n" + paper).hexdigest()[:GRANT_DIGITS]
-        with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
-            record = self._store(final.moved(final.state, grant_id=grant_id))
+        if record.state != State.FINALIZED:
+            record = self._finalize(record, envelope, paper, actor)
         failpoint("hospital.grant.issued")
-        self._facts.issue_grant(grant_id, paper, datetime.fromisoformat(agreement.expires))
+        self._facts.issue_grant(record.grant_id, paper, datetime.fromisoformat(agreement.expires))
         return record
 
     def revoke(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
@@ -121,7 +114,8 @@ class Negotiations:
                 record = self._store(
                     record.moved(record.state, revoked=True, rule="contract.revoked", next_step=reason)
                 )
-            self._facts.revoke_grant(record.grant_id)
+        if record.grant_id:
+            self._facts.revoke_grant(record.grant_id)  # again after a crash: a fact that stands is success
         self._exchange.revoke(contract_id, reason)
         return record
 
@@ -162,6 +156,13 @@ class Negotiations:
         if decision.outcome == Outcome.PROHIBITED:
             return AccessDenied(decision.rule, decision.next_step)
         return None
+
+    def _finalize(self, record: ContractRecord, envelope: Envelope, paper: bytes, actor: Identity) -> ContractRecord:
+        verified = step(State(record.state), Party.CONSUMER, Message.VERIFICATION)
+        state = step(verified, Party.PROVIDER, Message.FINALIZE)
+        grant_id = hashlib.sha256(b"hdex/grant/v1\n" + paper).hexdigest()[:GRANT_DIGITS]
+        with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
+            return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, rule="", next_step=""))
 
     def _refuse(self, record: ContractRecord, actor: Identity, reason: str) -> ContractRecord:
         self._recorder.deny("contract.refuse", actor, "person.refused", **about(record.asked))
