@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def _tell(line: bytes, own: int, reasons: "SimpleQueue[str]") -> None:
     if why is not None:
         reasons.put(why)
     elif not _NOISE.match(line):
-        os.write(own, line)
+        with suppress(OSError):  # a full disk under the log file must not end the pump, and with it all logging
+            os.write(own, line)
 
 
 def _log(reasons: "SimpleQueue[str]") -> None:

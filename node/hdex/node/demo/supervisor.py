@@ -25,6 +25,7 @@ class Program:
     name: str
     arguments: tuple[str, ...]
     port: int
+    environment: tuple[tuple[str, str], ...] = ()  # of its first start only: a failpoint kills once
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Supervisor:
     def start(self, programs: list[Program]) -> None:
         """Start all programs side by side and return when each answers on its port."""
         for program in programs:
-            self._children[program.name] = Child(program, self._spawn(program))
+            self._children[program.name] = Child(program, self._spawn(program, dict(program.environment)))
         if not self._watching:
             self._watching = True
             threading.Thread(target=self._watch, name="supervisor", daemon=True).start()
@@ -80,6 +81,16 @@ class Supervisor:
         """End one child by SIGKILL; the watcher starts it again once."""
         os.kill(self._children[name].process.pid, signal.SIGKILL)
 
+    def restart(self, name: str, environment: tuple[tuple[str, str], ...] = ()) -> None:
+        """End one child and start it anew, with all its restarts before it; return when it answers."""
+        child = self._children[name]
+        with child.lock:
+            child.process.kill()
+            child.process.wait()
+            child.restarts = 0
+            child.process = self._spawn(child.program, dict(environment))
+        self.wait_ready(name)
+
     def restarts(self) -> int:
         """Return how many children died and were started again."""
         return sum(child.restarts for child in self._children.values())
@@ -105,13 +116,14 @@ class Supervisor:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         return lines[-1] if lines else "it said nothing"
 
-    def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+    def _spawn(self, program: Program, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         with (self._logs / f"{program.name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "hdex.node.cli", *program.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches the demo alone; it ends the children in order
             )
 
