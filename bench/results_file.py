@@ -66,8 +66,8 @@ def figure(values: Sequence[float], unit: str) -> dict[str, object]:
 
 
 def short(value: float) -> float:
-    """Return a number with four digits that count."""
-    return float(f"{value:.4g}")
+    """Return a count as it is and a measurement with four digits that count."""
+    return value if isinstance(value, int) else float(f"{value:.4g}")
 
 
 def measure(
