@@ -1,6 +1,5 @@
 """Who acts in the demo, and how they reach each other."""
 
-import threading
 from dataclasses import dataclass
 
 from hdex.ledger.chain_web3 import Web3Chain, deploy
@@ -19,7 +18,7 @@ from hdex.node.demo.setting import (
     address,
     write_configs,
 )
-from hdex.node.demo.supervisor import Program, Supervisor
+from hdex.node.demo.supervisor import Program
 from hdex.node.steward import Steward
 
 OPERATOR = "1 operator: demonstration"
@@ -36,13 +35,15 @@ class Cast:
     auditor: Auditor
 
 
-def start_chain(setting: Setting, supervisor: Supervisor) -> None:
-    """Start the chain, deploy the contract, enrol everybody who keeps a log, write the configurations."""
-    arguments = ("chain", "serve", "--config", str(setting.config_file("chain")))
-    supervisor.start([Program("chain", arguments, setting.chain_port)])
+def chain_program(setting: Setting) -> Program:
+    """Return the chain, which starts first."""
+    return Program("chain", ("chain", "serve", "--config", str(setting.config_file("chain"))), setting.chain_port)
+
+
+def deploy_contract(setting: Setting) -> None:
+    """Deploy the contract and write the configurations that name it. Once more after an outage: the last one counts."""
     operator = setting.keys["chain"].secret("chain")
-    contract = deploy(setting.chain_url, operator, OPERATOR, expect_chain_id=CHAIN_ID)
-    write_configs(setting, contract)
+    write_configs(setting, deploy(setting.chain_url, operator, OPERATOR, expect_chain_id=CHAIN_ID))
 
 
 def enrol_all(setting: Setting) -> None:
@@ -56,17 +57,13 @@ def enrol_all(setting: Setting) -> None:
         chain.enroll(name, address(keys), hashlib.sha256(keys.public("log")).digest())
 
 
-def start_participants(setting: Setting, supervisor: Supervisor) -> None:
-    """Start exchange, key holder and the hospitals side by side, and enrol them meanwhile."""
+def programs(setting: Setting) -> list[Program]:
+    """Return exchange, key holder and the hospitals."""
     words = {"exchange": "exchange", "keyholder": "keyholder", **dict.fromkeys(HOSPITALS, "node")}
-    programs = [
+    return [
         Program(name, (word, "serve", "--config", str(setting.config_file(name))), setting.ports[name][0])
         for name, word in words.items()
     ]
-    enrolling = threading.Thread(target=enrol_all, args=(setting,))
-    enrolling.start()
-    supervisor.start(programs)
-    enrolling.join()
 
 
 def gather(setting: Setting) -> Cast:

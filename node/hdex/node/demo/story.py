@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from hdex.ledger.errors import ChainUnavailable
 from hdex.node.demo import acts_data, acts_market, acts_proof, cast
 from hdex.node.demo.closing import Details, Figures
 from hdex.node.demo.conclusion import conclude
@@ -18,7 +19,7 @@ from hdex.node.errors import PeerUnavailable
 from hdex.node.synthetic import Truth, generate
 
 T = TypeVar("T")
-TRIES = 4
+PATIENCE_S = 60.0  # a killed participant is back in seconds; its peers dial it again within 3 s
 BREATH_S = 0.5
 RUNNERS = 2  # two cores
 
@@ -36,7 +37,9 @@ class Story:
 
     def tell(self) -> tuple[Figures, Details]:
         """Play every act and return what was measured."""
-        memory = self._act("setting", self._set_stage)
+        began = time.monotonic()
+        memory = self._set_stage()
+        self._teller.done("setting", began)
         for name, play in (
             ("identity", acts_market.foreign_peer),
             ("ingest", acts_data.ingest),
@@ -73,8 +76,11 @@ class Story:
         setting = build(self._folder)
         with ThreadPoolExecutor(RUNNERS) as runners:
             exports = runners.submit(self._exports)
-            cast.start_chain(setting, self._supervisor)
-            cast.start_participants(setting, self._supervisor)
+            self._supervisor.start([cast.chain_program(setting)])
+            self._persist("chain", lambda: cast.deploy_contract(setting))
+            enrolling = runners.submit(self._persist, "enrol", lambda: cast.enrol_all(setting))
+            self._supervisor.start(cast.programs(setting))
+            enrolling.result()
             folders, truth = exports.result()
         http = setting.ports["exchange"][1]
         self.pages = f"http://127.0.0.1:{http}/"
@@ -91,18 +97,22 @@ class Story:
         return {name: folder / name for name in HOSPITALS}, truth
 
     def _act(self, name: str, play: Callable[[], T]) -> T:
-        """Play one act; when a participant has died, wait until it is back and play it again."""
+        """Play one act and note how long it took."""
         began = time.monotonic()
-        for attempt in range(TRIES):
+        result = self._persist(name, play)
+        self._teller.done(name, began)
+        return result
+
+    def _persist(self, name: str, play: Callable[[], T]) -> T:
+        """Play until it succeeds: when a participant has died, wait until it is back, then once more from the start."""
+        gives_up = 0.0
+        while True:
             try:
-                result = play()
-            except PeerUnavailable as error:
-                if attempt == TRIES - 1:
+                return play()
+            except (PeerUnavailable, ChainUnavailable) as error:
+                gives_up = gives_up or time.monotonic() + PATIENCE_S
+                if time.monotonic() >= gives_up:
                     raise
                 self._teller.say(name, f"interrupted ({error}); once more")
                 time.sleep(BREATH_S)
                 self._supervisor.wait_all()
-            else:
-                self._teller.done(name, began)
-                return result
-        raise PeerUnavailable(f"{name} did not succeed in {TRIES} tries")
