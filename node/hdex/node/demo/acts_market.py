@@ -3,6 +3,7 @@
 import time
 import urllib.request
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 
 from hdex.catalog.contract import State
@@ -38,7 +39,9 @@ def foreign_peer(memory: Memory) -> None:
     try:
         RemoteExchange(channels("exchange")).show("anything")
     except PeerUnavailable:
-        memory.refused("stranger", "connect to the exchange", "identity-refused", rows.server_says(setting, "exchange"))
+        if not (why := rows.server_says(setting, "exchange")):
+            raise  # no refusal, the exchange is away: once more when it is back
+        memory.refused("stranger", "connect to the exchange", "identity-refused", why)
     finally:
         channels.close()
     own = Channels(buyer_tls(memory), rows.directory_of(setting), limits=Limits())
@@ -59,6 +62,13 @@ def buyer_tls(memory: Memory) -> Tls:
 
 def browse(memory: Memory) -> None:
     """Look at the catalogue as anybody would: pages in English and Chinese, and a search in each."""
+    try:
+        look_up(memory)
+    except (OSError, HTTPException) as error:
+        raise PeerUnavailable(f"the exchange's pages do not answer: {error}") from error
+
+
+def look_up(memory: Memory) -> None:
     words = "stent" if memory.truth is not None else "hypertension"
     chinese = "支架" if memory.truth is not None else "高血压"
     for path, word in ((f"products?q={words}", words), (f"zh/products?q={urllib.request.quote(chinese)}", chinese)):  # type: ignore[attr-defined]  # re-exported
