@@ -9,6 +9,7 @@ from hdex.ledger.errors import AnchorAlarm, LedgerError
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
 from hdex.node.errors import NodeError
+from hdex.node.meter import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +38,13 @@ class Keeper:
 
     def __init__(
         self, log: Log, witnesses: Sequence[WitnessPeer], *,
-        anchoring: Callable[[], Anchoring], flush: Callable[[], object], period_s: float,
+        anchoring: Callable[[], Anchoring], flush: Callable[[], object], meter: Meter, period_s: float,
     ) -> None:  # fmt: skip
         self._log = log
         self._witnesses = witnesses
         self._anchoring = anchoring
         self._flush = flush
+        self._meter = meter
         self._period_s = period_s
         self._lock = threading.Lock()  # guards what follows: one pass at a time
         self._sizes = {witness.name: 0 for witness in witnesses}
@@ -85,7 +87,9 @@ class Keeper:
 
     def _offer(self, witness: WitnessPeer, old: int, checkpoint: str, size: int) -> tuple[str, int]:
         proof = self._log.consistency(old, size) if old else []
-        return witness.add_checkpoint(old, proof, checkpoint, self._log.leaf_hashes(old, size))
+        hashes = self._log.leaf_hashes(old, size)
+        self._meter.add("checkpoints", len(checkpoint.encode()) + sum(map(len, (*proof, *hashes))))
+        return witness.add_checkpoint(old, proof, checkpoint, hashes)
 
     def _anchor(self, checkpoint: str) -> None:
         anchoring = self._anchoring()

@@ -5,16 +5,18 @@ from hdex.ledger.note import parse_checkpoint
 from hdex.node.errors import AccessDenied
 from hdex.node.identity import Identity
 from hdex.node.keeper import Keeper
+from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 
 
 class Logbook:
     """One participant's log with its keeper."""
 
-    def __init__(self, log: Log, keeper: Keeper, recorder: Recorder) -> None:
+    def __init__(self, log: Log, keeper: Keeper, recorder: Recorder, meter: Meter) -> None:
         self._log = log
         self._keeper = keeper
         self._recorder = recorder
+        self._meter = meter
 
     def require_own_origin(self, checkpoint: str, actor: Identity) -> None:
         """Raise AccessDenied unless the checkpoint is of the caller's own log: nobody speaks for another."""
@@ -33,4 +35,6 @@ class Logbook:
         checkpoints = self._log.cosigned()
         if not checkpoints or parse_checkpoint(checkpoints[-1]).size != size:
             checkpoints.append(newest)
-        return checkpoints, self._log.entries(0, size)
+        entries = self._log.entries(0, size)
+        self._meter.add("log entries", sum(map(len, entries)), count=len(entries))
+        return checkpoints, entries

@@ -10,7 +10,6 @@ from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
-from hdex.node.hospital.meter import Meter
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publisher, Publishing
@@ -33,7 +32,7 @@ class HospitalParts:
     def __init__(self, standing: Standing, config: HospitalConfig) -> None:
         self.standing, self.config = standing, config
         self.vault = Vault(standing.data / "vault", standing.keys)
-        self.meter = Meter(standing.documents)
+        self.meter = standing.meter
         self.products = Products(standing.documents)
         self.exchange = RemoteExchange(standing.channels(config.exchange.id))
         archive = Archive(standing.documents, self.vault, SqliteConsents(standing.data / "consents.db"))
@@ -55,6 +54,7 @@ class HospitalParts:
             exchange=self.exchange,
             recorder=ground.recorder,
             facts=ground.facts,
+            meter=self.meter,
         )
 
     def make_releases(self) -> Releases:

@@ -24,6 +24,7 @@ from hdex.node.keeper import Anchoring, Keeper
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
+from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
 from hdex.node.recorder import Recorder
 from hdex.node.wire.channels import Channels
@@ -106,15 +107,26 @@ class Standing:
     @cached_property
     def keeper(self) -> Keeper:
         witnesses = [RemoteWitness(peer.id, self.channels) for peer in self.config.witness_peers]
-        return Keeper(self.log, witnesses, anchoring=self.anchoring, flush=self.facts.flush, period_s=KEEP_PERIOD_S)
+        return Keeper(
+            self.log,
+            witnesses,
+            anchoring=self.anchoring,
+            flush=self.facts.flush,
+            meter=self.meter,
+            period_s=KEEP_PERIOD_S,
+        )
 
     @cached_property
     def facts(self) -> ChainFacts:
         return ChainFacts(self.chain, self.documents, node=self.config.id)
 
     @cached_property
+    def meter(self) -> Meter:
+        return Meter(self.documents)
+
+    @cached_property
     def logbook(self) -> Logbook:
-        return Logbook(self.log, self.keeper, self.recorder)
+        return Logbook(self.log, self.keeper, self.recorder, self.meter)
 
     def chain(self) -> Chain:
         """Return the chain; web3 is imported at the first call."""

@@ -77,8 +77,8 @@ def deidentify(memory: Memory) -> None:
         report = facts["report"]
         risk, attack = report["risk_after"], report["attack_after"]
         memory.say("de-identify", f"{hospital}: k {report['risk_before']['k']} -> {risk['k']}, "
-                                  f"{facts['records']} rows, {report['suppressed']} suppressed, the attack finds "
-                                  f"{attack['rate']:.1%}, {sum(report['redacted'].values())} spans redacted")  # fmt: skip
+                                  f"{facts['records']} rows, {report['suppressed']} suppressed, attack finds "
+                                  f"{attack['rate']:.1%}, {sum(report['redacted'].values())} redacted")  # fmt: skip
     if plot.subcohort_view:
         desk = memory.cast.stewards[SUBCOHORT_HOME].desk
         memory.released[SUBCOHORT] = desk.deidentify(SUBCOHORT, order, silent)

@@ -82,6 +82,7 @@ def contract(memory: Memory) -> None:
     """The buyer asks, rules and a person decide, both sign. A second applicant and a level 5 file are refused."""
     buyer = memory.cast.buyer
     deliver_from = memory.products[HOSPITALS[0]]["product"]
+    memory.told = told(memory)
     memory.contracts["delivery"] = agree(memory, buyer, deliver_from, DELIVERY)
     for hospital in HOSPITALS:
         product = memory.products[hospital]["product"]
@@ -90,6 +91,12 @@ def contract(memory: Memory) -> None:
     refuse(memory, memory.cast.applicant, APPLICANT, wish(memory, deliver_from, DELIVERY, purpose="HDEX:underwriting"))
     if SUBCOHORT in memory.products:
         refuse(memory, buyer, BUYER, wish(memory, memory.products[SUBCOHORT]["product"], DELIVERY))
+
+
+def told(memory: Memory) -> tuple[int, str]:
+    """Return how many records and patients the catalogue tells of the first hospital's product."""
+    product, _ = memory.cast.buyer.show(memory.products[HOSPITALS[0]]["product"])
+    return product.records, product.individuals_band
 
 
 def wish(memory: Memory, product: str, mode: str, *, purpose: str = "") -> Wish:
@@ -139,7 +146,7 @@ def deliver(memory: Memory) -> None:
         frame, rows.released_frame(memory.setting, hospital, memory.released[hospital])
     )
     memory.say("deliver", f"{memory.bytes_delivered:,} bytes in {memory.delivery_seconds:.2f} s; opened: "
-                          f"{frame.height} rows, {frame.width} columns, {memory.values_altered} values altered")  # fmt: skip
+                          f"{frame.height} rows, {frame.width} columns, {memory.values_altered} altered")  # fmt: skip
 
 
 def federate(memory: Memory) -> None:
@@ -192,6 +199,7 @@ def withdraw(memory: Memory) -> None:
     fewer = memory.study["n"] - memory.second_study["n"]
     earlier = memory.released[hospital]["report"]["rows_before"] - facts["report"]["rows_before"]
     memory.withdrawal_honoured = fewer == 1 and earlier == 1
+    memory.withdrawal_visible = told(memory) != memory.told
     memory.say("withdraw", f"{hospital}: version {facts['version']} and study-2 are made from {earlier} patient fewer; "
                            f"difference to the pooled fit {difference:.1e}")  # fmt: skip
 

@@ -93,7 +93,8 @@ def search(memory: Memory) -> None:
     setting = memory.setting
     inside = {*HOSPITALS, "exports"}
     outside = [path for path in sorted(setting.folder.iterdir()) if path.is_dir() and path.name not in inside]
-    wanted = searchable(rows.identifiers(memory))
+    identifiers, left_out = rows.identifiers(memory)
+    wanted = searchable(identifiers)
     found = found_in_files(outside, wanted)
     if memory.delivered is not None:
         found |= found_in_frame(memory.delivered, wanted)
@@ -103,7 +104,7 @@ def search(memory: Memory) -> None:
         for name in ("record_number", "resident_id", "person_id")
         for value in rows.raw(setting, hospital, VIEW)[name].drop_nulls().to_list()
     }
-    memory.searched = {"planted": len(rows.identifiers(memory)), "found": len(found), "raw_rows": len(found & numbers)}
+    memory.searched = {"planted": len(identifiers), "found": len(found), "raw_rows": len(found & numbers)}
     memory.say(
         "search", f"{memory.searched['planted']:,} planted identifiers, found outside the hospitals: {len(found)}"
     )

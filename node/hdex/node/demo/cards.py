@@ -35,7 +35,7 @@ def all_cards(figures: Figures, details: Details, words: Words) -> Markup:
         buyer(figures, details, words),
         refused(figures, words),
         proof(figures, details, words),
-        patient(figures, words),
+        patient(figures, details, words),
     ]
     return tag("div", join(render(card) for card in made), class_="cards")
 
@@ -122,11 +122,11 @@ def forged(figures: Figures, details: Details, words: Words) -> str:
     return words.say("proof.found", log=details.forged_log, index=count(figures.forged_log_found))
 
 
-def patient(figures: Figures, words: Words) -> Card:
+def patient(figures: Figures, details: Details, words: Words) -> Card:
     honoured = figures.withdrawal_honoured
     lines = (
         (words.say("patient.next"), words.say("patient.absent" if honoured else "patient.present")),
-        (words.say("patient.visible"), words.yes(False)),
+        (words.say("patient.visible"), words.yes(details.withdrawal_visible)),
     )
     title = words.say("patient.title")
     return Card(title, words.say("patient.big" if honoured else "patient.big_bad"), lines, is_bad=not honoured)

@@ -92,6 +92,7 @@ class Details:
     restarts: int
     regime: str
     steps: list[tuple[str, float]] = field(default_factory=list)
+    withdrawal_visible: bool = False  # whether the catalogue tells another number of patients after the withdrawal
 
 
 def table(figures: Figures, details: Details) -> str:
@@ -102,7 +103,7 @@ def table(figures: Figures, details: Details) -> str:
         ("what the buyer has", received(figures, details)),
         ("who was refused", [f"{r.who}: {r.what} [{r.rule}]" for r in figures.refusals]),
         ("what an auditor can prove", provable(figures, details)),
-        ("patient", patient(figures)),
+        ("patient", patient(figures, details)),
     ]
     return "\n".join(render(title, lines) for title, lines in rows)
 
@@ -157,8 +158,9 @@ def provable(figures: Figures, details: Details) -> list[str]:
     ]
 
 
-def patient(figures: Figures) -> list[str]:
-    return [f"withdrawal honoured: {'yes' if figures.withdrawal_honoured else 'NO'}; visible from outside: no"]
+def patient(figures: Figures, details: Details) -> list[str]:
+    honoured, visible = figures.withdrawal_honoured, details.withdrawal_visible
+    return [f"withdrawal honoured: {'yes' if honoured else 'NO'}; visible from outside: {'YES' if visible else 'no'}"]
 
 
 def held(figures: Figures) -> list[str]:

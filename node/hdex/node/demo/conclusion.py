@@ -6,7 +6,7 @@ from typing import Any
 from hdex.node.consent import band
 from hdex.node.demo import rows
 from hdex.node.demo.closing import Details, Effect, Figures
-from hdex.node.demo.memory import SUBCOHORT, Memory
+from hdex.node.demo.memory import Memory
 from hdex.node.demo.setting import HOSPITALS
 from hdex.node.hospital.datasets import VIEW
 
@@ -81,6 +81,7 @@ def details_of(memory: Memory, steps: list[tuple[str, float]], restarts: int) ->
         restarts=restarts,
         regime=f"meets preset {reports[0]['preset']}",
         steps=steps,
+        withdrawal_visible=memory.withdrawal_visible,
     )
 
 
@@ -100,12 +101,18 @@ def columns_by_level(memory: Memory) -> dict[str, int]:
 
 
 def columns_by_action(memory: Memory) -> dict[str, dict[str, int]]:
-    """Return level -> action -> number of columns, over the hospitals' releases."""
+    """Return level -> action -> number of classified columns; what serves studies alone leaves as encrypted sums."""
     found: dict[str, dict[str, int]] = {}
-    for name in [*HOSPITALS, *([SUBCOHORT] if SUBCOHORT in memory.released else [])]:
-        for column in memory.released[name]["report"]["columns"]:
-            actions = found.setdefault(str(column["level"]), {})
-            actions[column["action"]] = actions.get(column["action"], 0) + 1
+    for name, classified in memory.classified.items():
+        release = memory.released[name]
+        taken = (
+            {column["name"]: column["action"] for column in release["report"]["columns"]} if release["bytes"] else {}
+        )
+        for table in classified["classification"]["tables"]:
+            for column in table["columns"]:
+                action = taken.get(column["name"], "sums" if column["role"] != "direct" else "remove")
+                actions = found.setdefault(str(column["level"]), {})
+                actions[action] = actions.get(action, 0) + 1
     return found
 
 

@@ -60,6 +60,8 @@ class Memory:
     difference: float = float("inf")
     withdrawn: str = ""
     withdrawal_honoured: bool = False
+    told: tuple[int, str] = (0, "")  # what the catalogue told of the first hospital's product before the withdrawal
+    withdrawal_visible: bool = True
     audit: dict[str, Any] = field(default_factory=dict)
     forged: dict[str, Any] = field(default_factory=dict)
     searched: dict[str, Any] = field(default_factory=dict)

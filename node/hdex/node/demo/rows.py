@@ -5,10 +5,11 @@ from typing import Any
 
 import polars as pl
 
-from hdex.federated.disclosure import Limits, local_breaches
+from hdex.federated.disclosure import Breach, Limits, local_breaches
 from hdex.node import directory as directories
 from hdex.node.compose.standing import now
 from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.demo.identifying import identifying
 from hdex.node.demo.memory import DATASET, Memory
 from hdex.node.demo.setting import HOSPITALS, TRUST_DOMAIN, Setting
 from hdex.node.directory import Directory
@@ -77,39 +78,36 @@ def somebody(memory: Memory, hospital: str) -> str:
     return str(rows[PATIENT].sort()[0])
 
 
-def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], list[str]]:
-    """Return (outcome, covariates that every site's disclosure floor allows, covariates left out)."""
+def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], dict[str, str]]:
+    """Return (outcome, covariates that every site's disclosure floor allows, covariate left out -> where and why)."""
     view = load_view(memory.plot.view)
-    features = list(view.features)
-    while len(features) > 1 and any(breaches(frame, features, view.target) for frame in frames.values()):
-        features.pop()
-    return view.target, features, [name for name in view.features if name not in features]
+    features, left_out = list(view.features), dict[str, str]()
+    while len(features) > 1 and (why := refusals(frames, features, view.target)):
+        left_out[features.pop()] = why
+    return view.target, features, left_out
 
 
-def breaches(frame: pl.DataFrame, features: list[str], target: str) -> bool:
-    """Return whether a site would refuse this many covariates."""
+def refusals(frames: dict[str, pl.DataFrame], features: list[str], target: str) -> str:
+    """Return which sites would refuse this many covariates and by which rule, nothing where none would."""
+    return "; ".join(
+        f"{hospital}: {found[0].rule}, {found[0].detail}"
+        for hospital, frame in frames.items()
+        if (found := breaches(frame, features, target))
+    )
+
+
+def breaches(frame: pl.DataFrame, features: list[str], target: str) -> list[Breach]:
+    """Return the rules of the disclosure floor by which a site would refuse these covariates; no count is told."""
     complete = frame.select([*features, target]).drop_nulls()
     events = int(complete[target].sum())
-    return bool(local_breaches(complete.height, min(events, complete.height - events), len(features) + 1, Limits()))
+    return local_breaches(complete.height, min(events, complete.height - events), len(features) + 1, Limits())
 
 
-def identifiers(memory: Memory) -> set[str]:
-    """Return what must not be found outside: as planted by the generator, or as the exports' person tables say."""
+def identifiers(memory: Memory) -> tuple[set[str], int]:
+    """Return (what must not be found outside, how many values were left out as naming nobody alone).
+
+    As planted by the generator, or as the exports' person tables say.
+    """
     if memory.truth is not None:
-        return memory.truth.identifiers()
-    found: set[str] = set()
-    for hospital in HOSPITALS:
-        persons = raw(memory.setting, hospital, PERSONS)
-        for name in (
-            "record_number",
-            "resident_id",
-            "phone",
-            "address",
-            "drivers_license",
-            "passport",
-            "name",
-            PATIENT,
-        ):
-            if name in persons.columns:
-                found |= set(persons[name].drop_nulls().cast(pl.String).to_list())
-    return {value for value in found if value.strip()}
+        return memory.truth.identifiers(), 0
+    return identifying(pl.concat([raw(memory.setting, hospital, PERSONS) for hospital in HOSPITALS]))

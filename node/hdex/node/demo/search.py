@@ -5,6 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
+from hdex.node.demo.identifying import stands_alone
+
 SHORTEST = 4  # a shorter Latin text is found everywhere
 SHORTEST_HAN = 2
 PIECE = 1 << 22
@@ -44,7 +46,7 @@ def found_in_texts(texts: Iterable[str | None], identifiers: list[str]) -> set[s
         return set()
     suspects = series.filter(series.str.contains_any(identifiers))
     hits = suspects.str.extract_many(identifiers, overlapping=True).explode().drop_nulls()
-    return set(hits.unique().to_list())
+    return {hit for hit in hits.unique().to_list() if stands_alone(hit, suspects)}
 
 
 def pieces(text: str) -> Iterable[str]:

@@ -71,7 +71,7 @@ class Studies:
         return study.document()
 
     def start(self, envelope: Envelope, actor: Identity, say: Say) -> Document:
-        """Run a planned study that its buyer has signed and return its result; called again, go on or answer at once."""
+        """Run a planned study that its buyer has signed and return its result; again: go on, or answer."""
         study_id = str(envelope["document"].get("id"))
         plan = self._documents.get(PLAN, study_id)
         if digest(envelope["document"]) != digest(plan):

@@ -13,11 +13,11 @@ from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
 from hdex.node.failpoint import failpoint
-from hdex.node.hospital.meter import Meter
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
+from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, key_id, verify
 from hdex.node.vault import Vault
@@ -138,13 +138,17 @@ class Delivery:
             consumer_key_id=key_id(consumer.hpke_key),
             bytes=size,
             root=self._root(dataset, name, size, source),
-            rows=product.records,
+            rows=self._rows(dataset, product.version),
             columns=tuple(column.name for column in product.columns),
             expires=agreement.expires,
             chunk_bytes=self._pace.chunk_bytes,
         )
         sign_key, secret = self._store.keys.secret("sign"), self._store.keys.secret("delivery")
         return Sealer(header, source, to=consumer.hpke_key, sign_key=sign_key, secret=secret)
+
+    def _rows(self, dataset: str, version: str) -> int:
+        """Return the exact number of rows: the manifest tells tens, the consumer's header what is in the file."""
+        return int(self._store.documents.get("release", f"{dataset}/{version}")["records"])
 
     def _root(self, dataset: str, name: str, size: int, source: Callable[[int, int], bytes]) -> str:
         """Return the plaintext's Merkle root; computed once a release, kept beside it."""

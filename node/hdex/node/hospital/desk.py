@@ -8,11 +8,11 @@ from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
-from hdex.node.hospital.meter import Meter
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.releases import Releases
+from hdex.node.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
+from hdex.node.meter import Meter
 from hdex.node.recorder import Facts, Recorder
-from hdex.node.signed import Envelope, digest, sign, verify
+from hdex.node.signed import Envelope, canonical, digest, sign, verify
 
 KIND = "contract"
 TERM_DAYS = 365
@@ -45,7 +46,7 @@ class Negotiations:
 
     def __init__(
         self, papers: Papers, documents: Documents, products: Products, *,
-        directory: Directory, exchange: Exchange, recorder: Recorder, facts: ChainFacts,
+        directory: Directory, exchange: Exchange, recorder: Recorder, facts: ChainFacts, meter: Meter,
     ) -> None:  # fmt: skip
         self._papers = papers
         self._documents = documents
@@ -54,6 +55,7 @@ class Negotiations:
         self._exchange = exchange
         self._recorder = recorder
         self._facts = facts
+        self._meter = meter
 
     def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Return TERMINATED with the rule and the next step, or REQUESTED: then a person decides."""
@@ -87,6 +89,7 @@ class Negotiations:
                 record.moved(State.AGREED, agreement=agreement, rule="", next_step="the consumer signs")
             )
         failpoint("hospital.agreement.signed")
+        self._meter.add("papers", len(canonical(agreement)))
         self._exchange.submit_agreement(agreement)
         return record
 
@@ -120,7 +123,7 @@ class Negotiations:
         return record
 
     def require_live(self, contract_id: str, mode: DeliveryMode, consumer: str) -> tuple[ContractRecord, Agreement]:
-        """Return a contract that covers this mode for this consumer now, or raise. Asked before each range and round."""
+        """Return a contract that covers this mode for this consumer now, or raise."""
         record = self._record(contract_id)
         if record.asked["consumer"] != consumer:
             raise AccessDenied("contract.foreign", "", "the contract is between others")

@@ -27,6 +27,13 @@ class Products:
             raise NotListed(f"{product_id} is not offered in the version asked for")
         return product_of(record)
 
+    def told_records(self, product_id: str) -> int | None:
+        """Return how many records the last manifest of a product told; None before the first."""
+        try:
+            return product_of(self._documents.get(KIND, product_id)).records
+        except NotFound:
+            return None
+
     def dataset(self, product_id: str) -> str:
         """Return the data set a product was made from."""
         return str(self._record(product_id)["dataset"])

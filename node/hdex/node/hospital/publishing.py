@@ -31,12 +31,12 @@ from hdex.node.errors import NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.datasets import Datasets, study_columns
-from hdex.node.hospital.meter import Meter
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.releases import Releases
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
+from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 from hdex.node.signed import canonical, sign
 from hdex.node.views import View, load_view
@@ -134,6 +134,7 @@ class Publishing:
         view = load_view(str(self._datasets.facts(dataset)["view"]))
         level = int(release["level"])
         allowed = modes_of(level, recipients=offer.terms.recipients)
+        told = told_records(int(release["records"]), self._products.told_records(f"{self._me.hospital}.{dataset}"))
         return DataProduct(
             id=f"{self._me.hospital}.{dataset}",
             version=version,
@@ -143,8 +144,8 @@ class Publishing:
             level=level,
             delivery_modes=tuple(mode for mode in WORKING if mode in allowed),
             columns=self._columns(dataset, release, view),
-            records=told_records(int(release["records"]), level),
-            individuals_band=band(int(release["records"])),
+            records=told,
+            individuals_band=band(told),
             terms=offer.terms,
             price=offer.price,
             privacy=privacy_of(release),
@@ -180,9 +181,14 @@ def lowered(level: int) -> int:
     return LEVEL_3 if level == LEVEL_4 else level
 
 
-def told_records(records: int, level: int) -> int:
-    """Return the number of records a manifest tells: of a level 5 cohort in tens, for one more would tell a person."""
-    return records // TENS * TENS if level == LEVEL_5 else records
+def told_records(records: int, before: int | None) -> int:
+    """Return the number of records a manifest tells, in tens; a version that differs by fewer tells what the last told.
+
+    The exact difference of two versions would publish the person who withdrew between them.
+    """
+    if before is not None and abs(records - before) < 2 * TENS:
+        return before
+    return records // TENS * TENS
 
 
 def column_of(view: View, name: str, *, highest: int, told: Mapping[str, Any]) -> Column:

@@ -20,11 +20,11 @@ from hdex.node.directory import Directory
 from hdex.node.errors import NodeError
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.datasets import Datasets
-from hdex.node.hospital.meter import Meter
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
+from hdex.node.meter import Meter
 from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import verify
 

@@ -1,4 +1,4 @@
-"""What crossed this hospital's wall, in bytes by kind, counted where it leaves."""
+"""What crossed a participant's wall, in bytes by kind, counted where it leaves."""
 
 import threading
 from typing import cast
@@ -10,7 +10,7 @@ KIND = "meter"
 
 
 class Meter:
-    """Durable totals by kind: sealed file, ciphertexts, manifests, papers, digests, log entries."""
+    """Durable totals by kind: sealed file, ciphertexts, manifests, papers, checkpoints, log entries."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
