@@ -9,7 +9,10 @@ from hdex.node.cli.options import Json
 
 
 def demo(
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Export folder of a hospital; three times.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", hidden=True)] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="DIR...", help="Export folders of the three hospitals.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the pages running and print their address.")] = False,
     folder: Annotated[Path | None, typer.Option("--dir", help="Work here instead of a throw-away folder.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the generated exports.")] = 7,
@@ -17,7 +20,13 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the main job: three hospitals, an exchange, a key holder, a chain, a buyer, an auditor."""
+    if more and not data:
+        raise typer.BadParameter("folders of exports follow --data: hdex demo --data DIR DIR DIR")
+    from hdex.node.demo.exports import require_exports
     from hdex.node.demo.stage import DemoOptions, run_demo
 
-    options = DemoOptions(tuple(data or ()), keep=keep, folder=folder, seed=seed, patients=patients, as_json=as_json)
+    exports = require_exports([*(data or ()), *(more or ())])  # --data A --data B, and --data A B
+    options = DemoOptions(
+        tuple(exports.values()), keep=keep, folder=folder, seed=seed, patients=patients, as_json=as_json
+    )
     raise typer.Exit(run_demo(options))

@@ -93,8 +93,8 @@ def search(memory: Memory) -> None:
     setting = memory.setting
     inside = {*HOSPITALS, "exports"}
     outside = [path for path in sorted(setting.folder.iterdir()) if path.is_dir() and path.name not in inside]
-    identifiers, left_out = rows.identifiers(memory)
-    wanted = searchable(identifiers)
+    identifiers = rows.identifiers(memory)
+    wanted = searchable(identifiers.values | identifiers.forms)
     found = found_in_files(outside, wanted)
     if memory.delivered is not None:
         found |= found_in_frame(memory.delivered, wanted)
@@ -104,7 +104,11 @@ def search(memory: Memory) -> None:
         for name in ("record_number", "resident_id", "person_id")
         for value in rows.raw(setting, hospital, VIEW)[name].drop_nulls().to_list()
     }
-    memory.searched = {"planted": len(identifiers), "found": len(found), "raw_rows": len(found & numbers)}
-    memory.say(
-        "search", f"{memory.searched['planted']:,} planted identifiers, found outside the hospitals: {len(found)}"
-    )
+    memory.searched = {"planted": len(identifiers.values), "found": len(found), "raw_rows": len(found & numbers)}
+    memory.say("search", f"{memory.searched['planted']:,} identifiers, found outside the hospitals: {len(found)}"
+                         f"{told_left_out(identifiers.left_out)}")  # fmt: skip
+
+
+def told_left_out(count: int) -> str:
+    """Return what is said of values that were not looked for."""
+    return f"; not looked for, as they name nobody alone: {count}" if count else ""

@@ -7,6 +7,7 @@ than six digits, which any count may be; and a value that is also a word of a co
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -18,12 +19,21 @@ HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 DIGEST = 32  # hexadecimal digits in a row from which on they are a digest, a key or a serial of our own
 
 
-def identifying(persons: pl.DataFrame) -> tuple[set[str], int]:
-    """Return (the values to look for, how many others were left out because they do not name a person alone)."""
-    found = {value for name in (*NUMBERS, *CONTACTS) for value in texts(persons, name)} | full_names(persons)
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """What must not be found outside. `repr` shows no value."""
+
+    values: set[str] = field(repr=False)  # as they stand in the records
+    forms: set[str] = field(default_factory=set, repr=False)  # other ways to write the same names
+    left_out: int = 0  # values that name nobody by themselves
+
+
+def identifying(persons: pl.DataFrame) -> Identifiers:
+    """Return what to look for of these persons, by the rule above."""
+    found = {value for name in (*NUMBERS, *CONTACTS) for value in texts(persons, name)}
     words = {word for name in NAMING_NOBODY for word in texts(persons, name)}
     kept = {value for value in found if value not in words and not PLAIN_NUMBER.fullmatch(value)}
-    return kept, len(found - kept)
+    return Identifiers(kept, full_names(persons) - kept - words, len(found - kept))
 
 
 def full_names(persons: pl.DataFrame) -> set[str]:
@@ -31,7 +41,9 @@ def full_names(persons: pl.DataFrame) -> set[str]:
     if not {"given_name", "family_name"} <= set(persons.columns):
         return set()
     both = persons.select("given_name", "family_name").drop_nulls().rows()
-    names = {form for given, family in both for form in (f"{given} {family}", f"{family} {given}", f"{family}, {given}")}
+    names = {
+        form for given, family in both for form in (f"{given} {family}", f"{family} {given}", f"{family}, {given}")
+    }
     return names | {f"{family}{given}" for given, family in both if not family.isascii()}
 
 

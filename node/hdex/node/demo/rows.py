@@ -7,15 +7,15 @@ import polars as pl
 
 from hdex.federated.disclosure import Breach, Limits, local_breaches
 from hdex.node import directory as directories
-from hdex.node.compose.standing import now
-from hdex.node.consent_sqlite import SqliteConsents
-from hdex.node.demo.identifying import identifying
+from hdex.node.demo.identifying import Identifiers, identifying
 from hdex.node.demo.memory import DATASET, Memory
 from hdex.node.demo.setting import HOSPITALS, TRUST_DOMAIN, Setting
 from hdex.node.directory import Directory
 from hdex.node.documents import SqliteDocuments
 from hdex.node.hospital.datasets import INGEST, PATIENT, PERSONS, VIEW
 from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.populations import KIND as POPULATION
+from hdex.node.hospital.populations import MEMBER
 from hdex.node.vault import Vault
 from hdex.node.views import load_view
 
@@ -58,18 +58,17 @@ def altered(delivered: pl.DataFrame, released: pl.DataFrame) -> int:
 
 
 def consented(memory: Memory, hospital: str) -> pl.DataFrame:
-    """Return a hospital's raw rows of patients whose consent covers the story's purpose now."""
+    """Return a hospital's raw rows of its newest population."""
     rows = raw(memory.setting, hospital, VIEW)
-    consents = SqliteConsents(memory.setting.home(hospital) / "data" / "consents.db")
-    plot = memory.plot
-    covered = consents.covered(rows[PATIENT].to_list(), plot.purpose, recipient_class=plot.recipient_class, at=now())
-    consents.close()
-    return rows.filter(pl.col(PATIENT).is_in(list(covered)))
+    newest = SqliteDocuments(memory.setting.home(hospital) / "data" / "documents.db").all(POPULATION)
+    name = [str(row["name"]) for row in newest if row["dataset"] == DATASET][-1]
+    members = vault(memory.setting, hospital).read_frame(DATASET, name)[MEMBER]
+    return rows.filter(pl.col(PATIENT).is_in(members.to_list()))
 
 
-def study_rows(memory: Memory, *, without: str = "") -> dict[str, pl.DataFrame]:
-    """Return the raw rows each hospital's study covers; `without` is left out where consents do not do so already."""
-    return {hospital: consented(memory, hospital).filter(pl.col(PATIENT) != without) for hospital in HOSPITALS}
+def study_rows(memory: Memory) -> dict[str, pl.DataFrame]:
+    """Return the raw rows each hospital's newest study covers."""
+    return {hospital: consented(memory, hospital) for hospital in HOSPITALS}
 
 
 def somebody(memory: Memory, hospital: str) -> str:
@@ -103,11 +102,8 @@ def breaches(frame: pl.DataFrame, features: list[str], target: str) -> list[Brea
     return local_breaches(complete.height, min(events, complete.height - events), len(features) + 1, Limits())
 
 
-def identifiers(memory: Memory) -> tuple[set[str], int]:
-    """Return (what must not be found outside, how many values were left out as naming nobody alone).
-
-    As planted by the generator, or as the exports' person tables say.
-    """
+def identifiers(memory: Memory) -> Identifiers:
+    """Return what must not be found outside: as planted by the generator, or as the exports' person tables say."""
     if memory.truth is not None:
-        return memory.truth.identifiers(), 0
+        return Identifiers(memory.truth.identifiers())
     return identifying(pl.concat([raw(memory.setting, hospital, PERSONS) for hospital in HOSPITALS]))

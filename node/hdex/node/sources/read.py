@@ -27,17 +27,25 @@ def read_export(path: Path, *, overrides: dict[str, Override] | None = None, lim
     OverrideInvalid for a bad dialect.toml. All or nothing: no table is returned when one file fails.
     """
     folder = path if path.is_dir() else path.parent
-    if not path.exists():
-        raise SourceUnknown(f"{path.name}: no such file or folder")
+    taken = exported_files(path)
     stated = _stated(folder) | (overrides or {})
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    taken = [file for file in files if not IGNORED.match(file.name)]
-    if not taken:
-        raise SourceUnknown(f"{path.name}: no file that could be read as CSV, Parquet or FHIR")
     unused = set(stated) - {table_name(file) for file in taken}
     if unused and path.is_dir():
         raise OverrideInvalid(f"{DIALECT_FILE} names {len(unused)} tables that are not in the export")
     return _gather(taken, stated, limits or Limits())
+
+
+def exported_files(path: Path) -> list[Path]:
+    """Return the files of an export in order, none opened. Raises SourceUnknown: none there, or one of another kind."""
+    if not path.exists():
+        raise SourceUnknown(f"{path.name}: no such file or folder")
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    taken = [file for file in files if not IGNORED.match(file.name)]
+    if not taken:
+        raise SourceUnknown(f"{path.name}: no file that could be read as CSV, Parquet or FHIR")
+    for file in taken:
+        kind_of(file)
+    return taken
 
 
 def table_name(path: Path) -> str:
