@@ -100,6 +100,25 @@ def fetch(contract: Contract, config: Config, as_json: Json = False) -> None:
     show({"file": str(delivered.path), "received": delivered.received, "complete": delivered.complete}, as_json=as_json)
 
 
+@app.command()
+def study(
+    question: Annotated[Path, typer.Argument(help="id, target, features, purpose and contracts by hospital (JSON).")],
+    config: Config,
+    as_json: Json = False,
+) -> None:
+    """Have a question answered over several hospitals: only encrypted sums leave them."""
+    import json
+
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.errors import ConfigInvalid
+
+    try:
+        asked = json.loads(question.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{question} cannot be read as JSON") from error
+    show(buyer(config).study(asked, talk), as_json=as_json)
+
+
 @app.command("open")
 def open_product(
     contract: Contract,

@@ -1,11 +1,14 @@
 """`hdex chain ...`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdex.node.cli.options import Config, Json
+
+if TYPE_CHECKING:
+    from hdex.node.config import ExchangeConfig, HospitalConfig, KeyholderConfig
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,6 +45,38 @@ def serve(config: Config) -> None:
 
 
 @app.command()
+def enroll(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration of the participant to enrol.")],
+    *,
+    keystore: Annotated[Path, typer.Option(help="Keystore with the operator's chain key.")],
+    passphrase_file: Annotated[Path, typer.Option(help="File with the keystore's passphrase, mode 600.")],
+    as_json: Json = False,
+) -> None:
+    """Bind a participant's log to the account that may anchor for it (operator of the chain only)."""
+    import hashlib
+
+    from hdex.node.cli.serving import show
+    from hdex.node.directory import load as load_directory
+    from hdex.node.keys import read_passphrase
+    from hdex.node.keystore import KeyStore
+
+    settings = logged_participant(config)
+    directory = load_directory(
+        settings.identity.directory, settings.identity.ca.read_bytes(), trust_domain=settings.trust_domain
+    )
+    member = directory.member(settings.id)
+    key = KeyStore.open(keystore, read_passphrase(passphrase_file)).secret("chain")
+    from hdex.ledger.chain_web3 import Web3Chain
+    from hdex.node.errors import ConfigInvalid
+
+    if settings.chain is None:
+        raise ConfigInvalid(f"{config} names no chain")
+    chain = Web3Chain(settings.chain.url, settings.chain.contract, key, settings.chain.chain_id)
+    reference = chain.enroll(member.id, member.chain_address, hashlib.sha256(member.log_key).digest())
+    show({"node": member.id, "account": member.chain_address, "tx": reference.tx.hex()}, as_json=as_json)
+
+
+@app.command()
 def deploy(
     url: Annotated[str, typer.Option(help="JSON-RPC address of the chain.")],
     keystore: Annotated[Path, typer.Option(help="Keystore with the operator's chain key.")],
@@ -60,3 +95,16 @@ def deploy(
 
     address = deploy_contract(url, key, operator, expect_chain_id=chain_id)
     show({"contract": address, "chain_id": chain_id, "operator": operator}, as_json=as_json)
+
+
+def logged_participant(config: Path) -> "HospitalConfig | ExchangeConfig | KeyholderConfig":
+    """Return the configuration of a participant that keeps a log, of whichever kind it is."""
+    from hdex.node.config import ExchangeConfig, HospitalConfig, KeyholderConfig, load
+    from hdex.node.errors import ConfigInvalid
+
+    for kind in (ExchangeConfig, KeyholderConfig):
+        try:
+            return load(config, kind)
+        except ConfigInvalid:
+            continue
+    return load(config, HospitalConfig)

@@ -1,6 +1,7 @@
 """A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
 
 from hdex.deid.ports import Detector
+from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
@@ -11,6 +12,7 @@ from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publisher, Publishing
 from hdex.node.hospital.releases import Releases, Workshop
@@ -35,7 +37,12 @@ class HospitalParts:
         self.meter = standing.meter
         self.products = Products(standing.documents)
         self.exchange = RemoteExchange(standing.channels(config.exchange.id))
-        archive = Archive(standing.documents, self.vault, SqliteConsents(standing.data / "consents.db"))
+        archive = Archive(
+            standing.documents,
+            self.vault,
+            SqliteConsents(standing.data / "consents.db"),
+            Populations(standing.documents, self.vault, derive(standing.keys.secret("pseudonym"), "populations")),
+        )
         self.datasets = Datasets(archive, standing.recorder, now)
         self.classifications = Classifications(
             self.datasets, standing.documents, standing.recorder, attack_seed=ATTACK_SEED

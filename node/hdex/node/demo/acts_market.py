@@ -18,6 +18,8 @@ from hdex.node.demo.memory import DATASET, SUBCOHORT, Memory
 from hdex.node.demo.oracle import pooled_fit
 from hdex.node.demo.setting import APPLICANT, BUYER, HOSPITALS
 from hdex.node.errors import AccessDenied, PeerUnavailable, RemoteRefused
+from hdex.node.hospital.datasets import PATIENT
+from hdex.node.hospital.populations import THRESHOLD
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange
 from hdex.node.wire.tls import Tls
@@ -191,16 +193,16 @@ def withdraw(memory: Memory) -> None:
     contract_id = agree(memory, memory.cast.buyer, listed["product"], FEDERATED, version=f".{listed['version']}")
     contracts = {name: memory.contracts[name] for name in HOSPITALS} | {hospital: contract_id}
     memory.second_study = run_study(memory, "study-2", contracts)
-    frames = rows.study_rows(memory, without=memory.withdrawn)
+    frames = rows.study_rows(memory)
     pooled = pooled_fit(list(frames.values()), memory.target, memory.features)
     estimates = [row["estimate"] for row in memory.second_study["coefficients"]]
     difference = float(abs(pooled.estimates - estimates).max())
     memory.difference = max(memory.difference, difference)
     fewer = memory.study["n"] - memory.second_study["n"]
     earlier = memory.released[hospital]["report"]["rows_before"] - facts["report"]["rows_before"]
-    memory.withdrawal_honoured = fewer == 1 and earlier == 1
-    memory.withdrawal_visible = told(memory) != memory.told
-    memory.say("withdraw", f"{hospital}: version {facts['version']} and study-2 are made from {earlier} patient fewer; "
+    memory.withdrawal_honoured = memory.withdrawn not in frames[hospital][PATIENT].to_list()
+    memory.withdrawal_visible = told(memory) != memory.told or 0 < min(fewer, earlier) < THRESHOLD
+    memory.say("withdraw", f"{hospital}: {facts['version']} and study-2 leave out {earlier} patients, one withdrew; "
                            f"difference to the pooled fit {difference:.1e}")  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
 from hdex.node.failpoint import failpoint
 from hdex.node.harmonize import Common, Mapping, apply, propose
+from hdex.node.hospital.populations import Populations
 from hdex.node.identity import Identity
 from hdex.node.quality import quality
 from hdex.node.recorder import Recorder
@@ -30,11 +31,12 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where data sets are kept: rows in the vault, what is known of them in documents, consents in their registry."""
+    """Where data sets are kept: rows in the vault, facts in documents, consents and populations in registries."""
 
     documents: Documents
     vault: Vault
     consents: Consents
+    populations: Populations
 
 
 class Datasets:
@@ -74,12 +76,13 @@ class Datasets:
         return load_view(str(self.facts(dataset)["view"])).released()
 
     def consented(self, dataset: str, purpose: str, recipient_class: str | None) -> pl.DataFrame:
-        """Return the raw rows of patients whose consent covers this purpose and recipient now."""
+        """Return the raw rows to use for this purpose and recipient now: consent covers them, no few set apart."""
         rows = self.rows(dataset)
         covered = self._archive.consents.covered(
             rows[PATIENT].to_list(), purpose, recipient_class=recipient_class or None, at=self._clock()
         )
-        return rows.filter(pl.col(PATIENT).is_in(list(covered)))
+        settled = self._archive.populations.settle(dataset, sorted(covered))
+        return rows.filter(pl.col(PATIENT).is_in(settled))
 
     def study_frame(self, dataset: str, version: str, purpose: str) -> pl.DataFrame:
         """Return the numeric columns of the consented rows for a study."""
