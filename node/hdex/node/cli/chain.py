@@ -102,9 +102,11 @@ def logged_participant(config: Path) -> "HospitalConfig | ExchangeConfig | Keyho
     from hdex.node.config import ExchangeConfig, HospitalConfig, KeyholderConfig, load
     from hdex.node.errors import ConfigInvalid
 
-    for kind in (ExchangeConfig, KeyholderConfig):
-        try:
-            return load(config, kind)
-        except ConfigInvalid:
-            continue
-    return load(config, HospitalConfig)
+    try:
+        return load(config, ExchangeConfig)
+    except ConfigInvalid:
+        pass
+    try:
+        return load(config, KeyholderConfig)
+    except ConfigInvalid:
+        return load(config, HospitalConfig)
