@@ -81,6 +81,14 @@ class Supervisor:
         """End one child by SIGKILL; the watcher starts it again once."""
         os.kill(self._children[name].process.pid, signal.SIGKILL)
 
+    def halt(self, name: str) -> None:
+        """End one child and keep it down until `restart`."""
+        child = self._children[name]
+        with child.lock:
+            child.restarts = RESTARTS
+            child.process.kill()
+            child.process.wait()
+
     def restart(self, name: str, environment: tuple[tuple[str, str], ...] = ()) -> None:
         """End one child and start it anew, with all its restarts before it; return when it answers."""
         child = self._children[name]

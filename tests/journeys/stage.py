@@ -1,0 +1,209 @@
+"""A small consortium of real processes: chain, exchange, key holder, three hospitals, and everybody who calls them.
+
+Each test says how far the story must have gone; what was told is not told again, so the order of tests is free.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hdex.ledger.chain_web3 import Web3Chain
+from hdex.ledger.errors import ChainUnavailable
+from hdex.node.compose.client import caller
+from hdex.node.config import BuyerConfig, HospitalConfig, load
+from hdex.node.demo import acts_data, acts_market, cast, rows
+from hdex.node.demo.memory import SUBCOHORT, Memory
+from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
+from hdex.node.demo.supervisor import Supervisor
+from hdex.node.errors import NodeError, PeerUnavailable
+from hdex.node.failpoint import VARIABLE
+from hdex.node.hospital.delivery import release_name
+from hdex.node.steward import Steward
+from hdex.node.synthetic import generate
+from hdex.node.wire.remote import RemoteLogs
+
+T = TypeVar("T")
+PATIENTS = 300
+SEED = 7
+PATIENCE_S = 45.0
+POLL_S = 0.1
+LEVEL_5_HOME = acts_data.SUBCOHORT_HOME
+Play = Callable[[Memory], None]
+ACTS: dict[str, Play] = {
+    "ingest": acts_data.ingest,
+    "classify": acts_data.classify,
+    "deidentify": acts_data.deidentify,
+    "publish": acts_data.publish,
+    "contract": acts_market.contract,
+    "deliver": acts_market.deliver,
+    "federate": acts_market.federate,
+}
+
+
+@dataclass
+class Stage:
+    """The processes, who calls them, and what the story has seen so far."""
+
+    setting: Setting
+    supervisor: Supervisor
+    memory: Memory
+    said: list[str]
+    told: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reach(self, last: str) -> Memory:
+        """Tell the story up to this act; an act interrupted by a kill is told again."""
+        with self.lock:
+            for name, play in ACTS.items():
+                if name not in self.told:
+                    patiently(lambda play=play: play(self.memory))  # type: ignore[misc]  # bound now
+                    self.told.add(name)
+                if name == last:
+                    break
+        return self.memory
+
+    def steward(self, hospital: str) -> Steward:
+        return self.memory.cast.stewards[hospital]
+
+    def officer(self, hospital: str) -> Steward:
+        return self.memory.cast.officers[hospital]
+
+    def logs(self) -> RemoteLogs:
+        """Return the logs as the auditor reads them."""
+        config = load(self.setting.config_file(AUDITOR), BuyerConfig)
+        return RemoteLogs(caller(config.identity, config.trust_domain, config.limits).channels)
+
+    def events(self, node: str) -> list[dict[str, Any]]:
+        """Return every event of a participant's log, oldest first."""
+        return [json.loads(entry) for entry in self.logs().read(node)[1]]
+
+    def actions(self, node: str, **facts: str) -> list[str]:
+        """Return the actions of a log whose events say these facts."""
+        return [e["action"] for e in self.events(node) if all(e.get(name) == value for name, value in facts.items())]
+
+    def chain(self) -> Web3Chain:
+        """Return the chain as anybody may read it."""
+        return Web3Chain(self.setting.chain_url, self.setting.contract, None, CHAIN_ID)
+
+    def hospital(self, name: str) -> HospitalConfig:
+        return load(self.setting.config_file(name), HospitalConfig)
+
+    def log_lines(self, participant: str) -> list[dict[str, Any]]:
+        """Return what a participant's process has logged."""
+        text = (self.setting.folder / "logs" / f"{participant}.log").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def stored(self, hospital: str) -> dict[str, int]:
+        """Return {file: size} of a hospital's vault and reports: a refused request must not change it."""
+        data = self.setting.home(hospital) / "data"
+        files = [path for name in ("vault", "reports") for path in (data / name).rglob("*") if path.is_file()]
+        return {str(path.relative_to(data)): path.stat().st_size for path in files}
+
+    def has_release(self, hospital: str, dataset: str) -> bool:
+        """Return whether anything of a first version of a data set is kept: its file or its report."""
+        reports = self.setting.home(hospital) / "data" / "reports"
+        kept = rows.vault(self.setting, hospital).contains(dataset, release_name("1.0.0"))
+        return kept or any(reports.glob(f"{dataset}-*"))
+
+    def list_level_5(self) -> str:
+        """Publish the level 5 subcohort of one hospital and return the product's id."""
+        if SUBCOHORT not in self.memory.products:
+            steward, folder = self.steward(LEVEL_5_HOME), self.memory.folders[LEVEL_5_HOME]
+            steward.ingest(SUBCOHORT, folder, "hiv_subcohort", silent)
+            acts_data.propose_and_sign(self.memory, LEVEL_5_HOME, SUBCOHORT)
+            facts = steward.desk.deidentify(SUBCOHORT, self.order(), silent)
+            offer = acts_data.offer(self.memory, LEVEL_5_HOME, "hiv_subcohort")
+            desk = self.officer(LEVEL_5_HOME).desk
+            self.memory.products[SUBCOHORT] = desk.publish(SUBCOHORT, str(facts["version"]), offer, silent)
+        return str(self.memory.products[SUBCOHORT]["product"])
+
+    def order(self) -> dict[str, str]:
+        """Return what the story's releases are for."""
+        plot = self.memory.plot
+        return {"preset": acts_data.PRESET, "purpose": plot.purpose, "recipient_class": plot.recipient_class}
+
+
+@contextmanager
+def raised(folder: Path, *, arms: Mapping[str, str] | None = None, patients: int = PATIENTS) -> Iterator[Stage]:
+    """Yield a stage; its processes end with the block. `arms`: participant -> failpoint of its first start."""
+    setting, supervisor = build(folder), Supervisor(folder / "logs")
+    said: list[str] = []
+    try:
+        supervisor.start([cast.chain_program(setting)])
+        cast.deploy_contract(setting)
+        programs = [replace(one, environment=armed((arms or {}).get(one.name))) for one in cast.programs(setting)]
+        with ThreadPoolExecutor(2) as runners:
+            enrolled = runners.submit(cast.enrol_all, setting)
+            exports = runners.submit(generate, folder / "exports", seed=SEED, patients=patients)
+            supervisor.start(programs)
+            enrolled.result()
+            exports.result()
+        memory = Memory(
+            setting,
+            cast.gather(setting),
+            lambda step, text: said.append(f"{step}: {text}"),
+            folders={name: folder / "exports" / name for name in HOSPITALS},
+            truth=None,  # the hypertension story: enough events for a regression over few patients
+            pages=f"http://127.0.0.1:{setting.ports['exchange'][1]}/",
+        )
+        yield Stage(setting, supervisor, memory, said)
+    finally:
+        supervisor.stop()
+
+
+def armed(failpoint: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the environment of a process that dies at a failpoint."""
+    return ((VARIABLE, failpoint),) if failpoint else ()
+
+
+def patiently(play: Callable[[], T], *, seconds: float = PATIENCE_S) -> T:
+    """Return what `play` returns once everybody it needs is back; raise its error after the deadline."""
+    gives_up = time.monotonic() + seconds
+    while True:
+        try:
+            return play()
+        except (PeerUnavailable, ChainUnavailable):
+            if time.monotonic() >= gives_up:
+                raise
+        time.sleep(POLL_S)
+
+
+def eventually(holds: Callable[[], bool], what: str, *, seconds: float = PATIENCE_S) -> None:
+    """Return once `holds`; fail with `what` after the deadline."""
+
+    def look() -> None:
+        if not holds():
+            raise PeerUnavailable(f"not within {seconds:g} s: {what}")
+
+    patiently(look, seconds=seconds)
+
+
+def refusal(play: Callable[[], object]) -> NodeError:
+    """Return the refusal that `play` ends with."""
+    try:
+        play()
+    except PeerUnavailable:
+        raise
+    except NodeError as error:
+        return error
+    raise AssertionError("it was not refused")
+
+
+def silent(_step: str, _text: str) -> None:
+    """Say nothing."""
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
