@@ -11,6 +11,7 @@ from typing import Any
 from hdex.node.harmonize.mapping import Conversion
 
 ALIKE = 0.86
+WORDS_OF_THEIR_OWN = {"country"}  # not a county spelled badly
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 NOT_WORD = re.compile(r"[\W_]+")
 
@@ -27,14 +28,16 @@ class Words:
     conversions: tuple[Conversion, ...]
 
 
+@cache
 def plain(word: str) -> str:
     """Return the word lower case without blanks and punctuation."""
     return NOT_WORD.sub("", word).lower()
 
 
-def tokens(word: str) -> set[str]:
+@cache
+def tokens(word: str) -> frozenset[str]:
     """Return the parts of a name such as `startDate`, `start_dt`."""
-    return {part for part in NOT_WORD.split(CAMEL.sub(" ", word).lower()) if part}
+    return frozenset(part for part in NOT_WORD.split(CAMEL.sub(" ", word).lower()) if part)
 
 
 @cache
@@ -76,6 +79,7 @@ def _named(model: str, name: str, entry: list[str], link: dict[str, list[str]]) 
     return (*own, name)
 
 
+@cache
 def name_score(column: str, known: tuple[str, ...]) -> tuple[float, str]:
     """Return (0 to 1, evidence) of how well a column's name fits the words of a field."""
     name, parts = plain(column), tokens(column)
@@ -87,6 +91,12 @@ def name_score(column: str, known: tuple[str, ...]) -> tuple[float, str]:
     han = [word for word in exact if not word.isascii() and len(word) >= 2 and word in name]
     if han:
         return 0.75, "the name holds a word of the dictionary"
-    if len(name) >= 5 and max((SequenceMatcher(None, name, word).ratio() for word in exact), default=0.0) >= ALIKE:
+    if len(name) >= 5 and name not in WORDS_OF_THEIR_OWN and any(is_alike(name, word) for word in exact):
         return 0.65, "the name is spelled almost as in the dictionary"
     return 0.0, ""
+
+
+def is_alike(name: str, word: str) -> bool:
+    """Return whether two words are spelled almost the same; the cheap bounds are asked before the true ratio."""
+    matcher = SequenceMatcher(None, name, word)
+    return matcher.real_quick_ratio() >= ALIKE and matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE

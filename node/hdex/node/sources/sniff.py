@@ -38,8 +38,8 @@ def delimiter_and_quote(text: str) -> tuple[str, str]:
 def quotes_of(sample: str, delimiter: str) -> list[str]:
     """Return the quote characters that open a field somewhere; a quote inside a word quotes nothing."""
     edge = re.escape(delimiter)
-    double = ['"'] if re.search(rf'(^|{edge}|\n)"', sample) else []
-    single = ["'"] if re.search(rf"(^|{edge}|\n)'(?:[^']|'')*'({edge}|\r?\n|$)", sample) else []
+    double = ['"'] if '"' in sample and re.search(rf'(^|{edge}|\n)"', sample) else []
+    single = ["'"] if "'" in sample and re.search(rf"(^|{edge}|\n)'(?:[^']|'')*'({edge}|\r?\n|$)", sample) else []
     return double + single or [""]
 
 
