@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hdex.deid.anonymize import anonymize_file
+from hdex.deid.anonymize import anonymize_file, identifying_columns
 from hdex.deid.errors import ArgumentInvalid, HierarchyIncomplete, InputInvalid, RiskTooHigh
 from hdex.deid.verify import verify_release
 
@@ -108,3 +108,11 @@ def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(InputInvalid, match="cannot be read"):
         anonymize_file(path, out=tmp_path / "out.csv", quasi=["age"], k=2)
+
+
+def test_columns_that_identify_and_passed_through_are_named(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    rows = [f"patient{i}@example.org,{30 + i % 5},{'F' if i % 2 else 'M'}" for i in range(40)]
+    path.write_text("email,age,sex\n" + "\n".join(rows) + "\n")
+    anonymize_file(path, out=out, quasi=["age", "sex"], k=2)
+    assert identifying_columns(out, ["age", "sex"]) == ["email"]

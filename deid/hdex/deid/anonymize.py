@@ -11,6 +11,8 @@ from tempfile import NamedTemporaryFile
 import polars as pl
 
 from hdex.deid import hierarchy
+from hdex.deid.classify import classify_columns
+from hdex.deid.columns import Role
 from hdex.deid.diversity import Diversity
 from hdex.deid.errors import ArgumentInvalid, InputInvalid
 from hdex.deid.hierarchy import Hierarchy
@@ -56,6 +58,13 @@ def anonymize_file(
         "risk": risk.to_dict(),
         "cpu_seconds": round(time.process_time() - began, 3),
     }
+
+
+def identifying_columns(released: Path, quasi: Sequence[str]) -> list[str]:
+    """Return the columns of a written file that identify directly or hold notes: they were passed through unchanged."""
+    frame, _ = read_table(released)
+    telling = (Role.DIRECT, Role.FREE_TEXT)
+    return [one.name for one in classify_columns(frame) if one.role in telling and one.name not in quasi]
 
 
 def summary(engine: str, k: int, result: LatticeResult, rows: int) -> dict[str, object]:

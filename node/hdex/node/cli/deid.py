@@ -78,7 +78,7 @@ def anonymize(
     as_json: AsJson = False,
 ) -> None:
     """Generalise a table to k with the least loss, and write what may leave."""
-    from hdex.deid.anonymize import anonymize_file
+    from hdex.deid.anonymize import anonymize_file, identifying_columns
 
     with usage():
         answer = anonymize_file(
@@ -94,6 +94,8 @@ def anonymize(
             patient=patient,
             engine=engine,
         )
+    if passed := identifying_columns(out, _names(quasi)):
+        typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged: take them out", err=True)
     _tell(answer, as_json=as_json)
 
 
