@@ -95,7 +95,7 @@ def anonymize(
             engine=engine,
         )
     if passed := identifying_columns(out, _names(quasi)):
-        typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged: take them out", err=True)
+        typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged", err=True)
     _tell(answer, as_json=as_json)
 
 
