@@ -160,10 +160,10 @@ def test_the_lock_holds_every_declared_dependency() -> None:
     assert [name for name in names if f"\n{name}==" not in f"\n{locked}"] == []
 
 
+HEAVY = {"polars", "numpy", "flwr", "web3", "eth", "presidio_analyzer", "spacy", "grpc", "phe", "fastapi", "cedarpy"}
+
+
 def test_help_is_quick_because_it_imports_no_vendor() -> None:
-    probe = (
-        "import sys; from hdex.node.cli.main import app; "
-        "print([m for m in ('polars','flwr','web3','presidio_analyzer','grpc','phe','eth','numpy') if m in sys.modules])"
-    )
+    probe = "import sys; from hdex.node.cli.main import app; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    assert not HEAVY & set(run.stdout.split())
