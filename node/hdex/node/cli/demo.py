@@ -10,6 +10,7 @@ from hdex.node.cli.options import Json
 
 def demo(
     more: Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", hidden=True)] = None,
+    *,
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="DIR...", help="Export folders of the three hospitals.")
     ] = None,
