@@ -25,7 +25,8 @@ from hdex.node.wire.remote import RemoteDesk, RemoteExchange
 from hdex.node.wire.tls import Tls
 
 DELIVERY, FEDERATED = "sealed_file", "federated"
-ROUNDS = 12
+ROUNDS = 12  # of one study
+AGREED_ROUNDS = 24  # of a contract, over all its studies: the story asks two
 CUT_AFTER = 3  # chunks after which the line is cut
 
 
@@ -109,7 +110,9 @@ def wish(memory: Memory, product: str, mode: str, *, purpose: str = "") -> Wish:
         at=format_time(datetime.now(UTC)),
         disease=memory.plot.disease,
     )
-    return Wish(product, mode, access, max_rounds=ROUNDS if mode == FEDERATED else 0, statement="post-market study")
+    return Wish(
+        product, mode, access, max_rounds=AGREED_ROUNDS if mode == FEDERATED else 0, statement="post-market study"
+    )
 
 
 def agree(memory: Memory, buyer: Buyer, product: str, mode: str, *, version: str = "") -> str:
@@ -154,9 +157,9 @@ def deliver(memory: Memory) -> None:
 def federate(memory: Memory) -> None:
     """One regression over three hospitals: encrypted sums leave, rows stay, and the fit equals the pooled one."""
     frames = rows.study_rows(memory)
-    memory.target, memory.features, dropped = rows.affordable(memory, frames)
-    for name in dropped:
-        memory.say("federate", f"{name} is left out: the disclosure floor allows fewer covariates")
+    memory.target, memory.features, memory.left_out = rows.affordable(memory, frames)
+    for name, why in memory.left_out.items():
+        memory.say("federate", f"{name} is left out: the disclosure floor of {why}")
     memory.study = run_study(memory, "study-1", {hospital: memory.contracts[hospital] for hospital in HOSPITALS})
     memory.pooled = pooled_fit(list(frames.values()), memory.target, memory.features)
     estimates = [row["estimate"] for row in memory.study["coefficients"]]

@@ -92,6 +92,7 @@ class Details:
     restarts: int
     regime: str
     steps: list[tuple[str, float]] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()  # covariates that a hospital's disclosure floor does not allow
     withdrawal_visible: bool = False  # whether the catalogue tells another number of patients after the withdrawal
 
 
@@ -144,6 +145,9 @@ def received(figures: Figures, details: Details) -> list[str]:
             f"({first.low:.2f} to {first.high:.2f}); difference to the pooled fit "
             f"{figures.max_coefficient_difference:.1e} in {figures.rounds} rounds"
         )
+    if details.left_out:
+        asked = ", ".join(effect.name for effect in details.effects)
+        lines.append(f"asked of {asked}; left out, for a hospital's floor allows fewer: {', '.join(details.left_out)}")
     return lines
 
 

@@ -70,6 +70,7 @@ def details_of(memory: Memory, steps: list[tuple[str, float]], restarts: int) ->
         delivery_seconds=memory.delivery_seconds,
         effects=effects(memory),
         outcome=memory.target,
+        left_out=tuple(memory.left_out),
         events_without_decision=memory.audit["without_decision"],
         witnesses=memory.audit["witnesses"],
         chain_operator=str(memory.audit["operator"]),

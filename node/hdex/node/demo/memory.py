@@ -55,6 +55,7 @@ class Memory:
     study: dict[str, Any] = field(default_factory=dict)
     second_study: dict[str, Any] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # covariate -> where the disclosure floor bites
     target: str = ""
     pooled: PooledFit | None = None
     difference: float = float("inf")

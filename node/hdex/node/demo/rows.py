@@ -15,7 +15,7 @@ from hdex.node.documents import SqliteDocuments
 from hdex.node.hospital.datasets import INGEST, PATIENT, PERSONS, VIEW
 from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.populations import KIND as POPULATION
-from hdex.node.hospital.populations import MEMBER
+from hdex.node.hospital.populations import MEMBER, THRESHOLD
 from hdex.node.vault import Vault
 from hdex.node.views import load_view
 
@@ -78,7 +78,10 @@ def somebody(memory: Memory, hospital: str) -> str:
 
 
 def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], dict[str, str]]:
-    """Return (outcome, covariates that every site's disclosure floor allows, covariate left out -> where and why)."""
+    """Return (outcome, covariates that every site's disclosure floor allows, covariate left out -> where and why).
+
+    The second study asks the same with a crowd fewer at the first hospital: the floor must hold then, too.
+    """
     view = load_view(memory.plot.view)
     features, left_out = list(view.features), dict[str, str]()
     while len(features) > 1 and (why := refusals(frames, features, view.target)):
@@ -91,15 +94,16 @@ def refusals(frames: dict[str, pl.DataFrame], features: list[str], target: str) 
     return "; ".join(
         f"{hospital}: {found[0].rule}, {found[0].detail}"
         for hospital, frame in frames.items()
-        if (found := breaches(frame, features, target))
+        if (found := breaches(frame, features, target, room=THRESHOLD if hospital == HOSPITALS[0] else 0))
     )
 
 
-def breaches(frame: pl.DataFrame, features: list[str], target: str) -> list[Breach]:
-    """Return the rules of the disclosure floor by which a site would refuse these covariates; no count is told."""
+def breaches(frame: pl.DataFrame, features: list[str], target: str, *, room: int) -> list[Breach]:
+    """Return the rules by which a site would refuse these covariates with `room` rows fewer; no count is told."""
     complete = frame.select([*features, target]).drop_nulls()
     events = int(complete[target].sum())
-    return local_breaches(complete.height, min(events, complete.height - events), len(features) + 1, Limits())
+    rarer = min(events, complete.height - events)
+    return local_breaches(complete.height - room, rarer - room, len(features) + 1, Limits())
 
 
 def identifiers(memory: Memory) -> Identifiers:
