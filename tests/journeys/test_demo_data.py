@@ -101,6 +101,7 @@ def test_an_export_without_patients_ends_with_a_reason_and_no_process(folders: l
     stage = tmp_path / "stage"
     run = demo("--dir", stage, "--data", *folders)
     assert run.returncode in {2, 3}
+    assert "hospital-a" in run.stderr.splitlines()[-1]
     assert "no table looks like the hospital's patients" in run.stderr
     assert "Traceback" not in run.stderr
     assert alive(stage) == []

@@ -6,6 +6,7 @@ from typing import Any
 from hdex.node.demo.memory import DATASET, SUBCOHORT, Memory
 from hdex.node.demo.setting import BUYER
 from hdex.node.demo.sides import side_by_side
+from hdex.node.errors import RemoteRefused
 from hdex.node.views import load_view
 
 CITIES = {
@@ -23,7 +24,11 @@ def ingest(memory: Memory) -> None:
 
     def work(hospital: str) -> dict[str, Any]:
         steward, folder = memory.cast.stewards[hospital], memory.folders[hospital]
-        return steward.ingest(DATASET, folder, memory.plot.view, quiet_but(memory, hospital, "view"))
+        try:
+            return steward.ingest(DATASET, folder, memory.plot.view, quiet_but(memory, hospital, "view"))
+        except RemoteRefused as error:  # of three exports, say which one
+            told = f"{hospital}, {folder}: {error.message}"
+            raise RemoteRefused(error.rule, error.next_step, told, status=error.status) from error
 
     memory.ingested = side_by_side(work)
     for hospital, facts in memory.ingested.items():
