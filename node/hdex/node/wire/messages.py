@@ -9,7 +9,7 @@ from typing import Any
 
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
-from hdex.node.errors import SignatureInvalid
+from hdex.node.errors import RequestInvalid, SignatureInvalid
 from hdex.node.signed import Envelope
 from hdex.proto.v1 import common_pb2
 
@@ -24,13 +24,29 @@ def pack(envelope: Envelope) -> common_pb2.Envelope:
 
 def unpack(message: common_pb2.Envelope) -> Envelope:
     """Return the signed document of a message. Raises SignatureInvalid when it is not one at all."""
+    return read_envelope(message.json)
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """Return the signed document in these bytes, unverified. Raises SignatureInvalid when it is not one at all."""
     try:
-        envelope = json.loads(message.json)
+        envelope = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise SignatureInvalid("the envelope is not JSON") from error
     if not isinstance(envelope, dict) or not isinstance(envelope.get("document"), dict):
         raise SignatureInvalid("the envelope holds no document")
     return envelope
+
+
+def read_object(data: bytes) -> Document:
+    """Return the JSON object in these bytes. Raises RequestInvalid."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RequestInvalid("the message holds no JSON") from error
+    if not isinstance(document, dict):
+        raise RequestInvalid("the message holds no JSON object")
+    return document
 
 
 def dump(document: Document | Envelope | list[Any]) -> bytes:
@@ -56,10 +72,10 @@ def record_of(message: common_pb2.ContractStatus) -> ContractRecord:
     return ContractRecord(
         contract_id=message.contract_id,
         state=message.state,
-        request=json.loads(message.request),
+        request=read_envelope(message.request),
         rule=message.rule,
         next_step=message.next_step,
-        agreement=json.loads(message.agreement) if message.agreement else None,
+        agreement=read_envelope(message.agreement) if message.agreement else None,
         grant_id=message.grant_id,
         revoked=message.revoked,
     )

@@ -1,6 +1,5 @@
 """Other participants as this one's verbs use them: each port over one channel, messages turned into values here."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.errors import PeerUnavailable
 from hdex.node.signed import Envelope
-from hdex.node.wire.messages import dump, pack, record_of, unpack
+from hdex.node.wire.messages import dump, pack, read_object, record_of, unpack
 from hdex.proto.v1 import (
     common_pb2,
     exchange_pb2,
@@ -48,7 +47,7 @@ class RemoteExchange:
 
     def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
         request = exchange_pb2.FindRequest(text=text, lang=lang, delivery_mode=mode, provider=provider, page_size=100)
-        return [DataProduct.from_document(json.loads(found)) for found in self._products.Find(request).products]
+        return [DataProduct.from_document(read_object(found)) for found in self._products.Find(request).products]
 
     def show(self, product_id: str) -> Envelope:
         return unpack(self._products.Show(exchange_pb2.ShowRequest(product_id=product_id)).manifest)
@@ -77,7 +76,7 @@ class RemoteExchange:
 
     def plan(self, question: Mapping[str, Any]) -> Document:
         answer = self._studies.Plan(exchange_pb2.PlanStudyRequest(question=dump(dict(question))))
-        return document_of(answer.study)
+        return read_object(answer.study)
 
     def start(self, study: Envelope, say: Say) -> Document:
         return followed(self._studies.Start(exchange_pb2.StartStudyRequest(study=pack(study))), say)
@@ -125,7 +124,7 @@ class RemoteDesk:
 
     def approve(self, kind: str, dataset: str, envelope: Envelope) -> Document:
         request = hospital_pb2.ApproveRequest(kind=kind, dataset=dataset, envelope=pack(envelope))
-        return document_of(self._stub.Approve(request).document)
+        return read_object(self._stub.Approve(request).document)
 
     def deidentify(self, dataset: str, order: Mapping[str, str], say: Say) -> Document:
         return followed(self._stub.Deidentify(hospital_pb2.DeidentifyRequest(dataset=dataset, **order)), say)
@@ -146,10 +145,10 @@ class RemoteDesk:
 
     def withdraw_consent(self, dataset: str, patient_file: Path) -> Document:
         request = hospital_pb2.WithdrawConsentRequest(dataset=dataset, patient_file=str(patient_file.resolve()))
-        return document_of(self._stub.WithdrawConsent(request).document)
+        return read_object(self._stub.WithdrawConsent(request).document)
 
     def status(self) -> Document:
-        return document_of(self._stub.Status(hospital_pb2.StatusRequest()).document)
+        return read_object(self._stub.Status(hospital_pb2.StatusRequest()).document)
 
 
 class RemoteKeyHolder:
@@ -210,11 +209,6 @@ def followed(stream: Iterator[common_pb2.Progress], say: Say) -> Document:
     """Say each step of long work and return its document."""
     for message in stream:
         if message.step == "done":
-            return document_of(message.document)
+            return read_object(message.document)
         say(message.step, message.text)
     raise PeerUnavailable("the work ended without a result")
-
-
-def document_of(data: bytes) -> Document:
-    document: Document = json.loads(data)
-    return document

@@ -1,17 +1,17 @@
 """The exchange's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
 
-import json
 from collections.abc import Iterator
 
 import grpc
 
 from hdex.catalog.ports import Query
+from hdex.node.errors import RequestInvalid
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Studies
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.interceptors import caller
-from hdex.node.wire.messages import dump, progress, status_message, unpack
+from hdex.node.wire.messages import dump, progress, read_object, status_message, unpack
 from hdex.node.wire.server import Adder
 from hdex.proto.v1 import common_pb2, exchange_pb2, exchange_pb2_grpc
 
@@ -44,7 +44,7 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
             provider=request.provider or None,
             mode=request.delivery_mode or None,
             limit=request.page_size or 20,
-            offset=int(request.page_token or 0),
+            offset=page_start(request.page_token),
         )
         page = self._listings.find(query, caller(context))
         follows = query.offset + len(page.hits)
@@ -97,7 +97,7 @@ class StudyServicer(exchange_pb2_grpc.StudyServiceServicer):
         self._studies = studies
 
     def Plan(self, request: exchange_pb2.PlanStudyRequest, context: Context) -> exchange_pb2.PlanStudyResponse:
-        study = self._studies.plan(json.loads(request.question), caller(context))
+        study = self._studies.plan(read_object(request.question), caller(context))
         return exchange_pb2.PlanStudyResponse(study=dump(study))
 
     def Start(self, request: exchange_pb2.StartStudyRequest, context: Context) -> Iterator[common_pb2.Progress]:
@@ -113,6 +113,13 @@ class ChannelServicer(exchange_pb2_grpc.ChannelServiceServicer):
 
     def Connect(self, request_iterator: Iterator[exchange_pb2.Frame], context: Context) -> Iterator[exchange_pb2.Frame]:
         return self._channels.attach(caller(context).participant, request_iterator, context)
+
+
+def page_start(token: str) -> int:
+    """Return where a page begins. Raises RequestInvalid for a token that was not handed out."""
+    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
+        raise RequestInvalid("the page token was not handed out here")
+    return int(token or 0)
 
 
 def exchange_adders(listings: Listings, contracts: Contracts, studies: Studies, channels: ChannelServer) -> list[Adder]:

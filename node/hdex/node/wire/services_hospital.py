@@ -1,6 +1,5 @@
 """A hospital's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.releases import ReleaseOrder
 from hdex.node.wire.interceptors import caller
-from hdex.node.wire.messages import dump, progress, status_message, unpack
+from hdex.node.wire.messages import dump, progress, read_object, status_message, unpack
 from hdex.node.wire.server import Adder
 from hdex.proto.v1 import common_pb2, hospital_pb2, hospital_pb2_grpc
 
@@ -51,7 +50,7 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
         return progress(lambda say: self._hospital.releases.deidentify(order, actor=actor, say=say))
 
     def Publish(self, request: hospital_pb2.PublishRequest, context: Context) -> Iterator[common_pb2.Progress]:
-        actor, offer = caller(context), Offer.from_document(json.loads(request.terms))
+        actor, offer = caller(context), Offer.from_document(read_object(request.terms))
         return progress(
             lambda say: self._hospital.publishing.publish(request.dataset, request.version, offer, actor=actor, say=say)
         )
