@@ -14,9 +14,9 @@ from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import format_time
 from hdex.node.container import Header
 from hdex.node.container_file import Receiver, open_frame
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, ContainerInvalid
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, countersign, digest, sign, verify
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str, str], None]
+UNSAID = {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier"}  # of a question
 
 
 class Market(Protocol):
@@ -91,9 +92,12 @@ class Buyer:
     def show(self, product_id: str) -> tuple[DataProduct, str]:
         """Return a product and its manifest's digest, after checking its provider's signature."""
         envelope = self._market.show(product_id)
-        provider = str(envelope["document"].get("provider", {}).get("id"))
-        manifest = verify("manifest", envelope, self._directory.sign_keys(provider))
-        return DataProduct.from_document(manifest), digest(manifest)
+        product = DataProduct.from_document(envelope["document"])
+        provider = self._directory.require(product.provider.id, "hospital")
+        manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
+        if product.id != product_id:
+            raise AccessDenied("manifest.other", "tell the exchange", "the exchange showed another product")
+        return product, digest(manifest)
 
     def request(self, wish: Wish, *, contract_id: str = "") -> ContractRecord:
         """Sign a request and send it; raise AccessDenied with rule and next step where the provider's rules refuse."""
@@ -110,11 +114,12 @@ class Buyer:
             "statement": wish.statement,
             "access": to_document(wish.access),
         }
-        return accepted(self._market.request(sign("request", document, self._me, self._keys.secret("sign"))))
+        answer = self._market.request(sign("request", document, self._me, self._keys.secret("sign")))
+        return accepted(self._mine(answer, str(document["contract_id"])))
 
     def accept(self, contract_id: str) -> ContractRecord:
         """Check the agreement against the request and sign it; raise AccessDenied while there is none."""
-        record = accepted(self._market.status(contract_id))
+        record = accepted(self.status(contract_id))
         if record.state == State.FINALIZED:
             return record
         if record.agreement is None:
@@ -123,11 +128,11 @@ class Buyer:
             )
         self._require_as_asked(record)
         signed = countersign("agreement", record.agreement, self._me, self._keys.secret("sign"))
-        return accepted(self._market.verify(signed))
+        return accepted(self._mine(self._market.verify(signed), contract_id))
 
     def status(self, contract_id: str) -> ContractRecord:
-        """Return where a contract stands."""
-        return self._market.status(contract_id)
+        """Return where a contract stands, after checking that it is the contract asked for."""
+        return self._mine(self._market.status(contract_id), contract_id)
 
     def fetch(self, contract_id: str, *, stop_after: int | None = None) -> Delivered:
         """Receive the product range by range, from where an earlier call stopped, and verify it.
@@ -135,7 +140,7 @@ class Buyer:
         `stop_after` ends the call once so many chunks are here, as a cut line would. Each chunk is checked when it
         arrives and the whole when it is complete; only then does the file have its name.
         """
-        record = self._market.status(contract_id)
+        record = self.status(contract_id)
         provider = str(record.asked["provider"])
         path = self._folder / f"{contract_id}.hdx"
         if path.exists():
@@ -146,6 +151,7 @@ class Buyer:
             for prologue, index, chunk in self._counter.deliver(provider, contract_id, receiver.next_index):
                 if prologue:
                     receiver.begin(prologue, contract=contract_id)
+                    require_as_agreed(receiver.header, record)
                     continue
                 receiver.accept(index, chunk)
                 received += len(chunk)
@@ -157,42 +163,45 @@ class Buyer:
 
     def first_range(self, contract_id: str) -> int:
         """Ask for the first range of a delivery, keep nothing, and return how many chunks came."""
-        provider = str(self._market.status(contract_id).asked["provider"])
+        provider = str(self.status(contract_id).asked["provider"])
         return sum(bool(chunk) for _, _, chunk in self._counter.deliver(provider, contract_id, 0))
 
     def open(self, contract_id: str) -> "pl.DataFrame":
         """Return a delivered product as a frame; every chunk is verified again while it is read."""
-        provider = str(self._market.status(contract_id).asked["provider"])
+        provider = str(self.status(contract_id).asked["provider"])
         path = self._folder / f"{contract_id}.hdx"
         return open_frame(path, self._keys.secret("hpke"), self._directory.member(provider).sign_key)
 
     def study(self, question: Mapping[str, Any], say: Say) -> dict[str, Any]:
         """Have the exchange plan a study, sign the plan when it is what was asked, start it and return its result."""
         plan = self._market.plan(question)
-        for name, value in question.items():
+        for name, value in (UNSAID | dict(question)).items():  # what was not asked for must not be slipped in
             if plan.get(name) != value:
                 raise AccessDenied("study.plan", "", f"the plan's {name} is not what was asked")
         return self._market.start(sign("study", plan, self._me, self._keys.secret("sign")), say)
 
+    def _mine(self, record: ContractRecord, contract_id: str) -> ContractRecord:
+        """Return the record when it answers the request that we signed under this id: the exchange only carries it."""
+        asked = verify("request", record.request, {self._me: self._keys.public("sign")})
+        if (record.contract_id, asked.get("contract_id"), asked.get("consumer")) != (
+            contract_id,
+            contract_id,
+            self._me,
+        ):
+            raise AccessDenied("contract.other", "tell the exchange", "the exchange answered with another contract")
+        return record
+
     def _require_as_asked(self, record: ContractRecord) -> None:
-        agreement = record.agreement["document"] if record.agreement else {}
-        provider = str(record.asked["provider"])
-        verify("agreement", record.agreement or {}, self._directory.sign_keys(provider))
-        same = {
-            "request_id": record.contract_id,
-            "product": record.asked["product"],
-            "version": record.asked["version"],
-            "manifest_digest": record.asked["manifest_digest"],
-            "provider": provider,
-            "consumer": self._me,
-            "purpose": record.asked["access"]["purpose"],
-            "delivery_modes": [record.asked["delivery_mode"]],
-        }
-        for name, value in same.items():
+        """Raise unless the provider has signed what was asked, at the price it listed, for our own keys."""
+        provider = self._directory.require(str(record.asked["provider"]), "hospital")
+        agreement = verify("agreement", record.agreement or {}, {provider.id: provider.sign_key})
+        require_as_asked(record.asked, agreement)
+        product, manifest_digest = self.show(str(record.asked["product"]))
+        keys = {"sign_key": self._keys.public("sign").hex(), "hpke_key": self._keys.public("hpke").hex()}
+        wanted = {"manifest_digest": manifest_digest, "price": to_document(product.price), "consumer_keys": keys}
+        for name, value in wanted.items():
             if agreement.get(name) != value:
-                raise AccessDenied(
-                    "agreement.differs", "ask the provider", f"the agreement's {name} is not what was asked"
-                )
+                raise AccessDenied("agreement.differs", "ask the provider", f"the agreement has another {name}")
 
     def _receiver(self, path: Path, provider: str) -> Receiver:
         public = self._directory.member(provider).sign_key
@@ -214,3 +223,15 @@ def accepted(record: ContractRecord) -> ContractRecord:
     if record.state == State.TERMINATED:
         raise AccessDenied(record.rule, record.next_step, f"the provider refused by rule {record.rule}")
     return record
+
+
+def require_as_agreed(header: Header, record: ContractRecord) -> None:
+    """Raise ContainerInvalid unless a delivery is of the product and version that the contract names."""
+    asked = record.asked
+    if (header.product, header.version, header.provider, header.consumer) != (
+        asked["product"],
+        asked["version"],
+        asked["provider"],
+        asked["consumer"],
+    ):
+        raise ContainerInvalid("the delivery is of another product, version or consumer than agreed")

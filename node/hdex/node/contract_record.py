@@ -1,10 +1,30 @@
 """One negotiation as a participant keeps it: its state in Dataspace Protocol words and the signed papers."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hdex.catalog.documents import from_document
+from hdex.catalog.terms import AccessRequest
 from hdex.node.documents import Document
+from hdex.node.errors import AccessDenied, RequestInvalid
 from hdex.node.signed import Envelope
+
+REQUEST: dict[str, type] = {
+    "contract_id": str,
+    "product": str,
+    "version": str,
+    "provider": str,
+    "manifest_digest": str,
+    "consumer": str,
+    "delivery_mode": str,
+    "max_rounds": int,
+    "statement": str,
+    "access": dict,
+}
+CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,159}")
+LONGEST_TEXT, MOST_ROUNDS = 4000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +39,14 @@ class ContractRecord:
     agreement: Envelope | None = None
     grant_id: str = ""
     revoked: bool = False
+    approvals: Sequence[str] = ()  # roles that have approved, where one is not enough
 
     def moved(self, state: str, **changes: Any) -> "ContractRecord":
         """Return the record in another state."""
         return replace(self, state=state, **changes)
 
     def to_document(self) -> Document:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"approvals": list(self.approvals)}
 
     @classmethod
     def from_document(cls, document: Document) -> "ContractRecord":
@@ -36,3 +57,47 @@ class ContractRecord:
         """The request's document. Whoever stored the record had verified its signature."""
         asked: dict[str, Any] = self.request["document"]
         return asked
+
+
+def named(envelope: Envelope, name: str) -> str:
+    """Return what a paper that is not verified yet calls its contract, for the event of its refusal."""
+    return str(envelope["document"].get(name, ""))
+
+
+def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a consumer's request when it has exactly a request's fields. Raises RequestInvalid, DocumentInvalid,
+    AccessDenied.
+
+    A signature says who wrote it, not that it is one. The consumer asks for itself: naming another as the recipient
+    would borrow the other's name in the terms.
+    """
+    if set(document) != set(REQUEST) or any(type(document[name]) is not kind for name, kind in REQUEST.items()):
+        raise RequestInvalid(f"a request has exactly the fields {', '.join(REQUEST)}")
+    if not CONTRACT_ID.fullmatch(document["contract_id"]):
+        raise RequestInvalid("a contract id has letters, digits, '.', '_', ':' and '-', 160 at most")
+    if any(len(document[name]) > LONGEST_TEXT for name, kind in REQUEST.items() if kind is str):
+        raise RequestInvalid(f"a text of a request has {LONGEST_TEXT} characters at most")
+    if not 0 <= document["max_rounds"] <= MOST_ROUNDS:
+        raise RequestInvalid(f"a request asks for 0 to {MOST_ROUNDS} rounds")
+    access = from_document(AccessRequest, document["access"], "access")
+    if access.recipient != document["consumer"]:
+        raise AccessDenied("request.recipient", "ask in your own name", "the recipient is not who asks")
+    return dict(document)
+
+
+def require_as_asked(asked: Mapping[str, Any], agreement: Mapping[str, Any]) -> None:
+    """Raise AccessDenied unless an agreement states what was asked, field by field."""
+    same = {
+        "request_id": asked["contract_id"],
+        "product": asked["product"],
+        "version": asked["version"],
+        "manifest_digest": asked["manifest_digest"],
+        "provider": asked["provider"],
+        "consumer": asked["consumer"],
+        "purpose": asked["access"]["purpose"],
+        "delivery_modes": [asked["delivery_mode"]],
+        "max_rounds": asked["max_rounds"],
+    }
+    for name, value in same.items():
+        if agreement.get(name) != value:
+            raise AccessDenied("agreement.differs", "ask the provider", f"the agreement's {name} is not what was asked")

@@ -1,15 +1,18 @@
 """Facts for the chain, kept until they stand there: a chain that is down delays them and changes no decision."""
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from hdex.ledger.errors import ChainUnavailable
+from hdex.ledger.anchor import NOT_YET_RULES
+from hdex.ledger.errors import ChainRefused, ChainUnavailable, ChainWrong
 from hdex.ledger.ports import Chain
 from hdex.node.documents import Documents
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, NotFound
 
+logger = logging.getLogger(__name__)
 KIND = "chain_fact"
 
 
@@ -45,7 +48,7 @@ class ChainFacts:
     def require_not_revoked(self, grant_id: str, at: datetime) -> None:
         """Raise AccessDenied when the chain knows the grant and says it has ended. A silent chain changes nothing:
         the grant is this participant's own, and its revocation is in its own records."""
-        if self._pending(f"grant:{grant_id}"):
+        if self._is_waiting(f"grant:{grant_id}"):
             return
         try:
             live = self._chain().is_granted(grant_id, at)
@@ -55,27 +58,40 @@ class ChainFacts:
             raise AccessDenied("grant.not_live", "ask the provider", "the chain says that the grant has ended")
 
     def flush(self) -> int:
-        """Send what waits, oldest first; return how many facts still wait."""
+        """Send what waits, oldest first; return how many facts still wait.
+
+        A fact that the contract refuses for good is kept as refused and told: it must not hold up the others for ever.
+        """
         with self._lock:
             for fact in self._waiting():
+                rule = ""
                 try:
                     self._send(fact)
-                except ChainUnavailable:
+                except (ChainUnavailable, ChainWrong):
                     break
-                self._documents.put(KIND, fact["key"], {**fact, "done": True})
+                except ChainRefused as refusal:
+                    if refusal.rule in NOT_YET_RULES:
+                        break
+                    rule = refusal.rule
+                    logger.error("the chain refuses a fact", extra={"fact": fact["key"], "rule": rule})
+                self._documents.put(KIND, fact["key"], {**fact, "done": True, "refused": rule})
             return len(self._waiting())
 
     def _queue(self, key: str, verb: str, arguments: list[Any]) -> None:
-        known = [fact for fact in self._documents.all(KIND) if fact["key"] == key]
-        if not known:
+        try:
+            self._documents.get(KIND, key)
+        except NotFound:
             self._documents.put(KIND, key, {"key": key, "verb": verb, "arguments": arguments, "done": False})
         self.flush()
 
     def _waiting(self) -> list[dict[str, Any]]:
         return [fact for fact in self._documents.all(KIND) if not fact["done"]]
 
-    def _pending(self, key: str) -> bool:
-        return any(fact["key"] == key for fact in self._waiting())
+    def _is_waiting(self, key: str) -> bool:
+        try:
+            return not self._documents.get(KIND, key)["done"]
+        except NotFound:
+            return False
 
     def _send(self, fact: dict[str, Any]) -> None:
         chain, arguments = self._chain(), fact["arguments"]

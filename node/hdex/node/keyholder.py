@@ -1,6 +1,7 @@
 """The key holder's verbs: a key per study, and the sum of a whole roster, remembered before it is said."""
 
 import json
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -15,6 +16,8 @@ from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, verify
 
+STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
 
 class SumDesk:
     """Opens sums for the coordinator that the directory names."""
@@ -25,12 +28,16 @@ class SumDesk:
 
     def create_key(self, study_id: str, actor: Identity) -> str:
         """Return the modulus (hex) of a study's key."""
+        if not STUDY_ID.fullmatch(study_id):
+            self._recorder.deny("key.create", actor, "study.id")
+            raise DecryptRefused("study.id", "no study has such an id")
         with self._recorder.release("key.create", actor):
             return self._keyholder.create_key(study_id)
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes], actor: Identity) -> np.ndarray:
         """Return the sum over the whole roster, or raise DecryptRefused; either is an event first."""
-        request_digest = digest(study["document"])
+        with self._recorder.refusals("aggregate.decrypt", actor):
+            request_digest = digest(study["document"])
         try:
             self._keyholder.register(json.dumps(study).encode())
             total = self._keyholder.open_sum(str(study["document"].get("id")), round_number, contributions)
@@ -53,11 +60,14 @@ def admit_by(directory: Directory, coordinator: str) -> AdmitStudy:
             verify("study", json.loads(envelope), directory.sign_keys(coordinator))
         except NodeError as error:
             raise DecryptRefused("study_signature", str(error)) from error
+        if study.coordinator.id != coordinator:
+            raise DecryptRefused("study_coordinator", "the study names another coordinator than the one that asks")
         for entry in study.roster:
             with suppress(NodeError):
                 member = directory.require(entry.site, "hospital")
-                if (entry.sign_key, entry.mask_key) == (member.sign_key.hex(), member.mask_key.hex()):
+                known = (member.sign_key.hex(), member.mask_key.hex(), member.organisation)
+                if (entry.sign_key, entry.mask_key, entry.organisation) == known:
                     continue
-            raise DecryptRefused("roster_keys", f"the keys of {entry.site} are not those of the directory")
+            raise DecryptRefused("roster_keys", f"keys or organisation of {entry.site} are not those of the directory")
 
     return admit

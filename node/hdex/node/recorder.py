@@ -3,20 +3,27 @@
 The leaf carries a commitment to the actor; the actor and the salt that opens it stay in the participant's own records.
 """
 
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 from hdex.ledger.event import Action, Decision, Event, canonical, commit, format_time
 from hdex.ledger.log import Log, Receipt
 from hdex.node.documents import Documents
+from hdex.node.errors import describe
 from hdex.node.identity import Identity
 
 SALT_BYTES = 16
 DETAIL = "event_detail"
+LONGEST = 256  # characters of a fact
+DIGEST = re.compile(r"[0-9a-f]{64}")
+# Statuses that say no. The others say that something broke: that is for the process's own log.
+REFUSALS = {"PERMISSION_DENIED", "UNAUTHENTICATED", "FAILED_PRECONDITION", "ALREADY_EXISTS"}
+REFUSALS |= {"INVALID_ARGUMENT", "NOT_FOUND", "OUT_OF_RANGE", "ABORTED"}
 
 
 class Facts(TypedDict, total=False):
@@ -53,7 +60,18 @@ class Recorder:
 
     def deny(self, action: str, actor: Identity, rule: str, **facts: Unpack[Facts]) -> Receipt:
         """Remember that this was refused, and by which rule."""
-        return self._log.append(canonical(self._event(action, actor, Decision.DENY, rule, facts)))
+        return self._log.append(canonical(self._event(action, actor, Decision.DENY, rule[:LONGEST], readable(facts))))
+
+    @contextmanager
+    def refusals(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[None]:
+        """Make a refusal that the body raises an event, and let it go on. Verbs put it around all they do."""
+        try:
+            yield
+        except Exception as error:
+            problem = describe(error)
+            if problem.status in REFUSALS:
+                self.deny(action, actor, problem.rule, **facts)
+            raise
 
     @contextmanager
     def release(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[Receipt]:
@@ -76,3 +94,13 @@ class Recorder:
             reason=rule,
             **facts,
         )
+
+
+def readable(facts: Facts) -> Facts:
+    """Return what an event can carry of a refused request, which may hold anything: an odd one is refused and told."""
+    kept = {
+        name: value[:LONGEST] if isinstance(value, str) else value
+        for name, value in facts.items()
+        if value != "" and (not name.endswith("_digest") or DIGEST.fullmatch(str(value)))
+    }
+    return cast(Facts, kept)

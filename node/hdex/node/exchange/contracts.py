@@ -1,18 +1,22 @@
 """The papers of every negotiation, in Dataspace Protocol words. The exchange keeps them and decides nothing."""
 
+import threading
+
 from hdex.catalog.contract import Agreement, Message, Party, State, step
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, named, read_request, require_as_asked
 from hdex.node.directory import Directory
-from hdex.node.documents import Documents
+from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound, SignatureInvalid
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.ports import Providers
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, digest, verify
 
 KIND = "contract"
+UNSAID = "provider.refused"  # the rule where a provider names none
+ENDS: dict[str, Message] = {State.FINALIZED: Message.FINALIZE, State.TERMINATED: Message.TERMINATION}
 
 
 class Contracts:
@@ -32,84 +36,93 @@ class Contracts:
         self._directory = directory
         self._providers = providers
         self._recorder = recorder
+        self._changing = threading.Lock()  # a record is read and replaced in one step; not held while a peer is asked
 
     def request(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Keep a consumer's request and return what the provider's rules say of it."""
-        consumer = self._directory.require(actor.participant, "buyer")
-        asked = verify("request", envelope, {consumer.id: consumer.sign_key})
-        if asked["consumer"] != consumer.id:
-            raise AccessDenied("request.foreign", "sign your own request", "the request names another consumer")
-        record = self._begun(asked["contract_id"], envelope)
-        if record.state != State.REQUESTED or record.rule:
-            return record
-        listing = self._listings.live(asked["product"], asked["manifest_digest"])
-        with self._recorder.release(
-            "contract.request", actor, product=asked["product"], version=asked["version"], contract=record.contract_id
-        ):
-            self._store(record)
-        failpoint("exchange.request.kept")
-        return self._keep_answer(record, self._providers.consider(listing.product.provider.id, envelope))
+        with self._recorder.refusals("contract.request", actor, contract=named(envelope, "contract_id")):
+            consumer = self._directory.require(actor.participant, "buyer")
+            asked = read_request(verify("request", envelope, {consumer.id: consumer.sign_key}))
+            if asked["consumer"] != consumer.id:
+                raise AccessDenied("request.foreign", "sign your own request", "the request names another consumer")
+            record = self._requested(envelope, asked, actor)
+            if is_answered(record):
+                return record
+            failpoint("exchange.request.kept")
+            return self._considered(self._providers.consider(asked["provider"], envelope), asked, actor)
 
     def decided(self, contract_id: str, rule: str, next_step: str, actor: Identity) -> ContractRecord:
         """Keep the provider's refusal."""
-        record = self._of_provider(contract_id, actor)
-        if record.state == State.TERMINATED:
-            return record
-        ended = record.moved(
-            step(State(record.state), Party.PROVIDER, Message.TERMINATION), rule=rule, next_step=next_step
-        )
-        self._recorder.deny("contract.refuse", actor, rule, contract=contract_id)
-        return self._store(ended)
+        with self._recorder.refusals("contract.refuse", actor, contract=contract_id), self._changing:
+            record = self._of_provider(contract_id, actor)
+            if record.state == State.TERMINATED:
+                return record
+            ended = step(State(record.state), Party.PROVIDER, Message.TERMINATION)
+            self._recorder.deny("contract.refuse", actor, rule or UNSAID, contract=contract_id)
+            return self._store(record.moved(ended, rule=rule or UNSAID, next_step=next_step))
 
     def agreed(self, envelope: Envelope, actor: Identity) -> ContractRecord:
-        """Keep the agreement that the provider has signed."""
-        provider = self._directory.require(actor.participant, "hospital")
-        agreement = Agreement.from_document(verify("agreement", envelope, {provider.id: provider.sign_key}))
-        record = self._of_provider(agreement.request_id, actor)
-        if record.agreement is not None:
-            return self._same(record, envelope)
-        state = step(State(record.state), Party.PROVIDER, Message.AGREEMENT)
-        with self._recorder.release("contract.agree", actor, product=agreement.product, contract=record.contract_id):
-            return self._store(record.moved(state, agreement=envelope, rule="", next_step="sign the agreement"))
+        """Keep the agreement that the provider has signed, when it states what was asked."""
+        with self._recorder.refusals("contract.agree", actor, contract=named(envelope, "request_id")), self._changing:
+            provider = self._directory.require(actor.participant, "hospital")
+            agreement = Agreement.from_document(verify("agreement", envelope, {provider.id: provider.sign_key}))
+            record = self._of_provider(agreement.request_id, actor)
+            if record.agreement is not None:
+                return self._same(record, envelope)
+            require_as_asked(record.asked, envelope["document"])
+            state = step(State(record.state), Party.PROVIDER, Message.AGREEMENT)
+            with self._recorder.release(
+                "contract.agree", actor, product=agreement.product, contract=record.contract_id
+            ):
+                return self._store(record.moved(state, agreement=envelope, rule="", next_step="sign the agreement"))
 
     def verified(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Keep the consumer's signature below the same agreement and let the provider finalize."""
-        document = envelope["document"]
-        consumer, provider = document["consumer"], document["provider"]
-        if consumer != actor.participant:
-            raise AccessDenied("agreement.foreign", "sign your own agreement", "the agreement names another consumer")
-        verify("agreement", envelope, self._directory.sign_keys(consumer, provider))
-        record = self._same(self._record(document["request_id"]), envelope)
-        if record.state == State.AGREED:
-            state = step(State.AGREED, Party.CONSUMER, Message.VERIFICATION)
-            self._recorder.allow("contract.verify", actor, product=document["product"], contract=record.contract_id)
-            record = self._store(record.moved(state, agreement=envelope, next_step="the provider finalizes"))
-        failpoint("exchange.agreement.verified")
-        if record.state == State.VERIFIED:
-            record = self._keep_answer(record, self._providers.confirm(provider, envelope))
-        return record
+        with self._recorder.refusals("contract.verify", actor, contract=named(envelope, "request_id")):
+            record = self._countersigned(envelope, actor)
+            failpoint("exchange.agreement.verified")
+            if record.state != State.VERIFIED:
+                return record
+            answer = self._providers.confirm(self._provider(record), envelope)
+            return self._confirmed(record.contract_id, answer)
 
     def revoked(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
         """Keep the provider's word that the licence has ended."""
-        record = self._of_provider(contract_id, actor)
-        with self._recorder.release("grant.revoke", actor, contract=contract_id, grant=record.grant_id):
-            return self._store(
-                record.moved(
-                    record.state, revoked=True, rule="contract.revoked", next_step=reason or "ask the provider"
-                )
-            )
+        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._changing:
+            record = self._of_provider(contract_id, actor)
+            if record.revoked:
+                return record
+            facts = Facts(contract=contract_id, **({"grant": record.grant_id} if record.grant_id else {}))
+            with self._recorder.release("grant.revoke", actor, **facts):
+                said = {"rule": "contract.revoked", "next_step": reason or "ask the provider"}
+                return self._store(record.moved(record.state, revoked=True, **said))
 
     def status(self, contract_id: str, actor: Identity) -> ContractRecord:
         """Return the record to the two that negotiate, and to nobody else."""
-        record = self._record(contract_id)
-        if actor.participant not in {record.asked["consumer"], self._provider(record)}:
-            raise AccessDenied("contract.foreign", "", "the contract is between others")
-        self._recorder.allow("contract.read", actor, contract=contract_id)
-        return record
+        with self._recorder.refusals("contract.read", actor, contract=contract_id):
+            record = self._record(contract_id)
+            if actor.participant not in {record.asked["consumer"], self._provider(record)}:
+                raise AccessDenied("contract.foreign", "", "the contract is between others")
+            self._recorder.allow("contract.read", actor, contract=contract_id)
+            return record
 
     def all(self) -> list[ContractRecord]:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]
+
+    def _requested(self, envelope: Envelope, asked: Document, actor: Identity) -> ContractRecord:
+        """Return the record of a request; a new one is remembered and kept first."""
+        with self._changing:
+            record = self._begun(asked["contract_id"], envelope)
+            if is_answered(record):
+                return record
+            product = self._listings.live(asked["product"], asked["manifest_digest"]).product
+            if (product.provider.id, product.version) != (asked["provider"], asked["version"]):
+                raise AccessDenied("request.product", "ask for what is listed", "the provider or version is another")
+            with self._recorder.release(
+                "contract.request", actor, product=product.id, version=product.version, contract=record.contract_id
+            ):
+                return self._store(record)
 
     def _begun(self, contract_id: str, envelope: Envelope) -> ContractRecord:
         try:
@@ -122,11 +135,44 @@ class Contracts:
             )
         return record
 
-    def _keep_answer(self, record: ContractRecord, answer: ContractRecord) -> ContractRecord:
-        kept = record.moved(
-            answer.state, rule=answer.rule, next_step=answer.next_step, grant_id=answer.grant_id or record.grant_id
-        )
-        return self._store(kept)
+    def _considered(self, answer: ContractRecord, asked: Document, actor: Identity) -> ContractRecord:
+        """Keep what the provider's rules say, unless its person was faster and has decided meanwhile."""
+        with self._changing:
+            record = self._record(asked["contract_id"])
+            if is_answered(record):
+                return record
+            if answer.state != State.TERMINATED:
+                said = {"rule": answer.rule or "approval.pending", "next_step": answer.next_step}
+                return self._store(record.moved(State.REQUESTED, **said))
+            ended = step(State(record.state), Party.PROVIDER, Message.TERMINATION)
+            rule = answer.rule or UNSAID
+            self._recorder.deny("contract.refuse", actor, rule, product=asked["product"], contract=record.contract_id)
+            return self._store(record.moved(ended, rule=rule, next_step=answer.next_step))
+
+    def _countersigned(self, envelope: Envelope, actor: Identity) -> ContractRecord:
+        agreement = Agreement.from_document(envelope["document"])
+        if agreement.consumer != actor.participant:
+            raise AccessDenied("agreement.foreign", "sign your own agreement", "the agreement names another consumer")
+        verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
+        with self._changing:
+            record = self._same(self._record(agreement.request_id), envelope)
+            if record.revoked:
+                raise AccessDenied("contract.revoked", record.next_step, "the provider has ended it")
+            if record.state != State.AGREED:
+                return record
+            state = step(State.AGREED, Party.CONSUMER, Message.VERIFICATION)
+            self._recorder.allow("contract.verify", actor, product=agreement.product, contract=record.contract_id)
+            return self._store(record.moved(state, agreement=envelope, next_step="the provider finalizes"))
+
+    def _confirmed(self, contract_id: str, answer: ContractRecord) -> ContractRecord:
+        """Keep the provider's last word on a verified agreement: final, or ended."""
+        with self._changing:
+            record = self._record(contract_id)
+            if record.state != State.VERIFIED or answer.state not in ENDS:
+                return record
+            state = step(State.VERIFIED, Party.PROVIDER, ENDS[answer.state])
+            said = {"rule": answer.rule, "next_step": answer.next_step, "grant_id": answer.grant_id}
+            return self._store(record.moved(state, **said))
 
     def _same(self, record: ContractRecord, envelope: Envelope) -> ContractRecord:
         if record.agreement is None or digest(record.agreement["document"]) != digest(envelope["document"]):
@@ -148,3 +194,8 @@ class Contracts:
     def _store(self, record: ContractRecord) -> ContractRecord:
         self._documents.put(KIND, record.contract_id, record.to_document())
         return record
+
+
+def is_answered(record: ContractRecord) -> bool:
+    """Return whether the provider has said anything to a request."""
+    return record.state != State.REQUESTED or bool(record.rule)

@@ -5,6 +5,7 @@ import json
 from hdex.catalog.errors import NotListed
 from hdex.catalog.index import Catalogue
 from hdex.catalog.ports import Listing, Page, Query
+from hdex.catalog.product import DataProduct
 from hdex.node.directory import Directory
 from hdex.node.errors import AccessDenied
 from hdex.node.identity import Identity
@@ -22,23 +23,28 @@ class Listings:
 
     def publish(self, envelope: Envelope, actor: Identity) -> str:
         """List a signed manifest and return its digest, or raise and list nothing."""
-        provider = self._directory.require(actor.participant, "hospital")
-        manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
-        if manifest.get("provider", {}).get("id") != provider.id:
-            raise AccessDenied("publish.foreign", "publish under your own id", "the manifest names another provider")
-        with self._recorder.release("catalogue.publish", actor, product=manifest["id"], version=manifest["version"]):
-            product = self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
-        return product.digest()
+        with self._recorder.refusals("catalogue.publish", actor):
+            provider = self._directory.require(actor.participant, "hospital")
+            manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
+            product = DataProduct.from_document(manifest)
+            if product.provider.id != provider.id:
+                raise AccessDenied(
+                    "publish.foreign", "publish under your own id", "the manifest names another provider"
+                )
+            with self._recorder.release("catalogue.publish", actor, product=product.id, version=product.version):
+                self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
+            return product.digest()
 
     def withdraw(self, envelope: Envelope, actor: Identity) -> None:
         """Take a product off the list at the signed word of its provider."""
-        provider = self._directory.require(actor.participant, "hospital")
-        notice = verify("withdrawal", envelope, {provider.id: provider.sign_key})
-        listing = self._catalogue.get(notice["product"])
-        if listing.product.provider.id != provider.id:
-            raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
-        with self._recorder.release("catalogue.withdraw", actor, product=listing.product.id):
-            self._catalogue.withdraw(listing.product.id)
+        with self._recorder.refusals("catalogue.withdraw", actor):
+            provider = self._directory.require(actor.participant, "hospital")
+            notice = verify("withdrawal", envelope, {provider.id: provider.sign_key})
+            listing = self._catalogue.get(str(notice.get("product", "")))
+            if listing.product.provider.id != provider.id:
+                raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
+            with self._recorder.release("catalogue.withdraw", actor, product=listing.product.id):
+                self._catalogue.withdraw(listing.product.id)
 
     def find(self, query: Query, actor: Identity) -> Page:
         """Return one page of listings."""

@@ -11,7 +11,7 @@ from hdex.catalog.contract import State
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.study import Party, RosterEntry, Study
 from hdex.ledger.event import format_time
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound
@@ -62,27 +62,37 @@ class Studies:
     def plan(self, question: Mapping[str, Any], actor: Identity) -> Document:
         """Return the study document for a buyer's question over its own contracts."""
         study_id = str(question.get("id", ""))
-        try:
-            return self._documents.get(PLAN, study_id)
-        except NotFound:
-            study = self._draft(study_id, question, actor)
-        self._recorder.allow("study.plan", actor, purpose=study.purpose, request_digest=study.digest())
-        self._documents.add(PLAN, study_id, study.document())
-        return study.document()
+        with self._recorder.refusals("study.plan", actor):
+            try:
+                return self._plan_of(study_id, actor)
+            except NotFound:
+                study = self._draft(study_id, question, actor)
+            self._recorder.allow("study.plan", actor, purpose=study.purpose, request_digest=study.digest())
+            self._documents.add(PLAN, study_id, {"consumer": actor.participant, "study": study.document()})
+            return study.document()
 
     def start(self, envelope: Envelope, actor: Identity, say: Say) -> Document:
         """Run a planned study that its buyer has signed and return its result; again: go on, or answer."""
-        study_id = str(envelope["document"].get("id"))
-        plan = self._documents.get(PLAN, study_id)
-        if digest(envelope["document"]) != digest(plan):
-            raise AccessDenied("study.plan", "plan the study anew", "this is not the study that was planned")
-        verify("study", envelope, self._directory.sign_keys(actor.participant))
-        signed = countersign("study", envelope, self._me.id, self._me.sign_key)
-        with self._running:
-            try:
-                return self._documents.get(RESULT, study_id)
-            except NotFound:
-                return self._run(Study.from_document(plan), signed, actor, say)
+        with self._recorder.refusals("study.start", actor):
+            study_id = named(envelope, "id")
+            plan = self._plan_of(study_id, actor)
+            if digest(envelope["document"]) != digest(plan):
+                raise AccessDenied("study.plan", "plan the study anew", "this is not the study that was planned")
+            verify("study", envelope, self._directory.sign_keys(actor.participant))
+            signed = countersign("study", envelope, self._me.id, self._me.sign_key)
+            with self._running:
+                try:
+                    return self._documents.get(RESULT, study_id)
+                except NotFound:
+                    return self._run(Study.from_document(plan), signed, actor, say)
+
+    def _plan_of(self, study_id: str, actor: Identity) -> Document:
+        """Return a plan to the buyer who had it made, and to nobody else: with it goes the result."""
+        kept = self._documents.get(PLAN, study_id)
+        if kept["consumer"] != actor.participant:
+            raise AccessDenied("study.foreign", "choose another study id", "the study is another buyer's")
+        plan: Document = kept["study"]
+        return plan
 
     def _run(self, study: Study, signed: Envelope, actor: Identity, say: Say) -> Document:
         def committed(number: int, row_digest: bytes, step: str) -> None:

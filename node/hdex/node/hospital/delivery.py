@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from hdex.catalog.contract import Agreement
+from hdex.catalog.contract import Agreement, agreement_digest
 from hdex.catalog.product import DeliveryMode
 from hdex.node.container import Header, Sealer, pieces, plaintext_root
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
@@ -70,17 +70,14 @@ class Delivery:
 
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
         """Return the range that begins at `first_chunk`, or raise and deliver nothing; a refusal is an event."""
-        try:
+        with self._recorder.refusals("export", actor, contract=contract_id):
             record, agreement = self._negotiations.require_live(
                 contract_id, DeliveryMode.SEALED_FILE, actor.participant
             )
             sealer = self._sealer(record, agreement)  # its product, version and file are those agreed
-        except AccessDenied as refusal:
-            self._recorder.deny("export", actor, refusal.rule, contract=contract_id)
-            raise
+            if not 0 <= first_chunk < sealer.header.chunks:
+                raise AccessDenied("range.beyond", "ask from 0 on", f"the delivery has {sealer.header.chunks} chunks")
         stop = min(first_chunk + self._pace.chunks_per_range, sealer.header.chunks)
-        if not 0 <= first_chunk < sealer.header.chunks:
-            raise AccessDenied("range.beyond", "ask from 0 on", f"the delivery has {sealer.header.chunks} chunks")
         receipt = self._recorder.allow(  # durable before anything is sealed, let alone sent
             "export",
             actor,
@@ -99,15 +96,20 @@ class Delivery:
 
     def acknowledge(self, envelope: Envelope, actor: Identity) -> Document:
         """Keep the consumer's signed receipt of a complete delivery."""
-        receipt = verify("receipt", envelope, self._directory.sign_keys(actor.participant))
-        record, agreement = self._negotiations.require_live(
-            str(receipt["contract_id"]), DeliveryMode.SEALED_FILE, actor.participant
-        )
-        self._recorder.allow(
-            "delivery.acknowledge", actor, product=agreement.product, contract=record.contract_id, grant=record.grant_id
-        )
-        self._store.documents.put(KIND, record.contract_id, {"receipt": envelope})
-        return {"contract_id": record.contract_id, "acknowledged": True}
+        contract_id = named(envelope, "contract_id")
+        with self._recorder.refusals("delivery.acknowledge", actor, contract=contract_id):
+            receipt = verify("receipt", envelope, self._directory.sign_keys(actor.participant))
+            record, agreement = self._negotiations.require_live(
+                contract_id, DeliveryMode.SEALED_FILE, actor.participant
+            )
+            said = (receipt.get("agreement_digest"), receipt.get("root"))
+            if said != (agreement_digest(agreement.document()), self._sealer(record, agreement).header.root):
+                raise AccessDenied("receipt.other", "sign what was delivered", "the receipt is for another delivery")
+            with self._recorder.release(
+                "delivery.acknowledge", actor, product=agreement.product, contract=contract_id, grant=record.grant_id
+            ):
+                self._store.documents.put(KIND, contract_id, {"receipt": envelope})
+        return {"contract_id": contract_id, "acknowledged": True}
 
     def _chunks(self, sealer: Sealer, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         for index in range(start, stop):
@@ -122,9 +124,15 @@ class Delivery:
             raise AccessDenied(
                 f"level.{product.level}.no_sealed_file", "use the federated way", "no file of this leaves"
             )
+        if (product.id, product.version) != (agreement.product, agreement.version):
+            raise AccessDenied("agreement.version", "agree on this version", "another version is offered than agreed")
         dataset, name = self._products.dataset(product.id), release_name(product.version)
         size = product.release.bytes
         consumer = self._directory.member(agreement.consumer)
+        if consumer.hpke_key.hex() != agreement.consumer_keys.hpke_key:
+            raise AccessDenied(
+                "agreement.keys", "agree anew with the new key", "the consumer's key is not the agreed one"
+            )
 
         def source(start: int, length: int) -> bytes:
             return self._store.vault.read_range(dataset, name, start, length)

@@ -1,8 +1,9 @@
 """A provider's side of a contract: rules first, then a person, then two signatures, then the grant."""
 
 import hashlib
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import AccessRequest, Outcome, decide
 from hdex.ledger.event import format_time
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, named, read_request
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied, NotFound
@@ -24,9 +25,12 @@ from hdex.node.meter import Meter
 from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, canonical, digest, sign, verify
 
-KIND = "contract"
+KIND, ROUNDS = "contract", "contract_rounds"
 TERM_DAYS = 365
 GRANT_DIGITS = 32
+LEVEL_5 = 5
+TWO_PERSONS = frozenset({"privacy_officer", "ethics_committee"})  # who give level 5 together
+REFUSED = "person.refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,67 +60,58 @@ class Negotiations:
         self._recorder = recorder
         self._facts = facts
         self._meter = meter
+        self._changing = threading.RLock()  # a record is read and replaced in one step; not held while a peer is asked
 
     def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Return TERMINATED with the rule and the next step, or REQUESTED: then a person decides."""
-        consumer = self._directory.require(str(envelope["document"].get("consumer")), "buyer")
-        asked = verify("request", envelope, {consumer.id: consumer.sign_key})
-        known = self._known(asked["contract_id"])
-        if known is not None and digest(known.asked) == digest(asked):
-            return known
-        record = ContractRecord(asked["contract_id"], step(None, Party.CONSUMER, Message.REQUEST), envelope)
-        product = self._products.live(asked["product"], asked["manifest_digest"])
-        refusal = self._refusal(product, asked)
-        if refusal is not None:
-            self._recorder.deny("contract.refuse", actor, refusal.rule, **about(asked))
-            ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
-            return self._store(record.moved(ended, rule=refusal.rule, next_step=refusal.next_step))
-        with self._recorder.release("contract.request", actor, **about(asked)):
-            return self._store(
-                record.moved(record.state, rule="approval.pending", next_step="the privacy officer decides")
-            )
+        with self._recorder.refusals("contract.request", actor, contract=named(envelope, "contract_id")):
+            consumer = self._directory.require(named(envelope, "consumer"), "buyer")
+            asked = read_request(verify("request", envelope, {consumer.id: consumer.sign_key}))
+            with self._changing:
+                return self._known(asked) or self._considered(envelope, asked, actor)
 
     def decide(self, contract_id: str, actor: Identity, *, approved: bool, reason: str = "") -> ContractRecord:
-        """Sign the agreement, or refuse: a person of this hospital says which."""
-        record = self._record(contract_id)
-        if record.state not in {State.REQUESTED, State.AGREED}:
+        """Sign the agreement, or refuse: a person of this hospital says which; of level 5 two persons do."""
+        with self._recorder.refusals("contract.agree" if approved else "contract.refuse", actor, contract=contract_id):
+            with self._changing:
+                record = self._decided(self._record(contract_id), actor, approved=approved, reason=reason)
+            if record.state == State.TERMINATED and record.rule == REFUSED:
+                self._exchange.submit_decision(record.contract_id, record.rule, record.next_step)
+            if record.state == State.AGREED and record.agreement is not None:
+                failpoint("hospital.agreement.signed")
+                self._meter.add("papers", len(canonical(record.agreement)))
+                self._exchange.submit_agreement(record.agreement)
             return record
-        if not approved:
-            return self._refuse(record, actor, reason)
-        agreement = record.agreement or self._sign_agreement(record)
-        with self._recorder.release("contract.agree", actor, **about(record.asked)):
-            record = self._store(
-                record.moved(State.AGREED, agreement=agreement, rule="", next_step="the consumer signs")
-            )
-        failpoint("hospital.agreement.signed")
-        self._meter.add("papers", len(canonical(agreement)))
-        self._exchange.submit_agreement(agreement)
-        return record
 
     def confirm(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Finalize an agreement that both have signed and issue its grant."""
-        agreement = Agreement.from_document(envelope["document"])
-        record = self._record(agreement.request_id)
-        verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
-        if record.agreement is None or digest(record.agreement["document"]) != digest(envelope["document"]):
-            raise AccessDenied(
-                "agreement.other", "sign the agreement that was sent", "this is not the agreement we signed"
-            )
-        paper = bytes.fromhex(agreement_digest(envelope["document"]))
-        if record.state != State.FINALIZED:
-            record = self._finalize(record, envelope, paper, actor)
-        failpoint("hospital.grant.issued")
-        self._facts.issue_grant(record.grant_id, paper, datetime.fromisoformat(agreement.expires))
-        return record
+        with self._recorder.refusals("grant.issue", actor, contract=named(envelope, "request_id")):
+            agreement = Agreement.from_document(envelope["document"])
+            verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
+            paper = bytes.fromhex(agreement_digest(envelope["document"]))
+            with self._changing:
+                record = self._record(agreement.request_id)
+                if record.agreement is None or digest(record.agreement["document"]) != digest(envelope["document"]):
+                    raise AccessDenied(
+                        "agreement.other", "sign the agreement that was sent", "this is not the agreement we signed"
+                    )
+                if record.revoked:
+                    raise AccessDenied("contract.revoked", record.next_step, "the contract was revoked")
+                if record.state != State.FINALIZED:
+                    record = self._finalize(record, envelope, paper, actor)
+            failpoint("hospital.grant.issued")
+            self._facts.issue_grant(record.grant_id, paper, datetime.fromisoformat(agreement.expires))
+            return record
 
     def revoke(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
         """End a licence: the next range and the next round are refused."""
-        record = self._record(contract_id)
-        if not record.revoked:
-            with self._recorder.release("grant.revoke", actor, **about(record.asked, record.grant_id)):
-                record = self._store(
-                    record.moved(record.state, revoked=True, rule="contract.revoked", next_step=reason)
-                )
+        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._changing:
+            record = self._record(contract_id)
+            if not record.revoked:
+                with self._recorder.release("grant.revoke", actor, **about(record.asked, record.grant_id)):
+                    record = self._store(
+                        record.moved(record.state, revoked=True, rule="contract.revoked", next_step=reason)
+                    )
         if record.grant_id:
             self._facts.revoke_grant(record.grant_id)  # again after a crash: a fact that stands is success
         self._exchange.revoke(contract_id, reason)
@@ -138,6 +133,23 @@ class Negotiations:
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
         return record, agreement
 
+    def require_round(self, contract_id: str, agreement: Agreement, study: str, number: int) -> None:
+        """Raise AccessDenied unless this round of this study is spent already, or the contract has one left.
+
+        The contract's rounds are those of all studies together: else a new study id would buy as many again.
+        """
+        spent = self._spent(contract_id)
+        if round_key(study, number) not in spent and len(spent) >= agreement.max_rounds:
+            raise AccessDenied(
+                "agreement.rounds", "agree on more rounds", f"all {agreement.max_rounds} rounds agreed are spent"
+            )
+
+    def spend_round(self, contract_id: str, study: str, number: int) -> None:
+        """Count one round of one study against the contract, durably on return; again counts once."""
+        with self._changing:
+            rounds = sorted({*self._spent(contract_id), round_key(study, number)})
+            self._documents.put(ROUNDS, contract_id, {"rounds": rounds})
+
     def consumer_of(self, contract_id: str) -> str:
         """Return who holds a contract."""
         return str(self._record(contract_id).asked["consumer"])
@@ -150,12 +162,63 @@ class Negotiations:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]
 
-    def _refusal(self, product: DataProduct, asked: dict[str, object]) -> AccessDenied | None:
+    def _considered(self, envelope: Envelope, asked: dict[str, Any], actor: Identity) -> ContractRecord:
+        record = ContractRecord(asked["contract_id"], step(None, Party.CONSUMER, Message.REQUEST), envelope)
+        product = self._products.live(asked["product"], asked["manifest_digest"])
+        if (product.provider.id, product.version) != (asked["provider"], asked["version"]):
+            raise AccessDenied("request.product", "ask for what is listed", "the provider or version is another")
+        refusal = self._refusal(product, asked)
+        if refusal is not None:
+            self._recorder.deny("contract.refuse", actor, refusal.rule, **about(asked))
+            ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
+            return self._store(record.moved(ended, rule=refusal.rule, next_step=refusal.next_step))
+        with self._recorder.release("contract.request", actor, **about(asked)):
+            said = {"rule": "approval.pending", "next_step": "the privacy officer decides"}
+            return self._store(record.moved(record.state, **said))
+
+    def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
+        if record.state not in {State.REQUESTED, State.AGREED} or record.revoked:
+            return record
+        if not approved:
+            self._recorder.deny("contract.refuse", actor, REFUSED, **about(record.asked))
+            ended = step(State(record.state), Party.PROVIDER, Message.TERMINATION)
+            return self._store(record.moved(ended, rule=REFUSED, next_step=reason))
+        if record.state == State.AGREED:
+            return record
+        product = self._products.live(record.asked["product"], record.asked["manifest_digest"])
+        if product.level >= LEVEL_5:
+            record = self._approved(record, actor)
+            if len(record.approvals) < len(TWO_PERSONS):
+                return record
+        agreement = self._sign_agreement(record, product)
+        with self._recorder.release("contract.agree", actor, **about(record.asked)):
+            said = {"agreement": agreement, "rule": "", "next_step": "the consumer signs"}
+            return self._store(record.moved(step(State.REQUESTED, Party.PROVIDER, Message.AGREEMENT), **said))
+
+    def _approved(self, record: ContractRecord, actor: Identity) -> ContractRecord:
+        """Return the record with one more approval: two persons of two roles give level 5, never who prepared it."""
+        if actor.role not in TWO_PERSONS:
+            raise AccessDenied(
+                "approval.role",
+                "ask the privacy officer and the ethics committee",
+                "level 5 is not this role's to give",
+            )
+        if actor.role in record.approvals:
+            return record
+        with self._recorder.release("study.approve", actor, **about(record.asked)):
+            said = {"rule": "approval.second", "next_step": "the other of privacy officer and ethics committee decides"}
+            approvals = sorted({*record.approvals, actor.role})
+            return self._store(record.moved(record.state, approvals=approvals, **said))
+
+    def _refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
         mode = str(asked["delivery_mode"])
         if not product.allows(mode):
             offered = ", ".join(product.delivery_modes)
             return AccessDenied(f"level.{product.level}.no_{mode}", f"ask for delivery mode {offered}")
-        decision = decide(product.terms, from_document(AccessRequest, asked["access"]))
+        if (mode == DeliveryMode.FEDERATED) != (asked["max_rounds"] > 0):
+            return AccessDenied("request.rounds", "ask for rounds with federated use, and only there")
+        at = format_time(self._papers.clock())  # ours: an applicant's own clock could stand before the terms' end
+        decision = decide(product.terms, replace(from_document(AccessRequest, asked["access"]), at=at))
         if decision.outcome == Outcome.PROHIBITED:
             return AccessDenied(decision.rule, decision.next_step)
         return None
@@ -167,17 +230,9 @@ class Negotiations:
         with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
             return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, rule="", next_step=""))
 
-    def _refuse(self, record: ContractRecord, actor: Identity, reason: str) -> ContractRecord:
-        self._recorder.deny("contract.refuse", actor, "person.refused", **about(record.asked))
-        ended = step(State(record.state), Party.PROVIDER, Message.TERMINATION)
-        record = self._store(record.moved(ended, rule="person.refused", next_step=reason))
-        self._exchange.submit_decision(record.contract_id, record.rule, record.next_step)
-        return record
-
-    def _sign_agreement(self, record: ContractRecord) -> Envelope:
+    def _sign_agreement(self, record: ContractRecord, product: DataProduct) -> Envelope:
         asked, now = record.asked, self._papers.clock()
         consumer = self._directory.member(asked["consumer"])
-        product = self._products.live(asked["product"], asked["manifest_digest"])
         agreement = Agreement(
             id=f"agreement-{record.contract_id}",
             request_id=record.contract_id,
@@ -192,16 +247,26 @@ class Negotiations:
             expires=format_time(now + timedelta(days=TERM_DAYS)),
             issued=format_time(now),
             price=product.price,
-            max_rounds=int(asked["max_rounds"]),
+            max_rounds=asked["max_rounds"],
             clauses={"re_identification": "prohibited", "redistribution": "prohibited", "breach_notice_hours": 24},
         )
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
 
-    def _known(self, contract_id: str) -> ContractRecord | None:
+    def _spent(self, contract_id: str) -> list[str]:
         try:
-            return self._record(contract_id)
+            return [str(key) for key in self._documents.get(ROUNDS, contract_id)["rounds"]]
+        except NotFound:
+            return []
+
+    def _known(self, asked: dict[str, Any]) -> ContractRecord | None:
+        """Return the record of this request; raise AccessDenied where its id stands for another one."""
+        try:
+            record = self._record(asked["contract_id"])
         except NotFound:
             return None
+        if digest(record.asked) != digest(asked):
+            raise AccessDenied("contract.other", "choose a new contract id", "this id stands for another request")
+        return record
 
     def _record(self, contract_id: str) -> ContractRecord:
         return ContractRecord.from_document(self._documents.get(KIND, contract_id))
@@ -209,6 +274,11 @@ class Negotiations:
     def _store(self, record: ContractRecord) -> ContractRecord:
         self._documents.put(KIND, record.contract_id, record.to_document())
         return record
+
+
+def round_key(study: str, number: int) -> str:
+    """Return how a spent round is named: a study by its digest, for an id may be used again."""
+    return f"{study}/{number}"
 
 
 def about(asked: dict[str, Any], grant_id: str = "") -> Facts:

@@ -1,8 +1,8 @@
 """A hospital as one site of a federated study: admission anew at every round, rows that stay, sums that leave."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from hdex.federated.ports import Release, RoundRequest
 from hdex.federated.statistics import installed_algorithms
 from hdex.federated.study import Study
 from hdex.node.directory import Directory
-from hdex.node.errors import NodeError
+from hdex.node.errors import NodeError, NotFound, describe
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.negotiation import Negotiations
@@ -26,7 +26,7 @@ from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
 from hdex.node.recorder import Facts, Recorder
-from hdex.node.signed import verify
+from hdex.node.signed import Envelope, verify
 
 MIN_SITES = 3
 LEVEL_4 = 4
@@ -59,21 +59,19 @@ class HospitalSite:
 
     def admit(self, request: RoundRequest) -> None:
         """Raise AdmissionRefused with the rule unless everything this round needs holds now; refusals are events."""
-        try:
+        facts = self._about(request.study) | Facts(request_digest=request.broadcast_digest)
+        with self._recorder.refusals("round.join", self._coordinator, **facts), as_refusal():
             self._check(request)
-        except AdmissionRefused as refusal:
-            self._deny(request, refusal)
-            raise
-        except (NodeError, CatalogError) as error:
-            translated = AdmissionRefused(getattr(error, "rule", "") or type(error).__name__, str(error))
-            self._deny(request, translated)
-            raise translated from error
-        self._recorder.allow("round.join", self._coordinator, **self._about(request))
+        self._recorder.allow("round.join", self._coordinator, **facts)
+        study = request.study
+        self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)
 
     def frame(self, study: Study) -> pl.DataFrame:
         """Return the rows of patients whose consent covers this purpose now, study columns only, as numbers."""
         product_id, version, _ = study.products[self._site]
-        frame = self._rooms.datasets.study_frame(self._rooms.products.dataset(product_id), version, study.purpose)
+        with self._recorder.refusals("round.join", self._coordinator, **self._about(study)), as_refusal():
+            dataset = self._rooms.products.dataset(product_id)
+            frame = self._rooms.datasets.study_frame(dataset, version, study.purpose)
         return frame.select([pl.col(name).cast(pl.Float64) for name in study.columns])
 
     def shared_secret(self, peer_mask_key: bytes) -> bytes:
@@ -89,7 +87,7 @@ class HospitalSite:
 
     def release(self, request: RoundRequest, release: Release) -> None:
         """Remember the sums that are about to leave."""
-        facts = self._about(request)
+        facts = self._about(request.study) | Facts(request_digest=request.broadcast_digest)
         if release.rows >= 0:
             facts["rows"] = release.rows
         facts["result_digest"] = release.digest
@@ -103,7 +101,7 @@ class HospitalSite:
         contract_id = study.contracts[self._site]
         consumer = self._rooms.negotiations.consumer_of(contract_id)
         signers = self._rooms.directory.sign_keys(self._coordinator.participant, consumer)
-        if verify("study", json.loads(request.envelope), signers) != study.document():
+        if verify("study", read_json(request.envelope), signers) != study.document():
             raise AdmissionRefused("study.other", "the signed study is not the one this round belongs to")
         record, agreement = self._rooms.negotiations.require_live(contract_id, DeliveryMode.FEDERATED, consumer)
         product_id, version, manifest_digest = study.products[self._site]
@@ -115,6 +113,7 @@ class HospitalSite:
         ):
             raise AdmissionRefused("study.product", "the contract is for another product or version")
         self._check_use(study, product, agreement, request.round)
+        self._rooms.negotiations.require_round(contract_id, agreement, study.digest(), request.round)
 
     def _check_study(self, study: Study) -> None:
         if study.entry(self._site) is None:
@@ -127,19 +126,34 @@ class HospitalSite:
             raise AdmissionRefused("study.deadline", "the study's deadline has passed")
         if installed_algorithms().get(study.algorithm.id) != study.algorithm.code_digest:
             raise AdmissionRefused("study.algorithm", "the algorithm is not the one installed and allowed here")
+        self._check_parties(study)
+
+    def _check_parties(self, study: Study) -> None:
+        """Who takes part is who the directory says: by keys, and by organisation, for one counts once."""
+        directory = self._rooms.directory
+        if study.coordinator.id != self._coordinator.participant:
+            raise AdmissionRefused("study.coordinator", "the study names another coordinator than the one that asks")
+        said = [
+            (directory.require(study.coordinator.id, "exchange"), study.coordinator.organisation),
+            (directory.require(study.keyholder.id, "keyholder"), study.keyholder.organisation),
+        ]
         for entry in study.roster:
-            member = self._rooms.directory.require(entry.site, "hospital")
+            member = directory.require(entry.site, "hospital")
             if (entry.mask_key, entry.sign_key) != (member.mask_key.hex(), member.sign_key.hex()):
                 raise AdmissionRefused(
                     "study.keys", f"the roster's keys of {entry.site} are not those of the directory"
                 )
+            said.append((member, entry.organisation))
+        for member, organisation in said:
+            if member.organisation != organisation:
+                raise AdmissionRefused("study.organisation", f"{member.id} is of another organisation than said")
 
     def _check_use(self, study: Study, product: DataProduct, agreement: Agreement, round_number: int) -> None:
         if not product.allows(DeliveryMode.FEDERATED):
             raise AdmissionRefused(
                 f"level.{product.level}.no_federated", "the product is not offered for federated use"
             )
-        if round_number > min(agreement.max_rounds, study.max_rounds):
+        if not 1 <= round_number <= min(agreement.max_rounds, study.max_rounds):
             raise AdmissionRefused("agreement.rounds", f"round {round_number}, agreed are {agreement.max_rounds}")
         if study.purpose != agreement.purpose:
             raise AdmissionRefused("agreement.purpose", "the study has another purpose than the contract")
@@ -149,13 +163,29 @@ class HospitalSite:
             if offered.get(name, LEVEL_4) == LEVEL_4:
                 raise AdmissionRefused("study.columns", "a column asked for is not one the product offers")
 
-    def _deny(self, request: RoundRequest, refusal: AdmissionRefused) -> None:
-        self._recorder.deny("round.join", self._coordinator, refusal.rule, **self._about(request))
-
-    def _about(self, request: RoundRequest) -> Facts:
-        study, facts = request.study, Facts(request_digest=request.broadcast_digest, purpose=request.study.purpose)
-        with suppress(KeyError):
+    def _about(self, study: Study) -> Facts:
+        facts = Facts(purpose=study.purpose)
+        with suppress(KeyError, NotFound):
             facts["product"], facts["version"], _ = study.products[self._site]
             facts["contract"] = study.contracts[self._site]
-            facts["grant"] = self._rooms.negotiations.grant_of(study.contracts[self._site])
+            if grant := self._rooms.negotiations.grant_of(study.contracts[self._site]):
+                facts["grant"] = grant
         return facts
+
+
+@contextmanager
+def as_refusal() -> Iterator[None]:
+    """Say what the other rooms refuse as this room's refusal, with the same rule: a coordinator is told no more."""
+    try:
+        yield
+    except (NodeError, CatalogError) as error:
+        raise AdmissionRefused(describe(error).rule, str(error)) from error
+
+
+def read_json(envelope: bytes) -> Envelope:
+    """Return the envelope in these bytes. Raises AdmissionRefused when it is not JSON."""
+    try:
+        found: Envelope = json.loads(envelope)
+    except (ValueError, RecursionError) as error:
+        raise AdmissionRefused("study.envelope", "the envelope is not JSON") from error
+    return found

@@ -1,0 +1,371 @@
+"""A whole market in one process: exchange, hospitals, buyers, key holder, chain, wired object to object, no wire."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from tests.catalog.samples import federated_only, sample_product
+
+from hdex.catalog.index import Catalogue
+from hdex.catalog.index_memory import MemoryIndex
+from hdex.catalog.product import DataProduct, Provider, ReleaseFile
+from hdex.catalog.terms import AccessRequest
+from hdex.ledger.chain_memory import MemoryChain, MemoryLedger
+from hdex.ledger.errors import LogFailed
+from hdex.ledger.event import Event, format_time, parse
+from hdex.ledger.log import Log
+from hdex.ledger.note import Signer
+from hdex.ledger.store_memory import MemoryLogStore
+from hdex.node.buyer import Buyer, Wish
+from hdex.node.contract_record import ContractRecord
+from hdex.node.directory import Directory, member_of
+from hdex.node.documents import MemoryDocuments
+from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.listings import Listings
+from hdex.node.facts import ChainFacts
+from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
+from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.products import Products
+from hdex.node.identity import Identity
+from hdex.node.keys import STANDARD, MemoryKeys
+from hdex.node.meter import Meter
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, sign
+from hdex.node.vault import Vault
+
+NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+DOMAIN = "hdex.test"
+KINDS = {
+    "hospital-a": "hospital",
+    "hospital-b": "hospital",
+    "hospital-c": "hospital",
+    "exchange": "exchange",
+    "keyholder": "keyholder",
+    "buyer-heartline": "buyer",
+    "buyer-other": "buyer",
+}
+BUYER, OTHER = "buyer-heartline", "buyer-other"
+PACE = Pace(chunk_bytes=512, chunks_per_range=3)
+PURPOSE = "DUO:0000007"
+
+
+class FallibleStore(MemoryLogStore):
+    """A log's store on a disk that may fail."""
+
+    fails = False
+
+    def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
+        if self.fails:
+            raise LogFailed("the disk is gone")
+        super().append(first, leaves, head)
+
+
+def person(participant: str, role: str = "") -> Identity:
+    """Return who a certificate of this participant would name."""
+    kind = KINDS[participant]
+    uri = f"spiffe://{DOMAIN}/{kind}/{participant}" + (f"/{role}" if role else "")
+    return Identity(uri, kind, participant, role)
+
+
+OFFICER, STEWARD = person("hospital-a", "privacy_officer"), person("hospital-a", "data_steward")
+COMMITTEE = person("hospital-a", "ethics_committee")
+EXCHANGE = person("exchange")
+
+
+@dataclass
+class Ground:
+    """What one participant with a log stands on."""
+
+    id: str
+    keys: MemoryKeys
+    ledger: MemoryLedger
+    stage: "Market"
+    store: FallibleStore = field(default_factory=FallibleStore)
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+
+    @cached_property
+    def log(self) -> Log:
+        origin = f"hdex/{self.id}/2026"
+        return Log(self.store, origin, Signer(origin, self.keys.secret("log")))
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self.log, self.documents, node=self.id, organisation=f"{self.id} org", clock=self.stage.clock)
+
+    @cached_property
+    def facts(self) -> ChainFacts:
+        chain = MemoryChain(self.ledger, self.id)
+        return ChainFacts(lambda: chain, self.documents, node=self.id)
+
+    @cached_property
+    def meter(self) -> Meter:
+        return Meter(self.documents)
+
+    def events(self) -> list[Event]:
+        return [parse(leaf) for leaf in self.log.entries(0, self.log.size)]
+
+    def refusals(self) -> list[tuple[str, str]]:
+        """Return (action, rule) of every refusal in the log."""
+        return [(event.action.value, str(event.reason)) for event in self.events() if event.decision == "deny"]
+
+
+class ExchangeDoor:
+    """The exchange as one hospital calls it."""
+
+    def __init__(self, market: "Market", hospital: str) -> None:
+        self._market, self._who = market, person(hospital)
+
+    def publish(self, manifest: Envelope) -> str:
+        return self._market.listings.publish(manifest, self._who)
+
+    def withdraw(self, notice: Envelope) -> None:
+        self._market.listings.withdraw(notice, self._who)
+
+    def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
+        return self._market.contracts.decided(contract_id, rule, next_step, self._who)
+
+    def submit_agreement(self, agreement: Envelope) -> ContractRecord:
+        return self._market.contracts.agreed(agreement, self._who)
+
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        return self._market.contracts.revoked(contract_id, reason, self._who)
+
+
+class ProvidersDoor:
+    """The hospitals as the exchange calls them. `answer` may be set to lie."""
+
+    def __init__(self, market: "Market") -> None:
+        self._market = market
+        self.lie: ContractRecord | None = None
+
+    def consider(self, provider: str, request: Envelope) -> ContractRecord:
+        return self.lie or self._market.hospitals[provider].negotiations.consider(request, EXCHANGE)
+
+    def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
+        return self.lie or self._market.hospitals[provider].negotiations.confirm(agreement, EXCHANGE)
+
+
+class MarketDoor:
+    """The exchange as one buyer calls it. `forge` turns what the exchange answers, as a dishonest one would."""
+
+    def __init__(self, market: "Market", buyer: str) -> None:
+        self._market, self._who = market, person(buyer)
+        self.forged: ContractRecord | None = None
+        self.shown: Envelope | None = None
+        self.found = MemoryDocuments()
+        self.planned: dict[str, Any] = {}
+
+    def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
+        from hdex.catalog.ports import Query
+
+        query = Query(text=text, lang=lang, mode=mode or None, provider=provider or None)
+        return [hit.product for hit in self._market.listings.find(query, self._who).hits]
+
+    def show(self, product_id: str) -> Envelope:
+        import json
+
+        if self.shown is not None:
+            return self.shown
+        envelope: Envelope = json.loads(self._market.listings.show(product_id, self._who).envelope)
+        return envelope
+
+    def request(self, request: Envelope) -> ContractRecord:
+        return self.forged or self._market.contracts.request(request, self._who)
+
+    def verify(self, agreement: Envelope) -> ContractRecord:
+        return self.forged or self._market.contracts.verified(agreement, self._who)
+
+    def status(self, contract_id: str) -> ContractRecord:
+        return self.forged or self._market.contracts.status(contract_id, self._who)
+
+    def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        return self.planned
+
+    def start(self, study: Envelope, say: Any) -> dict[str, Any]:
+        return {"started": study["document"]["id"]}
+
+
+class CounterDoor:
+    """The hospitals' delivery counters as one buyer calls them."""
+
+    def __init__(self, market: "Market", buyer: str) -> None:
+        self._market, self._who = market, person(buyer)
+        self.asked: list[int] = []
+
+    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
+        self.asked.append(first_chunk)
+        shipment = self._market.hospitals[provider].delivery.range(contract_id, first_chunk, self._who)
+        yield shipment.header, 0, b""
+        for index, chunk in shipment.chunks:
+            yield b"", index, chunk
+
+    def acknowledge(self, provider: str, receipt: Envelope) -> None:
+        self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)
+
+
+@dataclass
+class HospitalSide:
+    """One hospital's verbs of market and delivery."""
+
+    ground: Ground
+    vault: Vault
+    products: Products
+    negotiations: Negotiations
+    delivery: Delivery
+
+
+def released(rows: int = 400) -> pl.DataFrame:
+    """Return a file worth delivering: several chunks of the tests' pace."""
+    return pl.DataFrame({"age_band": ["60-69", "70-79"] * (rows // 2), "systolic": list(range(rows))})
+
+
+class Market:
+    """Everybody, and the time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
+        self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
+        members = [
+            member_of(
+                name,
+                kind,
+                organisation=f"{name} org",
+                trust_domain=DOMAIN,
+                keys=self.keys[name],
+                endpoint="" if kind == "buyer" else "127.0.0.1:1",
+            )
+            for name, kind in KINDS.items()
+        ]
+        self.directory = Directory(DOMAIN, format_time(NOW), tuple(members))
+        self.grounds = {name: Ground(name, self.keys[name], self.ledger, self) for name in KINDS}
+        operator = MemoryChain(self.ledger, "operator")
+        for name in ("hospital-a", "hospital-b", "hospital-c", "exchange", "keyholder"):
+            operator.enroll(name, name, b"\x11" * 32)
+        self.exchange = self.grounds["exchange"]
+        self.listings = Listings(Catalogue(MemoryIndex()), self.directory, self.exchange.recorder)
+        self.providers = ProvidersDoor(self)
+        self.contracts = Contracts(
+            self.listings,
+            self.exchange.documents,
+            directory=self.directory,
+            providers=self.providers,
+            recorder=self.exchange.recorder,
+        )
+        self.hospitals = {name: self._hospital(name, folder) for name in ("hospital-a", "hospital-b", "hospital-c")}
+        self.doors = {name: MarketDoor(self, name) for name in (BUYER, OTHER)}
+        self.counters = {name: CounterDoor(self, name) for name in (BUYER, OTHER)}
+        self.buyers = {name: self._buyer(name, folder) for name in (BUYER, OTHER)}
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def later(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    @property
+    def hospital(self) -> HospitalSide:
+        return self.hospitals["hospital-a"]
+
+    @property
+    def negotiations(self) -> Negotiations:
+        return self.hospital.negotiations
+
+    def _hospital(self, name: str, folder: Path) -> HospitalSide:
+        ground = self.grounds[name]
+        products = Products(ground.documents)
+        vault = Vault(folder / name, ground.keys)
+        negotiations = Negotiations(
+            Papers(name, ground.keys.secret("sign"), self.clock),
+            ground.documents,
+            products,
+            directory=self.directory,
+            exchange=ExchangeDoor(self, name),
+            recorder=ground.recorder,
+            facts=ground.facts,
+            meter=ground.meter,
+        )
+        delivery = Delivery(
+            Store(vault, ground.keys, ground.documents),
+            negotiations,
+            products,
+            directory=self.directory,
+            recorder=ground.recorder,
+            meter=ground.meter,
+            pace=PACE,
+            clock=self.clock,
+        )
+        return HospitalSide(ground, vault, products, negotiations, delivery)
+
+    def _buyer(self, name: str, folder: Path) -> Buyer:
+        return Buyer(
+            name,
+            self.keys[name],
+            self.directory,
+            market=self.doors[name],
+            counter=self.counters[name],
+            folder=folder / "received" / name,
+            clock=self.clock,
+        )
+
+    def list_product(self, product: DataProduct, frame: pl.DataFrame | None = None) -> DataProduct:
+        """Keep and list a product of its provider, with a file in the vault where rows are given."""
+        side = self.hospitals[product.provider.id]
+        dataset = product.id.partition(".")[2]
+        if frame is not None:
+            buffer = io.BytesIO()
+            frame.write_parquet(buffer)
+            stored = side.vault.put(dataset, release_name(product.version), buffer.getvalue())
+            product = replace(product, release=ReleaseFile(bytes=stored.size, sha256=stored.sha256, chunks=1))
+            side.ground.documents.put("release", f"{dataset}/{product.version}", {"records": frame.height})
+        envelope = sign(
+            "manifest", product.document(), product.provider.id, self.keys[product.provider.id].secret("sign")
+        )
+        side.products.keep(product, envelope, dataset)
+        self.listings.publish(envelope, person(product.provider.id))
+        return product
+
+    def stents(self, **given: object) -> DataProduct:
+        """List the carotid product of hospital A with a file."""
+        return self.list_product(sample_product(**given), released())
+
+    def level_5(self) -> DataProduct:
+        """List a level-5 product of hospital A: it may be asked, it has no file."""
+        product = replace(federated_only(), provider=Provider("hospital-a", federated_only().provider.name))
+        return self.list_product(replace(product, id="hospital-a.hiv"))
+
+    def wish(self, product: DataProduct, mode: str = "sealed_file", **access: Any) -> Wish:
+        """Return what the buyer asks by default: research on carotid disease."""
+        asked = AccessRequest(
+            **({"purpose": PURPOSE, "recipient": BUYER, "at": format_time(self.now), "disease": "I65.2"} | access)
+        )
+        return Wish(product.id, mode, asked, max_rounds=12 if mode == "federated" else 0)
+
+    def finalized(self, product: DataProduct, mode: str = "sealed_file", contract_id: str = "c-1") -> ContractRecord:
+        """Return a contract that went the whole way."""
+        self.buyers[BUYER].request(self.wish(product, mode), contract_id=contract_id)
+        self.negotiations.decide(contract_id, OFFICER, approved=True)
+        return self.buyers[BUYER].accept(contract_id)
+
+    def request_paper(self, product: DataProduct, signer: str = BUYER, /, **changed: Any) -> Envelope:
+        """Return a signed request, with what a dishonest signer puts in."""
+        from hdex.catalog.documents import to_document
+
+        document = {
+            "contract_id": "c-1",
+            "product": product.id,
+            "version": product.version,
+            "provider": product.provider.id,
+            "manifest_digest": product.digest(),
+            "consumer": BUYER,
+            "delivery_mode": "sealed_file",
+            "max_rounds": 0,
+            "statement": "",
+            "access": to_document(self.wish(product).access),
+        } | changed
+        return sign("request", document, signer, self.keys[signer].secret("sign"))
