@@ -2,13 +2,14 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution, Header, plain_payload
 from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
-from hdex.federated.errors import AdmissionRefused, DisclosureRefused
+from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError
 from hdex.federated.paillier import (
     CipherVector,
     PackSpec,
@@ -24,6 +25,7 @@ from hdex.federated.study import Study, parse_envelope
 
 Clock = Callable[[], datetime]
 OnBreach = Callable[[str, Breach], None]
+OnRefusal = Callable[[bytes, FederatedError], None]  # (question, why): the node remembers what it did not decide itself
 
 _WINDOW = 6  # a study encrypts some tens of ciphertexts: a smaller table than the default pays
 
@@ -36,6 +38,10 @@ def utc_now() -> datetime:
 def refuse_breach(site: str, breach: Breach) -> None:
     """Raise DisclosureRefused: what a real site does."""
     raise DisclosureRefused(breach.rule, breach.detail)
+
+
+def forget_refusal(question: bytes, error: FederatedError) -> None:
+    """Do nothing: for simulations, whose refusals nobody audits."""
 
 
 def pack_spec(study: Study, step: str) -> PackSpec:
@@ -57,6 +63,7 @@ class Contributor:
         clock: Clock = utc_now,
         sums_allowed: Sequence[str] = ("paillier",),
         on_breach: OnBreach = refuse_breach,
+        on_refusal: OnRefusal = forget_refusal,
     ) -> None:
         self.site = site
         self._hooks = hooks
@@ -65,25 +72,38 @@ class Contributor:
         self._clock = clock
         self._sums_allowed = tuple(sums_allowed)
         self._on_breach = on_breach
+        self._on_refusal = on_refusal
         self._lock = threading.Lock()  # two frames of one study must not both compute
 
     def answer(self, envelope: bytes, question: bytes) -> Contribution:
         """Return this site's contribution to one round, or raise and release nothing."""
         with self._lock:
-            study = parse_envelope(envelope)  # 1 the study is well formed
-            broadcast = Broadcast.from_bytes(question, features=len(study.features))
-            self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
-            kept = self._kept(study)
-            self._check_order(kept, broadcast)  # 3 rounds come one by one, each asked once
+            with self._remembered(question):
+                study = parse_envelope(envelope)  # 1 the study is well formed
+                broadcast = Broadcast.from_bytes(question, features=len(study.features))
+                self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
+                kept = self._kept(study)
+                self._check_order(kept, broadcast)  # 3 rounds come one by one, each asked once
             request = _request(study, envelope, broadcast)
             self._hooks.admit(request)  # 4 the node's own rules, every round
             if kept is not None and kept.header.broadcast == broadcast.digest():
                 return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
-            local = prepare(self._hooks.frame(study), study)
-            self._check_rows(study, local)  # 6 enough rows and events behind the sums
+            frame = self._hooks.frame(study)
+            with self._remembered(question):
+                local = prepare(frame, study)
+                self._check_rows(study, local)  # 6 enough rows and events behind the sums
             contribution = self._protect(study, broadcast, sums(broadcast.step, local, broadcast.point))  # 7
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
             return self._release(request, contribution, rows=len(local.y))  # 9 remembered before it leaves
+
+    @contextmanager
+    def _remembered(self, question: bytes) -> Iterator[None]:
+        """Tell the node of a refusal that is not its own: the hooks remember theirs."""
+        try:
+            yield
+        except FederatedError as error:
+            self._on_refusal(question, error)
+            raise
 
     def _check_study(self, study: Study, broadcast: Broadcast) -> None:
         if study.entry(self.site) is None:

@@ -4,7 +4,7 @@ import logging
 
 from hdex.federated.apps.flower import ClientApp, Context, Message, RecordDict, from_frame, node_id, to_frame
 from hdex.federated.apps.records import contribution_record, error_reply, read_question
-from hdex.federated.contributor import Clock, Contributor, OnBreach, refuse_breach, utc_now
+from hdex.federated.contributor import Clock, Contributor, OnBreach, OnRefusal, forget_refusal, refuse_breach, utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import FederatedError
 from hdex.federated.ports import SiteHooks, Store
@@ -42,6 +42,7 @@ class SiteSession:
         clock: Clock = utc_now,
         sums_allowed: tuple[str, ...] = ("paillier",),
         on_breach: OnBreach = refuse_breach,
+        on_refusal: OnRefusal = forget_refusal,
     ) -> None:
         contributor = Contributor(
             site_id,
@@ -51,6 +52,7 @@ class SiteSession:
             clock=clock,
             sums_allowed=sums_allowed,
             on_breach=on_breach,
+            on_refusal=on_refusal,
         )
         self.site_id = site_id
         self._app = client_app(contributor)

@@ -134,7 +134,9 @@ class HospitalParts:
             if not sessions:
                 from hdex.federated.apps.site import SiteSession
 
-                sessions.append(SiteSession(config.id, hooks, replies=replies, clock=now).handle)
+                sessions.append(
+                    SiteSession(config.id, hooks, replies=replies, clock=now, on_refusal=hooks.refuse).handle
+                )
             return sessions[0](frame)
 
         return handle

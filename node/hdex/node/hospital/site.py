@@ -1,5 +1,6 @@
 """A hospital as one site of a federated study: admission anew at every round, rows that stay, sums that leave."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from hdex.catalog.contract import Agreement
 from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct, DeliveryMode
-from hdex.federated.errors import AdmissionRefused
+from hdex.federated.errors import AdmissionRefused, FederatedError
 from hdex.federated.ports import Release, RoundRequest
 from hdex.federated.statistics import installed_algorithms
 from hdex.federated.study import Study
@@ -65,6 +66,11 @@ class HospitalSite:
         self._recorder.allow("round.join", self._coordinator, **facts)
         study = request.study
         self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)
+
+    def refuse(self, question: bytes, error: FederatedError) -> None:
+        """Remember a refusal before or after admission: a malformed study, rounds out of order, too few rows."""
+        digest = hashlib.sha256(question).hexdigest()
+        self._recorder.deny("round.join", self._coordinator, describe(error).rule, request_digest=digest)
 
     def frame(self, study: Study) -> pl.DataFrame:
         """Return the rows of patients whose consent covers this purpose now, study columns only, as numbers."""
