@@ -50,7 +50,7 @@ KINDS = {
     "buyer-other": "buyer",
 }
 BUYER, OTHER = "buyer-heartline", "buyer-other"
-PACE = Pace(chunk_bytes=512, chunks_per_range=3)
+PACE = Pace(chunk_bytes=256, chunks_per_range=3)
 PURPOSE = "DUO:0000007"
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +14,13 @@ from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import format_time
 from hdex.node.container import Header
-from hdex.node.container_file import Receiver, open_frame
+from hdex.node.container_file import Receiver, open_frame, open_header
 from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
-from hdex.node.errors import AccessDenied, ContainerInvalid
+from hdex.node.durable import write_atomic
+from hdex.node.errors import AccessDenied, ContainerInvalid, RemoteRefused
 from hdex.node.keys import KeyProvider
-from hdex.node.signed import Envelope, countersign, digest, sign, verify
+from hdex.node.signed import Envelope, canonical, countersign, digest, sign, verify
 
 if TYPE_CHECKING:
     import polars as pl
@@ -144,6 +146,8 @@ class Buyer:
         provider = str(record.asked["provider"])
         path = self._folder / f"{contract_id}.hdx"
         if path.exists():
+            with suppress(AccessDenied, RemoteRefused):  # what is here stays here, whatever has ended since
+                self._acknowledge(record, path)
             return Delivered(path, True, 0, 0)
         receiver = self._receiver(path, provider)
         received = 0
@@ -158,7 +162,7 @@ class Buyer:
                 if stop_after is not None and receiver.next_index >= stop_after:
                     return Delivered(path, False, received, receiver.next_index)
         receiver.finish()
-        self._acknowledge(record, receiver.header)
+        self._acknowledge(record, path)
         return Delivered(path, True, received, receiver.next_index)
 
     def first_range(self, contract_id: str) -> int:
@@ -207,15 +211,22 @@ class Buyer:
         public = self._directory.member(provider).sign_key
         return Receiver(path, hpke_private=self._keys.secret("hpke"), provider_public=public)
 
-    def _acknowledge(self, record: ContractRecord, header: Header) -> None:
+    def _acknowledge(self, record: ContractRecord, path: Path) -> None:
+        """Tell the provider that the file is here, once: the receipt stands beside the file when it was heard."""
+        told = path.with_suffix(".receipt.json")
+        if told.exists():
+            return
+        provider = str(record.asked["provider"])
+        public = self._directory.member(provider).sign_key
         receipt = {
             "contract_id": record.contract_id,
             "agreement_digest": digest(record.agreement["document"]) if record.agreement else "",
-            "root": header.root,
+            "root": open_header(path, self._keys.secret("hpke"), public).root,
             "received": format_time(self._clock()),
         }
         envelope = sign("receipt", receipt, self._me, self._keys.secret("sign"))
-        self._counter.acknowledge(str(record.asked["provider"]), envelope)
+        self._counter.acknowledge(provider, envelope)
+        write_atomic(told, canonical(envelope))
 
 
 def accepted(record: ContractRecord) -> ContractRecord:

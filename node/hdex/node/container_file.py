@@ -127,6 +127,12 @@ def open_frame(path: Path, hpke_private: bytes, provider_public: bytes) -> "pl.D
     return polars.read_parquet(io.BytesIO(open_container(path, hpke_private, provider_public)))
 
 
+def open_header(path: Path, hpke_private: bytes, provider_public: bytes) -> Header:
+    """Return the verified header of a delivered file."""
+    with _open(path) as file:
+        return _read_prologue(file, {"hpke_private": hpke_private, "provider_public": provider_public}).header
+
+
 def plaintext(path: Path, hpke_private: bytes, provider_public: bytes) -> Iterator[bytes]:
     """Yield the verified chunks of a delivered file; the root is checked before the last one is given."""
     with _open(path) as file:
