@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from hdex.ledger.chain_web3 import Web3Chain
 from hdex.ledger.errors import ChainUnavailable
 from hdex.node.compose.client import caller
-from hdex.node.config import BuyerConfig, HospitalConfig, load
+from hdex.node.config import BuyerConfig, DeliveryPace, HospitalConfig, dump, load
 from hdex.node.demo import acts_data, acts_market, cast, rows
 from hdex.node.demo.memory import SUBCOHORT, Memory
 from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
@@ -27,6 +27,7 @@ from hdex.node.failpoint import VARIABLE
 from hdex.node.hospital.delivery import release_name
 from hdex.node.steward import Steward
 from hdex.node.synthetic import generate
+from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteLogs
 
 T = TypeVar("T")
@@ -75,10 +76,20 @@ class Stage:
     def officer(self, hospital: str) -> Steward:
         return self.memory.cast.officers[hospital]
 
+    def channels(self, participant: str) -> Channels:
+        """Return the channels of somebody who only calls: a buyer or the auditor."""
+        config = load(self.setting.config_file(participant), BuyerConfig)
+        return caller(config.identity, config.trust_domain, config.limits).channels
+
     def logs(self) -> RemoteLogs:
         """Return the logs as the auditor reads them."""
-        config = load(self.setting.config_file(AUDITOR), BuyerConfig)
-        return RemoteLogs(caller(config.identity, config.trust_domain, config.limits).channels)
+        return RemoteLogs(self.channels(AUDITOR))
+
+    def agree(self, hospital: str, mode: str, name: str) -> str:
+        """Return the id of a new finalized contract of the buyer for a hospital's cohort."""
+        memory = self.reach("publish")
+        product = str(memory.products[hospital]["product"])
+        return acts_market.agree(memory, memory.cast.buyer, product, mode, version=f".{name}")
 
     def events(self, node: str) -> list[dict[str, Any]]:
         """Return every event of a participant's log, oldest first."""
@@ -138,6 +149,7 @@ def raised(folder: Path, *, arms: Mapping[str, str] | None = None, patients: int
     try:
         supervisor.start([cast.chain_program(setting)])
         cast.deploy_contract(setting)
+        cut_finely(setting)
         programs = [replace(one, environment=armed((arms or {}).get(one.name))) for one in cast.programs(setting)]
         with ThreadPoolExecutor(2) as runners:
             enrolled = runners.submit(cast.enrol_all, setting)
@@ -156,6 +168,14 @@ def raised(folder: Path, *, arms: Mapping[str, str] | None = None, patients: int
         yield Stage(setting, supervisor, memory, said)
     finally:
         supervisor.stop()
+
+
+def cut_finely(setting: Setting) -> None:
+    """Let the hospitals deliver in the smallest chunks, so that a small release has several ranges."""
+    for name in HOSPITALS:
+        config = load(setting.config_file(name), HospitalConfig)
+        finer = replace(config, delivery=DeliveryPace(chunk_bytes=4096, chunks_per_range=2))
+        setting.config_file(name).write_text(dump(finer), encoding="utf-8")
 
 
 def armed(failpoint: str | None) -> tuple[tuple[str, str], ...]:
