@@ -322,7 +322,8 @@ class Market:
             frame.write_parquet(buffer)
             stored = side.vault.put(dataset, release_name(product.version), buffer.getvalue())
             product = replace(product, release=ReleaseFile(bytes=stored.size, sha256=stored.sha256, chunks=1))
-            side.ground.documents.put("release", f"{dataset}/{product.version}", {"records": frame.height})
+            told = {"records": frame.height, "recipient_class": ""}
+            side.ground.documents.put("release", f"{dataset}/{product.version}", told)
         envelope = sign(
             "manifest", product.document(), product.provider.id, self.keys[product.provider.id].secret("sign")
         )
