@@ -12,11 +12,13 @@ from pathlib import Path
 
 import polars as pl
 
+from hdex.ledger.document import load
 from hdex.node.sources import sniff
 from hdex.node.sources.encoding import read_bytes, to_utf8
 from hdex.node.sources.errors import SourceBroken, SourceUnknown
 from hdex.node.sources.export import FILE, ROW, Dialect, Limits, Table
 
+MAX_DEPTH = 256  # FHIR nests deep, a bomb deeper
 Resource = dict[str, object]
 Walk = Callable[[list[object]], list[object]]
 Cell = Callable[[Resource, Resource], str | None]
@@ -85,8 +87,8 @@ def resources_of(text: bytes, file: str) -> Iterator[tuple[int, Resource]]:
 
 def _resource(line: bytes, file: str, number: int) -> Resource:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = load(line, max_depth=MAX_DEPTH)
+    except ValueError as error:
         raise SourceBroken(file, number, "not a JSON document") from error
     if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):
         raise SourceBroken(file, number, "a JSON document without a resourceType")

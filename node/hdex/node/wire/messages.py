@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
+from hdex.ledger.document import load
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.errors import RequestInvalid, SignatureInvalid
 from hdex.node.signed import Envelope
 from hdex.proto.v1 import common_pb2
 
+MAX_DEPTH = 32  # a manifest with its preview has nine levels
 Say = Callable[[str, str], None]
 Run = Callable[[Say], Document]
 
@@ -30,8 +32,8 @@ def unpack(message: common_pb2.Envelope) -> Envelope:
 def read_envelope(data: bytes) -> Envelope:
     """Return the signed document in these bytes, unverified. Raises SignatureInvalid when it is not one at all."""
     try:
-        envelope = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        envelope = load(data, max_depth=MAX_DEPTH)
+    except ValueError as error:
         raise SignatureInvalid("the envelope is not JSON") from error
     if not isinstance(envelope, dict) or not isinstance(envelope.get("document"), dict):
         raise SignatureInvalid("the envelope holds no document")
@@ -41,8 +43,8 @@ def read_envelope(data: bytes) -> Envelope:
 def read_object(data: bytes) -> Document:
     """Return the JSON object in these bytes. Raises RequestInvalid."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = load(data, max_depth=MAX_DEPTH)
+    except ValueError as error:
         raise RequestInvalid("the message holds no JSON") from error
     if not isinstance(document, dict):
         raise RequestInvalid("the message holds no JSON object")
