@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+STOP_ON_EOF = "HDEX_STOP_ON_EOF"
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -45,9 +47,17 @@ def host_of(endpoint: str) -> str:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Set `stop` on SIGTERM and SIGINT."""
+    """Set `stop` on SIGTERM and SIGINT; under HDEX_STOP_ON_EOF=1 also when whoever started this process has gone."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if os.environ.get(STOP_ON_EOF) == "1":
+        threading.Thread(target=wait_for_eof, args=(stop,), name="starter", daemon=True).start()
+
+
+def wait_for_eof(stop: threading.Event) -> None:
+    """Set `stop` once standard input ends: the kernel closes a pipe whose other end has died."""
+    sys.stdin.buffer.read()
+    stop.set()
 
 
 def talk(step: str, text: str) -> None:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hdex.node.cli.serving import STOP_ON_EOF
 from hdex.node.errors import PeerUnavailable
 
 START_TIMEOUT_S = 60.0
@@ -128,10 +129,10 @@ class Supervisor:
         with (self._logs / f"{program.name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "hdex.node.cli", *program.arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # held open as long as this process lives: no child outlives it
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, STOP_ON_EOF: "1", **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches the demo alone; it ends the children in order
             )
 
