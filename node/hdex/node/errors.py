@@ -12,6 +12,7 @@ NodeError
 |-- NotFound, AlreadyExists
 |-- VaultDamaged           stored bytes no longer have their digest
 |-- VaultSealed            a key was shredded: what it protected is gone for good
+|-- DatabaseDamaged        a database of the data folder is lost or unreadable
 |-- DiskFull               no space left: nothing was stored
 |-- LimitExceeded          a message, a rate or a deadline is beyond its bound
 |-- RequestInvalid         a message cannot be read
@@ -98,6 +99,10 @@ class VaultSealed(NodeError):
     """The key of this item was shredded."""
 
 
+class DatabaseDamaged(NodeError):
+    """A database is lost or unreadable; it is not made anew."""
+
+
 class DiskFull(NodeError):
     """There is no space left; nothing was stored."""
 
@@ -160,6 +165,7 @@ STATUSES: dict[str, str] = {
     "AlreadyExists": "ALREADY_EXISTS",
     "VaultDamaged": "DATA_LOSS",
     "VaultSealed": "FAILED_PRECONDITION",
+    "DatabaseDamaged": "DATA_LOSS",
     "DiskFull": "RESOURCE_EXHAUSTED",
     "LimitExceeded": "RESOURCE_EXHAUSTED",
     "RequestInvalid": "INVALID_ARGUMENT",

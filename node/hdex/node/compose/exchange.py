@@ -30,8 +30,8 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     )
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
-    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
     serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
+    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
     return standing
 
 

@@ -16,6 +16,7 @@ from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
+from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
 from hdex.node.documents import SqliteDocuments
 from hdex.node.facts import ChainFacts
@@ -57,6 +58,7 @@ class Standing:
         self.config = config
         self.data = config.data_dir
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        require_whole(self.data)
         self._chain_lock = threading.Lock()
         self._chain: Chain | None = None
         self._anchoring: Anchoring | None = None

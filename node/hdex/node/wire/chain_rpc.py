@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hdex.node.errors import ConfigInvalid
+from hdex.node.errors import CannotListen, ConfigInvalid
 
 BODY_LIMIT = 1 << 20
 IDLE_TIMEOUT_S = 60.0
@@ -22,7 +22,10 @@ class ChainServer:
 
     def __init__(self, respond: Respond, *, host: str = "127.0.0.1", port: int = 0) -> None:
         require_loopback(host)
-        self._http = Http(respond, host, port)
+        try:
+            self._http = Http(respond, host, port)
+        except OSError as error:
+            raise CannotListen(f"{host}:{port} cannot be listened on: is another process there?") from error
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="chain-rpc", daemon=True)
         bound_host, bound_port = str(self._http.server_address[0]), int(self._http.server_address[1])
         self.port = bound_port

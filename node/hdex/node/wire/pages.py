@@ -1,25 +1,35 @@
 """Pages over HTTP on a thread of their own, on the address the configuration names."""
 
+import socket
 import threading
 from typing import Any
 
 import uvicorn
 
 from hdex.node.config import Listen
+from hdex.node.errors import CannotListen
 
 
 def serve_pages(app: Any, listen: Listen, *, stop: threading.Event) -> None:
-    """Serve an ASGI app until `stop`; return at once. Port 0 means no pages."""
+    """Serve an ASGI app until `stop`; return at once. Port 0 means no pages. Raises CannotListen."""
     if not listen.http_port:
         return
     config = uvicorn.Config(
         app, host=listen.host, port=listen.http_port, log_level="warning", access_log=False, server_header=False
     )
-    server = uvicorn.Server(config)
+    server, listener = uvicorn.Server(config), listening(listen)
 
     def end() -> None:
         stop.wait()
         server.should_exit = True
 
-    threading.Thread(target=server.run, name="pages", daemon=True).start()
+    threading.Thread(target=server.run, args=([listener],), name="pages", daemon=True).start()
     threading.Thread(target=end, name="pages-end", daemon=True).start()
+
+
+def listening(listen: Listen) -> socket.socket:
+    """Return a socket on the address of the pages. Raises CannotListen here, not unseen in the pages' thread."""
+    try:
+        return socket.create_server((listen.host, listen.http_port))
+    except OSError as error:
+        raise CannotListen(f"{listen.http} cannot be listened on: is another process there?") from error

@@ -9,6 +9,7 @@ import grpc
 from hdex.node.config import Limits
 from hdex.node.errors import CannotListen
 from hdex.node.wire.interceptors import Doorkeeper, Gate
+from hdex.node.wire.probe import is_taken
 from hdex.node.wire.tls import Tls
 
 Adder = Callable[[grpc.Server], None]  # for example lambda server: add_XServicer_to_server(servicer, server)
@@ -35,6 +36,7 @@ class Serving:
 def serve(address: str, adders: Sequence[Adder], *, tls: Tls, door: Doorkeeper) -> Serving:
     """Serve on "host:port" (port 0: any free one) and return at once. Raises CannotListen."""
     limits = door.limits
+    require_free(address)
     server = grpc.server(
         ThreadPoolExecutor(limits.workers, thread_name_prefix="rpc"),
         interceptors=[Gate(door)],
@@ -51,6 +53,13 @@ def serve(address: str, adders: Sequence[Adder], *, tls: Tls, door: Doorkeeper) 
         raise CannotListen(f"{address} cannot be listened on: is another process there?") from error
     server.start()
     return Serving(server, port)
+
+
+def require_free(address: str) -> None:
+    """Raise CannotListen when an address is taken: asked here, the C core has no reason to say it in its own words."""
+    host, _, port = address.rpartition(":")
+    if int(port) and is_taken(host.strip("[]"), int(port)):
+        raise CannotListen(f"{address} cannot be listened on: is another process there?")
 
 
 def server_options(limits: Limits) -> list[tuple[str, int]]:
