@@ -12,6 +12,14 @@ from hdex.node.errors import AccessDenied
 LOCAL_NAMES = frozenset({"localhost", "ip6-localhost", ""})
 LOOK_UPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
 REACHES = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+}
 
 _allowed: set[str] = set()
 _state = {"installed": False}
@@ -19,18 +27,7 @@ _state = {"installed": False}
 
 def quiet(home: Path) -> None:
     """Switch off every telemetry and update check of the libraries we use; call before importing them."""
-    os.environ.update(
-        {
-            "FLWR_HOME": str(home / "flwr"),
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "FLWR_DISABLE_UPDATE_CHECK": "1",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "HF_HUB_OFFLINE": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "DO_NOT_TRACK": "1",
-            "GRPC_ENABLE_FORK_SUPPORT": "0",
-        }
-    )
+    os.environ.update({"FLWR_HOME": str(home / "flwr"), "GRPC_ENABLE_FORK_SUPPORT": "0", **QUIET})
 
 
 def refuse_egress(hosts: Collection[str] = ()) -> None:

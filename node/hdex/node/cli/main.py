@@ -4,7 +4,22 @@ import sys
 
 import typer
 
-from hdex.node.cli import audit, buy, ca, catalog, chain, deid, demo, exchange, federated, keyholder, keys, node
+from hdex.node.cli import (
+    audit,
+    buy,
+    ca,
+    catalog,
+    chain,
+    deid,
+    demo,
+    exchange,
+    federated,
+    health,
+    keyholder,
+    keys,
+    node,
+    trace,
+)
 
 app = typer.Typer(
     name="hdex",
@@ -25,7 +40,21 @@ app.add_typer(deid.app, name="deid", help="De-identify files: classify, anonymiz
 app.add_typer(federated.app, name="federated", help="Studies over sites; simulate from files.")
 app.add_typer(catalog.app, name="catalog", help="Check and render product manifests.")
 app.add_typer(keys.app, name="keys", help="Keystore of a participant.")
+app.command(name="trace")(trace.trace)
 app.command(name="demo")(demo.demo)
+PARTICIPANTS = (
+    (node.app, "hospital", "HospitalConfig"),
+    (exchange.app, "exchange", "ExchangeConfig"),
+    (keyholder.app, "keyholder", "KeyholderConfig"),
+    (chain.app, "chain", "ChainConfig"),
+    (buy.app, "buyer", "BuyerConfig"),
+    (audit.app, "auditor", "BuyerConfig"),
+)
+WITH_STATUS = ("exchange", "keyholder", "chain")  # a hospital's own asks the node; a buyer's asks for one contract
+for participant, kind, config_class in PARTICIPANTS:
+    participant.command("doctor")(health.doctor_of(kind, config_class))
+    if kind in WITH_STATUS:
+        participant.command("status")(health.status_of(config_class))
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
 def open_buyer(config: BuyerConfig) -> Buyer:
     """Return a buyer at its exchange."""
     who = caller(config.identity, config.trust_domain, config.limits)
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = config.data_dir / "received"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Buyer(
