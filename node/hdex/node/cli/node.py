@@ -76,15 +76,17 @@ def approve(
     document: Annotated[Path, typer.Argument(help="The classification (JSON) as reviewed.")],
     config: Config,
     desk: DeskFolder,
+    second: Annotated[
+        bool, typer.Option("--second", help="Sign as privacy officer what the steward signed against the evidence.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Sign a reviewed classification."""
-    import json
+    from hdex.node.cli.serving import read_json, show
 
-    from hdex.node.cli.serving import show
-
-    reviewed = json.loads(document.read_text(encoding="utf-8"))
-    show(staff(config, desk, STEWARD).sign("classification", dataset, reviewed), as_json=as_json)
+    reviewed = read_json(document)
+    who = staff(config, desk, OFFICER if second else STEWARD)
+    show(who.sign("classification", dataset, reviewed), as_json=as_json)
 
 
 @app.command()
@@ -115,11 +117,9 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Sign the product's manifest and list it at the exchange."""
-    import json
+    from hdex.node.cli.serving import read_json, show, talk
 
-    from hdex.node.cli.serving import show, talk
-
-    said = json.loads(offer.read_text(encoding="utf-8"))
+    said = read_json(offer)
     show(staff(config, desk, OFFICER).desk.publish(dataset, version, said, talk), as_json=as_json)
 
 
@@ -132,7 +132,7 @@ def requests(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
     rows = [
         {"contract": r.contract_id, "state": r.state, "product": r.asked["product"], "rule": r.rule} for r in records
     ]
-    for row in [rows] if as_json else rows:
+    for row in [{"requests": rows}] if as_json else rows:
         show(row, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 STOP_ON_EOF = "HDEX_STOP_ON_EOF"
@@ -58,6 +59,19 @@ def wait_for_eof(stop: threading.Event) -> None:
     """Set `stop` once standard input ends: the kernel closes a pipe whose other end has died."""
     sys.stdin.buffer.read()
     stop.set()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file that a person wrote. Raises ConfigInvalid."""
+    from hdex.node.errors import ConfigInvalid
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigInvalid(f"{path} is not JSON") from error
+    if not isinstance(found, dict):
+        raise ConfigInvalid(f"{path} holds no JSON object")
+    return found
 
 
 def talk(step: str, text: str) -> None:

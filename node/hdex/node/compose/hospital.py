@@ -102,7 +102,9 @@ class HospitalParts:
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
-            approvals=Approvals(self.config.id, staff, ground.documents, ground.recorder),
+            approvals=Approvals(
+                self.config.id, staff, ground.documents, ground.recorder, review=self.classifications.contested
+            ),
             classifications=self.classifications,
             releases=self.releases,
             publishing=self.publishing(),

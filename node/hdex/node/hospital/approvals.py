@@ -1,38 +1,86 @@
 """What a person of the hospital signs: the mapping and the classification, each as one document with one digest."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, ConfigInvalid
+from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid
+from hdex.node.harmonize import Mapping
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
-from hdex.node.signed import Envelope, digest, verify
+from hdex.node.signed import Envelope, digest, signers, verify
 
-SIGNED_BY = {"mapping": "data_steward", "classification": "data_steward"}
+STEWARD, OFFICER = "data_steward", "privacy_officer"
+KINDS = ("mapping", "classification")
+PENDING = "classification_pending"
+Review = Callable[[str, Document], tuple[int, str]]
 
 
 class Approvals:
-    """Keeps signed documents. `staff`: role -> Ed25519 public key of who holds it."""
+    """Keeps signed documents. A steward signs; where the values speak against a classification, so does the officer.
 
-    def __init__(self, hospital: str, staff: dict[str, bytes], documents: Documents, recorder: Recorder) -> None:
+    staff: role -> Ed25519 public key of who holds it. review(dataset, classification): how many columns the document
+    places below what their values show, and which export it was held against; raises when it describes another.
+    """
+
+    def __init__(
+        self, hospital: str, staff: dict[str, bytes], documents: Documents, recorder: Recorder, *, review: Review
+    ) -> None:
         self._hospital = hospital
         self._staff = staff
         self._documents = documents
         self._recorder = recorder
+        self._review = review
 
     def approve(self, kind: str, dataset: str, envelope: Envelope, *, actor: Identity) -> Document:
-        """Keep a document that the role responsible for its kind has signed. Raises AccessDenied, SignatureInvalid."""
-        role = SIGNED_BY.get(kind)
-        if role is None or actor.role != role:
+        """Keep a document that who is responsible for its kind has signed. Raises AccessDenied, SignatureInvalid."""
+        if kind not in KINDS:
+            raise RequestInvalid(f"{kind[:40]!r} is not approved; there are {', '.join(KINDS)}")
+        with self._recorder.refusals(f"{kind}.approve", actor, product=dataset):
+            if actor.role == OFFICER and kind == "classification":
+                both = self._seconded(dataset, envelope)
+                _, export = self._review(dataset, both["document"])  # the data set may have changed since
+                return self._keep(kind, dataset, both, actor, of=export)
+            if actor.role != STEWARD:
+                raise AccessDenied("approve.role", f"ask the {STEWARD}", f"a {kind} is signed by another role")
+            document = verify(kind, envelope, {self._signer(STEWARD): self._key(STEWARD)})
+            if kind == "mapping":
+                Mapping.from_document(document)
+                return self._keep(kind, dataset, envelope, actor)
+            contested, export = self._review(dataset, document)
+            if contested:
+                self._documents.put(PENDING, dataset, {"envelope": envelope})
+                raise AccessDenied(
+                    "classification.contested",
+                    "the privacy officer reads and signs it too",
+                    f"{contested} columns are placed below what their values show",
+                )
+            return self._keep(kind, dataset, envelope, actor, of=export)
+
+    def _seconded(self, dataset: str, envelope: Envelope) -> Envelope:
+        """Return the steward's document with the officer's signature on the same words beside his."""
+        document = verify("classification", envelope, {self._signer(OFFICER): self._key(OFFICER)})
+        try:
+            pending: Envelope = self._documents.get(PENDING, dataset)["envelope"]
+        except NotFound:
             raise AccessDenied(
-                "approve.role", f"ask the {role or 'data_steward'}", f"a {kind} is signed by another role"
-            )
-        signer = f"{self._hospital}/{role}"
-        document = verify(kind, envelope, {signer: self._key(role)})
-        with self._recorder.release(f"{kind}.approve", actor, product=dataset, policy_digest=digest(document)):
-            self._documents.put(kind, dataset, {"envelope": envelope, "digest": digest(document)})
-        return {"kind": kind, "dataset": dataset, "digest": digest(document), "signed_by": signer}
+                "approve.role", f"the {STEWARD} signs first", "nothing waits for a second name"
+            ) from None
+        verify("classification", pending, {self._signer(STEWARD): self._key(STEWARD)})
+        if digest(document) != digest(pending["document"]):
+            raise AccessDenied("approve.other", "sign what the steward has signed", "this is another classification")
+        both = {entry["signer"]: entry for one in (pending, envelope) for entry in one["signatures"]}
+        return {"document": document, "signatures": [both[self._signer(role)] for role in (STEWARD, OFFICER)]}
+
+    def _keep(self, kind: str, dataset: str, envelope: Envelope, actor: Identity, *, of: str = "") -> Document:
+        document_digest, by = digest(envelope["document"]), ", ".join(signers(envelope))
+        with self._recorder.release(f"{kind}.approve", actor, product=dataset, policy_digest=document_digest):
+            self._documents.put(kind, dataset, {"envelope": envelope, "digest": document_digest, "of": of})
+        return {"kind": kind, "dataset": dataset, "digest": document_digest, "signed_by": by}
+
+    def _signer(self, role: str) -> str:
+        return f"{self._hospital}/{role}"
 
     def _key(self, role: str) -> bytes:
         try:

@@ -1,12 +1,14 @@
 """Which column is what, at which level, on which evidence: proposed by machine, signed by a steward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import polars as pl
 
-from hdex.deid.classification import from_document, to_document
+from hdex.deid.classification import contradictions, from_document, to_document
 from hdex.deid.classify import classify_columns, classify_dataset
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
+from hdex.deid.errors import InputInvalid
 from hdex.deid.risk import measure
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound
@@ -49,6 +51,17 @@ class Classifications:
             "attacker": attacker.title,
         }
 
+    def contested(self, dataset: str, document: Mapping[str, Any]) -> tuple[int, str]:
+        """Return how many columns a classification places below what their values show, and the export they are of.
+
+        Raises InputInvalid when it is not one, or is not of this data set and exactly its columns.
+        """
+        profiles, _ = from_document(document)
+        if {profile.table for profile in profiles} != {dataset}:
+            raise InputInvalid(f"the classification is not of the data set {dataset}")
+        found = contradictions(document, self._datasets.rows(dataset), dataset)
+        return len(found), str(self._datasets.facts(dataset)["export_digest"])
+
     def approved(self, dataset: str, rows: pl.DataFrame) -> tuple[list[ColumnProfile], LevelDecision, str]:
         """Return profiles, level and digest of the approved classification; raise AccessDenied where there is none."""
         try:
@@ -60,8 +73,8 @@ class Classifications:
         envelope = record["envelope"]
         profiles, decision = from_document(envelope["document"])
         missing = set(rows.columns) - {profile.name for profile in profiles}
-        if missing:
+        if missing or record["of"] != self._datasets.facts(dataset)["export_digest"]:
             raise AccessDenied(
-                "classification.outdated", "classify the data set again", f"{len(missing)} columns are not classified"
+                "classification.outdated", "classify the data set again", "it is of another export than is here now"
             )
         return profiles, decision, str(record["digest"])
