@@ -30,10 +30,18 @@ def find(
     """Search the catalogue."""
     from hdex.node.cli.serving import show
 
-    for product in buyer(config).find(text, lang=lang):
-        modes = [mode.value for mode in product.delivery_modes]
-        row = {"id": product.id, "version": product.version, "level": product.level, "modes": modes}
-        show(row | {"title": product.title.say(lang)}, as_json=as_json)
+    rows = [
+        {
+            "id": product.id,
+            "version": product.version,
+            "level": product.level,
+            "modes": [mode.value for mode in product.delivery_modes],
+            "title": product.title.say(lang),
+        }
+        for product in buyer(config).find(text, lang=lang)
+    ]
+    for row in [{"products": rows}] if as_json else rows:
+        show(row, as_json=as_json)
 
 
 @app.command()
