@@ -1,6 +1,6 @@
 """The products a hospital has published, by the manifest it signed."""
 
-from hdex.catalog.errors import NotListed
+from hdex.catalog.errors import NotListed, VersionConflict
 from hdex.catalog.product import DataProduct
 from hdex.node.documents import Documents
 from hdex.node.errors import NotFound
@@ -19,6 +19,15 @@ class Products:
         """Remember a signed manifest and the data set it describes."""
         record: dict[str, object] = {"envelope": envelope, "dataset": dataset, "digest": product.digest(), "live": True}
         self._documents.put(KIND, product.id, record)
+
+    def require_next(self, product: DataProduct) -> None:
+        """Raise VersionConflict where a newer version is kept: versions only grow, here as on the list."""
+        try:
+            held = product_of(self._documents.get(KIND, product.id))
+        except NotFound:
+            return
+        if product.version_key() < held.version_key():
+            raise VersionConflict(f"version {product.version} is asked, {held.version} is offered already")
 
     def live(self, product_id: str, manifest_digest: str) -> DataProduct:
         """Return the product a request names; raise NotListed when that version is not offered now."""

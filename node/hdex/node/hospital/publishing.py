@@ -21,13 +21,14 @@ from hdex.catalog.product import (
     Provider,
     ReleaseFile,
     Role,
+    check,
     modes_of,
 )
 from hdex.catalog.terms import Terms, Text
 from hdex.ledger.event import format_time
 from hdex.node.consent import band
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import NotFound
+from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.datasets import Datasets, study_columns
@@ -105,7 +106,9 @@ class Publishing:
 
     def publish(self, dataset: str, version: str, offer: Offer, *, actor: Identity, say: Say) -> Document:
         """Sign the manifest of a release and list it; return {"product", "version", "digest", "level"}."""
-        product = self._product(dataset, version, offer)
+        with self._recorder.refusals("catalogue.publish", actor, product=f"{self._me.hospital}.{dataset}"):
+            product = self._product(dataset, version, offer)
+            self._products.require_next(product)
         envelope = sign("manifest", product.document(), self._me.hospital, self._me.keys.secret("sign"))
         say("manifest", f"{product.id} {product.version}, level {product.level}, {', '.join(product.delivery_modes)}")
         digest = product.digest()
@@ -123,10 +126,15 @@ class Publishing:
     def _product(self, dataset: str, version: str, offer: Offer) -> DataProduct:
         key = f"{dataset}/{version}"
         try:  # a manifest is made once: its preview holds noise that must not be drawn twice
-            return DataProduct.from_document(self._me.documents.get(KIND, key))
+            product = DataProduct.from_document(self._me.documents.get(KIND, key))
         except NotFound:
             product = self._made(dataset, version, offer)
-        self._me.documents.add(KIND, key, product.document())
+            check(product)
+            self._me.documents.add(KIND, key, product.document())
+        if offer_of(product) != offer:
+            raise AccessDenied(
+                "publish.offer", "make a new version for new terms", "this version is offered under other terms already"
+            )
         return product
 
     def _made(self, dataset: str, version: str, offer: Offer) -> DataProduct:
@@ -174,6 +182,12 @@ class Publishing:
             return synthetic_preview(frame, epsilon=EPSILON, generator=generator)
         except PreviewRefused:
             return aggregate_preview(frame)
+
+
+def offer_of(product: DataProduct) -> Offer:
+    """Return what the hospital said of a product when it was made."""
+    said = (product.title, product.description, product.provider.name, product.terms, product.price)
+    return Offer(*said, product.keywords)
 
 
 def lowered(level: int) -> int:

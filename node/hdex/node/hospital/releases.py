@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from typing import Any
 import polars as pl
 
 from hdex.deid.certificate import render
-from hdex.deid.columns import ColumnProfile, Role
-from hdex.deid.errors import DeidError
+from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.notes import NoteInput
 from hdex.deid.pipeline import Attacker, Release, deidentify
 from hdex.deid.policy import preset
@@ -32,6 +32,7 @@ from hdex.node.recorder import Recorder
 from hdex.node.vault import Vault
 
 KIND = "release"
+LEVEL_5 = 5
 Say = Callable[[str, str], None]
 
 
@@ -70,26 +71,37 @@ class Releases:
         self._datasets = datasets
         self._classifications = classifications
         self._recorder = recorder
+        self._making = threading.Lock()  # one at a time: two would take the same version
 
     def deidentify(self, order: ReleaseOrder, *, actor: Identity, say: Say) -> Document:
         """Return the facts of a release that meets its preset, or raise and keep nothing; a refusal is an event."""
-        everyone = self._datasets.rows(order.dataset)
-        rows = self._datasets.consented(order.dataset, order.purpose, order.recipient_class)  # 1 who may be in it
-        rows = rows.select(self._datasets.released_columns(order.dataset))
-        profiles, decision, approved = self._classifications.approved(order.dataset, rows)  # 2 reviewed by a person
-        inputs = inputs_digest(rows, order, approved)
-        for known in self._of(order.dataset):
-            if known["inputs"] == inputs:
-                return known
-        say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
-        try:
+        with self._recorder.refusals("deidentify.run", actor, product=order.dataset), self._making:
+            everyone = self._datasets.rows(order.dataset)
+            rows = self._datasets.consented(order.dataset, order.purpose, order.recipient_class)  # 1 who may be in it
+            rows = rows.select(self._datasets.released_columns(order.dataset))
+            profiles, decision, approved = self._classifications.approved(order.dataset, rows)  # 2 read by a person
+            inputs = inputs_digest(rows, order, approved)
+            for known in self._of(order.dataset):
+                if known["inputs"] == inputs:
+                    return known
+            say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
             made = self._made(order, rows, profiles, decision=decision)  # 3 treated, measured, attacked, swept
-        except DeidError as error:
-            self._recorder.deny("deidentify.run", actor, type(error).__name__, product=order.dataset)
-            raise
-        say("risk", told(made))
-        version = f"1.{len(self._of(order.dataset))}.0"
-        return self._keep(order, made, version, inputs, approved, actor=actor)  # 4 remembered, kept
+            say("risk", told(made))
+            data = parquet(made.frame) if made.may_leave_as_rows else b""
+            facts = facts_of(order, made, self._version(order.dataset, data), data)
+            facts |= {"inputs": inputs, "classification_digest": approved}
+            self._keep(made, facts, data, actor)  # 4 remembered, kept
+            return facts
+
+    def _version(self, dataset: str, data: bytes) -> str:
+        """Return the next version whose file is not taken by other bytes: a run that broke off may have left one."""
+        number = len(self._of(dataset))
+        sha256 = hashlib.sha256(data).hexdigest()
+        while data and self._workshop.vault.contains(dataset, name := release_name(f"1.{number}.0")):
+            if self._workshop.vault.stat(dataset, name).sha256 == sha256:
+                break
+            number += 1
+        return f"1.{number}.0"
 
     def facts(self, dataset: str, version: str) -> dict[str, Any]:
         """Return the facts of one version."""
@@ -99,12 +111,14 @@ class Releases:
         """Return the released rows of one version, read back from the vault."""
         return pl.read_parquet(io.BytesIO(self._workshop.vault.read(dataset, release_name(version))))
 
-    def _made(self, order: ReleaseOrder, rows: pl.DataFrame, profiles: list[ColumnProfile], **decision: Any) -> Release:
+    def _made(
+        self, order: ReleaseOrder, rows: pl.DataFrame, profiles: list[ColumnProfile], *, decision: LevelDecision
+    ) -> Release:
         master = self._workshop.keys.secret("pseudonym")
         keys = Keys(*(derive(master, name, *order.context()) for name in ("pseudonym", "shift", "surrogate")))
-        reads_notes = any(profile.role is Role.FREE_TEXT for profile in profiles if profile.name in rows.columns)
+        has_notes = any(profile.role is Role.FREE_TEXT for profile in profiles if profile.name in rows.columns)
         notes = None
-        if reads_notes:
+        if has_notes and decision.level != LEVEL_5:  # of level 5 no text is ever part of anything
             found = identities(rows, self._datasets.persons(order.dataset))
             notes = NoteInput(found, self._workshop.detector())
         return deidentify(
@@ -116,33 +130,27 @@ class Releases:
             seed=derive(master, "order", *order.context()),
             attacker=Attacker(attacker_of(rows.columns).known),
             notes=notes,
-            **decision,
+            decision=decision,
         )
 
-    def _keep(
-        self, order: ReleaseOrder, made: Release, version: str, inputs: str, approved: str, *, actor: Identity
-    ) -> Document:
-        data = b""
-        if made.may_leave_as_rows:
-            data = parquet(made.frame)
-        facts = facts_of(order, made, version, data) | {"inputs": inputs, "classification_digest": approved}
+    def _keep(self, made: Release, facts: Document, data: bytes, actor: Identity) -> None:
+        dataset, version = str(facts["dataset"]), str(facts["version"])
         with self._recorder.release(
             "deidentify.run",
             actor,
-            product=order.dataset,
+            product=dataset,
             version=version,
-            purpose=order.purpose,
+            purpose=str(facts["purpose"]),
             rows=made.frame.height,
             fields=made.frame.width,
             result_digest=str(facts["sha256"]),
         ):
             name = release_name(version)
-            if data and not self._workshop.vault.contains(order.dataset, name):
-                self._workshop.vault.put(order.dataset, name, data)
+            if data and not self._workshop.vault.contains(dataset, name):
+                self._workshop.vault.put(dataset, name, data)
             failpoint("release.stored")
-            self._write_reports(order.dataset, version, made)
-            self._workshop.documents.put(KIND, f"{order.dataset}/{version}", facts)
-        return facts
+            self._write_reports(dataset, version, made)
+            self._workshop.documents.put(KIND, f"{dataset}/{version}", facts)
 
     def _write_reports(self, dataset: str, version: str, made: Release) -> None:
         folder = self._workshop.reports
