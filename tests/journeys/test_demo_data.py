@@ -83,6 +83,12 @@ def test_folders_without_the_flag_are_a_matter_of_usage(folders: list[Path]) -> 
     assert "follow --data" in run.stderr
 
 
+def test_both_ways_to_name_folders_are_not_mixed(folders: list[Path]) -> None:
+    run = demo("--data", folders[0], folders[1], "--data", folders[2])
+    assert run.returncode == 2
+    assert "once before all folders, or once before each" in run.stderr
+
+
 def test_a_missing_folder_is_named(folders: list[Path]) -> None:
     run = demo("--data", folders[0], "--data", folders[1].with_name("absent"), "--data", folders[2])
     assert run.returncode == 3

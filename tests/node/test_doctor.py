@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,15 @@ def test_a_damaged_database_fails(config: HospitalConfig, tmp_path: Path) -> Non
     (tmp_path / "log.db").write_bytes(os.urandom(8192))
     states = {one.found: one.state for one in doctor.databases(tmp_path)}
     assert list(states.values()) == [FAIL]
+
+
+def test_a_database_that_its_process_keeps_to_itself_is_in_use(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "chain.db", isolation_level=None)) as owner:
+        owner.execute("CREATE TABLE block (number INTEGER)")
+        owner.execute("BEGIN EXCLUSIVE")
+        assert [(one.state, one.found) for one in doctor.databases(tmp_path)] == [
+            (OK, "chain.db: in use by its process")
+        ]
 
 
 def test_the_folder_of_data_is_for_its_user_alone(tmp_path: Path) -> None:

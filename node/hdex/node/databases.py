@@ -5,22 +5,27 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hdex.node.errors import DatabaseDamaged, NotFound
+from hdex.node.errors import DatabaseDamaged, NotFound, PeerUnavailable
 
-BUSY_S = 5.0
+BUSY_S = 1.0
 # What the other of the two must stand beside once it holds records: a lost one is not made anew.
 TOGETHER = (("documents.db", "documents", "log.db"), ("log.db", "leaf", "documents.db"))
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database without the right to change it. Raises NotFound for a missing one, DatabaseDamaged."""
+    """Open a database without the right to change it.
+
+    Raises NotFound for a missing one, PeerUnavailable for one that its process keeps to itself, DatabaseDamaged.
+    """
     if not path.exists():
         raise NotFound(f"the database {path} is not there")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as opened:
             yield opened
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise PeerUnavailable(f"the database {path} is in use by its process") from error
         raise DatabaseDamaged(f"the database {path} cannot be read: {error}") from error
 
 

@@ -23,6 +23,8 @@ def demo(
     """Run the main job: three hospitals, an exchange, a key holder, a chain, a buyer, an auditor."""
     if more and not data:
         raise typer.BadParameter("folders of exports follow --data: hdex demo --data DIR DIR DIR")
+    if more and len(data or ()) > 1:  # which of them comes first could not be told
+        raise typer.BadParameter("write --data once before all folders, or once before each")
     from hdex.node.demo.exports import require_exports
     from hdex.node.demo.stage import DemoOptions, run_demo
 
