@@ -10,6 +10,7 @@ from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Chain
 from hdex.node.config import ChainPeer
 from hdex.node.directory import Directory, Member
+from hdex.node.errors import PeerUnavailable
 
 
 class Logs(Protocol):
@@ -72,6 +73,8 @@ class Auditor:
 
     def _log(self, member: Member, origin: str) -> LogEvidence:
         checkpoints, entries = self._logs.read(member.id)
+        if not checkpoints:
+            raise PeerUnavailable(f"{member.id} gave no checkpoint of its log")
         size = parse_checkpoint(checkpoints[-1]).size
         anchors = tuple(anchor for anchor in self._chain().anchors(member.id) if anchor.size <= size)
         return LogEvidence(member.id, origin, tuple(entries), tuple(checkpoints), anchors)

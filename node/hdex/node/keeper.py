@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hdex.ledger.errors import AnchorAlarm, LedgerError
+from hdex.ledger.errors import AnchorAlarm, ChainUnavailable, ChainWrong, LedgerError, NoteInvalid
 from hdex.ledger.log import Log
-from hdex.ledger.note import parse_checkpoint
+from hdex.ledger.note import add_signatures, parse_checkpoint, parse_note
 from hdex.node.errors import NodeError
 from hdex.node.meter import Meter
 
@@ -62,25 +62,26 @@ class Keeper:
             return note
 
     def run(self, stop: threading.Event) -> None:
-        """Keep the log until `stop`; a failed pass is logged and tried again."""
+        """Keep the log until `stop`; a failed pass is logged and tried again, whatever failed: nobody else keeps it."""
         while not stop.wait(self._period_s):
-            try:
-                self.keep()
-                self._flush()
-            except (LedgerError, NodeError) as error:
-                logger.warning("keeping the log failed", extra={"reason": type(error).__name__})
+            for step in (self.keep, self._flush):
+                try:
+                    step()
+                except Exception as error:  # a loop that ends in silence would leave the log unwitnessed
+                    logger.warning("keeping the log failed", extra={"reason": type(error).__name__})
 
     def _ask(self, witness: WitnessPeer, checkpoint: str, size: int) -> str:
         """Return the witness's cosignature, or "" when it does not answer: it is asked again at the next pass."""
         try:
             old = min(self._sizes[witness.name], size)
             line, stands = self._offer(witness, old, checkpoint, size)
-            if not line and stands <= size:  # it stands elsewhere than we thought: once more from there
+            if not line and 0 <= stands <= size:  # it stands elsewhere than we thought: once more from there
                 line, stands = self._offer(witness, stands, checkpoint, size)
+            require_own_line(witness.name, checkpoint, line)
         except (NodeError, LedgerError) as error:
             logger.warning("a witness did not cosign", extra={"witness": witness.name, "reason": type(error).__name__})
             return ""
-        self._sizes[witness.name] = stands
+        self._sizes[witness.name] = max(0, stands)
         if line:
             self._cosigned[witness.name] = size
         return line
@@ -92,10 +93,21 @@ class Keeper:
         return witness.add_checkpoint(old, proof, checkpoint, hashes)
 
     def _anchor(self, checkpoint: str) -> None:
-        anchoring = self._anchoring()
-        anchoring.note(checkpoint)
         try:
+            anchoring = self._anchoring()
+            anchoring.note(checkpoint)
             anchoring.run_once()
+        except (ChainUnavailable, ChainWrong) as error:  # the head waits, the log goes on
+            logger.warning("the chain is not there to anchor", extra={"reason": type(error).__name__})
         except AnchorAlarm:
             logger.critical("the chain holds another root for this size", extra={"origin": self._log.origin})
             raise
+
+
+def require_own_line(name: str, checkpoint: str, line: str) -> None:
+    """Raise NoteInvalid unless a witness's answer is empty or one signature line under its own name.
+
+    The signature itself is checked by whoever relies on it; but one witness must not spoil the others' lines.
+    """
+    if line and [found.name for found in parse_note(add_signatures(checkpoint, [line])).signatures][1:] != [name]:
+        raise NoteInvalid("a witness answered with something else than its own cosignature")

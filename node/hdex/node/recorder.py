@@ -60,7 +60,7 @@ class Recorder:
 
     def deny(self, action: str, actor: Identity, rule: str, **facts: Unpack[Facts]) -> Receipt:
         """Remember that this was refused, and by which rule."""
-        return self._log.append(canonical(self._event(action, actor, Decision.DENY, rule[:LONGEST], readable(facts))))
+        return self._log.append(canonical(self._event(action, actor, Decision.DENY, text_of(rule), readable(facts))))
 
     @contextmanager
     def refusals(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[None]:
@@ -99,8 +99,13 @@ class Recorder:
 def readable(facts: Facts) -> Facts:
     """Return what an event can carry of a refused request, which may hold anything: an odd one is refused and told."""
     kept = {
-        name: value[:LONGEST] if isinstance(value, str) else value
+        name: text_of(value) if isinstance(value, str) else value
         for name, value in facts.items()
         if value != "" and (not name.endswith("_digest") or DIGEST.fullmatch(str(value)))
     }
     return cast(Facts, kept)
+
+
+def text_of(value: str) -> str:
+    """Return a text as the canonical form can carry it: cut, and a lone surrogate replaced."""
+    return value[:LONGEST].encode("utf-8", "replace").decode()
