@@ -1,10 +1,16 @@
 """What `hdex demo --data` checks before it starts, and what it looks for afterwards."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
+from tests.node.closing_samples import DETAILS, FIGURES
 
+from hdex.node.demo import cards
+from hdex.node.demo.closing import table
 from hdex.node.demo.identifying import identifying, stands_alone
 from hdex.node.demo.search import found_in_texts, searchable
+from hdex.node.demo.words import Words
 
 PERSONS = pl.DataFrame(
     {
@@ -52,3 +58,11 @@ def test_a_value_that_is_no_number_counts_wherever_it_stands() -> None:
 
 def test_one_true_place_is_enough_among_coincidences() -> None:
     assert stands_alone("900471", ["1900471 900471"])
+
+
+@pytest.mark.parametrize(("lang", "name"), [("en", "systolic pressure"), ("zh", "收缩压")])
+def test_a_covariate_that_a_floor_leaves_out_is_named_in_table_and_report(lang: str, name: str) -> None:
+    details = replace(DETAILS, left_out=("systolic",))
+    lines = dict(cards.buyer(FIGURES, details, Words(lang)).lines)
+    assert lines[Words(lang).say("buyer.left_out")] == name
+    assert "left out, for a hospital's floor allows fewer: systolic" in table(FIGURES, details)

@@ -88,6 +88,9 @@ def buyer(figures: Figures, details: Details, words: Words) -> Card:
         ratio = f"{first.odds_ratio:.2f} ({first.low:.2f}–{first.high:.2f})"
         lines.append((words.say("buyer.ratio", name=words.name("factor", first.name)), ratio))
         lines.append((words.say("buyer.difference"), power(figures.max_coefficient_difference)))
+    if details.left_out:
+        names = words.listed(words.name("factor", name) for name in details.left_out)
+        lines.append((words.say("buyer.left_out"), names))
     lines.append((words.say("buyer.rounds"), count(figures.rounds)))
     title, big = words.say("buyer.title"), words.say("buyer.big", patients=details.patients_banded)
     return Card(title, big, tuple(lines), is_bad=figures.values_altered > 0)
