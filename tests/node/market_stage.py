@@ -303,6 +303,7 @@ class Market:
         return HospitalSide(ground, vault, products, negotiations, delivery)
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
+        (folder / "received" / name).mkdir(parents=True)
         return Buyer(
             name,
             self.keys[name],
