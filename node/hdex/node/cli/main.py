@@ -78,10 +78,11 @@ def report(error: Exception) -> int:
     if isinstance(error, click.exceptions.Abort):
         print("stopped", file=sys.stderr)
         return 1
+    from hdex.node.cli.serving import plain
     from hdex.node.errors import describe
 
     problem = describe(error)
-    print(f"hdex: {problem.message}", file=sys.stderr)
+    print(f"hdex: {plain(problem.message)}", file=sys.stderr)
     if problem.next_step:
-        print(f"next step: {problem.next_step}", file=sys.stderr)
+        print(f"next step: {plain(problem.next_step)}", file=sys.stderr)
     return problem.exit_code

@@ -76,7 +76,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def talk(step: str, text: str) -> None:
     """Say a step of long work on stderr."""
-    print(f"{step:<12} {text}", file=sys.stderr)
+    print(f"{plain(step):<12} {plain(text)}", file=sys.stderr)
+
+
+def plain(value: object) -> str:
+    """Return words of others as a terminal may show them: a peer's text must not move its cursor or colour it."""
+    return "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in str(value))
 
 
 def show(document: object, *, as_json: bool) -> None:
@@ -86,8 +91,8 @@ def show(document: object, *, as_json: bool) -> None:
         return
     for key, value in document.items():
         if not isinstance(value, dict | list):
-            print(f"{key}: {value}")
+            print(f"{key}: {plain(value)}")
         elif isinstance(value, list) and all(not isinstance(item, dict | list) for item in value):
-            print(f"{key}: {', '.join(map(str, value)) or 'none'}")
+            print(f"{key}: {', '.join(map(plain, value)) or 'none'}")
         else:
             print(f"{key}: {json.dumps(value, ensure_ascii=False)}")
