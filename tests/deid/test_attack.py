@@ -1,5 +1,7 @@
 """The attacker is as strong as he can be: exact on raw data, bounded by k on a release."""
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
@@ -90,3 +92,13 @@ def test_a_class_of_one_value_gives_it_away() -> None:
     assert homogeneity(frame, [], "hiv").exposed == 0
     with pytest.raises(ArgumentInvalid, match="columns z"):
         homogeneity(frame, ["z"], "hiv")
+
+
+def test_a_shifted_day_excludes_who_could_not_have_moved_there() -> None:
+    days = [date(2020, 1, 1), date(2020, 6, 1), date(2024, 1, 1)]
+    original = pl.DataFrame({"sex": ["F"] * 3, "seen": days})
+    released = original.with_columns(pl.col("seen").dt.offset_by("10d"))
+    near = linkage(original, released, known=["sex", "seen"], shifted={"seen": 30}, seed=1)
+    wide = linkage(original, released, known=["sex", "seen"], shifted={"seen": 3650}, seed=1)
+    assert near.singled_out == 3
+    assert wide.singled_out == 0

@@ -84,7 +84,7 @@ def test_a_controlled_release_keeps_pseudonyms_shifted_dates_and_values() -> Non
     source = frame[made.source_rows.to_list()]
     shift = (out["admitted"] - source["admitted"]).dt.total_days()
     assert shift.abs().min() >= 1  # type: ignore[operator]  # rows exist
-    assert shift.abs().max() <= 60  # type: ignore[operator]
+    assert shift.abs().max() <= preset("controlled").shift_days  # type: ignore[operator]
     stay = (out["discharged"] - out["admitted"]).to_list()
     assert stay == (source["discharged"] - source["admitted"]).to_list()
     assert out["sbp"].to_list() == source["sbp"].to_list()

@@ -54,6 +54,7 @@ def linkage(
     known: Sequence[str],
     truth: Sequence[int] | pl.Series | None = None,
     views: Mapping[str, pl.DataFrame] | None = None,
+    shifted: Mapping[str, int] | None = None,
     targets: int = 1000,
     seed: int = 0,
 ) -> AttackResult:
@@ -61,6 +62,7 @@ def linkage(
 
     truth: for every released row the number of the original row it came from; None: the same rows in the same order.
     views: per column all (value, label) pairs an original value may read as; a column without one matches exactly.
+    shifted: date columns released as days that moved by an unknown offset of at most so many days.
     Known columns that were not released help nobody and are passed over. Targets: at most the rows of `original`.
     """
     missing = sorted(set(known) - set(original.columns))
@@ -71,7 +73,11 @@ def linkage(
     chosen = np.sort(random.permutation(original.height)[: min(targets, original.height)])
     rows = np.arange(released.height) if truth is None else np.asarray(truth, dtype=np.int64)
     aims = original.select(pl.int_range(pl.len()).alias(TARGET), *used)[chosen.tolist()]
-    found = candidates(aims, released.select(pl.Series(ROW, rows), *used), used, views or {})
+    told = released.select(pl.Series(ROW, rows), *used)
+    moved = {name: days for name, days in (shifted or {}).items() if name in used}
+    found = candidates(aims, told, [name for name in used if name not in moved], views or {})
+    for name, days in moved.items():
+        found = within_reach(found, aims, told, column=name, days=days)
     hits, single = picked(found, random)
     count = len(chosen)
     return AttackResult(
@@ -100,6 +106,16 @@ def candidates(
             wanted = wanted.join(view, on=name, how="inner", nulls_equal=True).drop(name).rename({LABEL: name})
     joined = wanted.join(grouped, on=list(known), how="inner", nulls_equal=True)
     return joined.group_by(TARGET).agg(pl.col(ROW).explode()).sort(TARGET)
+
+
+def within_reach(
+    found: pl.DataFrame, aims: pl.DataFrame, released: pl.DataFrame, *, column: str, days: int
+) -> pl.DataFrame:
+    """Candidates whose released day a shift of at most `days` could have made of the target's."""
+    pairs = found.explode(ROW).join(aims.select(TARGET, pl.col(column).alias(VALUE)), on=TARGET)
+    pairs = pairs.join(released.select(ROW, pl.col(column).alias(LABEL)), on=ROW)
+    gap = (as_dates(pairs[LABEL]).cast(pl.Int32) - as_dates(pairs[VALUE]).cast(pl.Int32)).abs()
+    return pairs.filter(gap.is_null() | (gap <= days)).group_by(TARGET).agg(pl.col(ROW)).sort(TARGET)
 
 
 def picked(found: pl.DataFrame, random: np.random.Generator) -> tuple[int, int]:

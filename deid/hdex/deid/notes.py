@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
     from hdex.deid.text import Identity
 
 
+AUTO = "auto"
+AGE = re.compile(
+    r"(?<![\d.-])\d{1,2}(?=\s?周?岁|[ -]?(?i:years?|yrs?|y/?o)\b)"
+    r"|(?<=\b[Aa]ged )\d{1,2}(?![\d+])|(?<=\b[Aa]ge )\d{1,2}(?![\d+])"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NoteInput:
-    """What reads notes: one identity per row of the table, a detector, the notes' language (en, zh)."""
+    """What reads notes: one identity per row of the table, a detector, the notes' language (auto, en, zh)."""
 
     identities: Sequence[Identity]
     detector: Detector
-    lang: str = "en"
+    lang: str = AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +62,42 @@ def redact(
     return Notes(tuple(texts), dict(counts))
 
 
+def ages_in_decades(notes: Notes) -> Notes:
+    """Notes that tell ages in decades: an exact age in a note would undo the classes of a generalised age column."""
+    return Notes(tuple(text.map_elements(in_decades, return_dtype=pl.String) for text in notes.texts), notes.counts)
+
+
+def in_decades(text: str) -> str:
+    """One note with every age below 90 as its decade; ages from 90 on were capped when it was redacted."""
+    return AGE.sub(lambda found: f"{found.group()[0]}0-{found.group()[0]}9" if len(found.group()) > 1 else "0-9", text)
+
+
 def redact_column(
     column: pl.Series, notes: NoteInput, *, key: bytes, shift: pl.Series
 ) -> tuple[pl.Series, Mapping[str, int]]:
-    """One column of notes through the room's text engine."""
+    """One column of notes through the room's text engine, each note by the rules of its own language."""
     from hdex.deid.text import Surrogates, redact_notes
 
-    surrogate = Surrogates(key)
-    people = list(notes.identities)
-    done = redact_notes(column, people, detector=notes.detector, surrogate=surrogate, lang=notes.lang, shift=shift)
-    return done.texts, done.counts
+    counts: Counter[str] = Counter()
+    texts: list[str | None] = [None] * len(column)
+    for lang, rows in languages(column, notes.lang).items():
+        people = [notes.identities[row] for row in rows]
+        done = redact_notes(
+            column[rows], people, detector=notes.detector, surrogate=Surrogates(key), lang=lang, shift=shift[rows]
+        )
+        counts.update(done.counts)
+        for row, text in zip(rows, done.texts, strict=True):
+            texts[row] = text
+    return pl.Series(column.name, texts, dtype=pl.String), dict(counts)
+
+
+def languages(column: pl.Series, lang: str) -> dict[str, list[int]]:
+    """Rows by the language whose rules read them. auto: Chinese where a note holds Han script, else English."""
+    if lang != AUTO:
+        return {lang: list(range(len(column)))}
+    han = column.fill_null("").str.contains(r"\p{Han}").to_list()
+    found = {"zh": [row for row, is_han in enumerate(han) if is_han], "en": [row for row, h in enumerate(han) if not h]}
+    return {one: rows for one, rows in found.items() if rows}
 
 
 def sweep(released: pl.DataFrame, notes: NoteInput | None) -> int:

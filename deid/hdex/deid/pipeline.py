@@ -15,7 +15,7 @@ from hdex.deid.diversity import Diversity
 from hdex.deid.errors import RiskTooHigh
 from hdex.deid.hierarchy import DATE_STEPS, Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
-from hdex.deid.notes import NoteInput, redact, sweep
+from hdex.deid.notes import NoteInput, ages_in_decades, redact, sweep
 from hdex.deid.policy import Dates, Finest, Policy
 from hdex.deid.pseudonym import Keys
 from hdex.deid.report import Ceiling, ColumnReport, ReleaseReport
@@ -107,6 +107,8 @@ def deidentify(
     plan = treatments(subject.frame, profiles, policy, patient=patient, quasi=quasi)
     texts = [one.name for one in plan if one.action is Action.REDACT]
     noted = redact(subject.frame, texts, notes, key=keys.surrogate, shift=subject.shift)
+    if any(one.is_age and one.action is Action.GENERALISE for one in plan):
+        noted = ages_in_decades(noted)
     treated = treat(subject, plan).with_columns(noted.texts)
     ladders = build_ladders(treated, plan, policy, hierarchies or {})
     models = protections(treated, plan, policy)
@@ -253,9 +255,13 @@ def attacked(made: Made, attacker: Attacker) -> tuple[AttackResult, AttackResult
     original, seed = made.subject.frame, made.subject.seed
     known, targets = attacker.known, attacker.targets
     dates = [name for name in known if name in original.columns and is_date(original[name])]
-    read = views(original, made.labelled, known, dates=dates, shift_days=made.subject.policy.shift_days)
+    most = made.subject.policy.shift_days
+    days = {name: most for name in dates if name in made.released.columns and is_date(made.released[name])}
+    read = views(original, made.labelled, [n for n in known if n not in days], dates=dates, shift_days=most)
     before = linkage(original, original, known=known, targets=targets, seed=seed)
-    after = linkage(original, made.released, known=known, truth=made.source, views=read, targets=targets, seed=seed)
+    after = linkage(
+        original, made.released, known=known, truth=made.source, views=read, shifted=days, targets=targets, seed=seed
+    )
     return before, after
 
 

@@ -15,7 +15,7 @@ from hdex.deid.certificate import render
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.notes import NoteInput
 from hdex.deid.pipeline import Attacker, Release, deidentify
-from hdex.deid.policy import preset
+from hdex.deid.policy import Dates, Policy, preset
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import Keys, derive
 from hdex.node.documents import Document, Documents
@@ -32,6 +32,7 @@ from hdex.node.recorder import Recorder
 from hdex.node.vault import Vault
 
 KIND = "release"
+EVENT_DATE = "event_date"  # element of the catalogue
 LEVEL_5 = 5
 Say = Callable[[str, str], None]
 
@@ -121,10 +122,12 @@ class Releases:
         if has_notes and decision.level != LEVEL_5:  # of level 5 no text is ever part of anything
             found = identities(rows, self._datasets.persons(order.dataset))
             notes = NoteInput(found, self._workshop.detector())
+        policy = preset(order.preset)
         return deidentify(
             rows,
             profiles,
-            preset(order.preset),
+            policy,
+            quasi=quasi_identifiers(profiles, policy),
             keys=keys,
             patient=PATIENT,
             seed=derive(master, "order", *order.context()),
@@ -163,6 +166,16 @@ class Releases:
 
     def _of(self, dataset: str) -> list[Document]:
         return [facts for facts in self._workshop.documents.all(KIND) if facts["dataset"] == dataset]
+
+
+def quasi_identifiers(profiles: list[ColumnProfile], policy: Policy) -> list[str]:
+    """Return the columns to generalise: days of events leave as shifted days where the preset shifts dates."""
+    events_shift = policy.dates is Dates.SHIFT
+    return [
+        profile.name
+        for profile in profiles
+        if profile.role is Role.QUASI and not (events_shift and profile.element == EVENT_DATE)
+    ]
 
 
 def inputs_digest(rows: pl.DataFrame, order: ReleaseOrder, approved: str) -> str:
