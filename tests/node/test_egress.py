@@ -69,3 +69,33 @@ def test_other_machines_are_not(host: str) -> None:
 
 def test_without_a_guard_there_is_no_question() -> None:
     require_allowed("203.0.113.1:443")
+
+
+VENDORS = """
+import os, sys
+from pathlib import Path
+from hdex.node.egress import quiet, refuse_egress
+quiet(Path(sys.argv[1]))
+refuse_egress()
+reached = []
+sys.addaudithook(lambda event, arguments: reached.append(event) if event in {
+    "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "urllib.Request"} else None)
+from hdex.deid.detector_presidio import PresidioDetector
+from hdex.federated import grid_stream, strategy
+from hdex.federated.apps import coordinator, site
+from hdex.federated.paillier import generate_keypair
+from hdex.ledger import chain_web3, evm
+from hdex.catalog.web import app
+from hdex.node.compose import client, exchange, hospital, keyholder
+from hdex.node.demo import story
+PresidioDetector().find("Call Jane Doe at jane.doe@example.org or +1 617 555 0123", "en")
+vendors = {"flwr", "web3", "presidio_analyzer", "eth", "phe"}
+print(vendors <= {name.split(".")[0] for name in sys.modules}, sorted(set(reached)),
+      os.environ["FLWR_TELEMETRY_ENABLED"], os.environ["RAY_USAGE_STATS_ENABLED"])
+"""
+
+
+def test_no_vendor_reaches_out_when_it_is_imported_or_used(tmp_path: Path) -> None:
+    """Presidio's mail rule looks up a list, Flower and Ray tell their makers: none does here."""
+    done = subprocess.run([sys.executable, "-c", VENDORS, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[-2] == "True [] 0 0", done.stdout + done.stderr[-2000:]

@@ -1,5 +1,6 @@
 """Look for planted identifiers in everything that left the hospitals: files of the others, pages, opened products."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ OVERLAP = 512
 def searchable(identifiers: Iterable[str]) -> list[str]:
     """Return the identifiers long enough to be looked for, with the form JSON may give them."""
     kept = {text for text in identifiers if len(text) >= (SHORTEST if text.isascii() else SHORTEST_HAN)}
-    escaped = {text.encode("unicode_escape").decode() for text in kept if not text.isascii()}
+    escaped = {json.dumps(text)[1:-1] for text in kept}
     return sorted(kept | escaped)
 
 
