@@ -23,7 +23,6 @@ from hdex.node.demo.memory import SUBCOHORT, Memory
 from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
 from hdex.node.demo.supervisor import Supervisor
 from hdex.node.errors import NodeError, PeerUnavailable
-from hdex.node.failpoint import VARIABLE
 from hdex.node.hospital.delivery import release_name
 from hdex.node.steward import Steward
 from hdex.node.synthetic import generate
@@ -142,15 +141,17 @@ class Stage:
 
 
 @contextmanager
-def raised(folder: Path, *, arms: Mapping[str, str] | None = None, patients: int = PATIENTS) -> Iterator[Stage]:
-    """Yield a stage; its processes end with the block. `arms`: participant -> failpoint of its first start."""
+def raised(
+    folder: Path, *, arms: Mapping[str, tuple[str, ...]] | None = None, patients: int = PATIENTS
+) -> Iterator[Stage]:
+    """Yield a stage; its processes end with the block. `arms`: participant -> failpoints, one a start."""
     setting, supervisor = build(folder), Supervisor(folder / "logs")
     said: list[str] = []
     try:
         supervisor.start([cast.chain_program(setting)])
         cast.deploy_contract(setting)
         cut_finely(setting)
-        programs = [replace(one, environment=armed((arms or {}).get(one.name))) for one in cast.programs(setting)]
+        programs = [replace(one, failpoints=(arms or {}).get(one.name, ())) for one in cast.programs(setting)]
         with ThreadPoolExecutor(2) as runners:
             enrolled = runners.submit(cast.enrol_all, setting)
             exports = runners.submit(generate, folder / "exports", seed=SEED, patients=patients)
@@ -176,11 +177,6 @@ def cut_finely(setting: Setting) -> None:
         config = load(setting.config_file(name), HospitalConfig)
         finer = replace(config, delivery=DeliveryPace(chunk_bytes=4096, chunks_per_range=2))
         setting.config_file(name).write_text(dump(finer), encoding="utf-8")
-
-
-def armed(failpoint: str | None) -> tuple[tuple[str, str], ...]:
-    """Return the environment of a process that dies at a failpoint."""
-    return ((VARIABLE, failpoint),) if failpoint else ()
 
 
 def patiently(play: Callable[[], T], *, seconds: float = PATIENCE_S) -> T:

@@ -1,5 +1,6 @@
 """A buyer's verbs: find, request, accept, fetch, open, study. What arrives is checked before it is believed."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -102,7 +103,10 @@ class Buyer:
         return product, digest(manifest)
 
     def request(self, wish: Wish, *, contract_id: str = "") -> ContractRecord:
-        """Sign a request and send it; raise AccessDenied with rule and next step where the provider's rules refuse."""
+        """Sign a request and send it; raise AccessDenied with rule and next step where the provider's rules refuse.
+
+        The paper is kept before it is sent: asked again under its contract id, the very same paper is sent again.
+        """
         product, manifest_digest = self.show(wish.product)
         document = {
             "contract_id": contract_id or str(uuid.uuid4()),
@@ -116,8 +120,18 @@ class Buyer:
             "statement": wish.statement,
             "access": to_document(wish.access),
         }
-        answer = self._market.request(sign("request", document, self._me, self._keys.secret("sign")))
+        answer = self._market.request(self._request_paper(document))
         return accepted(self._mine(answer, str(document["contract_id"])))
+
+    def _request_paper(self, document: dict[str, Any]) -> Envelope:
+        path = self._folder / f"{document['contract_id']}.request.json"
+        if path.exists():
+            kept: Envelope = json.loads(path.read_text(encoding="utf-8"))
+            if without_time(kept["document"]) == without_time(document):
+                return kept
+        envelope = sign("request", document, self._me, self._keys.secret("sign"))
+        write_atomic(path, json.dumps(envelope, ensure_ascii=False).encode())
+        return envelope
 
     def accept(self, contract_id: str) -> ContractRecord:
         """Check the agreement against the request and sign it; raise AccessDenied while there is none."""
@@ -246,3 +260,9 @@ def require_as_agreed(header: Header, record: ContractRecord) -> None:
         asked["consumer"],
     ):
         raise ContainerInvalid("the delivery is of another product, version or consumer than agreed")
+
+
+def without_time(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request without the moment at which it was asked."""
+    access = {name: value for name, value in asked["access"].items() if name != "at"}
+    return {**asked, "access": access}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hdex.node.cli.serving import STOP_ON_EOF
 from hdex.node.errors import PeerUnavailable
+from hdex.node.failpoint import VARIABLE
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -26,7 +27,11 @@ class Program:
     name: str
     arguments: tuple[str, ...]
     port: int
-    environment: tuple[tuple[str, str], ...] = ()  # of its first start only: a failpoint kills once
+    failpoints: tuple[str, ...] = ()  # for tests: its first start dies at the first, its second at the second, ...
+
+    def restarts(self) -> int:
+        """Return how often it may die."""
+        return max(RESTARTS, len(self.failpoints))
 
 
 @dataclass(slots=True)
@@ -50,7 +55,7 @@ class Supervisor:
     def start(self, programs: list[Program]) -> None:
         """Start all programs side by side and return when each answers on its port."""
         for program in programs:
-            self._children[program.name] = Child(program, self._spawn(program, dict(program.environment)))
+            self._children[program.name] = Child(program, self._spawn(program, 0))
         if not self._watching:
             self._watching = True
             threading.Thread(target=self._watch, name="supervisor", daemon=True).start()
@@ -69,7 +74,7 @@ class Supervisor:
         while time.monotonic() < deadline:
             if answers(child.program.port):
                 return
-            if child.process.poll() is not None and child.restarts >= RESTARTS:
+            if child.process.poll() is not None and child.restarts >= child.program.restarts():
                 break
             time.sleep(POLL_S)
         raise PeerUnavailable(f"{name} did not start: {self.last_words(name)}")
@@ -86,23 +91,27 @@ class Supervisor:
         """End one child and keep it down until `restart`."""
         child = self._children[name]
         with child.lock:
-            child.restarts = RESTARTS
+            child.restarts = child.program.restarts()
             child.process.kill()
             child.process.wait()
 
-    def restart(self, name: str, environment: tuple[tuple[str, str], ...] = ()) -> None:
-        """End one child and start it anew, with all its restarts before it; return when it answers."""
+    def restart(self, name: str) -> None:
+        """End one child and start it anew, past its failpoints; return when it answers."""
         child = self._children[name]
         with child.lock:
             child.process.kill()
             child.process.wait()
-            child.restarts = 0
-            child.process = self._spawn(child.program, dict(environment))
+            child.restarts = len(child.program.failpoints)
+            child.process = self._spawn(child.program, child.restarts)
         self.wait_ready(name)
 
     def restarts(self) -> int:
         """Return how many children died and were started again."""
-        return sum(child.restarts for child in self._children.values())
+        return sum(map(self.restarts_of, self._children))
+
+    def restarts_of(self, name: str) -> int:
+        """Return how often one child died and was started again."""
+        return self._children[name].restarts
 
     def stop(self) -> None:
         """End every child, politely first; return when none is left."""
@@ -125,14 +134,15 @@ class Supervisor:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         return lines[-1] if lines else "it said nothing"
 
-    def _spawn(self, program: Program, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def _spawn(self, program: Program, start: int) -> subprocess.Popen[bytes]:
+        failpoints = dict(enumerate(program.failpoints))
         with (self._logs / f"{program.name}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "hdex.node.cli", *program.arguments],
                 stdin=subprocess.PIPE,  # held open as long as this process lives: no child outlives it
                 stdout=log,
                 stderr=log,
-                env={**os.environ, STOP_ON_EOF: "1", **(environment or {})},
+                env={**os.environ, STOP_ON_EOF: "1", VARIABLE: failpoints.get(start, "")},
                 start_new_session=True,  # Ctrl-C reaches the demo alone; it ends the children in order
             )
 
@@ -141,9 +151,9 @@ class Supervisor:
             for child in list(self._children.values()):
                 with child.lock:
                     dead = child.process.poll() is not None
-                    if dead and child.restarts < RESTARTS and not self._stopping.is_set():
+                    if dead and child.restarts < child.program.restarts() and not self._stopping.is_set():
                         child.restarts += 1
-                        child.process = self._spawn(child.program)
+                        child.process = self._spawn(child.program, child.restarts)
 
 
 def answers(port: int) -> bool:
