@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 
 import grpc
 
+from hdex.federated.errors import FederatedError
 from hdex.node.errors import NodeError
 from hdex.proto.v1 import exchange_pb2, exchange_pb2_grpc
 
@@ -34,6 +35,8 @@ class ChannelClient:
                 self._converse()
             except (NodeError, grpc.RpcError) as error:
                 logger.info("the exchange's stream ended", extra={"reason": type(error).__name__})
+            except Exception as error:  # a thread that ends would leave this site out of every study, in silence
+                logger.exception("the stream to the exchange failed", extra={"reason": type(error).__name__})
 
     def _converse(self) -> None:
         """Answer frames until the stream ends."""
@@ -42,11 +45,20 @@ class ChannelClient:
         stub = exchange_pb2_grpc.ChannelServiceStub(self._channel())
         try:
             for frame in stub.Connect(self._outgoing(replies, ended)):
-                payload = self._handle(frame.payload)
-                replies.put(exchange_pb2.Frame(study_id=frame.study_id, payload=payload))
+                payload = self._answer(frame.payload)
+                if payload:
+                    replies.put(exchange_pb2.Frame(study_id=frame.study_id, payload=payload))
         finally:
             ended.set()
             replies.put(None)
+
+    def _answer(self, frame: bytes) -> bytes:
+        """Return the reply to a frame; nothing to bytes that are none: who meant something sends it again."""
+        try:
+            return self._handle(frame)
+        except FederatedError as error:
+            logger.warning("a frame was dropped", extra={"reason": type(error).__name__})
+            return b""
 
     def _outgoing(
         self, replies: "SimpleQueue[exchange_pb2.Frame | None]", ended: threading.Event
