@@ -1,6 +1,7 @@
 """What only the demo may see: the raw rows of all hospitals, to compare what came out with what is inside."""
 
 import json
+import time
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,8 @@ from hdex.node.hospital.populations import MEMBER, THRESHOLD
 from hdex.node.vault import Vault
 from hdex.node.views import load_view
 
+SAID_WITHIN_S = 3.0
+
 
 def directory_of(setting: Setting) -> Directory:
     """Return the consortium's directory."""
@@ -26,10 +29,17 @@ def directory_of(setting: Setting) -> Directory:
 
 
 def server_says(setting: Setting, participant: str) -> str:
-    """Return why a participant's server refused the last handshake, from its own log."""
+    """Return why a participant's server refused the last handshake, from its own log; "" when it does not say."""
+    given_up = time.monotonic() + SAID_WITHIN_S
+    while not (why := last_refusal(setting, participant)) and time.monotonic() < given_up:
+        time.sleep(0.05)  # the peer sees the closed line before the server has written why
+    return why
+
+
+def last_refusal(setting: Setting, participant: str) -> str:
     lines = (setting.folder / "logs" / f"{participant}.log").read_text(encoding="utf-8").splitlines()
     for line in reversed(lines):
-        if "handshake refused" in line and line.startswith("{"):
+        if "handshake refused" in line and line.startswith("{") and line.endswith("}"):
             return str(json.loads(line).get("reason", ""))
     return ""
 
