@@ -107,12 +107,12 @@ def test_a_version_that_is_too_risky_is_not_kept_and_is_an_event(tmp_path: Path)
     assert record.ground.refusals() == [("deidentify.run", "risk-too-high")]
 
 
-@pytest.mark.parametrize("preset", ["", "none", "../presets"])
-def test_an_unknown_preset_is_refused(small: Record, preset: str) -> None:
-    with pytest.raises(PolicyInvalid):
-        small.release(HIV, preset=preset)
+def test_an_unknown_preset_is_refused(small: Record) -> None:
+    for preset in ("", "none", "../presets"):
+        with pytest.raises(PolicyInvalid):
+            small.release(HIV, preset=preset)
     assert small.ground.documents.all("release") == []
-    assert [action for action, _ in small.ground.refusals()] == ["deidentify.run"]
+    assert [action for action, _ in small.ground.refusals()] == ["deidentify.run"] * 3
 
 
 def test_without_a_durable_event_there_is_no_version(record: Record) -> None:
