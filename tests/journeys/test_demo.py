@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.journeys.stage import eventually
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 MARK = "HDEX_TEST_STORY"
@@ -175,3 +176,14 @@ def test_a_participant_killed_at_any_moment_changes_nothing(
     assert figures["max_coefficient_difference"] <= 1e-9
     assert figures["forged_log_found"] >= 0
     assert demo.pids() == {}
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_ended_early_leaves_no_process(demo: Demo, blow: signal.Signals) -> None:
+    assert demo.process is not None
+    assert "setting" in demo.listen()
+    demo.process.send_signal(blow)
+    assert demo.process.wait(timeout=30) != 0
+    eventually(lambda: demo.pids() == {}, "every participant ended")
+    if blow != signal.SIGKILL:
+        assert list((demo.root / "tmp").iterdir()) == []

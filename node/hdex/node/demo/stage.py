@@ -1,6 +1,7 @@
 """`hdex demo`: sets the stage in a throw-away folder, runs the story, closes with the table, leaves nothing."""
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ def run_demo(options: DemoOptions) -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="hdex-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     prepare_quietly(folder)
+    signal.signal(signal.SIGTERM, leave)
     from hdex.node.demo.story import Story
 
     teller = Teller()
@@ -54,6 +56,11 @@ def run_demo(options: DemoOptions) -> int:
         story.end()
         if options.folder is None and not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def leave(number: int, _frame: object) -> None:
+    """End as after an error: the children are stopped and the throw-away folder goes, whoever ends the demo."""
+    raise SystemExit(128 + number)
 
 
 def close(story, figures, details, options: DemoOptions) -> int:  # type: ignore[no-untyped-def]  # see story.tell
