@@ -2,8 +2,11 @@
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+ROOT = Path(__file__).resolve().parents[1]
 LOCAL_NAMES = {"localhost", "ip6-localhost", "", None}
 MAY_SKIP = "shared/data is absent"
 
@@ -50,3 +54,29 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if MAY_SKIP not in reason:
             report.outcome = "failed"
             report.longrepr = f"skipped although HDEX_NO_SKIPS=1: {reason}"
+
+
+@cache
+def group_of(path: str) -> str | None:
+    """Return the xdist_group that a test module as a whole is marked with."""
+    found = re.search(
+        r'^pytestmark\b.*\bxdist_group\("(\w+)"\)', (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return found[1] if found else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Keep the tests of one group on one worker: they share a stage of real processes.
+
+    pytest-xdist 3.8 marks groups by changing node ids, which pytest 9.2 ignores (pytest-xdist issue 1386).
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]  # it has no stubs
+
+    class ByModule(LoadGroupScheduling):  # type: ignore[misc]  # it has no stubs
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.split("::", maxsplit=1)[0]) or nodeid
+
+    return ByModule(config, log)

@@ -94,7 +94,7 @@ def test_a_release_above_its_ceiling_keeps_nothing_and_is_an_event(stage: Stage,
     assert not stage.has_release(READER, "handful")
     assert stage.has_release(READER, "cohort") == ("deidentify" in stage.told)
     denied = [event for event in stage.events(READER) if event.get("product") == "handful"][-1]
-    assert (denied["action"], denied["decision"], denied["reason"]) == ("deidentify.run", "deny", "RiskTooHigh")
+    assert (denied["action"], denied["decision"], denied["reason"]) == ("deidentify.run", "deny", "risk-too-high")
 
 
 def a_torn_row(folder: Path) -> None:
