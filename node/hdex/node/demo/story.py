@@ -19,7 +19,7 @@ from hdex.node.errors import PeerUnavailable
 from hdex.node.synthetic import Truth, generate
 
 T = TypeVar("T")
-PATIENCE_S = 60.0  # a killed participant is back in seconds; its peers dial it again within 3 s
+PATIENCE_S = 120.0  # a killed participant is back in seconds; its peers dial it again within 3 s
 BREATH_S = 0.5
 RUNNERS = 2  # two cores
 
