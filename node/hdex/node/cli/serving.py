@@ -63,11 +63,12 @@ def wait_for_eof(stop: threading.Event) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file that a person wrote. Raises ConfigInvalid."""
+    from hdex.ledger.document import load
     from hdex.node.errors import ConfigInvalid
 
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        found = load(path.read_bytes())
+    except ValueError as error:
         raise ConfigInvalid(f"{path} is not JSON") from error
     if not isinstance(found, dict):
         raise ConfigInvalid(f"{path} holds no JSON object")
