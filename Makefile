@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := $(shell command -v uv)
+ROOMS := node deid federated ledger catalog proto
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
@@ -15,8 +16,9 @@ help: ## show this list
 define install
 	@echo "setting up: $(1) into $(VENV) ($(if $(UV),uv,pip))"; start=$$SECONDS; \
 	test -x $(BIN)/python || $(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV)) || exit 1; \
-	$(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) --require-hashes -r $(1) || exit 1; \
+	$(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) --require-hashes -r $(1) || exit 1; \
 	$(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check) --no-deps --no-build-isolation -e . || exit 1; \
+	$(BIN)/python -m compileall -q -j 0 $(ROOMS) || exit 1; \
 	touch $(2); echo "set up in $$((SECONDS - start)) s"
 endef
 
