@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -12,7 +12,6 @@ from tests.node.wire_stage import (
     FIND,
     LIMITS,
     NEXT_STEP,
-    NOW,
     OPEN_SUM,
     PACKAGE,
     START,
@@ -32,7 +31,7 @@ from hdex.node.wire.server import serve
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> pki.Authority:
-    return pki.init(tmp_path_factory.mktemp("wire") / "ca", DOMAIN, now=NOW - timedelta(days=200))
+    return pki.init(tmp_path_factory.mktemp("wire") / "ca", DOMAIN, now=datetime.now(UTC) - timedelta(days=200))
 
 
 @pytest.fixture

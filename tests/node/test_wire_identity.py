@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from tests.node.wire_stage import (
     CONNECT,
     DOMAIN,
     FIND,
-    NOW,
     START,
     Exchange,
     odd_tls,
@@ -30,7 +29,7 @@ from hdex.node.wire.tls import Tls
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> pki.Authority:
-    return pki.init(tmp_path_factory.mktemp("wire") / "ca", DOMAIN, now=NOW - timedelta(days=200))
+    return pki.init(tmp_path_factory.mktemp("wire") / "ca", DOMAIN, now=datetime.now(UTC) - timedelta(days=200))
 
 
 @pytest.fixture
@@ -55,8 +54,8 @@ BROKEN_CHAIN: dict[str, Variant] = {
     "foreign CA of another name": lambda ca, folder: Tls(
         *pki.issue(pki.init(folder / "foreign", "evil.test"), "hospital/hospital-a"), ca.pem
     ),
-    "expired": lambda ca, _: tls_of(ca, "hospital/hospital-a", now=NOW - timedelta(days=100), days=1),
-    "not yet valid": lambda ca, _: tls_of(ca, "hospital/hospital-a", now=NOW + timedelta(days=2)),
+    "expired": lambda ca, _: tls_of(ca, "hospital/hospital-a", now=datetime.now(UTC) - timedelta(days=100), days=1),
+    "not yet valid": lambda ca, _: tls_of(ca, "hospital/hospital-a", now=datetime.now(UTC) + timedelta(days=2)),
     "key of another certificate": lambda ca, _: Tls(
         pki.issue(ca, "hospital/hospital-a")[0], pki.issue(ca, "hospital/hospital-a")[1], ca.pem
     ),
@@ -139,10 +138,10 @@ def test_a_certificate_that_expires_during_the_connection_is_refused_by_the_next
     with exchange.dial(tls_of(authority, "hospital/hospital-a", days=1)) as open_channel:
         find = open_channel.unary_unary(FIND)
         assert find(b"ab") == b"ba"
-        exchange.now = NOW + timedelta(days=1, hours=2)
+        exchange.now += timedelta(days=1, hours=2)
         with pytest.raises(RemoteRefused, match="expired at"):
             find(b"ab")
-        exchange.now = NOW - timedelta(days=1)
+        exchange.now -= timedelta(days=3)
         with pytest.raises(RemoteRefused, match="begins at"):
             find(b"ab")
 
@@ -151,7 +150,7 @@ def test_a_stream_ends_when_the_certificate_does(exchange: Exchange, authority: 
     with exchange.dial(tls_of(authority, "buyer/buyer-heartline", days=1)) as open_channel:
         stream = open_channel.unary_stream(START)(b"study")
         assert next(stream) == b"first"
-        exchange.now = NOW + timedelta(days=2)
+        exchange.now += timedelta(days=2)
         exchange.proceed.set()
         with pytest.raises(RemoteRefused, match="expired"):
             next(stream)

@@ -32,7 +32,6 @@ FIND, START, CONNECT = (
 )
 OPEN_SUM = f"{PACKAGE}KeyHolderService/OpenSum"
 NEXT_STEP = "ask for a federated study, 或联邦研究"
-NOW = datetime.now(UTC)
 LIMITS = Limits(workers=8, control_bytes=100_000, data_bytes=200_000, unary_deadline_s=20, stream_deadline_s=30)
 
 
@@ -45,7 +44,7 @@ class Exchange:
     """A served exchange with everything a test may turn."""
 
     ca: pki.Authority
-    now: datetime = NOW
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     accesses: list[Access] = field(default_factory=list)
     seen: list[Identity] = field(default_factory=list)
     received: list[bytes] = field(default_factory=list)
@@ -143,15 +142,15 @@ def tls_of(authority: pki.Authority, path: str, **options: Any) -> Tls:
 
 def odd_tls(authority: pki.Authority, *uris: str, use: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH) -> Tls:
     """Return a certificate of the true CA that its rules would never issue."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .issuer_name(authority.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
     )
     if uris:

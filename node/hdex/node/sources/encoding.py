@@ -21,7 +21,7 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 MANY_ZEROS = 0.3  # share of NUL bytes on one side that makes UTF-16 without a mark
-PAIRED = 0.6  # share of GB18030 pairs whose second byte is high, as in common Chinese text
+PAIRED = 0.6  # share of wide GB18030 characters that Latin letters hardly make, in common Chinese text
 
 
 def read_bytes(path: Path, limits: Limits) -> tuple[bytes, str]:
@@ -113,5 +113,5 @@ def _is_chinese(content: bytes) -> bool:
         if len(content) - error.start > 64:  # damaged in the middle: only clear Chinese text counts
             text = text if len(text) > 200 else ""
     wide = [character.encode("gb18030") for character in text[: SAMPLE * 4] if character > "\x7f"]
-    paired = sum(1 for code in wide if len(code) == 2 and code[1] >= 0xA1)
+    paired = sum(1 for code in wide if len(code) == 4 or code[1] >= 0xA1)  # four bytes: high, digit, high, digit
     return bool(wide) and paired >= PAIRED * len(wide)
