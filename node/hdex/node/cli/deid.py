@@ -3,8 +3,9 @@
 import typer
 
 from hdex.node.cli.deid_classify import classify
-from hdex.node.cli.deid_tables import anonymize, verify
+from hdex.node.cli.deid_tables import anonymize
 from hdex.node.cli.deid_text import redact
+from hdex.node.cli.deid_verify import verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
