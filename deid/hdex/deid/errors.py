@@ -10,7 +10,8 @@ DeidError
 ├── ResidueFound          an identifier of some patient is still in the output; carries the count
 ├── DetectorTimeout       a recogniser did not finish: the text counts as unread and is not released
 ├── LinkInvalid           tables cannot be joined to patients
-└── ReleaseRefused        the level or role of something does not let it leave
+├── ReleaseRefused        the level or role of something does not let it leave
+└── ContentRefused        a file or attachment is, by its content, of a kind that is not read; carries kind and level
 
 A message says what was found and what was asked, never a value from a record.
 """
@@ -76,3 +77,13 @@ class LinkInvalid(DeidError):
 
 class ReleaseRefused(DeidError):
     """The level or role of an element does not let it leave."""
+
+
+class ContentRefused(DeidError):
+    """What the bytes are, whatever the name says, is not taken: genome, image, document, archive."""
+
+    def __init__(self, where: str, *, kind: str, level: int, reason: str) -> None:
+        self.where = where
+        self.kind = kind
+        self.level = level
+        super().__init__(f"{where} is {kind} by its content, level {level}: {reason}")
