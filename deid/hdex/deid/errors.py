@@ -3,6 +3,7 @@
 DeidError
 ├── InputInvalid          the table or file is not one we can work on (also a ValueError)
 │   ├── ArgumentInvalid   the caller asks for what cannot be: a column that is not there, k below 1
+│   │   └── DomainTooSmall format-preserving encryption over fewer than 10^6 values
 │   └── ReleaseUnreadable the independent verifier cannot read the released file
 ├── PolicyInvalid         a policy or scheme file says what we do not understand (also a ValueError)
 ├── HierarchyIncomplete   a generalisation hierarchy misses a value its column holds
@@ -11,6 +12,9 @@ DeidError
 ├── DetectorTimeout       a recogniser did not finish: the text counts as unread and is not released
 ├── LinkInvalid           tables cannot be joined to patients
 ├── ReleaseRefused        the level or role of something does not let it leave
+├── TokenInvalid          a reversible pseudonym does not open: altered, or of another key, project or column
+├── LinkageRefused        records of two hospitals are not linked on these terms
+├── RegisterRefused       with earlier releases of its table a release shows small groups; carries rule and next step
 └── ContentRefused        a file or attachment is, by its content, of a kind that is not read; carries kind and level
 
 A message says what was found and what was asked, never a value from a record.
@@ -87,3 +91,29 @@ class ContentRefused(DeidError):
         self.kind = kind
         self.level = level
         super().__init__(f"{where} is {kind} by its content, level {level}: {reason}")
+
+
+class DomainTooSmall(ArgumentInvalid):
+    """Format-preserving encryption over fewer than 10^6 values: all of them could be tried."""
+
+
+class TokenInvalid(DeidError):
+    """A reversible pseudonym does not open: it was altered, or made under another key, project or column."""
+
+
+class LinkageRefused(DeidError):
+    """Records of two hospitals are not linked on these terms."""
+
+
+class RegisterRefused(DeidError):
+    """Together with earlier releases of the same table, a release would show groups that are too small.
+
+    rule: which comparison failed; found and asked: the smallest group and what it must have; next_step: how to mend it.
+    """
+
+    def __init__(self, rule: str, *, found: int, asked: int, where: str, next_step: str) -> None:
+        self.rule = rule
+        self.found = found
+        self.asked = asked
+        self.next_step = next_step
+        super().__init__(f"{where}: the smallest group has {found} patients, asked are 0 or at least {asked}")
