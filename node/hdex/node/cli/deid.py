@@ -3,6 +3,7 @@
 import typer
 
 from hdex.node.cli.deid_classify import classify
+from hdex.node.cli.deid_content import looked_into
 from hdex.node.cli.deid_tables import anonymize
 from hdex.node.cli.deid_text import redact
 from hdex.node.cli.deid_verify import verify
@@ -16,4 +17,4 @@ def files() -> None:
 
 
 for verb in (classify, anonymize, verify, redact):
-    app.command()(verb)
+    app.command()(looked_into(verb))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from hdex.node.sources.content import refuse_other_content
 from hdex.node.sources.csv import read_csv
 from hdex.node.sources.errors import OverrideInvalid, SourceBroken, SourceUnknown
 from hdex.node.sources.export import Export, Limits, Override, Table
@@ -23,9 +24,11 @@ IGNORED = re.compile(r"^(\..*|readme.*|licen[cs]e.*|.*\.md|.*\.sha256|dialect\.t
 def read_export(path: Path, *, overrides: dict[str, Override] | None = None, limits: Limits | None = None) -> Export:
     """Return everything exported at `path` (a folder or one file) as tables of text.
 
-    Raises SourceBroken for a damaged file, SourceUnknown for one of no kind we read or a folder with none, and
-    OverrideInvalid for a bad dialect.toml. All or nothing: no table is returned when one file fails.
+    Raises SourceBroken for a damaged file, SourceUnknown for one of no kind we read or a folder with none,
+    OverrideInvalid for a bad dialect.toml, and hdex.deid's ContentRefused for a file whose bytes are a genome, picture
+    or a document, whatever its name. All or nothing: no table is returned when one file fails.
     """
+    refuse_other_content(path)
     folder = path if path.is_dir() else path.parent
     taken = exported_files(path)
     stated = _stated(folder) | (overrides or {})
