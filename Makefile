@@ -8,7 +8,7 @@ ROOMS := node deid federated ledger catalog proto
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check lint proto contracts bench soak clean
+.PHONY: help setup demo test check lint proto contracts bench bench-deid soak clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -53,7 +53,10 @@ contracts: ## compile the Solidity contract again and compare (needs node)
 	@ledger/hdex/ledger/contracts/compile.sh --check
 
 bench: $(VENV)/.dev ## measure; rewrites bench/results
-	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
+	@for b in core demo deid; do $(BIN)/python bench/bench_$$b.py || exit 1; done
+
+bench-deid: $(VENV)/.dev ## measure de-identification beside its peers
+	@$(BIN)/python bench/bench_deid.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_demo.py $(ARGS)

@@ -1,0 +1,53 @@
+"""De-identification beside its peers: every part's figures in one file and one table.
+
+Each part is a file bench_deid_<part>.py whose `measure()` checks an answer before it measures it. Peers run in the same
+run on the same input; compare the ratios, not the seconds of two machines.
+"""
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import results_file
+
+PARTS = ("classify", "engines", "keys", "red_team", "risk", "text")
+TABLE = results_file.RESULTS / "deid.md"
+
+
+def main(parts: tuple[str, ...]) -> None:
+    known = results_file.read("deid") or {}
+    kept = known.get("figures")
+    figures: dict[str, object] = dict(kept) if isinstance(kept, dict) else {}
+    for part in parts:
+        began = time.perf_counter()
+        figures[part] = importlib.import_module(f"bench_deid_{part}").measure()
+        print(f"{part}: {time.perf_counter() - began:.1f} s", flush=True)
+        path = results_file.write("deid", command="make bench-deid", figures=dict(sorted(figures.items())))
+    TABLE.write_text(markdown(figures), encoding="utf-8")
+    print(f"{path.relative_to(results_file.ROOT)} and {TABLE.relative_to(results_file.ROOT)} are rewritten")
+
+
+def markdown(figures: dict[str, object]) -> str:
+    """Return every figure as a line of a table."""
+    lines = ["| part | figure | value |", "| --- | --- | --- |"]
+    for part, found in sorted(figures.items()):
+        lines += [f"| {part} | {name} | {value} |" for name, value in flat(found)]
+    return "\n".join(["# De-identification, measured", "", "Written by `make bench-deid`.", "", *lines]) + "\n"
+
+
+def flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, text) of every single value below `value`."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from flat(below, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, float):
+        yield name, f"{value:.4g}"
+    else:
+        yield name, str(value)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main(tuple(sys.argv[1:]) or PARTS)
