@@ -1,6 +1,11 @@
 """Keys are derived as RFC 5869 says; pseudonyms and shifts depend on recipient and project and are not invertible."""
 
+import gc
+import hmac
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdex.deid.errors import InputInvalid
-from hdex.deid.pseudonym import cap_age, derive, derive_keys, hkdf, pseudonyms, shift_dates, shift_days
+from hdex.deid.pseudonym import (
+    cap_age,
+    derive,
+    derive_column_key,
+    derive_keys,
+    hkdf,
+    macs,
+    pseudonyms,
+    shift_dates,
+    shift_days,
+)
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/hkdf_sha256.json").read_text())["cases"]
 KEY = bytes(range(32))
@@ -86,3 +101,78 @@ def test_short_keys_and_zero_shifts_are_refused() -> None:
         shift_days(pl.Series("id", ["a"]), KEY, 0)
     with pytest.raises(InputInvalid, match="asked is a date"):
         shift_dates(pl.Series("d", ["2024-01-01"]), pl.Series([1]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.none() | st.text(max_size=80), max_size=20), st.binary(min_size=32, max_size=48))
+def test_digests_are_the_hmac_of_the_standard_library(values: list[str | None], key: bytes) -> None:
+    expected = [v if v is None else hmac.new(key.hex().encode(), v.encode(), "sha256").hexdigest() for v in values]
+    assert macs(pl.Series("id", values, dtype=pl.String), key).to_list() == expected
+
+
+def test_a_pseudonym_is_never_read_as_a_number() -> None:
+    made = pseudonyms(pl.Series("id", [str(i) for i in range(500)]), KEY)
+    assert made.str.contains("^p[0-9a-f]{30}$").all()
+
+
+def test_a_patient_and_an_encounter_of_one_number_have_different_pseudonyms() -> None:
+    keys = {
+        derive_column_key(KEY, recipient=r, project=p, kind=kind)
+        for r in ("x", "y")
+        for p in ("1", "2")
+        for kind in ("patient", "encounter")
+    }
+    assert len(keys) == 8
+    assert len({pseudonyms(pl.Series(["7"]), key)[0] for key in keys}) == 8
+
+
+def test_no_plan_with_the_key_is_left_behind() -> None:
+    """polars keeps a plugin's arguments in its plans; the control shows that this search would find one."""
+    kept = pl.LazyFrame({"value": ["a"]}).select(pl.col("value").chash.hmac_sha256(key=KEY.hex()))  # type: ignore[attr-defined]
+    assert plans_with(KEY)
+    del kept
+    made = [
+        pseudonyms(pl.Series("id", ["a", "b"]), KEY),
+        shift_days(pl.Series("id", ["a"]), KEY, 9),
+        macs(pl.Series(["a"]), KEY),
+    ]
+    assert plans_with(KEY) == []
+    assert {type(one) for one in made} == {pl.Series}
+    assert all(KEY.hex() not in repr(one) for one in made)
+
+
+def plans_with(key: bytes) -> list[object]:
+    """Return the expressions and lazy frames alive in this process that hold the key."""
+    gc.collect()
+    plans = [one for one in gc.get_objects() if isinstance(one, pl.Expr | pl.LazyFrame)]
+    written = [one.meta.serialize() if isinstance(one, pl.Expr) else one.serialize() for one in plans]
+    return [plan for plan, text in zip(plans, written, strict=True) if key.hex().encode() in text]
+
+
+SPEAKS = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG)
+import polars as pl
+from hdex.deid.pseudonym import pseudonyms, shift_days
+key = bytes(range(32))
+print(pseudonyms(pl.Series("id", ["a"]), key), shift_days(pl.Series("id", ["a"]), key, 9))
+for wrong in ([["a"]], [object()]):
+    try:
+        pseudonyms(pl.Series("id", wrong), key)
+        sys.exit("not refused")
+    except ValueError as error:
+        print(repr(error), error.__cause__, error.__suppress_context__)
+"""
+
+
+def test_polars_does_not_speak_of_the_key_even_when_told_to_say_everything() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SPEAKS],
+        env=os.environ | {"POLARS_VERBOSE": "1", "RUST_BACKTRACE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-500:]
+    assert KEY.hex() not in run.stdout + run.stderr
+    assert str(KEY) not in run.stdout + run.stderr

@@ -141,7 +141,7 @@ def _numeric(text: str, by: timedelta) -> str | None:
         moved = date(int(a), int(b), int(c)) + by
         return f"{moved.year}{s1}{_like(moved.month, b)}{s2}{_like(moved.day, c)}{found['rest']}"
     year = int(c) if len(c) == 4 else 2000 + int(c) if int(c) < 50 else 1900 + int(c)
-    day_first = int(a) > 12 or s1 == "."
+    day_first = int(a) > 12 or (s1 == "." and int(b) <= 12)
     moved = (date(year, int(b), int(a)) if day_first else date(year, int(a), int(b))) + by
     one, two = (moved.day, moved.month) if day_first else (moved.month, moved.day)
     tail = str(moved.year) if len(c) == 4 else f"{moved.year % 100:02d}"

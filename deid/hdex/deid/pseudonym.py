@@ -1,23 +1,29 @@
 """Keyed pseudonyms, per-patient date shift, capped ages.
 
-Every key is derived for one recipient and one project: what two buyers hold does not join. An unkeyed digest of a
-resident id is found by trying all of them within minutes: there is none here.
+Every key is derived for one recipient, one project and one kind of column: what two buyers hold does not join. An
+unkeyed digest of a resident id is found by trying all of them within minutes: there is none here.
+
+The HMACs are computed by polars-hash, whose key is text and is part of polars' query plan. Therefore plans with a key
+are built, run and dropped inside `macs`: what leaves is a column of digests, never an expression or a lazy frame, and
+an error of polars is told in our words, for its own may quote the plan.
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 import polars as pl
+import polars_hash  # noqa: F401  registers `chash`
 
 from hdex.deid.errors import InputInvalid
 
 KEY_BYTES = 32
-PSEUDONYM_BYTES = 15  # 120 bits: 24 characters of base32, no padding, no collision to speak of
+PSEUDONYM_BITS = 120  # 30 hexadecimal digits: no collision to speak of among 10^9 patients
+SHIFT_BITS = 60  # modulo a range of some hundred days: no bias to speak of
+WEEK = 7
+DAY_UNITS = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 AGE_CAP = 90  # 45 CFR 164.514(b)(2)(i)(C): all ages over 89 are one category
 
 
@@ -43,9 +49,13 @@ def require_key(key: bytes) -> None:
 def derive(master: bytes, *context: str | bytes) -> bytes:
     """HKDF-SHA256 (RFC 5869) of `master` for `context`, 32 bytes; parts cannot run into each other."""
     require_key(master)
-    parts = [part.encode() if isinstance(part, str) else part for part in context]
-    info = b"hdex/deid/v1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hkdf(master, salt=b"", info=info, length=KEY_BYTES)
+    return hkdf(master, salt=b"", info=b"hdex/deid/v1" + framed(context), length=KEY_BYTES)
+
+
+def framed(parts: tuple[str | bytes, ...]) -> bytes:
+    """Parts with their lengths in front: no two lists of parts read alike."""
+    encoded = [part.encode() if isinstance(part, str) else part for part in parts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
 def hkdf(secret: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:
@@ -63,46 +73,83 @@ def derive_keys(master: bytes, *, recipient: str, project: str) -> Keys:
     return Keys(*(derive(master, purpose, recipient, project) for purpose in ("pseudonym", "shift", "surrogate")))
 
 
+def derive_column_key(master: bytes, *, recipient: str, project: str, kind: str) -> bytes:
+    """The pseudonym key of one kind of column (patient, encounter, device ...) for one recipient's project.
+
+    A patient and an encounter that bear the same number get different pseudonyms.
+    """
+    return derive(master, "column", kind, recipient, project)
+
+
+def macs(values: pl.Series, key: bytes) -> pl.Series:
+    """HMAC-SHA256 of every value's text, 64 lower-case hexadecimal digits; NULL stays NULL.
+
+    polars-hash takes its key as text: it is given the hexadecimal form of `key`, so that
+    macs(v) == hmac.new(key.hex().encode(), v.encode(), "sha256").hexdigest(). Runs eagerly; no plan leaves.
+    """
+    require_key(key)
+    if values.dtype.is_nested():
+        raise InputInvalid(f"column {values.name} is {values.dtype}, asked are values that read as text")
+    try:
+        text = values.cast(pl.String).alias("value")
+        digests = text.to_frame().select(pl.col("value").chash.hmac_sha256(key=key.hex()))  # type: ignore[attr-defined]  # polars-hash adds the namespace at run time
+    except pl.exceptions.PolarsError:
+        raise InputInvalid(f"column {values.name} is {values.dtype}, asked are values that read as text") from None
+    return digests.to_series().alias(values.name)
+
+
 def pseudonyms(ids: pl.Series, key: bytes) -> pl.Series:
-    """One pseudonym per distinct id, equal ids alike; NULL stays NULL. Not reversible without the key."""
-    require_key(key)
+    """A `p` and 30 hexadecimal digits per id, equal ids alike; NULL stays NULL. Not reversible, not even with the key.
 
-    def name(value: str) -> str:
-        return base64.b32encode(hmac.digest(key, value.encode(), "sha256")[:PSEUDONYM_BYTES]).decode().lower()
-
-    return by_distinct(ids, name, pl.String())
-
-
-def shift_days(patients: pl.Series, key: bytes, max_days: int) -> pl.Series:
-    """The secret number of days every date of a patient moves: -max_days to max_days without 0."""
-    require_key(key)
-    if max_days < 1:
-        raise InputInvalid(f"shift_days is {max_days}, asked is 1 or more")
-
-    def days(value: str) -> int:
-        number = int.from_bytes(hmac.digest(key, value.encode(), "sha256")[:16], "big") % (2 * max_days)
-        return number - max_days if number < max_days else number - max_days + 1
-
-    return by_distinct(patients, days, pl.Int32())
+    The letter in front keeps programs that guess types from reading a pseudonym as a number.
+    """
+    digits = macs(ids, key)
+    return ("p" + digits.str.slice(0, PSEUDONYM_BITS // 4)).alias(ids.name)
 
 
-def by_distinct(values: pl.Series, function: Callable[[str], str | int], dtype: pl.DataType) -> pl.Series:
-    """`function` of every value, called once per distinct one."""
-    text = values.cast(pl.String)
-    known = text.drop_nulls().unique()
-    if len(known) == 0:
-        return pl.Series(values.name, [None] * len(values), dtype=dtype)
-    results = pl.Series([function(value) for value in known], dtype=dtype)
-    return text.replace_strict(known, results, default=None, return_dtype=dtype).alias(values.name)
+def shift_days(patients: pl.Series, key: bytes, max_days: int, *, step: int = 1) -> pl.Series:
+    """The secret number of days every date of a patient moves: -max_days to max_days in steps, without 0; Int32.
+
+    step: 1, or 7 to keep the day of the week (then max_days is at least 7). The draw is uniform. Never 0: the dates of
+    a patient who is not moved would be his true ones, and whoever knows one event exactly would find him at once;
+    what the exclusion tells an attacker (one of 2 max_days + 1 offsets is not it) is worth less.
+    """
+    if step not in (1, WEEK):
+        raise InputInvalid(f"the shift has steps of {step} days, asked is 1, or {WEEK} to keep the day of the week")
+    if max_days < step:
+        raise InputInvalid(f"shift_days is {max_days}, asked is {step} or more")
+    most = max_days // step
+    drawn = macs(patients, key).str.slice(0, SHIFT_BITS // 4).str.to_integer(base=16, dtype=pl.Int64) % (2 * most)
+    side = (drawn >= most).cast(pl.Int64)  # 0 .. most-1 is the past, most .. 2 most-1 the future: 0 is left out
+    return ((drawn - most + side) * step).cast(pl.Int32).alias(patients.name)
 
 
 def shift_dates(dates: pl.Series, days: pl.Series) -> pl.Series:
-    """Dates or timestamps moved by whole days: intervals of one patient survive, hours stay."""
-    if dates.dtype not in (pl.Date, pl.Datetime):
+    """Dates or timestamps moved by whole days: intervals of one patient survive, hours stay; NULL where either is.
+
+    A timestamp with a time zone keeps what the clock on the wall said and loses the zone: no day is 23 or 25 hours
+    long, so a shifted night shift does not tell in which half of the year it was.
+    """
+    if dates.dtype == pl.Date:
+        return (dates.to_physical() + days).cast(pl.Date).alias(dates.name)
+    if not isinstance(dates.dtype, pl.Datetime):
         raise InputInvalid(f"column {dates.name} is {dates.dtype}, asked is a date")
-    return pl.select(pl.lit(dates) + pl.duration(days=pl.lit(days))).to_series().alias(dates.name)
+    wall = dates.dt.replace_time_zone(None)
+    units = days.cast(pl.Int64) * DAY_UNITS[dates.dtype.time_unit]
+    return (wall.to_physical() + units).cast(wall.dtype).alias(dates.name)
 
 
 def cap_age(ages: pl.Series, cap: int = AGE_CAP) -> pl.Series:
     """Ages with everything from `cap` on as `cap`: read it as `cap` or older."""
     return ages.clip(upper_bound=cap)
+
+
+def cap_births(births: pl.Series, at: pl.Series, cap: int = AGE_CAP) -> pl.Series:
+    """Days of birth of people aged `cap` or more `at` that day as the day they would turn `cap` then.
+
+    A birth date tells an age over 89 as well as an age does (45 CFR 164.514(b)(2)(i)(C) names "all elements of dates
+    indicative of such age"). Cap before shifting. Raises InputInvalid unless both are dates.
+    """
+    if births.dtype != pl.Date or at.dtype != pl.Date:
+        raise InputInvalid(f"columns {births.name} and {at.name} are {births.dtype} and {at.dtype}, asked are dates")
+    return births.clip(lower_bound=at.dt.offset_by(f"-{cap}y")).alias(births.name)
