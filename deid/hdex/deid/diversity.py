@@ -1,16 +1,55 @@
-"""What an equivalence class tells about a sensitive column although it hides who is who: l-diversity, t-closeness."""
+"""What an equivalence class tells about a sensitive column although it hides who is who.
+
+A model says of every group whether it is too weak to leave. All of them work on any grouping of a table, so the exact
+search and the local one use them alike. The other models: closeness.py (distance from the table) and presence.py
+(being in the table at all). l-diversity: Machanavajjhala, Kifer, Gehrke, Venkitasubramaniam, ACM TKDD 1(1), 2007.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from hdex.deid.errors import InputInvalid
+from hdex.deid.closeness import TOLERANCE, distances
+from hdex.deid.errors import ArgumentInvalid, InputInvalid
+from hdex.deid.numbering import Codes
+from hdex.deid.sensitive import Cells, Sensitive, Shares, count_cells, encode_sensitive
 
-Codes = NDArray[np.int64]
+__all__ = [
+    "Codes",
+    "Diversity",
+    "EntropyDiversity",
+    "Model",
+    "RecursiveDiversity",
+    "Sensitive",
+    "distances",
+    "distinct_values",
+    "encode_sensitive",
+    "entropies",
+    "unprotected",
+]
+
+
+class Model(Protocol):
+    """A condition every released class meets. Frozen; holds no row."""
+
+    @property
+    def sensitive(self) -> str:
+        """The column it looks at."""
+        ...
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether every part of an unprotected class is unprotected too: then a search may cut what lies below."""
+        ...
+
+    def weak(self, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+        """Which of `count` groups miss the condition; groups and weights: one per entry of `sensitive.codes`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,76 +79,94 @@ class Diversity:
         """
         return self.distance is None or (self.least_values is not None and self.least_values <= 2)
 
+    def weak(self, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+        """Groups with neither the values nor the distance asked for."""
+        weak = np.ones(count, dtype=np.bool_)
+        if self.least_values is not None:
+            values = distinct_values(groups, sensitive, weights, count)
+            weak &= (values < self.least_values) & (values > 0)
+        if self.distance is None or not weak.any():
+            return weak
+        asked = np.flatnonzero(weak)
+        renumber = np.full(count, -1, dtype=np.int64)
+        renumber[asked] = np.arange(len(asked))
+        inside = weak[groups]
+        part = Sensitive(sensitive.codes[inside], sensitive.shares, sensitive.is_ordered)
+        far = distances(renumber[groups[inside]], part, weights[inside], len(asked)) > self.distance + TOLERANCE
+        weak[asked] = far
+        return weak
+
 
 @dataclass(frozen=True, slots=True)
-class Sensitive:
-    """The sensitive values of a table as numbers."""
+class EntropyDiversity:
+    """Entropy l-diversity: the entropy of the values of a class is at least ln l (definition 4.1)."""
 
-    codes: Codes  # one per row
-    shares: NDArray[np.float64]  # of every value over the whole table, in order of value
-    is_ordered: bool  # numbers and dates: distance grows with the number of values between
+    sensitive: str
+    l: float  # noqa: E741  the model's own name
+
+    def __post_init__(self) -> None:
+        if self.l < 1:
+            raise ArgumentInvalid(f"l of column {self.sensitive} is {self.l:g}, asked is 1 or more")
+
+    @property
+    def is_monotone(self) -> bool:
+        """One part of a class may be richer than the whole."""
+        return False
+
+    def weak(self, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+        """Groups whose entropy is below ln l."""
+        cells = count_cells(groups, sensitive, weights, count)
+        poor: NDArray[np.bool_] = entropies(cells) < math.log(self.l) - TOLERANCE
+        return poor & (cells.totals > 0)
 
 
-def encode_sensitive(values: pl.Series) -> Sensitive:
-    """Number the values of a column in their own order, NULL as a value of its own."""
-    if values.dtype.is_float():
-        values = values.fill_nan(None)
-    codes = (values.rank("dense").cast(pl.Int64).fill_null(0)).to_numpy()
-    numbers = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    counts = np.bincount(numbers) if len(numbers) else np.zeros(1)
-    is_ordered = values.dtype.is_numeric() or values.dtype.is_temporal()
-    return Sensitive(numbers, counts / max(len(numbers), 1), is_ordered)
+@dataclass(frozen=True, slots=True)
+class RecursiveDiversity:
+    """Recursive (c, l)-diversity: r1 < c * (r_l + ... + r_m) for the counts r1 >= r2 >= ... of a class (def. 4.2)."""
+
+    sensitive: str
+    c: float
+    l: int  # noqa: E741  the model's own name
+
+    def __post_init__(self) -> None:
+        if self.l < 1 or self.c <= 0:
+            raise ArgumentInvalid(f"c, l of column {self.sensitive} are {self.c:g}, {self.l}, asked is > 0, 1 or more")
+
+    @property
+    def is_monotone(self) -> bool:
+        """One part of a class may be richer than the whole."""
+        return False
+
+    def weak(self, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+        """Groups whose most frequent value outweighs the rare ones."""
+        cells = count_cells(groups, sensitive, weights, count)
+        ranks = descending_ranks(cells)
+        most = np.bincount(cells.group[ranks == 0], weights=cells.weight[ranks == 0], minlength=count)
+        tail = cells.sums(np.where(ranks >= self.l - 1, cells.weight, 0))
+        return (most >= self.c * tail - TOLERANCE) & (cells.totals > 0)
 
 
-def cells(groups: Codes, codes: Codes, weights: Codes, values: int) -> tuple[Codes, Codes, Codes]:
-    """(group, value, weight) of every group and value that occur together, by group then value."""
-    keys, inverse = np.unique(groups * values + codes, return_inverse=True)
-    summed = np.bincount(inverse, weights=weights).astype(np.int64)
-    return keys // values, keys % values, summed
+def descending_ranks(cells: Cells) -> Codes:
+    """Rank of every cell in its group, 0 for the most frequent value."""
+    order = np.lexsort((-cells.weight, cells.group))
+    sizes = np.bincount(cells.group, minlength=len(cells.totals))
+    starts = np.cumsum(sizes) - sizes
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order)) - starts[cells.group[order]]
+    return ranks
+
+
+def entropies(cells: Cells) -> Shares:
+    """Entropy of every group in nats."""
+    shares = cells.shares
+    return cells.sums(-shares * np.log(shares))
 
 
 def distinct_values(groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> Codes:
     """Number of different sensitive values in each of `count` groups."""
-    present, _, _ = cells(groups, sensitive.codes, weights, len(sensitive.shares))
-    return np.bincount(present, minlength=count)
+    return np.bincount(count_cells(groups, sensitive, weights, count).group, minlength=count)
 
 
-def distances(groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.float64]:
-    """Earth mover's distance of each of `count` groups from the whole table, 0-1 (t-closeness, Li et al. 2007)."""
-    result = np.zeros(count)
-    values = len(sensitive.shares)
-    group, value, weight = cells(groups, sensitive.codes, weights, values)
-    step = max(1, 4_000_000 // values)  # bounds the memory of one block
-    for start in range(0, count, step):
-        stop = min(start + step, count)
-        inside = (group >= start) & (group < stop)
-        block = np.zeros((stop - start, values))
-        block[group[inside] - start, value[inside]] = weight[inside]
-        totals = block.sum(axis=1, keepdims=True)
-        gaps = block / np.where(totals == 0, 1, totals) - sensitive.shares
-        result[start:stop] = np.where(totals[:, 0] == 0, 0.0, moved(gaps, is_ordered=sensitive.is_ordered))
-    return result
-
-
-def moved(gaps: NDArray[np.float64], *, is_ordered: bool) -> NDArray[np.float64]:
-    """How far shares must travel to close `gaps`, one row per group."""
-    steps = max(gaps.shape[1] - 1, 1)
-    way: NDArray[np.float64] = np.abs(np.cumsum(gaps, axis=1) / steps if is_ordered else gaps / 2).sum(axis=1)
-    return way
-
-
-def unprotected(model: Diversity, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
-    """Which of `count` groups have neither the values nor the distance the model asks for."""
-    weak = np.ones(count, dtype=np.bool_)
-    if model.least_values is not None:
-        weak &= distinct_values(groups, sensitive, weights, count) < model.least_values
-    if model.distance is None or not weak.any():
-        return weak
-    asked = np.flatnonzero(weak)
-    renumber = np.full(count, -1, dtype=np.int64)
-    renumber[asked] = np.arange(len(asked))
-    inside = weak[groups]
-    part = Sensitive(sensitive.codes[inside], sensitive.shares, sensitive.is_ordered)
-    far = distances(renumber[groups[inside]], part, weights[inside], len(asked)) > model.distance + 1e-12
-    weak[asked] = far
-    return weak
+def unprotected(model: Model, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+    """Which of `count` groups miss what `model` asks for."""
+    return model.weak(groups, sensitive, weights, count)

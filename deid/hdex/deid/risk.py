@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from hdex.deid.diversity import Codes, Diversity, distances, distinct_values, encode_sensitive, unprotected
+from hdex.deid.diversity import Model, distances, distinct_values, encode_sensitive, unprotected
 from hdex.deid.errors import ArgumentInvalid
+from hdex.deid.numbering import Codes, number_rows, number_values
+from hdex.deid.sensitive import Sensitive
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def measure(
     """
     columns = [sensitive] if isinstance(sensitive, str) else list(sensitive or [])
     require_columns(frame, [*quasi, *columns, *([patient] if patient else [])])
-    groups, count = class_numbers(frame, quasi)
+    groups, count = number_rows(frame, quasi)
     sizes = patients_per_class(frame, groups, count, patient)
     patients = frame.height if patient is None else frame[patient].n_unique()
     rows = np.bincount(groups, minlength=count)
@@ -74,13 +75,13 @@ def measure(
     )
 
 
-def unprotected_classes(frame: pl.DataFrame, quasi: Sequence[str], model: Diversity, *, whole: pl.Series) -> int:
+def unprotected_classes(frame: pl.DataFrame, quasi: Sequence[str], model: Model, *, whole: pl.Series) -> int:
     """Number of classes that miss `model`; `whole`: the sensitive column before rows were suppressed."""
     require_columns(frame, [*quasi, model.sensitive])
-    groups, count = class_numbers(frame, quasi)
+    groups, count = number_rows(frame, quasi)
     both = encode_sensitive(pl.concat([whole, frame[model.sensitive]]))
     shares = np.bincount(both.codes[: len(whole)], minlength=len(both.shares)) / max(len(whole), 1)
-    own = type(both)(both.codes[len(whole) :], shares, both.is_ordered)
+    own = Sensitive(both.codes[len(whole) :], shares, both.is_ordered)
     return int(unprotected(model, groups, own, np.ones(frame.height, dtype=np.int64), count).sum())
 
 
@@ -91,25 +92,20 @@ def require_columns(frame: pl.DataFrame, asked: Sequence[str]) -> None:
         raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the table")
 
 
-def class_numbers(frame: pl.DataFrame, quasi: Sequence[str]) -> tuple[Codes, int]:
-    """Number of the equivalence class of every row, and how many there are. NULL is a value; NaN is NULL."""
-    key = np.zeros(frame.height, dtype=np.int64)
-    if frame.height == 0:
-        return key, 0
-    for name in quasi:
-        column = frame[name].fill_nan(None) if frame[name].dtype.is_float() else frame[name]
-        codes = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
-        key = np.unique(key * (int(codes.max()) + 1) + codes, return_inverse=True)[1].astype(np.int64)
-    return key, int(key.max()) + 1
-
-
-def patients_per_class(frame: pl.DataFrame, groups: Codes, count: int, patient: str | None) -> NDArray[np.int64]:
+def patients_per_class(frame: pl.DataFrame, groups: Codes, count: int, patient: str | None) -> Codes:
     """Distinct patients in every class."""
     if patient is None:
         return np.bincount(groups, minlength=count)
-    ids = frame[patient].rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    width = int(ids.max()) + 1 if len(ids) else 1
-    return np.bincount(np.unique(groups * width + ids) // width, minlength=count)
+    return np.bincount(patient_pairs(groups, frame[patient])[0], minlength=count)
+
+
+def patient_pairs(groups: Codes, patients: pl.Series) -> tuple[Codes, Codes]:
+    """Distinct (class, patient) pairs."""
+    ids, width = number_values(patients)
+    if width == len(ids):
+        return groups, ids
+    pairs = np.unique(groups * max(width, 1) + ids)
+    return pairs // max(width, 1), pairs % max(width, 1)
 
 
 def weakest(frame: pl.DataFrame, columns: Sequence[str], groups: Codes, count: int) -> tuple[int | None, float | None]:
