@@ -1,4 +1,4 @@
-"""Detector over Presidio's AnalyzerEngine without a language model. The only importer of presidio_analyzer and spacy.
+"""Detector over Presidio's AnalyzerEngine, with a trained model or without. The only importer of presidio and spacy.
 
 Our rules are registered as one Presidio recogniser per language; of Presidio's own, those that check digits or formats
 are kept. Its recognisers give up quietly when a pattern times out: here every one of them is run with a limit that
@@ -8,8 +8,10 @@ raises (fail closed). tldextract, which the e-mail recogniser asks, never looks 
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import spacy
@@ -22,7 +24,7 @@ from presidio_analyzer import (
     RecognizerRegistry,
     RecognizerResult,
 )
-from presidio_analyzer.nlp_engine import SpacyNlpEngine
+from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
 from presidio_analyzer.predefined_recognizers import (
     CreditCardRecognizer,
     EmailRecognizer,
@@ -33,10 +35,11 @@ from presidio_analyzer.predefined_recognizers import (
     UsSsnRecognizer,
 )
 
-from hdex.deid.detector_rules import HOUSE_RULES, RulesDetector
+from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
+from hdex.deid.rules_file import HOUSE_RULES, Model
 
 _KEPT: Mapping[str, Sequence[Any]] = {
     "en": (
@@ -48,8 +51,8 @@ _KEPT: Mapping[str, Sequence[Any]] = {
         UsItinRecognizer,
         MedicalLicenseRecognizer,
     ),
-    "zh": (EmailRecognizer, IbanRecognizer, IpRecognizer),
 }
+_KEPT_ANYWHERE = (EmailRecognizer, IbanRecognizer, IpRecognizer)
 _TYPES = {  # Presidio's names of entities -> ours
     "EMAIL_ADDRESS": "EMAIL",
     "IBAN_CODE": "CARD",
@@ -68,15 +71,28 @@ _RESULT: Any = RecognizerResult  # its constructor has no types
 _BLANK = {"zh": "xx"}  # the blank Chinese pipeline makes a token of every character: four times the work, no use
 _RULE_KEY = "hdex_rule"
 _DIGIT_OR_AT = re.compile(r"[\d@]")  # each recogniser that is kept needs one of them
+_LABELS = {  # what trained models call things -> our types; a site's own labels are added
+    "PERSON": "NAME",
+    "PER": "NAME",
+    "GPE": "LOCATION",
+    "LOC": "LOCATION",
+    "FAC": "LOCATION",
+    "ORG": "ORGANISATION",
+    "DATE": "DATE",
+}
+_NO_IDENTIFIERS = """
+    CARDINAL ORDINAL PERCENT QUANTITY MONEY TIME MISC NORP LANGUAGE EVENT WORK_OF_ART LAW PRODUCT
+"""
 _LEAST_SCORE = 0.4  # Presidio's weak patterns (0.01-0.3) need context words that a blank pipeline does not weigh well
 
 
 class PresidioDetector:
     """Finds identifiers through Presidio.
 
-    languages: those with rules. models: language -> name or path of an installed spaCy model; the others run blank.
-    timeout_s: for one recogniser on one text. recognizers: a site's own, added to ours; those that
-    are PatternRecognizers get the limit too.
+    languages: those with rules. models: language -> a trained model that reads it beside the rules; the others run
+    without. timeout_s: for one recogniser on one text. recognizers: a site's own, added to ours; those that
+    are PatternRecognizers get the limit too. Raises InputInvalid for a language without rules or a model that is not
+    on this machine.
     """
 
     def __init__(
@@ -84,7 +100,7 @@ class PresidioDetector:
         languages: Sequence[str] = ("en", "zh"),
         *,
         rules: Mapping[str, Sequence[Rule]] = HOUSE_RULES,
-        models: Mapping[str, str] | None = None,
+        models: Mapping[str, Model] | None = None,
         recognizers: Sequence[EntityRecognizer] = (),
         timeout_s: float = 5.0,
     ) -> None:
@@ -98,14 +114,16 @@ class PresidioDetector:
         own = RulesDetector(rules, timeout_s=timeout_s)
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
-            for kind in _KEPT.get(lang, ()):
+            for kind in _KEPT.get(lang, _KEPT_ANYWHERE):
                 registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_DIGIT_OR_AT))
+        for lang, model in (models or {}).items():
+            registry.add_recognizer(_model_recognizer(model, lang))
         for recognizer in recognizers:
             is_pattern = isinstance(recognizer, PatternRecognizer)
             registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
         self._analyzer = AnalyzerEngine(
             registry=registry,
-            nlp_engine=_engine(languages, models or {}),
+            nlp_engine=_Engine(languages, models or {}, tokens=bool(recognizers)),
             supported_languages=list(languages),
             context_aware_enhancer=None if recognizers else _NoContext(),
         )
@@ -130,30 +148,91 @@ def _keep_tldextract_offline() -> None:
     module.extract = module.tldextract.TLD_EXTRACTOR
 
 
-def _engine(languages: Sequence[str], models: Mapping[str, str]) -> SpacyNlpEngine:
-    """Return Presidio's spaCy engine over blank pipelines, or over installed models where a site names them."""
+class _Engine(SpacyNlpEngine):
+    """Presidio's spaCy engine over pipelines that are already on this machine: nothing is downloaded.
 
-    class NoModel(SpacyNlpEngine):
-        """Tokens only: nothing is loaded, nothing is downloaded."""
+    A language with a model runs it. Without one a blank pipeline only cuts tokens; nobody of the house asks for
+    them, so that work is skipped unless a site's own recognisers may (tokens).
+    """
 
-        def __init__(self) -> None:
-            super().__init__()
-            pipelines: Any = {lang: _pipeline(lang, models.get(lang)) for lang in languages}
-            self.nlp = pipelines
+    def __init__(self, languages: Sequence[str], models: Mapping[str, Model], *, tokens: bool) -> None:
+        spacy_models = {lang: model for lang, model in models.items() if model.engine == "spacy"}
+        labels = {label: name for model in spacy_models.values() for label, name in model.labels.items()}
+        ignored = [label for model in spacy_models.values() for label in model.ignore]
+        super().__init__(
+            ner_model_configuration=NerModelConfiguration(
+                model_to_presidio_entity_mapping={**_LABELS, **labels},
+                labels_to_ignore=[*(label for label in _NO_IDENTIFIERS.split() if label not in labels), *ignored],
+            )
+        )
+        pipelines: Any = {lang: _pipeline(lang, spacy_models.get(lang)) for lang in languages}
+        self.nlp = pipelines
+        self._reads = frozenset(languages if tokens else spacy_models)
 
-        def load(self) -> None:
-            """Do nothing: the pipelines are there."""
+    def load(self) -> None:
+        """Do nothing: the pipelines are there."""
 
-    return NoModel()
+    def process_text(self, text: str, language: str) -> NlpArtifacts:
+        """Return tokens and entities where somebody reads them, else nothing."""
+        if language in self._reads:
+            return super().process_text(text, language)
+        pipelines: Any = self.nlp
+        return NlpArtifacts([], pipelines[language].make_doc(""), [], [], self, language)
 
 
-def _pipeline(lang: str, model: str | None) -> Any:
+def _pipeline(lang: str, model: Model | None) -> Any:
     if model is None:
         return spacy.blank(_BLANK.get(lang, lang))
     try:
-        return spacy.load(model)
-    except OSError as error:
-        raise InputInvalid(f"the spaCy model of language {lang} is not installed") from error
+        return spacy.load(model.name)
+    except (OSError, ValueError) as error:
+        raise InputInvalid(
+            f"the spacy model of language {lang} is not on this machine: asked are a folder or an installed package"
+        ) from error
+
+
+def _model_recognizer(model: Model, lang: str) -> EntityRecognizer:
+    """The recogniser that hands on what a trained model finds."""
+    if model.engine == "spacy":
+        return _ModelRecognizer(
+            supported_entities=sorted({*_LABELS.values(), *model.labels.values()}),
+            name=f"model-{lang}",
+            supported_language=lang,
+        )
+    if not Path(model.name).is_dir():
+        raise InputInvalid(f"the transformers model of language {lang} is no folder of this machine")
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when transformers is first imported
+    from presidio_analyzer.predefined_recognizers.ner.huggingface_ner_recognizer import HuggingFaceNerRecognizer
+
+    labels: Any = {**_LABELS, **model.labels}
+    try:
+        return HuggingFaceNerRecognizer(
+            supported_entities=sorted(set(labels.values())),
+            name=f"model-{lang}",
+            supported_language=lang,
+            model_name=model.name,
+            label_mapping=labels,
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise InputInvalid(
+            f"the transformers model of language {lang} cannot be loaded; packages transformers and torch are needed"
+        ) from error
+
+
+class _ModelRecognizer(EntityRecognizer):
+    """Hands on the entities of the spaCy pipeline, whatever the site's model calls them."""
+
+    name: str
+
+    def load(self) -> None:
+        """Do nothing: the pipeline is the engine's."""
+
+    def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[RecognizerResult]:
+        """Return one result per entity; a label without a type of ours keeps its name."""
+        return [
+            _RESULT(e.label_, e.start_char, e.end_char, score, None, {**_metadata(self), _RULE_KEY: self.name})
+            for e, score in zip(nlp_artifacts.entities, nlp_artifacts.scores, strict=True)
+        ]
 
 
 class _NoContext(ContextAwareEnhancer):

@@ -8,11 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import fold
 from hdex.deid.ports import Detector, Span
-from hdex.deid.rules import RULES_ANY, Rule
-from hdex.deid.rules_en import RULES_EN
-from hdex.deid.rules_zh import RULES_ZH
-
-HOUSE_RULES: Mapping[str, tuple[Rule, ...]] = {"en": (*RULES_ANY, *RULES_EN), "zh": (*RULES_ANY, *RULES_ZH)}
+from hdex.deid.rules import Rule
+from hdex.deid.rules_file import HOUSE_RULES
 
 
 class RulesDetector:
@@ -66,8 +63,7 @@ class RulesDetector:
                 f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
             )
         try:
-            group = 1 if rule.pattern.groups else 0
-            found = [match.span(group) for match in rule.pattern.finditer(text, timeout=left)]
+            found = [match.span(rule.group) for match in rule.pattern.finditer(text, timeout=left)]
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
         return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]

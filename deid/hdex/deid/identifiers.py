@@ -250,6 +250,18 @@ def _unbracketed(value: str) -> dict[str, str]:
     return parts
 
 
+def dni_valid(value: str) -> bool:
+    """Say whether `value` is a Spanish DNI or NIE: the letter is the number's remainder modulo 23.
+
+    Source: Real Decreto 1553/2005, article 11; X, Y and Z of a NIE count as 0, 1 and 2.
+    """
+    bare = re.sub(r"[\s.-]", "", value).upper()
+    if not re.fullmatch(r"(?:\d{7,8}|[XYZ]\d{7})[A-Z]", bare, re.ASCII):
+        return False
+    number = bare[:-1].replace("X", "0").replace("Y", "1").replace("Z", "2")
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == bare[-1]
+
+
 def passport_valid(value: str) -> bool:
     """Say whether `value` is written like a Chinese passport number (ordinary, diplomatic, service, older ones)."""
     return bool(_PASSPORT_CN.fullmatch(value.strip()))

@@ -22,6 +22,14 @@ class Rule:
     check: Callable[[str], bool] | None = None
     digits: bool = False  # needs a digit somewhere in the text
     trigger: str = ""  # needs this text
+    wrapped: bool = False  # also looked for across a line break between digits
+    whole: bool = False  # the whole match is the identifier although the pattern has groups
+    needs: frozenset[str] = frozenset()  # needs one of these characters
+
+    @property
+    def group(self) -> int:
+        """The group of the pattern that is the identifier."""
+        return 1 if self.pattern.groups and not self.whole else 0
 
     @classmethod
     def of(
@@ -33,9 +41,20 @@ class Rule:
         check: Callable[[str], bool] | None = None,
         digits: bool = False,
         trigger: str = "",
+        wrapped: bool = False,
+        needs: str = "",
     ) -> Rule:
         """Compile one rule."""
-        return cls(name, type_, regex.compile(pattern), check, digits, trigger)
+        return cls(
+            name,
+            type_,
+            regex.compile(pattern),
+            check,
+            digits=digits,
+            trigger=trigger,
+            wrapped=wrapped,
+            needs=frozenset(needs),
+        )
 
 
 def names_known(word: str, which: str) -> bool:
@@ -47,7 +66,7 @@ RULES_ANY: tuple[Rule, ...] = (
     Rule.of(
         "email",
         "EMAIL",
-        r"(?<![\w.+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z])",
+        r"(?<![A-Za-z0-9À-ɏ.+_-])[A-Za-z0-9À-ɏ._%+-]{1,64}@(?:[A-Za-z0-9À-ɏ-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z])",
         trigger="@",
     ),
     Rule.of("url", "URL", r"(?i:https?://|www\.)[^\s<>\"'，。；、）)]+", trigger="."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -67,6 +68,11 @@ _FAMILY_EN = (
 _FAMILY_ZH = "甲乙丙丁戊己庚辛壬癸"
 _GIVEN_ZH = "子丑寅卯辰巳午未申酉戌亥"
 _STREET_EN = ("Lantern", "Willowherb", "Kingfisher", "Saltmarsh", "Bellwether", "Harebell", "Stonecrop", "Ploughman")
+_MADE = frozenset(
+    "NAME LOCATION ORGANISATION EMAIL URL PHONE IP ID SSN RESIDENT_ID CARD DEVICE PLATE".split()  # noqa: SIM905
+)
+_DAY_MONTH = re.compile(r"(\d{1,2})([-/])(\d{1,2})(?=[-/]\d)")
+_AGE = re.compile(r"(\d{1,3})((?:\s?(?:años?|周?岁|years?|yrs?))?(?: de edad)?)", re.ASCII)
 _HAN_FIRST, _HAN_LAST = "\u3400", "\u9fff"
 
 
@@ -108,18 +114,31 @@ class Surrogates:
 
     key: bytes = field(repr=False)
     avoid: Collection[str] = field(default=frozenset(), repr=False)
+    day_first: bool = False  # the notes write 03/05/2024 for the third of May
 
     def replace(self, mention: Mention) -> str:
-        """Return the surrogate; a date moves by the patient's offset, or becomes a tag when there is none."""
+        """Return the surrogate; a date moves by the patient's offset, or becomes a tag when there is none.
+
+        A type that this house does not know, of a site's own rules, becomes a tag too.
+        """
         if mention.type == "DATE":
-            return shift_text(mention.surface, mention.shift_days) or "[DATE]"
+            return self._moved(mention) or "[DATE]"
         if mention.type == "AGE":
-            return "90+"
+            return _decade(mention.surface)
+        if mention.type not in _MADE:
+            return f"[{mention.type}]"
         for attempt in range(20):
             made = self._make(mention, attempt)
             if compact_key(made) not in self.avoid and key_of(made) != key_of(mention.surface):
                 return made
         return f"[{mention.type}]"
+
+    def _moved(self, mention: Mention) -> str | None:
+        """Return the date moved; where the day comes first it is read as if the month did, and turned back."""
+        if not (self.day_first and _DAY_MONTH.match(mention.surface)):
+            return shift_text(mention.surface, mention.shift_days)
+        moved = shift_text(_turned(mention.surface), mention.shift_days)
+        return _turned(moved) if moved else None
 
     def _make(self, mention: Mention, attempt: int) -> str:
         seed = f"{mention.patient}\x00{mention.type}\x00{key_of(mention.value)}\x00{attempt}".encode()
@@ -136,6 +155,21 @@ class Surrogates:
         if mention.type == "URL":
             return f"https://example.org/{stream[:4].hex()}"
         return _same_layout(mention.surface, stream)
+
+
+def _turned(text: str) -> str:
+    """Change places of the first two numbers."""
+    return _DAY_MONTH.sub(r"\3\2\1", text)
+
+
+def _decade(surface: str) -> str:
+    """An age as its decade, from 90 on as 90+; the unit stays. Ages in words and in months are not told."""
+    found = _AGE.fullmatch(surface)
+    if not found:
+        return "[AGE]"
+    years = int(found[1])
+    told = "90+" if years >= 90 else f"{years // 10 * 10}-{years // 10 * 10 + 9}"
+    return told + found[2]
 
 
 def _pick(words: Sequence[str], number: int) -> str:

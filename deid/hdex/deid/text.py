@@ -9,7 +9,7 @@ from functools import cache
 
 import polars as pl
 
-from hdex.deid.errors import InputInvalid
+from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, compact, compact_key, flowing, fold
 from hdex.deid.identity import MATCH_COMPACT, Identity, Variant
 from hdex.deid.ports import Detector, Span
@@ -86,12 +86,19 @@ def redact_notes(
             spans.append(())
             continue
         variants = known.get(id(identity)) or known.setdefault(id(identity), identity.variants())
-        found = [*detector.find(text, lang), *strangers[row]]
+        found = [*_detected(detector, text, lang, f"note {row + 1} of {len(texts)}"), *strangers[row]]
         merged = _merge([*_own(read, variants), *(_Hit(span) for span in found)])
         out.append(_rewrite(text, merged, replacer, identity.patient, days[row]))
         spans.append(tuple(hit.span for hit in merged))
         counts.update(hit.span.type for hit in merged)
     return RedactedNotes(pl.Series(notes.name, out, dtype=pl.String), tuple(spans), dict(sorted(counts.items())))
+
+
+def _detected(detector: Detector, text: str, lang: str, where: str) -> list[Span]:
+    try:
+        return detector.find(text, lang)
+    except DetectorTimeout as error:
+        raise DetectorTimeout(f"{where}: {error}") from error
 
 
 def residue_sweep(texts: pl.Series | Sequence[str | None], values: Iterable[str | Identity]) -> int:
