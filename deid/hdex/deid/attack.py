@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from hdex.deid.errors import ArgumentInvalid
+from hdex.deid.attack_linkage import bound_of
+from hdex.deid.errors import ArgumentInvalid, RiskTooHigh
 from hdex.deid.hierarchy import DateStep, as_dates, as_text, date_labels, label_step
 
 VALUE, LABEL, TARGET, ROW = "\0value", "\0label", "\0target", "\0row"
@@ -88,6 +89,13 @@ def linkage(
         rate=hits / count if count else 0.0,
         by_chance=1 / original.height if original.height else 0.0,
     )
+
+
+def require_withstood(result: AttackResult, *, k: int, preset: str = "") -> None:
+    """Raise RiskTooHigh when an attacker found more than 1/k of his targets and three standard errors."""
+    asked = bound_of(k, result.targets)
+    if result.rate > asked + 1e-12:
+        raise RiskTooHigh("share of targets the attacker finds", found=result.rate, asked=asked, preset=preset)
 
 
 def candidates(

@@ -2,6 +2,7 @@
 
 import typer
 
+from hdex.node.cli.deid_attack import attack
 from hdex.node.cli.deid_classify import classify
 from hdex.node.cli.deid_content import looked_into
 from hdex.node.cli.deid_tables import anonymize
@@ -16,5 +17,5 @@ def files() -> None:
     """Classify, generalise, verify and redact files."""
 
 
-for verb in (classify, anonymize, verify, redact):
+for verb in (classify, anonymize, verify, redact, attack):
     app.command()(looked_into(verb))

@@ -1,12 +1,10 @@
-"""Who would attack a data set, and what he knows: named recipients from a data file."""
+"""Who attacks a data set before anybody else can: the room's named attackers, by recipient and by columns."""
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import polars as pl
 
+from hdex.deid import attackers
 from hdex.deid.attack import AttackResult, linkage
 
 TARGETS = 1000
@@ -15,27 +13,20 @@ MONTH = "%Y-%m"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of attacker."""
+    """One attacker of one table: what every attacker of his kind knows of it."""
 
     name: str
     title: dict[str, str]
     known: tuple[str, ...]
 
 
-@cache
-def profiles() -> tuple[Profile, ...]:
-    """Return the attackers in the order in which they are tried."""
-    table = tomllib.loads(files("hdex.node.hospital").joinpath("attackers.toml").read_text(encoding="utf-8"))
-    return tuple(Profile(name, entry["title"], tuple(entry["known"])) for name, entry in table.items())
-
-
-def attacker_of(columns: list[str]) -> Profile:
-    """Return the first attacker whose every column is there; the last one knows what is there of his."""
-    for profile in profiles():
-        if set(profile.known) <= set(columns):
-            return profile
-    last = profiles()[-1]
-    return Profile(last.name, last.title, tuple(name for name in last.known if name in columns))
+def attacker_of(columns: list[str], recipient_class: str = "") -> Profile:
+    """Return the attacker that the recipient may turn into, else the first that fits; he knows what is there of his."""
+    profile = attackers.attacker_of(columns, recipient=recipient_class)
+    least = profile.least()
+    known = attackers.known_columns(profile, columns, facts=least)
+    there = [fact for fact in least if attackers.known_columns(profile, columns, facts=[fact])]
+    return Profile(profile.name, profile.told(there or least), tuple(one.column for one in known))
 
 
 def attack_raw(rows: pl.DataFrame, profile: Profile, *, seed: int) -> AttackResult:

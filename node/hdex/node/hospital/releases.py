@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from hdex.deid.attack import require_withstood
 from hdex.deid.certificate import render
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.notes import NoteInput
@@ -123,7 +124,7 @@ class Releases:
             found = identities(rows, self._datasets.persons(order.dataset))
             notes = NoteInput(found, self._workshop.detector())
         policy = preset(order.preset)
-        return deidentify(
+        made = deidentify(
             rows,
             profiles,
             policy,
@@ -131,10 +132,13 @@ class Releases:
             keys=keys,
             patient=PATIENT,
             seed=derive(master, "order", *order.context()),
-            attacker=Attacker(attacker_of(rows.columns).known),
+            attacker=Attacker(attacker_of(rows.columns, order.recipient_class).known),
             notes=notes,
             decision=decision,
         )
+        if (attacked := made.report.attack_after) is not None:
+            require_withstood(attacked, k=policy.k, preset=policy.name)
+        return made
 
     def _keep(self, made: Release, facts: Document, data: bytes, actor: Identity) -> None:
         dataset, version = str(facts["dataset"]), str(facts["version"])
