@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hdex.deid.attack_labels import Kind, Labels, Mask, kind_of, read_labels
+from hdex.deid.attack_labels import MASKED, Kind, Labels, Mask, date_interval, number_interval, read_labels
 from hdex.deid.errors import ArgumentInvalid
-from hdex.deid.hierarchy import as_text
+from hdex.deid.hierarchy import ANY, as_text
 
 Numbers = NDArray[np.int64]
+WHO, ALL, ROWS = "\0who", "\0all", "\0rows"
 BLOCK = 4_000_000  # pairs of classes compared at a time
 
 
@@ -57,40 +58,32 @@ def differences(
 
 
 def common_kind(first: pl.Series, second: pl.Series) -> Kind:
-    """What two released columns hold: numbers or dates where the labels of both read as such."""
-    texts = pl.concat([as_text(first), as_text(second)]).drop_nulls()
-    texts = texts.filter(texts != "*")
-    if kind_of(texts) is Kind.DATE or any(one.dtype.is_temporal() for one in (first, second)):
+    """What two released columns hold: days or numbers where every label of both reads as such, else text."""
+    labels = pl.concat([as_text(first), as_text(second)]).drop_nulls().unique(maintain_order=True)
+    texts = [text for text in labels.to_list() if text != ANY]
+    days = [date_interval(text) is not None for text in texts]
+    is_typed = any(one.dtype.is_temporal() for one in (first, second))
+    if is_typed or (all(days) and any(len(text) > len("2024") for text in texts)):
         return Kind.DATE
-    starts = texts.str.contains(r"^(-?\d|[<>≤≥\[\]\(])")
-    is_numeric = len(texts) > 0 and bool(starts.all()) and not texts.str.contains(r"^0\d|\*$|^\d+\D+$").any()
-    years = texts.str.contains(r"^\d{4}(-[QH]\d|-\d{2}(-\d{2})?)$")
-    if years.any() and bool((years | texts.str.contains(r"^\d{4}$")).all()):
-        return Kind.DATE
-    return Kind.NUMBER if is_numeric or (len(texts) > 0 and is_ages(texts)) else Kind.TEXT
-
-
-def is_ages(texts: pl.Series) -> bool:
-    """Whether labels are numbers, intervals and `90+`."""
-    return bool(texts.str.contains(r"^-?\d+(\.\d+)?(-<?-?\d+(\.\d+)?|\+)?$").all())
+    numbers = [number_interval(text) is not None for text in texts]
+    cut = [MASKED.fullmatch(text) is not None for text in texts]
+    is_numeric = any(numbers) and all(one or other for one, other in zip(numbers, cut, strict=True))
+    return Kind.NUMBER if is_numeric else Kind.TEXT
 
 
 def classes_of(frame: pl.DataFrame, kinds: Mapping[str, Kind], patient: str | None) -> Classes:
     """Count a release by class."""
     names = list(kinds)
-    texts = frame.select(as_text(frame[one]).alias(one) for one in names)
-    keyed = texts.with_columns(pl.lit(0).alias("\0one") if patient is None else frame[patient].alias("\0one"))
-    if not names:
-        keyed = keyed.with_columns(pl.lit("*").alias("\0all"))
-    counted = keyed.group_by(names or ["\0all"], maintain_order=True).agg(
-        pl.len().alias("\0rows"), pl.col("\0one").unique()
-    )
+    none = pl.zeros(frame.height, dtype=pl.Int64, eager=True)
+    who = none if patient is None else frame[patient]
+    keyed = pl.DataFrame([who.alias(WHO), none.alias(ALL), *(as_text(frame[one]).alias(one) for one in names)])
+    counted = keyed.group_by(ALL, *names, maintain_order=True).agg(pl.len().alias(ROWS), pl.col(WHO).unique())
     labels = {one: read_labels(counted[one], kinds[one], null_is_any=False) for one in names}
     codes = {
         one: np.array([labels[one].places[text] for text in counted[one].to_list()], dtype=np.int64) for one in names
     }
-    members = None if patient is None else [frozenset(one) for one in counted["\0one"].to_list()]
-    sizes = counted["\0rows"] if members is None else pl.Series([len(one) for one in members], dtype=pl.Int64)
+    members = None if patient is None else [frozenset(one) for one in counted[WHO].to_list()]
+    sizes = counted[ROWS] if members is None else pl.Series([len(one) for one in members], dtype=pl.Int64)
     return Classes(labels, codes, sizes.to_numpy().astype(np.int64), members)
 
 
