@@ -9,12 +9,14 @@ from typing import Any
 import polars as pl
 
 from hdex.deid.classify import classify_columns
-from hdex.deid.columns import Category, ColumnProfile, LevelDecision, Role
+from hdex.deid.columns import Category, ColumnProfile, LevelDecision, NationalGrade, Role
 from hdex.deid.errors import InputInvalid
-from hdex.deid.scheme import Scheme, load_scheme
+from hdex.deid.scheme import Scheme, hint, load_scheme
 
 SCHEMA = "hdex/classification/v1"
 _TOP = {"schema", "scheme", "tables", "level", "reasons", "grade", "may_lower_to"}
+_PERSON_SETS = {"flags", "national_grade", "assessment"}  # absent from documents of before they were known
+_FLAGS = {"minor_under_14"}
 _TABLE = {"name", "rows", "columns"}
 _COLUMN = {"name", "role", "category", "level", "evidence", "confidence", "element"}
 _CERTAIN = 0.75  # from here on what the values say contradicts an edit
@@ -50,31 +52,60 @@ def to_document(
         "reasons": list(decision.reasons),
         "grade": decision.grade,
         "may_lower_to": decision.may_lower_to,
+        "flags": {"minor_under_14": decision.minor_under_14},
+        "national_grade": decision.national_grade.value,
+        "assessment": decision.assessment,
     }
 
 
 def from_document(document: Mapping[str, Any]) -> tuple[list[ColumnProfile], LevelDecision]:
     """Return what `to_document` wrote, edited or not. Unknown, missing or wrong keys raise InputInvalid.
 
-    A steward may lower a column; the level of the data set may not be below the highest of its columns.
+    A steward may lower a column; the level of the data set may not be below the highest of its columns, nor below the
+    scheme's level for raw records of minors when it is flagged. national_grade (core, important, general) is a person's
+    to set; `LevelDecision.require_product` refuses what it does not let be a product.
     """
-    _require_keys(document, _TOP, "classification")
+    _require_keys(document, _TOP, "classification", optional=_PERSON_SETS)
     if document["schema"] != SCHEMA:
         raise InputInvalid(f"schema is not {SCHEMA}")
     profiles = []
     for table in document["tables"]:
         _require_keys(table, _TABLE, "table")
         profiles += [_profile(str(table["name"]), column) for column in table["columns"]]
-    try:
-        decision = LevelDecision(
-            int(document["level"]), tuple(document["reasons"]), int(document["grade"]), int(document["may_lower_to"])
-        )
-    except (TypeError, ValueError) as error:
-        raise InputInvalid("level, grade or may_lower_to is not a number in range") from error
+    decision = _decision(document)
     highest = max((p.level for p in profiles), default=0)
     if not profiles or decision.level < highest:
         raise InputInvalid(f"level of the data set is {decision.level}, its highest column has {highest}")
     return profiles, decision
+
+
+def _decision(document: Mapping[str, Any]) -> LevelDecision:
+    flags = document.get("flags", {"minor_under_14": False})
+    _require_keys(flags, _FLAGS, "flags")
+    if not isinstance(flags["minor_under_14"], bool):
+        raise InputInvalid("minor_under_14 is no true or false")
+    grade, assessment = document.get("national_grade", NationalGrade.GENERAL), document.get("assessment", "")
+    if grade not in list(NationalGrade) or not isinstance(assessment, str):
+        raise InputInvalid(f"national_grade is one of {', '.join(NationalGrade)}, the assessment's number is text")
+    try:
+        made = LevelDecision(
+            int(document["level"]),
+            tuple(document["reasons"]),
+            int(document["grade"]),
+            int(document["may_lower_to"]),
+            minor_under_14=flags["minor_under_14"],
+            national_grade=NationalGrade(grade),
+            assessment=assessment.strip(),
+        )
+    except (TypeError, ValueError) as error:
+        raise InputInvalid("level, grade or may_lower_to is not a number in range") from error
+    scheme = load_scheme()
+    least = scheme.minor_level or scheme.direct_level
+    if made.minor_under_14 and document["scheme"] == scheme.id and made.level < least:
+        raise InputInvalid(
+            f"level of the data set is {made.level}, patients under {scheme.minor_age} ask at least {least}"
+        )
+    return made
 
 
 def contradictions(document: Mapping[str, Any], frame: pl.DataFrame, table: str = "") -> list[Contradiction]:
@@ -146,7 +177,13 @@ def _profile(table: str, column: Mapping[str, Any]) -> ColumnProfile:
         ) from error
 
 
-def _require_keys(found: object, known: set[str], what: str) -> None:
-    if not isinstance(found, Mapping) or set(found) != known:
-        keys = sorted(found) if isinstance(found, Mapping) else type(found).__name__
-        raise InputInvalid(f"{what} has keys {keys}, asked are {sorted(known)}")
+def _require_keys(found: object, known: set[str], what: str, *, optional: set[str] | None = None) -> None:
+    every = known | (optional or set())
+    if isinstance(found, Mapping) and known <= set(found) <= every:
+        return
+    if not isinstance(found, Mapping):
+        raise InputInvalid(f"{what} is of type {type(found).__name__}, asked is an object")
+    unknown, missing = sorted(set(found) - every), sorted(known - set(found))
+    if unknown:
+        raise InputInvalid(f"{what} has unknown keys {', '.join(unknown)}; {hint(unknown[0], sorted(every))}")
+    raise InputInvalid(f"{what} lacks the keys {', '.join(missing)}")

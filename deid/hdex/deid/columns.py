@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hdex.deid.errors import InputInvalid
+from hdex.deid.errors import InputInvalid, ReleaseRefused
 
 
 class Role(StrEnum):
@@ -27,6 +27,14 @@ class Category(StrEnum):
     MEDICAL_PAYMENT = "medical_payment"
     HEALTH_RESOURCE = "health_resource"
     PUBLIC_HEALTH = "public_health"
+
+
+class NationalGrade(StrEnum):
+    """Second axis after GB/T 43697-2024. A person sets it; no machine raises or lowers it."""
+
+    CORE = "core"
+    IMPORTANT = "important"
+    GENERAL = "general"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,23 @@ class LevelDecision:
     reasons: tuple[str, ...]
     grade: int  # evaluation grade after GB/T 42460: 1 directly identifying ... 4 aggregate
     may_lower_to: int  # lowest level that documented de-identification may reach; equals level when it never lowers
+    minor_under_14: bool = False  # patients under 14 are in it: guardian's consent
+    national_grade: NationalGrade = NationalGrade.GENERAL
+    assessment: str = ""  # number of the assessment that important data needs
+
+    @property
+    def stays_in_country(self) -> bool:
+        """Say whether the data may not cross the border: important or core without an assessment's number."""
+        return self.national_grade is NationalGrade.CORE or (
+            self.national_grade is NationalGrade.IMPORTANT and not self.assessment
+        )
+
+    def require_product(self) -> None:
+        """Raise ReleaseRefused unless the national grade lets this be a product."""
+        if self.national_grade is NationalGrade.CORE:
+            raise ReleaseRefused("national grade is core, which is never a product")
+        if self.national_grade is NationalGrade.IMPORTANT and not self.assessment:
+            raise ReleaseRefused("national grade is important without an assessment; asked is the assessment's number")
 
     def __post_init__(self) -> None:
         if not 1 <= self.may_lower_to <= self.level <= 5:

@@ -11,7 +11,12 @@ from hdex.deid.scheme import Scheme
 
 
 def decide_level(
-    profiles: Sequence[ColumnProfile], *, inclusion: Sequence[str], k_without_suppression: int | None, scheme: Scheme
+    profiles: Sequence[ColumnProfile],
+    *,
+    inclusion: Sequence[str],
+    k_without_suppression: int | None,
+    scheme: Scheme,
+    minor_under_14: bool = False,
 ) -> LevelDecision:
     """Return the level with every reason that raised it, the highest first. Raises InputInvalid without columns."""
     if not profiles:
@@ -20,6 +25,7 @@ def decide_level(
         *_by_elements(profiles, scheme),
         *_by_inclusion(inclusion, scheme),
         *_by_uniqueness(profiles, k_without_suppression, scheme),
+        *_by_age(scheme, minor=minor_under_14),
     ]
     found.sort(key=lambda item: -item[0])
     level = found[0][0]
@@ -28,6 +34,7 @@ def decide_level(
         reasons=tuple(f"level {number}: {why}" for number, why in found),
         grade=_grade(profiles, k_without_suppression, scheme),
         may_lower_to=min(level, scheme.of(level).lowers_to),
+        minor_under_14=minor_under_14,
     )
 
 
@@ -59,6 +66,11 @@ def _by_uniqueness(profiles: Sequence[ColumnProfile], k: int | None, scheme: Sch
     if k is not None and k < scheme.unique_k:
         reasons.append((scheme.unique_level, f"the smallest class has {k} patients, level 2 asks {scheme.unique_k}"))
     return reasons
+
+
+def _by_age(scheme: Scheme, *, minor: bool) -> list[tuple[int, str]]:
+    level = scheme.minor_level or scheme.direct_level
+    return [(level, f"patients under {scheme.minor_age} are in it: a guardian consents")] if minor else []
 
 
 def _grade(profiles: Sequence[ColumnProfile], k: int | None, scheme: Scheme) -> int:

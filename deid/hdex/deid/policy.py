@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from hdex.deid.errors import PolicyInvalid
+from hdex.deid.scheme import hint
 
 PRESET_OF_LEVEL = {1: "public", 2: "registered", 3: "controlled"}
 
@@ -111,7 +112,7 @@ def preset(name: str) -> Policy:
     """The house preset of that name. Raises PolicyInvalid, listing the names there are."""
     table = presets()
     if name not in table:
-        raise PolicyInvalid(f"preset {name} is not known; there are {', '.join(sorted(table))}")
+        raise PolicyInvalid(f"preset {name} is not known; there are {', '.join(sorted(table))}; {hint(name, table)}")
     return build(table[name], name)
 
 
@@ -133,6 +134,8 @@ def load_policy(path: Path) -> Policy:
         return parse_policy(path.read_text("utf-8"), name=path.stem)
     except UnicodeDecodeError as error:
         raise PolicyInvalid(f"{path.name} is not UTF-8 text") from error
+    except OSError as error:
+        raise PolicyInvalid(f"{path.name} cannot be read") from error
 
 
 def parse_policy(text: str, *, name: str = "policy") -> Policy:
@@ -161,7 +164,7 @@ def checked(values: Mapping[str, object], name: str) -> dict[str, object]:
     """Values of the right kind under known names, or PolicyInvalid."""
     unknown = sorted(set(values) - set(KINDS))
     if unknown:
-        raise PolicyInvalid(f"policy {name} has unknown keys {', '.join(unknown)}; known are {', '.join(KINDS)}")
+        raise PolicyInvalid(f"policy {name} has unknown keys {', '.join(unknown)}; {hint(unknown[0], KINDS)}")
     return {key: converted(key, value, name) for key, value in values.items()}
 
 

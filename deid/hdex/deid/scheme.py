@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,7 @@ from hdex.deid.columns import Category, Role
 from hdex.deid.errors import PolicyInvalid
 
 T = TypeVar("T")
+HOUSE_LEVELS = 5  # the element catalogue is written in the five levels of the house scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,18 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class CategoryName:
-    """A data category in both languages."""
+    """A data category in both languages. house: the categories of GB/T 39725 it stands for; empty: its own code."""
 
     code: str
     en: str
     zh: str
+    house: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = [category.value for category in Category]
+        for name in self.house or (self.code,):
+            if name not in known:
+                raise PolicyInvalid(f"category {self.code}: house lists no known category; {hint(name, known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,29 @@ class Scheme:
     unknown_level: int
     category: tuple[CategoryName, ...] = field(repr=False)
     level: tuple[Level, ...] = field(repr=False)
-    group: tuple[Group, ...] = field(repr=False)
+    group: tuple[Group, ...] = field(default=(), repr=False)
+    from_house: tuple[int, ...] = ()  # this scheme's level for the levels 1 to 5 of the element catalogue, in order
+    minor_level: int = 0  # raw records of patients below minor_age; 0: direct_level
+    minor_age: int = 14
+
+    def __post_init__(self) -> None:
+        numbers = sorted(level.number for level in self.level)
+        if numbers != list(range(1, len(numbers) + 1)) or not 1 <= len(numbers) <= HOUSE_LEVELS:
+            raise PolicyInvalid(f"scheme {self.id} has levels {numbers}, asked are 1 to n without a gap, n at most 5")
+        if self.from_house and len(self.from_house) != HOUSE_LEVELS:
+            raise PolicyInvalid(f"from_house has {len(self.from_house)} entries, asked are {HOUSE_LEVELS}")
+        minor = (self.minor_level,) if self.minor_level else ()
+        named = (self.direct_level, self.unique_level, self.unknown_level, *minor, *self.from_house)
+        for number in (*named, *(g.level for g in self.group), *(one.lowers_to for one in self.level)):
+            self.of(number)
+
+    def local(self, house_level: int) -> int:
+        """Return this scheme's level for a level of the element catalogue."""
+        return self.from_house[house_level - 1] if self.from_house else min(house_level, self.highest)
+
+    def category_code(self, category: Category) -> str:
+        """Return this scheme's code for a category of GB/T 39725; that category's own where none stands for it."""
+        return next((one.code for one in self.category if category.value in one.house), category.value)
 
     def of(self, number: int) -> Level:
         """Return the level with this number. Raises PolicyInvalid when the scheme has none."""
@@ -110,6 +141,11 @@ class NameMatch:
     pattern: str
     exact: bool
 
+    @property
+    def sure(self) -> bool:
+        """Say whether the pattern is the whole name, or words of Chinese, which say what they say inside a name."""
+        return self.exact or not self.pattern.isascii()
+
 
 class Catalogue:
     """The element catalogue with an index over its name patterns."""
@@ -121,13 +157,18 @@ class Catalogue:
         self._patterns = [(_Pattern.parse(name), element) for element in elements for name in element.names]
         self._tables = {element.code: [_Pattern.parse(t) for t in element.tables] for element in elements}
 
-    def match(self, column: str, table: str = "") -> NameMatch | None:
-        """Return the element whose pattern says most about `column` of `table`, or None."""
+    def match(self, column: str, table: str = "", *, people: bool = False) -> NameMatch | None:
+        """Return the element whose pattern says most about `column` of `table`, or None.
+
+        people: the table's rows are patients, whatever the file is called: no name in it is that of an organisation.
+        """
         keys = _keys(column)
         tables = _keys(table)
         best: tuple[int, NameMatch] | None = None
         for pattern, element in self._patterns:
             if not any(pattern.fits(key) for key in keys):
+                continue
+            if people and element.tables and element.role is not Role.DIRECT:
                 continue
             if element.tables and not any(p.fits(key) for p in self._tables[element.code] for key in tables):
                 continue
@@ -173,6 +214,12 @@ def _standing(element: Element, pattern: _Pattern) -> int:
     return 300 * bool(element.tables) + 40 * (element.level == 5) - 60 * generic
 
 
+@cache
+def _abbreviations() -> Mapping[str, str]:
+    """Return what the abbreviated words of column names stand for."""
+    return dict(pair.split("=") for pair in str(_read(None, "words.toml")["abbreviations"]).split())
+
+
 def _keys(name: str) -> tuple[str, ...]:
     """Return the normalised spellings of a column or table name, without repeats.
 
@@ -181,7 +228,8 @@ def _keys(name: str) -> tuple[str, ...]:
     plain = _joined(name)
     split = _joined(re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name))
     stems = [re.sub(r"(?<=\D)\d+$", "", key) for key in (plain, split)]
-    return tuple(dict.fromkeys([plain, split, *stems]))
+    whole = ["_".join(_abbreviations().get(word, word) for word in key.split("_")) for key in stems]
+    return tuple(dict.fromkeys([plain, split, *stems, *whole]))
 
 
 def _joined(name: str) -> str:
@@ -194,19 +242,23 @@ def load_scheme(path: Path | None = None) -> Scheme:
     """Return the scheme of a file, or the house's own. Unknown or missing keys raise PolicyInvalid."""
     raw = _read(path, "levels.toml")
     for name, kind in (("category", CategoryName), ("level", Level), ("group", Group)):
-        raw[name] = tuple(_build(kind, entry, name) for entry in raw.get(name, []))
-    scheme = _build(Scheme, raw, "scheme")
-    for needed in (scheme.direct_level, scheme.unique_level, scheme.unknown_level, *(g.level for g in scheme.group)):
-        scheme.of(needed)
-    return scheme
+        entries = raw.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise PolicyInvalid(f"scheme: {name} is no list of tables, asked is [[{name}]]")
+        raw[name] = tuple(
+            _build(kind, entry, f"{name} {entry.get('code', entry.get('number', ''))}") for entry in entries
+        )
+    return _build(Scheme, raw, "scheme")
 
 
 @cache
 def load_catalogue(path: Path | None = None) -> Catalogue:
     """Return the element catalogue of a file, or the house's own. Unknown or missing keys raise PolicyInvalid."""
     raw = _read(path, "elements.toml")
-    if set(raw) != {"element"}:
-        raise PolicyInvalid(f"element catalogue has keys {sorted(raw)}, asked is ['element']")
+    if wrong := sorted(set(raw) - {"element"}):
+        raise PolicyInvalid(f"element catalogue has the unknown key {wrong[0]}; {hint(wrong[0], ['element'])}")
+    if not raw:
+        raise PolicyInvalid("element catalogue has no [[element]]")
     elements = tuple(_element(entry) for entry in raw["element"])
     if len({element.code for element in elements}) != len(elements):
         raise PolicyInvalid("element catalogue has one code twice")
@@ -240,13 +292,35 @@ def _element(entry: dict[str, Any]) -> Element:
 
 def _build(kind: type[T], entry: Mapping[str, Any], where: str) -> T:
     """Construct a frozen dataclass from a TOML table; lists become tuples."""
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # T is always one of our dataclasses
-    if unknown := set(entry) - known:
-        raise PolicyInvalid(f"{where} has unknown keys {sorted(unknown)}, known are {sorted(known)}")
+    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]  # T is always one of our dataclasses
+    if unknown := sorted(set(entry) - set(known)):
+        raise PolicyInvalid(f"{where} has the unknown key {unknown[0]}; {hint(unknown[0], known)}")
+    for key, value in entry.items():
+        if not isinstance(value, _TOML_KINDS.get(known[key], object)) or (
+            isinstance(value, bool) and known[key] == "int"
+        ):
+            raise PolicyInvalid(f"{where}: {key} is of type {type(value).__name__}, asked is {known[key]}")
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
     except TypeError as error:
-        raise PolicyInvalid(f"{where}: {error}") from error
+        lacking = sorted(f.name for f in fields(kind) if f.name not in entry and f.default is MISSING)  # type: ignore[arg-type]
+        raise PolicyInvalid(f"{where} lacks {', '.join(lacking)}") from error
+
+
+_TOML_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "bool": (bool,),
+    "tuple[str, ...]": (list, tuple),
+    "tuple[int, ...]": (list, tuple),
+}
+
+
+def hint(found: str, known: Iterable[str]) -> str:
+    """Return how to mend an unknown key: the nearest known one, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
 
 
 def _read(path: Path | None, default: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import polars as pl
@@ -39,7 +39,7 @@ def admit(
     seed: int | bytes,
     decision: LevelDecision | None,
 ) -> Subject:
-    """Check the input: rows, one per patient, no column twice, the level of the data set known."""
+    """Check the input: rows, one per patient, no column twice, level and national grade known."""
     if patient not in frame.columns:
         raise InputInvalid(f"patient column {patient} is not in the table")
     if frame.height == 0:
@@ -50,7 +50,9 @@ def admit(
     highest = max((p.level for p in profiles if p.name in frame.columns), default=4)
     known = decision or LevelDecision(highest, (f"level {highest}: the highest of its columns",), 2, min(highest, 2))
     if highest == 5 and known.level != 5:
-        known = LevelDecision(5, ("level 5: the highest of its columns", *known.reasons), known.grade, 5)
+        reasons = ("level 5: the highest of its columns", *known.reasons)
+        known = replace(known, level=5, reasons=reasons, may_lower_to=5)
+    known.require_product()
     number = seed if isinstance(seed, int) else int.from_bytes(sha256(seed).digest(), "big")
     shift = pseudonym.shift_days(ids, keys.shift, policy.shift_days)
     return Subject(typed_dates(without_nan(frame)), policy, patient, known, keys, number, shift)

@@ -12,8 +12,9 @@ from importlib.resources import files
 import polars as pl
 
 from hdex.deid.columns import ColumnProfile, Role
-from hdex.deid.errors import ArgumentInvalid, InputInvalid, ReleaseRefused
+from hdex.deid.errors import ArgumentInvalid, InputInvalid, PolicyInvalid, ReleaseRefused
 from hdex.deid.policy import Dates, FreeText, Policy
+from hdex.deid.scheme import hint
 
 MONTH_TEXT = r"^\d{4}-\d{2}$"
 DAY_TEXT = r"^\d{4}-\d{2}-\d{2}$"
@@ -150,10 +151,29 @@ def is_text(values: pl.Series, pattern: str) -> bool:
 
 
 @cache
-def worth() -> dict[str, float]:
-    """What the detail of an element is worth to a study, from the data file."""
-    table = tomllib.loads(files("hdex.deid").joinpath("data/worth.toml").read_text("utf-8"))["worth"]
-    return {str(element): float(value) for element, value in table.items()}
+def worth(study: str = "") -> dict[str, float]:
+    """What the detail of an element is worth, from the data file: to any study, or to the one of that name.
+
+    Raises PolicyInvalid for a key that is neither `worth` nor `study`, and for a worth that is no number above 0.
+    """
+    table = tomllib.loads(files("hdex.deid").joinpath("data/worth.toml").read_text("utf-8"))
+    if wrong := sorted(set(table) - {"worth", "study"}):
+        raise PolicyInvalid(f"worth.toml has the unknown key {wrong[0]}; {hint(wrong[0], ['worth', 'study'])}")
+    chosen = table["study"].get(study, {}) if study else table["worth"]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 for value in chosen.values()):
+        raise PolicyInvalid("worth.toml holds a worth that is no number above 0")
+    return {str(element): float(value) for element, value in chosen.items()}
+
+
+def study_weights(profiles: Sequence[ColumnProfile], study: str) -> dict[str, float]:
+    """Return what a study (the view of a data set) asks more or less of than the house: column -> worth.
+
+    Keys of worth.toml are elements or names of columns, a column's own name first. Empty for a study not listed there:
+    then data/worth.toml's general table decides. Hand the answer to `deidentify(weights=...)`.
+    """
+    asked = worth(study) if study else {}
+    found = {p.name: asked.get(p.name, asked.get(p.element or "", 0.0)) for p in profiles}
+    return {name: value for name, value in found.items() if value}
 
 
 def weights(plan: Sequence[Treatment], given: Mapping[str, float] | None) -> dict[str, float]:
