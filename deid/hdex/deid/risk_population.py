@@ -106,13 +106,13 @@ def pitman(sizes: Sizes, population: int) -> float | None:
         at = maximum(likelihood, math.log(1e-6), math.log(1e4 * n))
         return likelihood(at), math.exp(at) - alpha
 
-    alpha = maximum(lambda a: best_theta(a)[0] + inside(a), 1e-4, 1 - 1e-4, steps=30)
+    alpha = maximum(lambda a: best_theta(a)[0] + inside(a), 1e-4, 1 - 1e-4, steps=22)
     theta = best_theta(alpha)[1]
     log = sum_logs(theta + alpha, 1.0, population - 1) - sum_logs(theta + 1, 1.0, population - 1)
     return population * math.exp(log)
 
 
-def maximum(value: Callable[[float], float], low: float, high: float, *, steps: int = 45) -> float:
+def maximum(value: Callable[[float], float], low: float, high: float, *, steps: int = 32) -> float:
     """Where a function with one peak is highest between low and high (golden section)."""
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = value(left), value(right)
@@ -133,7 +133,7 @@ def sum_logs(start: float, step: float, terms: int) -> float:
     if terms <= 0:
         return 0.0
     direct = min(terms, DIRECT)
-    total = sum(math.log(start + i * step) for i in range(direct))
+    total = float(np.log(start + step * np.arange(direct)).sum())
     rest = terms - direct
     if rest == 0:
         return total

@@ -56,14 +56,16 @@ def encode_sensitive(values: pl.Series) -> Sensitive:
     return Sensitive(numbers, counts / max(len(numbers), 1), is_ordered)
 
 
-def count_cells(groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> Cells:
-    """Count the values of each of `count` groups; weights: rows behind every entry of `groups`."""
+def count_cells(groups: Codes, sensitive: Sensitive, weights: Codes | None, count: int) -> Cells:
+    """Count the values of each of `count` groups; weights: rows behind every entry of `groups`, None: one each."""
     values = len(sensitive.shares)
     keys = groups * values + sensitive.codes
     if count * values <= max(NARROW, SPARE * len(keys)):
         table = np.bincount(keys, weights=weights, minlength=count * values)
         present = np.flatnonzero(table)
         weight = table[present].astype(np.int64)
+    elif weights is None:
+        present, weight = np.unique(keys, return_counts=True)
     else:
         present, inverse = np.unique(keys, return_inverse=True)
         weight = np.bincount(inverse, weights=weights).astype(np.int64)
