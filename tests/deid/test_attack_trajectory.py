@@ -90,7 +90,7 @@ def test_the_patients_left_are_those_a_search_by_hand_leaves(reads: Reads) -> No
     day = Known("day", reads, event=True)
     siege = Siege.lay(raw, out, [day, DRUG], patient="id")
     trails = follow(siege, day, [DRUG], 3)
-    found = {aim: set() for aim in siege.aims.tolist()}
+    found: dict[int, set[int]] = {aim: set() for aim in siege.aims.tolist()}
     for aim, person in matched(trails, np.sort(siege.aims)).iter_rows():
         found[aim].add(person)
     drug_of = dict(zip(trails.codes.select("aim", "step").rows(), trails.codes["code"], strict=True))

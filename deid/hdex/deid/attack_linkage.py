@@ -226,13 +226,19 @@ def owners_of(original: pl.DataFrame, released: pl.DataFrame, patient: str | Non
 
 
 def each_target(siege: Siege) -> list[Numbers]:
-    """The released rows that are left for every target; an attacker whom his days leave nobody goes without them."""
+    """The released rows that are left for every target; an attacker whom his days leave nobody goes without them.
+
+    When days leave nobody for most targets he concludes that all of them were moved, and uses none.
+    """
     haystack = siege.haystack()
     found = rows_fitting(siege, haystack)
     if not any(labels.kind is Kind.DATE for labels in haystack.labels):
         return found
     undated = rows_fitting(siege, haystack.without_dates())
-    return [rows if len(rows) else others for rows, others in zip(found, undated, strict=True)]
+    fitting, others = (sum(len(rows) > 0 for rows in side) for side in (found, undated))
+    if fitting < others / 2:
+        return undated
+    return [rows if len(rows) else other for rows, other in zip(found, undated, strict=True)]
 
 
 def rows_fitting(siege: Siege, haystack: Haystack) -> list[Numbers]:
