@@ -26,6 +26,68 @@ def test_both_counts_agree(values: list[tuple[str | None, float | None]], k: int
     assert second.ok is (first.k >= k)
 
 
+secrets = st.sampled_from([3, 5, 11, None])
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.lists(st.tuples(cells, secrets), min_size=1, max_size=30), as_text=st.booleans())
+def test_both_counts_agree_on_l_and_t(rows: list[tuple[str | None, int | None]], as_text: bool) -> None:
+    frame = pl.DataFrame(rows, schema={"a": pl.String, "s": pl.Int64}, orient="row")
+    if as_text:
+        frame = frame.with_columns(pl.col("s").cast(pl.String))
+    first = measure(frame, ["a"], sensitive="s")
+    second = verify_release(frame, ["a"], 1, sensitive=["s"], least_values=2, distance=0.3)
+    assert second.l == first.l
+    assert second.t == pytest.approx(first.t, abs=1e-12)
+    assert second.ok is ((first.l or 0) >= 2 and (first.t or 0) <= 0.3 + 1e-9)
+
+
+def test_t_is_measured_from_the_whole_table_where_one_is_given(tmp_path: Path) -> None:
+    whole = pl.DataFrame({"age": ["x"] * 4 + ["y"] * 6, "ill": list("abab" + "aaaaaa")})
+    out, source = tmp_path / "out.csv", tmp_path / "in.parquet"
+    whole.head(4).write_csv(out)
+    whole.write_parquet(source)
+    assert verify_release(out, ["age"], 2, sensitive=["ill"], distance=0.0).t == 0
+    found = verify_release(out, ["age"], 2, sensitive=["ill"], least_values=2, distance=0.2, whole=source)
+    assert (found.ok, found.l) == (False, 2)
+    assert found.t == pytest.approx(0.3)
+    assert (found.asked_k, found.asked_l, found.asked_t) == (2, 2, 0.2)
+    assert verify_release(out, ["age"], 2, sensitive=["ill"], distance=0.3, whole=source).ok
+
+
+def test_numbers_of_a_text_file_are_ordered_and_codes_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    for cost, far in (
+        ([1, 2, 10, 11], 1 / 3),
+        (["01", "02", "10", "11"], 0.5),
+        (["1.5", "2.5", "10.5", "11.5"], 1 / 3),
+    ):
+        pl.DataFrame({"q": ["a", "a", "b", "b"], "cost": cost}).write_csv(path)
+        assert verify_release(path, ["q"], 2, sensitive=["cost"]).t == pytest.approx(far)
+        typed = verify_release(pl.read_csv(path, infer_schema=False), ["q"], 2, sensitive=["cost"])
+        assert typed.t == pytest.approx(0.5)  # a frame of text is text
+
+
+def test_strange_text_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    values = ["line\u2028end", 'a "quoted", word', "x\ny", "z" * 300_000, None, None]
+    frame = pl.DataFrame({"q": values * 2, "r": values * 2})
+    frame.write_csv(path)
+    assert (verify_release(path, ["q", "r"], 2).k, verify_release(path, ["q"], 2).rows) == (2, 12)
+    pl.DataFrame({"q": [None, "a", None, "a"]}).write_csv(path)
+    assert verify_release(path, ["q"], 2).classes == 2
+    path.write_text("q,q\na,b\n")
+    with pytest.raises(ArgumentInvalid, match="q are in the released table twice"):
+        verify_release(path, ["q"], 2)
+
+
+def test_l_and_t_of_nothing_are_refused() -> None:
+    with pytest.raises(ArgumentInvalid, match="sensitive column"):
+        verify_release(pl.DataFrame({"sex": ["F"]}), ["sex"], 1, least_values=2)
+    with pytest.raises(ArgumentInvalid, match="t is 2"):
+        verify_release(pl.DataFrame({"sex": ["F"]}), ["sex"], 1, sensitive=["sex"], distance=2)
+
+
 @pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
 def test_a_file_is_read_again(tmp_path: Path, name: str) -> None:
     frame = pl.DataFrame({"age": ["60-69"] * 3 + ["90+"] * 2, "who": ["p", "p", "q", "r", "s"]})

@@ -1,4 +1,4 @@
-"""The independent verifier: re-reads what is released and counts again, with dictionaries.
+"""The independent verifier: re-reads what is released and counts again, with dictionaries and whole numbers.
 
 Shares no code with the engines or the risk measures on purpose: a mistake there must not confirm itself.
 """
@@ -6,8 +6,13 @@ Shares no code with the engines or the risk measures on purpose: a mistake there
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +20,13 @@ import polars as pl
 from hdex.deid.errors import ArgumentInvalid, ReleaseUnreadable
 
 Cell = object
+Source = Path | pl.DataFrame
+Key = tuple[Cell, ...]
+ORDERED = (int, float, Decimal, date, datetime, time, timedelta)
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")  # a leading zero makes a code, not a number
+FRACTION = re.compile(r"-?(0|[1-9]\d*)\.\d+")
+TOLERANCE = 1e-9
+WIDEST_CELL = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,48 +34,159 @@ class Verification:
     """What a second count of the released rows found."""
 
     k: int  # patients of the smallest class; 0 for an empty table
-    ok: bool  # every class holds the patients asked for
+    ok: bool  # every class meets all that was asked for
     unique: int  # rows of classes of one patient
     rows: int
     classes: int
     asked_k: int
+    l: int | None = None  # noqa: E741  fewest distinct sensitive values of a class; None without a sensitive column
+    t: float | None = None  # farthest distance of a class from the table
+    asked_l: int | None = None
+    asked_t: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Columns of one row, in order: quasi-identifiers, patient where there is one, sensitive columns."""
+
+    quasi: tuple[str, ...]
+    patient: str | None
+    sensitive: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (*self.quasi, *([self.patient] if self.patient else []), *self.sensitive)
 
 
 def verify_release(
-    release: Path | pl.DataFrame, quasi: Sequence[str], k: int, *, patient: str | None = None
+    release: Source,
+    quasi: Sequence[str],
+    k: int,
+    *,
+    patient: str | None = None,
+    sensitive: Sequence[str] = (),
+    least_values: int | None = None,
+    distance: float | None = None,
+    whole: Source | None = None,
 ) -> Verification:
-    """Count the classes of a released Parquet or CSV file (or frame) again; `ok` when none is below k.
+    """Count the classes of a released Parquet or CSV file (or frame) again; `ok` when all that is asked holds.
 
-    No row at all counts as k = 0 and ok: nothing is released about anybody.
+    least_values, distance: l and t, both over every sensitive column. whole: the table whose shares t is measured
+    from, such as the original; None: the release itself. No row at all counts as k = 0 and ok: nothing is released
+    about anybody. Text of a file that is plain numbers throughout is ordered for t, other text is not.
     """
-    people: dict[tuple[Cell, ...], set[Cell]] = {}
-    rows: dict[tuple[Cell, ...], int] = {}
-    for number, (key, person) in enumerate(records(release, quasi, patient)):
-        people.setdefault(key, set()).add(number if patient is None else person)
-        rows[key] = rows.get(key, 0) + 1
+    check(sensitive, least_values, distance)
+    asked = Asked(tuple(quasi), patient, tuple(sensitive))
+    people: dict[Key, set[Cell]] = {}
+    rows: Counter[Key] = Counter()
+    secrets: list[dict[Key, Counter[Cell]]] = [{} for _ in sensitive]
+    for number, row in enumerate(records(release, asked.columns)):
+        key, rest = row[: len(quasi)], row[len(quasi) :]
+        people.setdefault(key, set()).add(rest[0] if patient else number)
+        rows[key] += 1
+        for column, value in zip(secrets, rest[len(rest) - len(sensitive) :], strict=True):
+            column.setdefault(key, Counter())[value] += 1
     sizes = {key: len(members) for key, members in people.items()}
     smallest = min(sizes.values(), default=0)
+    least, farthest = weakest(secrets, reference(whole, secrets, sensitive), is_file=isinstance(release, Path))
+    met = [smallest >= k, least_values is None or (least or 0) >= least_values]
+    met.append(distance is None or (farthest or 0.0) <= distance + TOLERANCE)
     return Verification(
         k=smallest,
-        ok=smallest >= k or not sizes,
+        ok=all(met) or not sizes,
         unique=sum(rows[key] for key, size in sizes.items() if size == 1),
-        rows=sum(rows.values()),
+        rows=rows.total(),
         classes=len(sizes),
         asked_k=k,
+        l=least,
+        t=farthest,
+        asked_l=least_values,
+        asked_t=distance,
     )
 
 
-def records(
-    release: Path | pl.DataFrame, quasi: Sequence[str], patient: str | None
-) -> Iterable[tuple[tuple[Cell, ...], Cell]]:
-    """(values of the quasi-identifiers, patient) of every row."""
-    if isinstance(release, Path) and release.suffix.lower() != ".parquet":
-        return text_records(release, quasi, patient)
-    frame = release if isinstance(release, pl.DataFrame) else read_parquet(release)
-    require(frame.columns, quasi, patient)
-    keys = zip(*(frame[name].to_list() for name in quasi), strict=True) if quasi else iter([()] * frame.height)
-    people = frame[patient].to_list() if patient else [None] * frame.height
-    return ((tuple(plain(cell) for cell in key), person) for key, person in zip(keys, people, strict=True))
+def check(sensitive: Sequence[str], least_values: int | None, distance: float | None) -> None:
+    """Raise ArgumentInvalid for l or t of nothing."""
+    if not sensitive and (least_values is not None or distance is not None):
+        raise ArgumentInvalid("l and t need the name of a sensitive column")
+    if distance is not None and not 0.0 <= distance <= 1.0:
+        raise ArgumentInvalid(f"t is {distance:g}, asked is 0 to 1")
+
+
+def reference(
+    whole: Source | None, secrets: Sequence[Mapping[Key, Counter[Cell]]], sensitive: Sequence[str]
+) -> list[Counter[Cell]]:
+    """How often every value of every sensitive column occurs in the table t is measured from."""
+    counted: list[Counter[Cell]] = [Counter() for _ in sensitive]
+    if whole is None:
+        for total, classes in zip(counted, secrets, strict=True):
+            for inside in classes.values():
+                total.update(inside)
+        return counted
+    for row in records(whole, sensitive):
+        for total, value in zip(counted, row, strict=True):
+            total[value] += 1
+    return counted
+
+
+def weakest(
+    secrets: Sequence[Mapping[Key, Counter[Cell]]], tables: Sequence[Counter[Cell]], *, is_file: bool
+) -> tuple[int | None, float | None]:
+    """Fewest values and farthest distance over sensitive columns and classes; None without either."""
+    least = [len(inside) for classes in secrets for inside in classes.values()]
+    far = [farthest(classes, table, is_file=is_file) for classes, table in zip(secrets, tables, strict=True) if classes]
+    return min(least, default=None), max(far, default=None)
+
+
+def farthest(classes: Mapping[Key, Counter[Cell]], table: Counter[Cell], *, is_file: bool) -> float:
+    """Distance of the farthest class from the table."""
+    values = {*table, *(value for inside in classes.values() for value in inside)}
+    numbers = ordered(values, is_file=is_file)
+    order = sorted(values, key=lambda v: (v is not None, numbers[v])) if numbers is not None else list(values)
+    return max(moved(inside, table, order, is_ordered=numbers is not None) for inside in classes.values())
+
+
+def moved(inside: Counter[Cell], table: Counter[Cell], order: Sequence[Cell], *, is_ordered: bool) -> float:
+    """Earth mover's distance in whole numbers: shares over the common denominator, so that nothing is rounded."""
+    rows, total = inside.total(), table.total()
+    gaps = [inside[value] * total - table[value] * rows for value in order]
+    if not is_ordered:
+        return sum(map(abs, gaps)) / (2 * rows * total)
+    if len(order) < 2:
+        return 0.0
+    way, carried = 0, 0
+    for gap in gaps:
+        carried += gap
+        way += abs(carried)
+    return way / (rows * total * (len(order) - 1))
+
+
+def ordered(values: set[Cell], *, is_file: bool) -> dict[Cell, object] | None:
+    """A number or time for every value but None to sort by; None where the values have no order."""
+    present = [value for value in values if value is not None]
+    texts = [value for value in present if isinstance(value, str)]
+    if not texts and all(isinstance(v, ORDERED) and not isinstance(v, bool) for v in present):
+        return {None: 0} | {value: value for value in present}
+    if not is_file or len(texts) < len(present) or not texts:
+        return None
+    if all(WHOLE.fullmatch(text) for text in texts) or all(FRACTION.fullmatch(text) for text in texts):
+        return {None: 0} | {text: Decimal(text) for text in texts}
+    return None
+
+
+def records(source: Source, columns: Sequence[str]) -> Iterator[Key]:
+    """The cells of `columns`, row by row."""
+    if isinstance(source, Path) and source.suffix.lower() not in {".parquet", ".pq"}:
+        yield from text_records(source, columns)
+        return
+    frame = source if isinstance(source, pl.DataFrame) else read_parquet(source)
+    require(frame.columns, columns)
+    if not columns:
+        yield from [()] * frame.height
+        return
+    for cells in zip(*(frame[name].to_list() for name in columns), strict=True):
+        yield tuple(plain(cell) for cell in cells)
 
 
 def plain(cell: Cell) -> Cell:
@@ -79,27 +202,38 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise ReleaseUnreadable(f"{path.name} cannot be read as Parquet") from error
 
 
-def text_records(path: Path, quasi: Sequence[str], patient: str | None) -> Iterable[tuple[tuple[Cell, ...], Cell]]:
-    """Rows of a delimited text file, read by the standard library."""
+def text_records(path: Path, columns: Sequence[str]) -> Iterator[Key]:
+    """Rows of a delimited text file, read by the standard library; an empty cell is None."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ReleaseUnreadable(f"{path.name} cannot be read as UTF-8 text") from error
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;|\t", key=head.count)
-    lines = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
-    names = next(lines, [])
-    require(names, quasi, patient)
-    where = [names.index(name) for name in quasi]
-    whose = names.index(patient) if patient else 0
-    for line in lines:
+    delimiter = max(",;|\t", key=text.split("\n", 1)[0].count)
+    csv.field_size_limit(WIDEST_CELL)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        yield from picked(lines, path, columns)
+    except csv.Error as error:
+        raise ReleaseUnreadable(f"{path.name}: line {lines.line_num} is not delimited text") from error
+
+
+def picked(lines: Iterable[list[str]], path: Path, columns: Sequence[str]) -> Iterator[Key]:
+    """The asked columns of every line after the first, which names them."""
+    names: list[str] = next(iter(lines), [])
+    require(names, columns)
+    where = [names.index(name) for name in columns]
+    for number, read in enumerate(lines, start=2):
+        line = read or [""] if len(names) == 1 else read  # an empty cell alone is an empty line
         if len(line) != len(names):
-            raise ReleaseUnreadable(f"{path.name}: line {lines.line_num} has {len(line)} fields, asked is {len(names)}")
-        yield tuple(line[i] for i in where), line[whose]
+            raise ReleaseUnreadable(f"{path.name}: line {number} has {len(line)} fields, asked is {len(names)}")
+        yield tuple(line[i] or None for i in where)
 
 
-def require(names: Sequence[str], quasi: Sequence[str], patient: str | None) -> None:
-    """Raise ArgumentInvalid for columns the file does not have."""
-    missing = sorted({*quasi, *([patient] if patient else [])} - set(names))
+def require(names: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise ArgumentInvalid for columns the file does not have or has twice."""
+    missing = sorted(set(columns) - set(names))
     if missing:
         raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the released table")
+    double = sorted({name for name in columns if names.count(name) > 1})
+    if double:
+        raise ArgumentInvalid(f"columns {', '.join(double)} are in the released table twice")

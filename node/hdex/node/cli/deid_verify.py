@@ -13,6 +13,10 @@ def verify(
     *,
     quasi: Annotated[str, typer.Option(help="Quasi-identifiers, separated by commas.")],
     k: Annotated[int, typer.Option(help="Smallest number of patients of a class.")] = 5,
+    sensitive: Annotated[str, typer.Option(help="Sensitive columns for --l and --t, separated by commas.")] = "",
+    l: Annotated[int | None, typer.Option(help="Distinct sensitive values of every class.")] = None,  # noqa: E741
+    t: Annotated[float | None, typer.Option(help="Largest distance of a class from the table, 0-1.")] = None,
+    whole: Annotated[Path | None, typer.Option(help="Table that --t is measured from; else FILE itself.")] = None,
     patient: Annotated[str | None, typer.Option(help="Column whose distinct values k counts.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -22,7 +26,16 @@ def verify(
     from hdex.deid.verify import verify_release
 
     with usage():
-        found = verify_release(released, names(quasi), k, patient=patient)
+        found = verify_release(
+            released,
+            names(quasi),
+            k,
+            patient=patient,
+            sensitive=names(sensitive),
+            least_values=l,
+            distance=t,
+            whole=whole,
+        )
     tell(asdict(found), as_json=as_json)
     if not found.ok:
         raise typer.Exit(1)
