@@ -15,6 +15,7 @@ from hdex.node.errors import NotFound
 from hdex.node.failpoint import failpoint
 from hdex.node.harmonize import Common, Mapping, apply, propose
 from hdex.node.hospital.populations import Populations
+from hdex.node.hospital.release_register import ReleaseRegister
 from hdex.node.identity import Identity
 from hdex.node.quality import quality
 from hdex.node.recorder import Recorder
@@ -71,6 +72,15 @@ class Datasets:
         """Return what identifies the patients of a data set. For redaction and the residue sweep only."""
         return self._archive.vault.read_frame(dataset, self._name(dataset, PERSONS))
 
+    def table(self, dataset: str) -> str:
+        """Return the name of the table that versions of this data set show: whatever the data set is called."""
+        return str(self.facts(dataset)["view"])
+
+    @property
+    def register(self) -> ReleaseRegister:
+        """What was released before, of every table."""
+        return self._archive.populations.register
+
     def released_columns(self, dataset: str) -> list[str]:
         """Return the columns that may be part of a file: those derived for studies alone are not."""
         return load_view(str(self.facts(dataset)["view"])).released()
@@ -81,7 +91,7 @@ class Datasets:
         covered = self._archive.consents.covered(
             rows[PATIENT].to_list(), purpose, recipient_class=recipient_class or None, at=self._clock()
         )
-        settled = self._archive.populations.settle(dataset, sorted(covered))
+        settled = self._archive.populations.settle(dataset, sorted(covered), table=self.table(dataset))
         return rows.filter(pl.col(PATIENT).is_in(settled))
 
     def study_frame(self, dataset: str, version: str, purpose: str) -> pl.DataFrame:

@@ -3,6 +3,9 @@
 Two sums over populations that differ by one patient give that patient's values away by subtraction. When fewer than
 THRESHOLD patients came or went, others who are in both are left out with them, chosen by a secret of the node, so
 that what changes is a crowd. Source: design page FEDERATED.md, "Differencing".
+
+Rows ask for more than sums: who left must have left with others who read like him. So the crowd is chosen from the
+classes of earlier versions first, as the release register (`hdex.deid.register`) asks.
 """
 
 import hashlib
@@ -12,8 +15,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from hdex.deid.register import leaving
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
+from hdex.node.hospital.release_register import ReleaseRegister
 from hdex.node.vault import Vault
 
 KIND = "population"
@@ -28,12 +33,14 @@ class Populations:
         self._documents = documents
         self._vault = vault
         self._secret = secret
+        self.register = ReleaseRegister(documents, vault, secret)
         self._lock = threading.Lock()  # two askers must not settle the same change twice
 
-    def settle(self, dataset: str, covered: Sequence[str]) -> list[str]:
+    def settle(self, dataset: str, covered: Sequence[str], *, table: str = "") -> list[str]:
         """Return the patients to use of those covered now: all of them, or all but a few who leave with a withdrawal.
 
-        The same covered patients give the same answer. Raises AccessDenied when too few are left to hide in.
+        table: what the data set's versions are versions of; "" before there is any. The same covered patients give the
+        same answer. Raises AccessDenied when too few are left to hide in.
         """
         asked = self._digest(covered)
         with self._lock:
@@ -41,27 +48,35 @@ class Populations:
             for row in earlier:
                 if row["covered"] == asked:
                     return self._read(dataset, str(row["name"]))
-            settled = self._apart(set(covered), [set(self._read(dataset, str(row["name"]))) for row in earlier])
+            before = [set(self._read(dataset, str(row["name"]))) for row in earlier]
+            settled = self._apart(dataset, set(covered), before, table=table)
             name = f"population-{self._digest(settled)[:16]}"
             if not self._vault.contains(dataset, name):
                 self._vault.put_frame(dataset, name, pl.DataFrame({MEMBER: settled}, schema={MEMBER: pl.String}))
             self._documents.put(KIND, f"{dataset}/{name}", {"dataset": dataset, "covered": asked, "name": name})
             return settled
 
-    def _apart(self, population: set[str], earlier: list[set[str]]) -> list[str]:
+    def _apart(self, dataset: str, population: set[str], earlier: list[set[str]], *, table: str) -> list[str]:
         """Return the population without as many as it takes to differ from each earlier one by 0 or THRESHOLD."""
         if population in earlier or not earlier:
             return sorted(population)
-        missing = max(THRESHOLD - len(population ^ old) for old in earlier)
-        if missing <= 0:
-            return sorted(population)
-        # who is in all of them: leaving these out brings the new population further from every earlier one
-        crowd = sorted(population.intersection(*earlier), key=self._rank)
-        if len(crowd) <= missing:
-            raise AccessDenied(
-                "population.too_close", "wait until more patients have joined or left", "nobody is left to hide in"
-            )
-        return sorted(population - set(crowd[:missing]))
+        # who is in all of them goes first: leaving these out brings the new population further from every earlier one
+        everywhere = population.intersection(*earlier)
+        patients = sorted(population, key=lambda patient: (patient not in everywhere, self._rank(patient)))
+        now = self.register.standing(table, dataset, patients)
+        further = 0
+        while further < len(patients) + THRESHOLD:
+            out = leaving(now, range(len(patients)), further=further)
+            settled = {patient for patient, leaves in zip(patients, out, strict=True) if not leaves}
+            if not settled & everywhere:
+                break
+            missing = max(THRESHOLD - len(settled ^ old) for old in earlier)
+            if missing <= 0 or settled in earlier:
+                return sorted(settled)
+            further += missing
+        raise AccessDenied(
+            "population.too_close", "wait until more patients have joined or left", "nobody is left to hide in"
+        )
 
     def _read(self, dataset: str, name: str) -> list[str]:
         return self._vault.read_frame(dataset, name)[MEMBER].to_list()

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import polars as pl
 from hdex.deid.attack import require_withstood
 from hdex.deid.certificate import render
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
+from hdex.deid.errors import RegisterRefused
 from hdex.deid.notes import NoteInput
-from hdex.deid.pipeline import Attacker, Release, deidentify
+from hdex.deid.pipeline import Attacker, Recipe, Release, deidentify
 from hdex.deid.policy import Dates, Policy, preset
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import Keys, derive
@@ -27,6 +28,7 @@ from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import PATIENT, Datasets
 from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.people import identities
+from hdex.node.hospital.release_register import Candidate
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.recorder import Recorder
@@ -87,12 +89,12 @@ class Releases:
                 if known["inputs"] == inputs:
                     return known
             say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
-            made = self._made(order, rows, profiles, decision=decision)  # 3 treated, measured, attacked, swept
+            made, candidate = self._apart(order, rows, profiles, decision=decision, say=say)  # 3 treated, compared
             say("risk", told(made))
             data = parquet(made.frame) if made.may_leave_as_rows else b""
             facts = facts_of(order, made, self._version(order.dataset, data), data)
             facts |= {"inputs": inputs, "classification_digest": approved}
-            self._keep(made, facts, data, actor)  # 4 remembered, kept
+            self._keep(made, facts, data, actor=actor, candidate=candidate)  # 4 remembered, kept
             return facts
 
     def _version(self, dataset: str, data: bytes) -> str:
@@ -113,8 +115,42 @@ class Releases:
         """Return the released rows of one version, read back from the vault."""
         return pl.read_parquet(io.BytesIO(self._workshop.vault.read(dataset, release_name(version))))
 
+    def _apart(
+        self,
+        order: ReleaseOrder,
+        rows: pl.DataFrame,
+        profiles: list[ColumnProfile],
+        *,
+        decision: LevelDecision,
+        say: Say,
+    ) -> tuple[Release, Candidate | None]:
+        """Return a version that shows nothing new together with earlier ones, and its entry of the register.
+
+        Where a free choice of generalisation breaks a join, the labels of the newest version are kept. Raises
+        RegisterRefused.
+        """
+        register, table, k = self._datasets.register, self._datasets.table(order.dataset), preset(order.preset).k
+        made = self._made(order, rows, profiles, decision=decision, recipes={})
+        if not made.may_leave_as_rows:
+            return made, None
+        try:
+            return made, register.require(table, order.dataset, made, rows[PATIENT], k=k)
+        except RegisterRefused as refused:
+            recipes = register.recipes(table, order.dataset, order.preset)
+            if not recipes:
+                raise
+            say("register", f"{refused.rule}: made anew as the version before tells it")
+        made = self._made(order, rows, profiles, decision=decision, recipes=recipes)
+        return made, register.require(table, order.dataset, made, rows[PATIENT], k=k)
+
     def _made(
-        self, order: ReleaseOrder, rows: pl.DataFrame, profiles: list[ColumnProfile], *, decision: LevelDecision
+        self,
+        order: ReleaseOrder,
+        rows: pl.DataFrame,
+        profiles: list[ColumnProfile],
+        *,
+        decision: LevelDecision,
+        recipes: Mapping[str, Recipe],
     ) -> Release:
         master = self._workshop.keys.secret("pseudonym")
         keys = Keys(*(derive(master, name, *order.context()) for name in ("pseudonym", "shift", "surrogate")))
@@ -129,6 +165,7 @@ class Releases:
             profiles,
             policy,
             quasi=quasi_identifiers(profiles, policy),
+            hierarchies=recipes,
             keys=keys,
             patient=PATIENT,
             seed=derive(master, "order", *order.context()),
@@ -140,7 +177,9 @@ class Releases:
             require_withstood(attacked, k=policy.k, preset=policy.name)
         return made
 
-    def _keep(self, made: Release, facts: Document, data: bytes, actor: Identity) -> None:
+    def _keep(
+        self, made: Release, facts: Document, data: bytes, *, actor: Identity, candidate: Candidate | None
+    ) -> None:
         dataset, version = str(facts["dataset"]), str(facts["version"])
         with self._recorder.release(
             "deidentify.run",
@@ -152,6 +191,7 @@ class Releases:
             fields=made.frame.width,
             result_digest=str(facts["sha256"]),
         ):
+            facts["register"] = self._datasets.register.keep(candidate) if candidate else {}
             name = release_name(version)
             if data and not self._workshop.vault.contains(dataset, name):
                 self._workshop.vault.put(dataset, name, data)
