@@ -75,8 +75,17 @@ def test_codes_and_groups() -> None:
 def test_null_is_a_value_unless_the_raw_column_had_none() -> None:
     assert holds(None, None, Kind.TEXT)
     assert not holds(None, "x", Kind.TEXT)
-    assert holds(None, "x", Kind.TEXT, null_is_any=True)
+    assert holds(None, "x", Kind.TEXT, raw=pl.Series(["x", "y"]))
+    assert not holds(None, "x", Kind.TEXT, raw=pl.Series(["x", None]))
     assert not holds("x", None, Kind.TEXT)
+
+
+def test_a_group_name_may_hold_anything_until_its_hierarchy_is_read() -> None:
+    raw = pl.Series("m", ["a1", "a2", "b1"])
+    ladder = hierarchy.groups(raw, [{"a1": "a", "a2": "a", "b1": "b"}])
+    assert holds("a", "b1", Kind.TEXT, raw=raw)
+    assert not holds("a", "b1", Kind.TEXT, raw=raw, ladder=ladder)
+    assert not holds("a1", "b1", Kind.TEXT, raw=raw)
 
 
 def test_a_shift_widens_what_a_day_may_mean() -> None:

@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> Path:
 
 def ask(*arguments: str | Path) -> tuple[int, str]:
     made = runner.invoke(app, ["attack", *(str(one) for one in arguments)])
-    return made.exit_code, made.output
+    return made.exit_code, made.stdout
 
 
 def test_raw_data_fails_and_a_release_passes(table: Path, tmp_path: Path) -> None:

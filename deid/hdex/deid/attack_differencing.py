@@ -78,7 +78,7 @@ def classes_of(frame: pl.DataFrame, kinds: Mapping[str, Kind], patient: str | No
     who = none if patient is None else frame[patient]
     keyed = pl.DataFrame([who.alias(WHO), none.alias(ALL), *(as_text(frame[one]).alias(one) for one in names)])
     counted = keyed.group_by(ALL, *names, maintain_order=True).agg(pl.len().alias(ROWS), pl.col(WHO).unique())
-    labels = {one: read_labels(counted[one], kinds[one], null_is_any=False) for one in names}
+    labels = {one: read_labels(counted[one], kinds[one]) for one in names}
     codes = {
         one: np.array([labels[one].places[text] for text in counted[one].to_list()], dtype=np.int64) for one in names
     }

@@ -52,7 +52,7 @@ class Labels:
     places: Mapping[str | None, int]  # label -> its number
     low: NDArray[np.float64]  # NaN where a label is no interval
     high: NDArray[np.float64]
-    always: Mask  # labels that hold every value
+    always: Mask  # labels that hold every value, or may
     starts: tuple[tuple[str, int, int], ...]  # beginning, asked length (0: any), number of the label
     members: Mapping[str, tuple[int, ...]]  # value -> labels that list it
     shift_days: int = 0  # dates were moved by at most so many days
@@ -77,31 +77,40 @@ class Labels:
 
 
 def read_labels(
-    released: pl.Series, kind: Kind, *, ladder: Hierarchy | None = None, null_is_any: bool = False, shift_days: int = 0
+    released: pl.Series,
+    kind: Kind,
+    *,
+    raw: pl.Series | None = None,
+    ladder: Hierarchy | None = None,
+    shift_days: int = 0,
 ) -> Labels:
     """The distinct labels of a released column, in order of appearance.
 
-    ladder: its hierarchy, where labels are group names. null_is_any: the raw column has no NULL, so one that was
-    released is a cell left out.
+    raw: the column before, where it is known. A label that is none of its values and says nothing by itself (the name
+    of a group, without `ladder`) may then hold any of them; so may a NULL where it had none: a cell left out.
     """
     texts: list[str | None] = as_text(released).unique(maintain_order=True).to_list()
     low, high = np.full(len(texts), np.nan), np.full(len(texts), np.nan)
-    always = np.array([text == ANY or (text is None and null_is_any) for text in texts], dtype=np.bool_)
+    values = None if raw is None else frozenset(as_text(raw).unique().to_list())
+    always = np.array([text == ANY for text in texts], dtype=np.bool_)
     starts: list[tuple[str, int, int]] = []
     members: dict[str, tuple[int, ...]] = leaves_of(ladder, texts)
+    named = {texts[number] for places in members.values() for number in places}
     for number, text in enumerate(texts):
-        if text is None or always[number]:
-            continue
-        span = interval_of(text, kind)
-        if span is not None:
+        span = None if text is None else interval_of(text, kind)
+        if text is None or (span is None and text in named):
+            always[number] = text is None and values is not None and None not in values
+        elif span is not None:
             low[number], high[number] = span
         elif masked := MASKED.fullmatch(text):
             starts.append((masked[1], len(text) if len(masked[2]) > 1 else 0, number))
         elif text.startswith("{") and text.endswith("}"):
             for member in text[1:-1].split(","):
                 members[member.strip()] = (*members.get(member.strip(), ()), number)
-    places = {text: number for number, text in enumerate(texts)}
-    return Labels(kind, places, low, high, always, tuple(starts), members, shift_days)
+        elif values is not None and text not in values:
+            always[number] = True
+    told = {text: number for number, text in enumerate(texts)}
+    return Labels(kind, told, low, high, always, tuple(starts), members, shift_days)
 
 
 def leaves_of(ladder: Hierarchy | None, texts: Sequence[str | None]) -> dict[str, tuple[int, ...]]:

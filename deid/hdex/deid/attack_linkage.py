@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hdex.deid.attack_labels import Kind, Labels, Mask, kind_of, read_labels
 from hdex.deid.attackers import Known
 from hdex.deid.errors import ArgumentInvalid
-from hdex.deid.hierarchy import Hierarchy, as_text
+from hdex.deid.hierarchy import ANY, Hierarchy, as_text
 
 Numbers = NDArray[np.int64]
 Masks = dict[tuple[int, str | None], Mask]  # (column, value) -> labels that may hold it
@@ -81,8 +81,8 @@ class Haystack:
             read = read_labels(
                 released[one.column],
                 kind_of(raw),
+                raw=raw,
                 ladder=(ladders or {}).get(one.column),
-                null_is_any=raw.null_count() == 0,
                 shift_days=shift_days,
             )
             labels.append(read)
@@ -106,6 +106,14 @@ class Haystack:
             return order
         parts = [order[begins[one] : begins[one + 1]] for one in left]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def unread(self) -> list[str]:
+        """Columns with labels that say nothing without their hierarchy: the attacker gains nothing from those cells."""
+        return [
+            one.column
+            for one, labels in zip(self.known, self.labels, strict=True)
+            if any(labels.always[number] and text not in (None, ANY) for text, number in labels.places.items())
+        ]
 
     def without_dates(self) -> Haystack:
         """The same for an attacker who found nobody and gives up on days: they were moved."""
@@ -294,10 +302,10 @@ def attribute(siege: Siege, sensitive: str, found: Sequence[Numbers] | None = No
 
 
 def worst(attempts: Sequence[Attempt]) -> Attempt | None:
-    """The attempt that went farthest past, or nearest to, its bound."""
-    return max(attempts, key=margin, default=None)
+    """The attempt that passed its bound, or the one that gained most over chance."""
+    return max(attempts, key=gain, default=None)
 
 
-def margin(attempt: Attempt) -> float:
-    """By how much an attempt passed its bound."""
-    return attempt.rate - attempt.bound
+def gain(attempt: Attempt) -> tuple[bool, float]:
+    """Whether an attempt passed its bound, and what it reached beyond chance."""
+    return not attempt.is_within, attempt.rate - attempt.by_chance

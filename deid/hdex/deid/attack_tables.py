@@ -27,6 +27,7 @@ class Findings:
     profile: Profile
     known: tuple[Known, ...]
     kinds: tuple[Attempt, ...]  # linkage first
+    unread: tuple[str, ...] = ()  # known columns whose labels mean nothing without their hierarchy
 
     @property
     def is_within(self) -> bool:
@@ -49,6 +50,7 @@ class Findings:
             "by_chance": first.by_chance,
             "bound": first.bound,
             "within_bound": self.is_within,
+            "unread": list(self.unread),
             "kinds": [one.to_dict() for one in self.kinds],
         }
 
@@ -107,7 +109,9 @@ def attack(
         worst([attribute(siege, name, found) for name in guessable(siege, sensitive)]),
         None if outsiders is None else membership(siege, outsiders),
     ]
-    return Findings(profile, siege.known, tuple(one for one in tried if one is not None))
+    return Findings(
+        profile, siege.known, tuple(one for one in tried if one is not None), tuple(siege.haystack().unread())
+    )
 
 
 def guessable(siege: Siege, sensitive: Sequence[str]) -> list[str]:

@@ -54,6 +54,9 @@ def attack(
         )
     if not found.columns:
         typer.echo("note: the release has none of the columns this attacker knows", err=True)
+    if found.unread:
+        columns = ", ".join(found.unread)
+        typer.echo(f"note: labels of {columns} are names of groups; --hierarchies tells what they hold", err=True)
     tell(found.to_dict(), as_json=as_json)
     if not found.is_within:
         raise typer.Exit(1)
