@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
-from hdex.deid.folding import fold
+from hdex.deid.folding import View, fold, unbroken
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES
+
+_DIGITS = frozenset("0123456789")
 
 
 class RulesDetector:
@@ -44,16 +46,24 @@ class RulesDetector:
         if lang not in self._rules:
             raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
         view = fold(text)
-        has_digit = any(c.isdigit() for c in view.text)
         deadline = self._clock() + self._timeout_s
-        spans = []
-        for rule in self._rules[lang]:
-            if (rule.digits and not has_digit) or rule.trigger not in view.text:
-                continue
-            for start, end in self._matches(rule, view.text, deadline):
-                first, last = view.original(start, end)
-                spans.append(Span(first, last, rule.type, rule.name))
+        spans = set(self._spans(self._rules[lang], view, deadline))
+        if (joined := unbroken(view)) is not None:
+            wrapped = [rule for rule in self._rules[lang] if rule.wrapped]
+            spans.update(self._spans(wrapped, joined, deadline))
         return sorted(spans)
+
+    def _spans(self, rules: Sequence[Rule], view: View, deadline: float) -> Iterator[Span]:
+        """Run the rules that have what they need."""
+        text, characters = view.text, frozenset(view.text)
+        has_digit = not characters.isdisjoint(_DIGITS)
+        for rule in rules:
+            if (rule.digits and not has_digit) or rule.trigger not in text:
+                continue
+            if rule.needs and rule.needs.isdisjoint(characters):
+                continue
+            for start, end in self._matches(rule, text, deadline):
+                yield Span(*view.original(start, end), rule.type, rule.name)
 
     def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
         """Return the matches of one rule, or raise when the time of this text is spent."""

@@ -1,80 +1,150 @@
-"""Two views of a text for matching, each with the way back to the code points of the original.
+"""Views of a text for matching, each with the way back to the code points of the original.
 
-Folding undoes what hides an identifier from a pattern: full-width forms, zero-width characters, look-alike letters,
-other dashes and spaces, line breaks and runs of white space.
+Folding undoes what hides an identifier from a pattern: full-width and mathematical forms, digits of other scripts,
+zero-width characters and soft hyphens, look-alike letters, other dashes and spaces, accents written as marks of their
+own. Flowing and compact views go further and are for values that are known: no case, no accents, no separators.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import compress
 
-_ZERO_WIDTH = (
-    "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\ufe0e\ufe0f\ufeff"
+_DELETED = (
+    "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef"
 )
+_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
 _LOOKALIKE = dict(
     zip(
-        "АВЕКМНОРСТХаеорсухіјѕԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧο‐‑‒–—―−﹣－·•",
-        "ABEKMHOPCTXaeopcyxijsdABEZHIKMNOPTYXo---------··",
+        "АВЕКМНОРСТУХІЈЅЗаеорсухіјѕԁԛԝһкмтнвӏΑΒΕΖΗΙΚΜΝΟΡΤΥΧαειικνορτυχıɑɡ‐‑‒–—―−﹣·•‧・",
+        "ABEKMHOPCTYXIJS3aeopcyxijsdqwhkmthblABEZHIKMNOPTYXaeiikvoptuxiag--------····",
         strict=True,
     )
 )
-_TABLE: dict[int, str | None] = {
-    **{0xFF01 + i: chr(0x21 + i) for i in range(94)},
-    **{ord(a): b for a, b in _LOOKALIKE.items()},
-    **dict.fromkeys((0x3000, 0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x200A, 0x202F, 0x0B, 0x0C, 0x85), " "),
-}
-_DELETED = frozenset(_ZERO_WIDTH)
-_PLAIN = re.compile(r"[ -~\n]*\Z")
+_PLAIN = re.compile(r"[ -~\n\r\t]*\Z")
+_HIDDEN = re.compile(f"[{_DELETED}{_MARKS}]")
 _RUN = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
+_BREAK = re.compile(r"(?<=[\d-])[ \t]*\r?\n[ \t]*(?=[\d-])")
+
+
+class _Folded(dict[int, str]):
+    """What each code point looks like, worked out when it is first met."""
+
+    def __missing__(self, point: int) -> str:
+        self[point] = made = _looks(chr(point))
+        return made
+
+
+def _looks(char: str) -> str:
+    """Return the ASCII character that `char` is a form of, else `char`."""
+    if char in _LOOKALIKE:
+        return _LOOKALIKE[char]
+    category = unicodedata.category(char)
+    if category == "Zs" or char in "\x0b\x0c\x85":
+        return " "
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    plain = unicodedata.normalize("NFKC", char)
+    is_ascii = len(plain) == 1 and " " <= plain <= "~"
+    return (
+        plain
+        if is_ascii and category in ("Lu", "Ll", "Nl", "Po", "Ps", "Pe", "Pd", "Pc", "Sm", "Sc", "Sk", "So")
+        else char
+    )
+
+
+class _Bare(dict[int, str]):
+    """Each code point in lower case and without its accent."""
+
+    def __missing__(self, point: int) -> str:
+        low = chr(point).lower()
+        base = unicodedata.normalize("NFD", low)[:1]
+        self[point] = made = base if "a" <= base <= "z" else low[:1]
+        return made
+
+
+_FOLDED, _BARE = _Folded(), _Bare()
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A text made for matching; `offsets[i]` is the place of its i-th character in the original."""
+    """A text made for matching; `offsets[i]` is the place of its i-th character in the original.
+
+    tails: marks of its own that follow a character of the original and belong to it.
+    """
 
     text: str
     offsets: range | list[int]
+    tails: Mapping[int, int] = field(default_factory=dict)
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Return the code points of the original that a non-empty match covers."""
-        return self.offsets[start], self.offsets[end - 1] + 1
+        last = self.offsets[end - 1]
+        return self.offsets[start], last + 1 + self.tails.get(last, 0)
 
 
 def fold(text: str) -> View:
-    """Return `text` with look-alikes and widths folded and zero-width characters removed; line breaks stay."""
+    """Return `text` with look-alikes and widths folded and hidden characters removed; line breaks stay."""
     if _PLAIN.match(text):
         return View(text, range(len(text)))
-    folded = text.translate(_TABLE)
-    if not _DELETED.isdisjoint(folded):
-        kept = [(i, c) for i, c in enumerate(folded) if c not in _DELETED]
-        return View("".join(c for _, c in kept), [i for i, _ in kept])
-    return View(folded, range(len(text)))
+    folded = text.translate(_FOLDED)
+    return _revealed(folded) if _HIDDEN.search(folded) else View(folded, range(len(text)))
+
+
+def _revealed(text: str) -> View:
+    """Drop zero-width characters; join marks with the letter they stand on, or drop them."""
+    characters: list[str] = []
+    offsets: list[int] = []
+    tails: dict[int, int] = {}
+    for place, char in enumerate(text):
+        if not _HIDDEN.match(char):
+            characters.append(char)
+            offsets.append(place)
+        elif unicodedata.combining(char) and characters:
+            joined = unicodedata.normalize("NFC", characters[-1] + char)
+            characters[-1] = joined if len(joined) == 1 else characters[-1]
+            tails[offsets[-1]] = place - offsets[-1]
+    return View("".join(characters), offsets, tails)
+
+
+def unbroken(view: View) -> View | None:
+    """Return the view without the line breaks inside numbers; None when there are none."""
+    if "\n" not in view.text:
+        return None
+    breaks = [found.span() for found in _BREAK.finditer(view.text)]
+    if not breaks:
+        return None
+    edges = [0, *(edge for span in breaks for edge in span), len(view.text)]
+    kept = list(zip(edges[::2], edges[1::2], strict=True))
+    offsets = [view.offsets[place] for start, end in kept for place in range(start, end)]
+    return View("".join(view.text[start:end] for start, end in kept), offsets, view.tails)
 
 
 def flowing(view: View) -> View:
-    """Return the view in lower case with every run of white space as one space."""
-    text = view.text
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters grow in lower case
-        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    if not _RUN.search(lowered):
-        return View(lowered, view.offsets)
+    """Return the view in lower case, without accents, with every run of white space as one space."""
+    text = view.text.lower() if view.text.isascii() else view.text.translate(_BARE)
+    if not _RUN.search(text):
+        return View(text, view.offsets, view.tails)
     characters, offsets, before = [], [], ""
-    for place, char in enumerate(lowered):
+    for place, char in enumerate(text):
         now = " " if char in " \t\r\n" else char
         if not (now == " " and before == " "):
             characters.append(now)
             offsets.append(view.offsets[place])
         before = now
-    return View("".join(characters), offsets)
+    return View("".join(characters), offsets, view.tails)
 
 
 def compact(view: View) -> View:
     """Return the view in lower case with letters and digits only."""
-    kept = [(i, c.lower()) for i, c in zip(view.offsets, view.text, strict=True) if c.isalnum()]
-    return View("".join(c[0] for _, c in kept), [i for i, _ in kept])
+    text = view.text.lower() if view.text.isascii() else view.text.translate(_BARE)
+    kept = list(map(str.isalnum, text))
+    return View("".join(compress(text, kept)), list(compress(view.offsets, kept)), view.tails)
 
 
 @lru_cache(65536)
@@ -86,4 +156,5 @@ def key_of(value: str) -> str:
 @lru_cache(65536)
 def compact_key(value: str) -> str:
     """Return the compact form of a value."""
-    return compact(fold(value)).text
+    text = fold(value).text
+    return "".join(filter(str.isalnum, text.lower() if text.isascii() else text.translate(_BARE)))

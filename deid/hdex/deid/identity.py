@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 from hdex.deid.dates import read_date, spellings
 from hdex.deid.folding import compact_key, key_of
 from hdex.deid.identifiers import digits_of, email_valid, kind_of
+from hdex.deid.pinyin import latin_spellings
 from hdex.deid.scheme import Catalogue, load_catalogue, load_gazetteer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -26,6 +28,9 @@ _WORDS_TEXT = """
 _WORDS = frozenset(_WORDS_TEXT.split())
 
 MATCH_FLOWING, MATCH_COMPACT = "flowing", "compact"
+_SHORT = 7  # letters: a shorter spelling may be a word
+_KEPT = 4096  # values whose spellings are remembered: one patient has many notes, a node makes many releases
+_TITLE = re.compile(r"(?:Dr|Mrs?|Ms|Miss|Jr|Sr|II|III|MD)\.?", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +98,23 @@ class Identity:
 
     def variants(self) -> list[Variant]:
         """Return every spelling to look for, longest first, without repeats."""
+        unique = {(v.key, v.view): v for v in (*self.date_variants(), *reversed(self.value_variants())) if v.key}
+        return sorted(unique.values(), key=lambda v: (-len(v.key), v.key, v.view))
+
+    def value_variants(self) -> list[Variant]:
+        """Return the spellings of everything but dates; two values may share one."""
         found = [v for name in self.names for v in name_variants(name, "own_name")]
         found += [v for name in self.kin for v in name_variants(name, "own_kin")]
         found += [v for text in self.ids for v in _id_variants(text)]
         found += [v for text in self.phones for v in _phone_variants(text)]
-        found += [
-            Variant(key_of(text), MATCH_FLOWING, "EMAIL", "own_email", text) for text in self.emails if len(text) > 4
-        ]
+        found += [v for text in self.emails for v in _email_variants(text)]
         found += [v for text in self.addresses for v in _address_variants(text)]
-        found += [
-            Variant(way, MATCH_FLOWING, "DATE", "own_date", day.isoformat())
-            for day in self.dates
-            for way in spellings(day)
-        ]
-        unique = {(v.key, v.view): v for v in reversed(found) if v.key}
-        return sorted(unique.values(), key=lambda v: (-len(v.key), v.key, v.view))
+        return found
+
+    def date_variants(self, text: str | None = None) -> list[Variant]:
+        """Return the spellings of dates. text: leave out years of which it does not hold the last two digits."""
+        days = (day for day in self.dates if text is None or f"{day.year % 100:02d}" in text)
+        return [v for day in days for v in _date_variants(day)]
 
     def sweep_values(self) -> list[str]:
         """Return the values that may stand nowhere in any output: long enough to belong to one person.
@@ -118,15 +125,12 @@ class Identity:
         return [*names, *self.ids, *self.phones, *self.emails, *(a for a in self.addresses if len(compact_key(a)) >= 8)]
 
 
-def name_variants(name: str, rule: str) -> list[Variant]:
+@lru_cache(_KEPT)
+def name_variants(name: str, rule: str) -> Sequence[Variant]:
     """Return the spellings of one person's name."""
     if _HAN.search(name):
         return _han_name(re.sub(r"\s", "", name), rule)
-    parts = [
-        p
-        for p in re.split(r"[\s,]+", name.strip())
-        if p and not re.fullmatch(r"(?:Dr|Mrs?|Ms|Miss|Jr|Sr|II|III|MD)\.?", p, re.I)
-    ]
+    parts = [p for p in re.split(r"[\s,]+", name.strip()) if p and not _TITLE.fullmatch(p)]
     if not parts:
         return []
     plain = [re.sub(r"\d+$", "", p) for p in parts]
@@ -165,9 +169,9 @@ def _latin_name(words: Sequence[str], value: str, rule: str) -> list[Variant]:
 
 
 def _single(word: str, value: str, form: str, rule: str) -> Variant:
-    return Variant(
-        key_of(word), MATCH_FLOWING, "NAME", rule, value, form, needs_capital=key_of(word) in _WORDS or len(word) < 4
-    )
+    key = key_of(word)
+    ordinary = key in _WORDS or len(word) < 4 or key != word.lower()  # peña without its tilde is a word of its own
+    return Variant(key, MATCH_FLOWING, "NAME", rule, value, form, needs_capital=ordinary)
 
 
 def _han_name(name: str, rule: str) -> list[Variant]:
@@ -188,10 +192,25 @@ def _han_name(name: str, rule: str) -> list[Variant]:
     found += [Variant(prefix + family, MATCH_FLOWING, "NAME", rule, name, "full") for prefix in "老小" if not compound]
     if len(given) >= 2:
         found.append(Variant(given, MATCH_FLOWING, "NAME", rule, name, "given"))
+    found += [
+        Variant(text, MATCH_COMPACT, "NAME", rule, name, "full", needs_capital=len(text) < _SHORT)
+        for text in latin_spellings(family, given)
+    ]
     return found
 
 
-def _id_variants(value: str) -> list[Variant]:
+@lru_cache(_KEPT)
+def _date_variants(day: date) -> Sequence[Variant]:
+    return [Variant(way, MATCH_FLOWING, "DATE", "own_date", day.isoformat()) for way in spellings(day)]
+
+
+@lru_cache(_KEPT)
+def _email_variants(value: str) -> Sequence[Variant]:
+    return [Variant(key_of(value), MATCH_FLOWING, "EMAIL", "own_email", value)] if len(value) > 4 else []
+
+
+@lru_cache(_KEPT)
+def _id_variants(value: str) -> Sequence[Variant]:
     key = compact_key(value)
     if len(key) < 4:
         return []
@@ -212,7 +231,8 @@ def _id_variants(value: str) -> list[Variant]:
     return found
 
 
-def _phone_variants(value: str) -> list[Variant]:
+@lru_cache(_KEPT)
+def _phone_variants(value: str) -> Sequence[Variant]:
     digits = digits_of(value)
     if len(digits) < 7:
         return []
@@ -226,7 +246,8 @@ def _phone_variants(value: str) -> list[Variant]:
     return found
 
 
-def _address_variants(value: str) -> list[Variant]:
+@lru_cache(_KEPT)
+def _address_variants(value: str) -> Sequence[Variant]:
     """Return the whole address and its parts that say more than a town."""
     texts = [value, *(part for part in re.split(r"[,，;；]", value))]
     if _HAN.search(value):

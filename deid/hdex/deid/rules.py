@@ -73,12 +73,28 @@ RULES_ANY: tuple[Rule, ...] = (
     Rule.of(
         "ip_address",
         "IP",
-        r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
+        r"(?=\d)(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
         digits=True,
         trigger=".",
     ),
-    Rule.of("mac_address", "IP", r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])"),
-    Rule.of("uuid", "ID", r"(?<![\w-])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![\w-])", trigger="-"),
+    Rule.of(
+        "mac_address",
+        "IP",
+        r"(?=[0-9A-Fa-f][0-9A-Fa-f][:-])(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])",
+    ),
+    Rule.of(
+        "uuid",
+        "ID",
+        r"(?=[0-9A-Fa-f])(?<![\w-])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![\w-])",
+        trigger="-",
+    ),
     Rule.of("udi", "DEVICE", r"\(01\)\s?\d{14}(?:\s?\(\d{2,3}\)\s?[\w/-]+)*", trigger="(01)"),
-    Rule.of("dicom_uid", "ID", r"(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])", digits=True, trigger="."),
+    Rule.of("dicom_uid", "ID", r"(?=[0-2]\.)(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])", digits=True, trigger="."),
+    Rule.of(
+        "spaced_number",
+        "ID",
+        r"(?=\d[ \t.·_-]\d)(?<![\d.,/:])(?<!\d )\d(?:[ \t.·_-]\d){8,}(?![\d/%]| ?\d)",
+        check=lambda value: value[1:2] == value[3:4],
+        digits=True,
+    ),
 )

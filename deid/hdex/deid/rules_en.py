@@ -41,13 +41,18 @@ _CITY = (
     "|Jacksonville|Fort Worth|Columbus|Indianapolis|Charlotte|San Francisco|Seattle|Denver|Oklahoma City|Nashville|El Paso|Boston"
     "|Portland|Las Vegas|Detroit|Memphis|Louisville|Baltimore|Milwaukee|Albuquerque|Tucson|Fresno|Sacramento|Kansas City|Mesa"
     "|Atlanta|Omaha|Colorado Springs|Raleigh|Miami|Long Beach|Virginia Beach|Oakland|Minneapolis|Tulsa|Tampa|Arlington"
-    "|New Orleans|Cleveland|Honolulu|Cincinnati|Pittsburgh|St\\.? Louis|Orlando|Buffalo|London|Toronto|Brooklyn|Manhattan|Queens"
+    "|New Orleans|Cleveland|Honolulu|Cincinnati|Pittsburgh|St\\.? Louis|San Fran|(?:the )?Bronx|Harlem|NYC|Philly|Orlando|Buffalo|London|Toronto|Brooklyn|Manhattan|Queens"
 )
 _CARE = (
-    "Hospital|Clinic|Clinics|Medical Cent(?:er|re)|Health Cent(?:er|re)|Healthcare|Health System|Infirmary|Nursing Home|Hospice"
+    "Hospital|Hosp|Clinic|Clinics|Med(?:ical)?\\.? (?:Cent(?:er|re)|Ctr)|Medical Cent(?:er|re)|Health Cent(?:er|re)|Healthcare|Health System|Infirmary|Nursing Home|Hospice"
     "|Medical Group|Cancer Cent(?:er|re)|Heart Cent(?:er|re)|Surgery Cent(?:er|re)|Urgent Care|Rehabilitation Cent(?:er|re)|Medical Institute"
     "|Care Cent(?:er|re)|Family Practice|Pediatrics|Medical Associates|Medical Practice|Sanatorium|Memorial|General|Regional|Medical|Health"
     "|Cent(?:er|re)"
+)
+_HOSPITALS = (
+    "Johns Hopkins|Mayo|Cedars[- ]Sinai|Kaiser(?: Permanente)?|Mass(?:achusetts)? General|M\\.?D\\.? Anderson|(?:Memorial )?Sloan[- ]Kettering"
+    "|UCSF|UCLA|NYU(?: Langone)?|Stanford|Brigham (?:and|&) Women['’]s|M(?:oun)?t\\.? Sinai|Baylor|Emory|Vanderbilt|Yale[- ]New Haven|Penn Medicine"
+    "|Geisinger|Intermountain|Ochsner|Scripps|Duke|Tufts|Beth Israel(?: Deaconess)?|Montefiore|Bellevue|Walter Reed|Barnes[- ]Jewish|Cleveland Clinic"
 )
 _RELATION = "wife|husband|son|daughter|mother|father|brother|sister|partner|spouse|niece|nephew|aunt|uncle|friend|caregiver|guardian"
 _LABEL_ID = (
@@ -58,9 +63,19 @@ _LABEL_ID = (
 )
 
 
+_MOMENTS_TEXT = """
+    baseline day week month stage grade home age rest discharge admission risk visit least level follow phase time night noon
+    birth onset diagnosis dose bedtime current present high low
+"""
+_MOMENTS = frozenset(_MOMENTS_TEXT.split())
 _UNITS_OF_CARE = frozenset(
     ("ER", "ED", "ICU", "OR", "CCU", "NICU", "PICU", "PACU", "OPD", "SNF", "PCP", "ICD", "CT", "MRI", "US", "USA")
 )
+
+
+def _is_place(value: str) -> bool:
+    first = value.partition(" ")[0].rstrip(".,")
+    return first.upper() not in _UNITS_OF_CARE and first.lower() not in _MOMENTS
 
 
 def _has_digit(value: str) -> bool:
@@ -69,6 +84,7 @@ def _has_digit(value: str) -> bool:
 
 def _pair(value: str) -> bool:
     first, _, rest = value.partition(" ")
+    first = first.partition("-")[0]
     last = rest.rpartition(" ")[2]
     return names_known(first, "given_en") and (names_known(last, "surnames_en") or not _is_ordinary(last))
 
@@ -90,7 +106,7 @@ def _reversed_pair(value: str) -> bool:
 
 
 def _first_known(value: str) -> bool:
-    first = value.partition(" ")[0]
+    first = value.partition(" ")[0].partition("-")[0]
     return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _is_ordinary(first))
 
 
@@ -98,86 +114,102 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_date_iso",
         "DATE",
-        rf"(?<![\d/.-])(?:18|19|20)\d{{2}}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}{_CLOCK}(?![\d/-])",
+        rf"(?=[12])(?<![\d/.-])(?:18|19|20)\d{{2}}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}{_CLOCK}(?![\d/-])",
         digits=True,
+        wrapped=True,
     ),
     Rule.of(
         "en_date_numeric",
         "DATE",
-        rf"(?<![\d/.-])(?:{_DAY}[/-]{_DAY}[/-](?:\d{{4}}|\d{{2}})|{_DAY}\.{_DAY}\.(?:19|20)\d{{2}}){_CLOCK}(?![\d/-])",
+        rf"(?=\d)(?<![\d/.-])(?:{_DAY}[/-]{_DAY}[/-](?:\d{{4}}|\d{{2}})|{_DAY}\.{_DAY}\.(?:19|20)\d{{2}}){_CLOCK}(?![\d/-])",
         digits=True,
+        wrapped=True,
     ),
     Rule.of(
         "en_date_month_first",
         "DATE",
-        rf"(?<![A-Za-z]){_MONTH}\.? {_DAY}(?:st|nd|rd|th)?(?:,? (?:of )?'?(?:\d{{4}}|\d{{2}}(?!\d|:)))?(?!\w)",
+        rf"(?=[ADFJMNOS])(?<![A-Za-z]){_MONTH}\.? {_DAY}(?:st|nd|rd|th)?(?:,? (?:of )?'?(?:\d{{4}}|\d{{2}}(?!\d|:)))?(?!\w)",
         digits=True,
     ),
     Rule.of(
         "en_date_day_first",
         "DATE",
-        rf"(?<![\d.]){_DAY}(?:st|nd|rd|th)?[ -](?:of )?{_MONTH}(?:[,.]? ?[ -]?(?:19|20)\d{{2}})?(?![A-Za-z0-9])",
+        rf"(?=\d)(?<![\d.]){_DAY}(?:st|nd|rd|th)?[ -](?:of )?{_MONTH}(?:[,.]? ?[ -]?(?:19|20)\d{{2}})?(?![A-Za-z0-9])",
         digits=True,
     ),
-    Rule.of("en_date_month_year", "DATE", rf"(?<![A-Za-z]){_MONTH}\.?,? (?:of )?(?:19|20)\d{{2}}(?!\d)", digits=True),
+    Rule.of(
+        "en_date_month_year",
+        "DATE",
+        rf"(?=[ADFJMNOS])(?<![A-Za-z]){_MONTH}\.?,? (?:of )?(?:19|20)\d{{2}}(?!\d)",
+        digits=True,
+    ),
     Rule.of(
         "en_date_short",
         "DATE",
-        rf"(?i:(?<=\bon )|(?<=\bsince )|(?<=\bfrom )|(?<=\bdated ))(?:0?[1-9]|1[0-2])/{_DAY}(?![\d/])",
+        rf"(?=\d)(?i:(?<=\bon )|(?<=\bsince )|(?<=\bfrom )|(?<=\bdated ))(?:0?[1-9]|1[0-2])/{_DAY}(?![\d/])",
         digits=True,
     ),
     Rule.of(
         "en_title_name",
         "NAME",
-        rf"(?<![A-Za-z])(?:Drs?|Mrs?|Ms|Miss|Mx|Prof(?:essor)?|Doctor|Nurse|Sister|Rev|Judge|Sgt|Lt|Capt)\.?[ \t]({_NAME})",
+        rf"(?=[DMPNSRJLC])(?<![A-Za-z])(?:Drs?|Mrs?|Ms|Miss|Mx|Prof(?:essor)?|Doctor|Nurse|Sister|Rev|Judge|Sgt|Lt|Capt)\.?[ \t]{_NAME}",
     ),
     Rule.of(
         "en_name_credential",
         "NAME",
-        rf"(?<![A-Za-z])({_WORD}(?: [A-Z]\.)? {_WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![a-z])",
+        rf"(?=[A-ZÀ-Ý])(?<![A-Za-z])({_WORD}(?: [A-Z]\.)? {_WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![a-z])",
     ),
+    # Labels are looked at backwards from what they introduce: an alternation of words at every character costs ten times.
     Rule.of(
         "en_label_name",
         "NAME",
-        rf"(?<![A-Za-z])(?i:patient(?: name)?|name|pt|contact|emergency contact|next of kin|{_RELATION}|attending|physician|provider"
-        rf"|surgeon|seen by|referred by|referring|signed(?: by)?|dictated by|reviewed by|cc|re|pcp|author|nurse)[ \t]*:[ \t]*({_NAME})",
+        rf":[ \t]*({_NAME})(?<=(?<![A-Za-z])(?i:patient(?: name)?|name|pt|contact|emergency contact|next of kin|{_RELATION}|attending|physician|provider"
+        rf"|surgeon|seen by|referred by|referring|signed(?: by)?|dictated by|reviewed by|cc|re|pcp|author|nurse)[ \t]*:[ \t]*\1)",
+        trigger=":",
     ),
     Rule.of(
         "en_context_name",
         "NAME",
-        rf"(?<![A-Za-z])(?i:patient|pt\.?|named|called|name is|{_RELATION}),? ({_WORD}(?: (?:[A-Z]\.|{_WORD})){{0,2}})(?![a-z])",
+        rf"[ ](?=[A-ZÀ-Ý])(?<=(?<![A-Za-z])(?i:patient|pt\.?|named|called|name is|male|female|man|woman|boy|girl|lady|gentleman|[mf](?= )|{_RELATION}),? )({_WORD}(?: (?:[A-Z]\.|{_WORD})){{0,2}})(?![a-z])",
         check=_first_known,
     ),
-    Rule.of("en_name_initial", "NAME", r"(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+ [A-Z]\.(?![A-Za-z])", check=_first_known),
+    Rule.of(
+        "en_named",
+        "NAME",
+        rf"[ ](?=[A-ZÀ-Ý])(?<=(?i:\b(?:named|name is|name was|known as|identified as|goes by) ))({_WORD}(?: (?:[A-Z]\.|{_WORD})){{0,2}})(?![a-z])",
+    ),
+    Rule.of(
+        "en_name_initial", "NAME", r"(?=[A-Z])(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+ [A-Z]\.(?![A-Za-z])", check=_first_known
+    ),
     Rule.of(
         "en_initial_name",
         "NAME",
-        rf"(?<![A-Za-z.])[A-Z]\. ?{_WORD}(?![A-Za-z])",
+        rf"(?=[A-Z])(?<![A-Za-z.])[A-Z]\. ?{_WORD}(?![A-Za-z])",
         check=lambda v: names_known(v.split(".")[-1], "surnames_en"),
     ),
     Rule.of(
         "en_name_pair",
         "NAME",
-        r"(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+\d{0,4}(?: [A-Z]\.)? [A-Z][A-Za-zà-ÿ'’-]+\d{0,4}(?![A-Za-z])",
+        r"(?=[A-Z])(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+\d{0,4}(?: [A-Z]\.)? [A-Z][A-Za-zà-ÿ'’-]+\d{0,4}(?![A-Za-z])",
         check=_pair,
     ),
     Rule.of(
         "en_name_reversed",
         "NAME",
-        r"(?<![A-Za-z])[A-Z][A-Za-z'’-]+\d{0,4}, [A-Z][a-z'’-]+\d{0,4}(?: [A-Z]\.)?(?![A-Za-z])",
+        r"(?=[A-Z])(?<![A-Za-z])[A-Z][A-Za-z'’-]+\d{0,4}, [A-Z][a-z'’-]+\d{0,4}(?: [A-Z]\.)?(?![A-Za-z])",
         check=_reversed_pair,
     ),
     Rule.of(
         "en_name_numbered",
         "NAME",
-        r"(?<![A-Za-z0-9])[A-ZÀ-Ý][a-zà-ÿ'’]+\d{2,4}(?![A-Za-z0-9])",
+        r"(?=[A-ZÀ-Ý])(?<![A-Za-z0-9])[A-ZÀ-Ý][a-zà-ÿ'’]+\d{2,4}(?![A-Za-z0-9])",
         check=lambda v: names_known(v, "given_en") or names_known(v, "surnames_en"),
         digits=True,
     ),
     Rule.of(
         "en_address",
         "LOCATION",
-        rf"(?<![\d.])\d{{1,6}}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'’.-]*\s){{1,3}}(?:{_SUFFIX})(?![A-Za-z])\.?(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|#)\.? ?[\w-]+)?"
+        rf"(?=\d)(?<![\d.])\d{{1,6}}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'’.-]*\s){{1,3}}(?:{_SUFFIX})(?![A-Za-z])\.?(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|#)\.? ?[\w-]+)?"
         rf"(?:,? [A-Z][a-z]+(?: [A-Z][a-z]+)?,? (?:(?:{_STATE})(?![A-Za-z])|{_STATE_NAME})(?: \d{{5}}(?:-\d{{4}})?)?)?",
         digits=True,
     ),
@@ -185,80 +217,115 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_city_state",
         "LOCATION",
-        rf"(?<![A-Za-z])[A-Z][a-z]+(?: [A-Z][a-z]+){{0,2}}, (?:(?:{_STATE})(?![A-Za-z])|{_STATE_NAME})(?:,? \d{{5}}(?:-\d{{4}})?)?",
+        rf"(?=[A-Z])(?<![A-Za-z])[A-Z][a-z]+(?: [A-Z][a-z]+){{0,2}}, (?:(?:{_STATE})(?![A-Za-z])|{_STATE_NAME})(?:,? \d{{5}}(?:-\d{{4}})?)?",
     ),
     Rule.of(
         "en_zip",
         "LOCATION",
-        rf"(?:(?<=\b(?:{_STATE}) )|(?i:(?<=zip )|(?<=zip: )|(?<=zip code )|(?<=zip code: )))\d{{5}}(?:-\d{{4}})?(?!\d)",
+        rf"(?=\d)(?:(?<=\b(?:{_STATE}) )|(?i:(?<=zip )|(?<=zip: )|(?<=zip code )|(?<=zip code: )))\d{{5}}(?:-\d{{4}})?(?!\d)",
         digits=True,
     ),
-    Rule.of("en_place", "LOCATION", rf"(?<![A-Za-z])(?:{_CITY}|{_STATE_NAME})(?![A-Za-z])"),
+    Rule.of(
+        "en_place",
+        "LOCATION",
+        rf"(?=[A-Z])(?<![A-Za-z])(?:{_CITY}|{_STATE_NAME})(?![A-Za-z])(?:(?: downtown| uptown| north| south| east| west)?"
+        r" (?:[Cc]linic|[Ff]acility|[Oo]ffice|[Hh]ospital|VA|Med|branch|campus|site)(?![A-Za-z]))?",
+    ),
+    Rule.of(
+        "en_at_place",
+        "ORGANISATION",
+        r"[ ]at (?:the |our )?([A-Z][A-Za-z'’.-]{2,}(?: (?:(?:of|the|&|and) )?[A-Z][A-Za-z'’&.-]+){0,3}(?:, [A-Z][a-z]+(?: [A-Z][a-z]+)?(?:, [A-Z]{2})?)?)(?![A-Za-z])",
+        check=_is_place,
+    ),
+    Rule.of("en_known_hospital", "ORGANISATION", rf"(?=[A-Z])(?<![A-Za-z])(?:{_HOSPITALS})(?![A-Za-z])"),
     Rule.of(
         "en_lives_in",
         "LOCATION",
-        r"(?i:lives? (?:in|at|near)|living in|resid(?:es|ing) (?:in|at)|resident of|born in|raised in|moved (?:to|from)|originally from|native of) ((?:[A-Z][\w'’.-]+ ?){1,3})",
+        r"(?=[LlRrBbMmOoNn])(?i:lives? (?:in|at|near)|living in|resid(?:es|ing) (?:in|at)|resident of|born in|raised in|moved (?:to|from)|originally from|native of) ((?:[A-Z][\w'’.-]+ ?){1,3})",
     ),
     Rule.of(
         "en_care_place",
         "ORGANISATION",
-        rf"(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{_CARE})(?![a-z])(?: (?:{_CARE})(?![a-z]))?",
+        rf"(?=[A-Z])(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&.-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{_CARE})(?![a-z])(?: (?:{_CARE})(?![a-z]))?(?:(?: in|,) (?:{_CITY})(?![A-Za-z])(?:, (?:{_STATE})(?![A-Za-z]))?)?",
     ),
     Rule.of(
         "en_treated_at",
         "ORGANISATION",
-        r"(?i:\b(?:seen|treated|admitted|evaluated|followed|diagnosed|operated|hospitali[sz]ed|transferred|presented|visit|visited|observed|performed|done|care|appointment)(?: (?:up|here|back|on))? (?:at|in|to|from)(?: the| our)?) ([A-Z][\w.'’&-]+(?: (?:(?:of|the) )?[A-Z][\w'’&-]+){0,3})",
+        r"[ ](?i:at|in|to|from)(?i: the| our)? ([A-Z][\w.'’&-]+(?: (?:(?:of|the) )?[A-Z][\w'’&-]+){0,3})(?<=(?i:\b(?:seen|treated|admitted|evaluated|followed|diagnosed|operated|hospitali[sz]ed|transferred|presented|visit|visited|observed|performed|done|care|appointment)(?: (?:up|here|back|on))? (?:at|in|to|from)(?: the| our)?) \1)",
         check=lambda v: v.upper() not in _UNITS_OF_CARE,
     ),
     Rule.of("en_hash_number", "ID", r"#[ ]?(\d[\d-]{4,}\d)(?!\w)", digits=True),
     Rule.of(
-        "en_saint", "ORGANISATION", r"(?<![A-Za-z])(?:St|Mt|Mount|Saint)\.? [A-Z][a-z]+(?:['’]s)?(?: (?:[A-Z][a-z]+))?"
+        "en_saint",
+        "ORGANISATION",
+        r"(?=[SM])(?<![A-Za-z])(?:St|Mt|Mount|Saint)\.? [A-Z][a-z]+(?:['’]s)?(?: (?:[A-Z][a-z]+))?",
     ),
-    Rule.of("ssn", "SSN", r"(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])", digits=True),
+    Rule.of("ssn", "SSN", r"(?=\d)(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])", digits=True, wrapped=True),
     Rule.of(
         "en_phone",
         "PHONE",
-        r"(?<![\w.-])(?:\+?1[-. ]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\d-])",
+        r"(?=[\d+(])(?<![\w.-])(?:\+?1[-. ]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\d-])",
         digits=True,
+        wrapped=True,
     ),
     Rule.of(
-        "phone_international", "PHONE", r"(?<![\w+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?!\d)", digits=True
+        "phone_international",
+        "PHONE",
+        r"(?=\+)(?<![\w+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?!\d)",
+        digits=True,
+        wrapped=True,
     ),
     Rule.of(
         "en_phone_label",
         "PHONE",
-        r"(?i:(?:phone|tel|telephone|cell|mobile|call|fax|pager|contact)(?: (?:no|number|at))?\.?:? ?)(\(?\d[\d() .-]{5,16}\d)(?!\d)",
+        r"(?=[PpTtCcMmFf])(?i:(?:phone|tel|telephone|cell|mobile|call|fax|pager|contact)(?: (?:no|number|at))?\.?:? ?)(\(?\d[\d() .-]{5,16}\d)(?!\d)",
         digits=True,
+        wrapped=True,
     ),
     Rule.of(
         "en_label_id",
         "ID",
-        rf"(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?[ \t]*[:#=][ \t]*#?([A-Za-z0-9][A-Za-z0-9/-]{{2,29}})(?!\w)",
+        rf"[:#=][ \t]*#?([A-Za-z0-9][A-Za-z0-9/-]{{2,29}})(?!\w)(?<=(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?[ \t]*[:#=][ \t]*#?\1)",
         check=_has_digit,
         digits=True,
+        wrapped=True,
     ),
     Rule.of(
         "en_label_id_bare",
         "ID",
-        rf"(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? #?([A-Z]{{0,4}}-?\d[\d-]{{3,}}[A-Z0-9-]*)(?!\w)",
+        rf"[ #.](?=[A-Z]{{0,4}}-?\d[\d-]{{3}})(?<=(?<![A-Za-z])(?i:{_LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? ?#?)([A-Z]{{0,4}}-?\d[\d-]{{3,}}[A-Z0-9-]*)(?!\w)",
+        digits=True,
+        wrapped=True,
+    ),
+    Rule.of("en_letters_digits", "ID", r"(?=[A-Z])(?<![\w.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![\w-])", digits=True),
+    Rule.of("long_number", "ID", r"(?=\d)(?<![\w.,/+-])\d{7,}(?![\w,%/]|\.\d)", digits=True),
+    Rule.of(
+        "vin",
+        "PLATE",
+        r"(?=[A-HJ-NPR-Z0-9]{17})(?<![A-Za-z0-9])[A-HJ-NPR-Z0-9]{17}(?![A-Za-z0-9])",
+        check=vin_valid,
         digits=True,
     ),
-    Rule.of("en_letters_digits", "ID", r"(?<![\w.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![\w-])", digits=True),
-    Rule.of("long_number", "ID", r"(?<![\w.,/+-])\d{7,}(?![\w,%/]|\.\d)", digits=True),
-    Rule.of("vin", "PLATE", r"(?<![A-Za-z0-9])[A-HJ-NPR-Z0-9]{17}(?![A-Za-z0-9])", check=vin_valid, digits=True),
-    Rule.of("dea", "ID", r"(?<![A-Za-z0-9])[A-Z][A-Z9]\d{7}(?![A-Za-z0-9])", check=dea_valid, digits=True),
+    Rule.of("dea", "ID", r"(?=[A-Z])(?<![A-Za-z0-9])[A-Z][A-Z9]\d{7}(?![A-Za-z0-9])", check=dea_valid, digits=True),
     Rule.of(
         "iban",
         "CARD",
-        r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])",
+        r"(?=[A-Z])(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])",
         check=iban_valid,
         digits=True,
     ),
-    Rule.of("bank_card", "CARD", r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", check=bank_card_valid, digits=True),
+    Rule.of(
+        "bank_card",
+        "CARD",
+        r"(?=\d)(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)",
+        check=bank_card_valid,
+        digits=True,
+        wrapped=True,
+    ),
     Rule.of(
         "en_age",
         "AGE",
-        r"(?<![\d.])(?:9\d|1[01]\d)(?=[- ]?(?i:years?|yrs?|y/?o)(?![A-Za-z]))",
+        r"(?=[19])(?<![\d.])(?:9\d|1[01]\d)(?=[- ]?(?i:years?|yrs?|y/?o)(?![A-Za-z]))",
         check=lambda v: int(v) >= 90,
         digits=True,
     ),

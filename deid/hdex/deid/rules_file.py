@@ -1,10 +1,10 @@
 """A language as a TOML file: rules, word lists, models. What a site adds without a line of code.
 
 Keys: `language`; `extends` (a language to add to); `date_order` (mdy or dmy); `[lists]` words (an array, or a text
-split at white space); `[parts]` pieces of patterns; `[[rules]]` with name, type, pattern and, where wanted, digits, trigger,
-wrapped, whole (the whole match counts although there are groups), check (a check of identifiers.py by its name: "dni"
-is dni_valid), known and unknown ([{list, word}], word being first, last, any or whole: every one must hold, none of
-`unknown` may).
+split at white space); `[parts]` pieces of patterns; `[[rules]]` with name, type, pattern and, where wanted, digits,
+trigger, wrapped, whole (the whole match counts although there are groups), check (a check of identifiers.py by its
+name: "dni" is dni_valid), known and unknown ([{list, word}], word being first, last, any or whole: every one must hold,
+none of `unknown` may).
 `{{name}}` stands for a part or for any word of a list. `[model]` is read by detector_presidio.
 """
 

@@ -72,6 +72,7 @@ _MADE = frozenset(
     "NAME LOCATION ORGANISATION EMAIL URL PHONE IP ID SSN RESIDENT_ID CARD DEVICE PLATE".split()  # noqa: SIM905
 )
 _DAY_MONTH = re.compile(r"(\d{1,2})([-/])(\d{1,2})(?=[-/]\d)")
+_TITLE = re.compile(r"(?:Drs?|Mrs?|Ms|Miss|Mx|Prof(?:essor)?|Doctor|Nurse|Sister|Rev|Judge|Sgt|Lt|Capt)\.?[ \t]+")
 _AGE = re.compile(r"(\d{1,3})((?:\s?(?:años?|周?岁|years?|yrs?))?(?: de edad)?)", re.ASCII)
 _HAN_FIRST, _HAN_LAST = "\u3400", "\u9fff"
 
@@ -127,8 +128,9 @@ class Surrogates:
             return _decade(mention.surface)
         if mention.type not in _MADE:
             return f"[{mention.type}]"
+        title = _TITLE.match(mention.surface) if mention.type == "NAME" else None
         for attempt in range(20):
-            made = self._make(mention, attempt)
+            made = (title.group() if title else "") + self._make(mention, attempt)
             if compact_key(made) not in self.avoid and key_of(made) != key_of(mention.surface):
                 return made
         return f"[{mention.type}]"
@@ -145,7 +147,7 @@ class Surrogates:
         stream = hmac.new(self.key, seed, hashlib.sha512).digest()
         han = any(_HAN_FIRST <= c <= _HAN_LAST for c in mention.surface)
         if mention.type == "NAME":
-            return _name_zh(stream, mention.form) if han else _name_en(stream, mention.form)
+            return _name_zh(stream, mention.form) if han else _name_en(stream, _form(mention))
         if mention.type == "LOCATION":
             return _place_zh(stream) if han else _place_en(stream)
         if mention.type == "ORGANISATION":
@@ -155,6 +157,12 @@ class Surrogates:
         if mention.type == "URL":
             return f"https://example.org/{stream[:4].hex()}"
         return _same_layout(mention.surface, stream)
+
+
+def _form(mention: Mention) -> str:
+    """How much of a name stands there; a title before a single word is followed by a surname."""
+    bare = _TITLE.sub("", mention.surface)
+    return "family" if bare != mention.surface and len(bare.split()) == 1 else mention.form
 
 
 def _turned(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from hdex.deid.surrogates import Mention, Replacer, Surrogates, Tags
 __all__ = ["Identity", "RedactedNotes", "Surrogates", "Tags", "redact_notes", "residue_sweep"]
 
 _STOPS = frozenset("。；;!?！？")
+_LETTER_DIGITS = str.maketrans("oilzsb", "011258")
+_LETTER_AMONG_DIGITS = re.compile(r"\d[oilzsb]|[oilzsb]\d")
+_LEAST_DIGITS = 6  # of a number in which a letter may stand for a digit
 _SPREAD = 8  # a compact match may take this many separators more than its own length
 
 
@@ -75,7 +79,7 @@ def redact_notes(
     texts = notes.cast(pl.String).to_list()
     reads = [_Read.of(text or "") for text in texts]
     strangers = _find_values(reads, values)
-    known: dict[int, list[Variant]] = {}
+    known: dict[int, list[Variant]] = {}  # by identity: a patient has many notes
     out: list[str | None] = []
     spans: list[tuple[Span, ...]] = []
     counts: Counter[str] = Counter()
@@ -85,7 +89,9 @@ def redact_notes(
             out.append(None)
             spans.append(())
             continue
-        variants = known.get(id(identity)) or known.setdefault(id(identity), identity.variants())
+        if id(identity) not in known:
+            known[id(identity)] = identity.value_variants()
+        variants = [*known[id(identity)], *identity.date_variants(read.view.text)]
         found = [*_detected(detector, text, lang, f"note {row + 1} of {len(texts)}"), *strangers[row]]
         merged = _merge([*_own(read, variants), *(_Hit(span) for span in found)])
         out.append(_rewrite(text, merged, replacer, identity.patient, days[row]))
@@ -113,19 +119,38 @@ def residue_sweep(texts: pl.Series | Sequence[str | None], values: Iterable[str 
 
 def _own(read: _Read, variants: Sequence[Variant]) -> list[_Hit]:
     """Find the spellings of the patient's values in his note."""
-    text, running, dense = read.text, flowing(read.view), read.dense
+    running, dense, digits = flowing(read.view), read.dense, _digits(read.dense)
     hits = []
     for variant in variants:
         where = dense if variant.view == MATCH_COMPACT else running
-        start = where.text.find(variant.key)
-        while start >= 0:
-            end = start + len(variant.key)
-            first, last = where.original(start, end)
-            if _stands_alone(text, first, last, variant.key) and (not variant.needs_capital or text[first].isupper()):
-                span = Span(first, last, variant.type, variant.rule)
-                hits.append(_Hit(span, variant.value, variant.form))
-            start = where.text.find(variant.key, start + 1)
+        if variant.key in where.text:
+            hits += _places(read.text, where, variant, variant.key)
+        elif digits is not None and variant.view == MATCH_COMPACT and _is_number(variant.key):
+            hits += _places(read.text, digits, variant, variant.key.translate(_LETTER_DIGITS))
     return hits
+
+
+def _places(text: str, where: View, variant: Variant, key: str) -> list[_Hit]:
+    """Find one spelling wherever it stands alone."""
+    hits = []
+    start = where.text.find(key) if key else -1
+    while start >= 0:
+        first, last = where.original(start, start + len(key))
+        if _stands_alone(text, first, last, key) and (not variant.needs_capital or text[first].isupper()):
+            hits.append(_Hit(Span(first, last, variant.type, variant.rule), variant.value, variant.form))
+        start = where.text.find(key, start + 1)
+    return hits
+
+
+def _digits(dense: View) -> View | None:
+    """Return the view with letters that look like digits read as digits; None where none stands among digits."""
+    if not _LETTER_AMONG_DIGITS.search(dense.text):
+        return None
+    return View(dense.text.translate(_LETTER_DIGITS), dense.offsets, dense.tails)
+
+
+def _is_number(key: str) -> bool:
+    return sum(char.isdigit() for char in key) >= _LEAST_DIGITS
 
 
 def _stands_alone(text: str, first: int, last: int, key: str) -> bool:
@@ -165,8 +190,9 @@ def _merge(hits: Sequence[_Hit]) -> list[_Hit]:
 
 
 def _weight(hit: _Hit) -> tuple[int, bool]:
-    """Longest first; of two equally long, the one that knows whose value it is."""
-    return hit.span.end - hit.span.start, hit.value is not None
+    """Longest first; one that knows whose value it is counts double: his surrogates stay the same everywhere."""
+    known = hit.value is not None
+    return (hit.span.end - hit.span.start) * (1 + known), known
 
 
 def _rewrite(text: str, hits: Sequence[_Hit], replacer: Replacer, patient: str, shift_days: int) -> str:
