@@ -100,14 +100,6 @@ def test_one_column_without_rows_and_with_rows(tmp_path: Path) -> None:
     assert (answer["level"], answer["k"]) == (3, 5)
 
 
-def test_ten_thousand_columns_are_classified(tmp_path: Path) -> None:
-    path = tmp_path / "wide.csv"
-    width = 10_000
-    rows = [",".join(str(1 + (row * column) % 97) for column in range(width)) for row in range(3)]
-    path.write_text(",".join(f"f_{n}" for n in range(width)) + "\n" + "\n".join(rows) + "\n")
-    assert len(classified(str(path))["tables"][0]["columns"]) == width
-
-
 def test_a_cell_of_ten_megabytes_is_text(tmp_path: Path) -> None:
     path = tmp_path / "big.csv"
     note = "The patient came with chest pain and went home well. " * 200_000

@@ -18,6 +18,7 @@ from hdex.deid.shapes import SAMPLE, Shape, as_text, observe, sample_size
 _OF_PATIENTS = frozenset(
     ("birth_date", "birth_year", "patient_key", "record_number", "resident_id", "ssn", "marital", "age")
 )
+_READ = 20_000  # characters of a cell searched for words of severe harm
 _TEXT_SHARE = 0.05  # a group named in fewer free texts than this is evidence, not a level
 _AMBIGUOUS_NAMES = frozenset(("person_name", "kin_name"))  # `name` is also how drugs and wards are named
 _TERMS = frozenset(("medication", "diagnosis", "procedure", "hospital", "employer", "unit", "kind", "code_system"))
@@ -136,7 +137,7 @@ class _Judge:
         """Return the groups whose codes or words occur in the cells, with the share of filled cells."""
         if role in (Role.DIRECT, Role.QUASI) or not shape.filled or (shape.numeric and shape.share("snomed") < 0.5):
             return []
-        counts = as_text(series).value_counts()
+        counts = as_text(series).str.head(_READ).value_counts()
         values, sizes = counts.get_column(series.name).to_list(), counts.get_column("count").to_list()
         found = []
         for index in group_indexes(self._scheme):

@@ -138,7 +138,19 @@ def _within(context: _Context, table: str, found: list[Judged]) -> list[Judged]:
     frame = context.tables[table]
     for step in (_ages, _sexes, _described, _towns):
         found = step(context, frame, found)
+    if context.links.kinds[table] is TableKind.PATIENTS:
+        found = [_of_patient(context, one) for one in found]
     return found
+
+
+def _of_patient(context: _Context, one: Judged) -> Judged:
+    """Capitalised words about patients are their names or where they live, rather than what they suffer from."""
+    wordy = one.element in ("coded_item", "note") and one.profile.confidence <= 0.45 and one.shape.distinct >= 10
+    if one.named or not wordy or one.shape.share("name_plain") < 0.9:
+        return one
+    if one.shape.share("name_en") >= 0.15 > one.shape.share("town") - 0.05:
+        return context.recast(one, "person_name", "capitalised words about patients, some of them known names", 0.55)
+    return context.recast(one, "city", "capitalised words about patients", 0.45)
 
 
 def _weak(one: Judged) -> bool:
@@ -241,6 +253,8 @@ def _towns(context: _Context, frame: pl.DataFrame, found: list[Judged]) -> list[
     codes = [one for one in found if one.element == "postcode"]
     if any(one.element in ("postcode", "street_address", "city") for one in found):
         found = [_state(context, one) for one in found]
+    if not codes and any(one.element in ("street_address", "city", "state") for one in found):
+        found = [_postcode(context, one) for one in found]
     if not codes or codes[0].shape.distinct < 10:
         return found
     code = codes[0].profile.name
@@ -266,6 +280,17 @@ def _state(context: _Context, one: Judged) -> Judged:
     """Two letters are a state where the row holds an address; alone they could be any code."""
     is_state = not one.named and one.shape.share("state") >= 0.9 and one.element == "coded_item"
     return context.recast(one, "state", "codes of states in a row with an address", 0.7) if is_state else one
+
+
+def _postcode(context: _Context, one: Judged) -> Judged:
+    """Tokens of one length, as postcodes are written, beside an address: all but unique in a small hospital."""
+    formed = one.shape.share("zip") >= 0.98 and one.shape.one_length and one.shape.uniqueness < 1
+    doubtful = _weak(one) and one.element in ("row_key", "patient_key") and formed
+    return (
+        context.recast(one, "postcode", "values have the form of postcodes, in a row with an address", 0.6)
+        if doubtful
+        else one
+    )
 
 
 def _determined(frame: pl.DataFrame, key: str, one: Judged) -> bool:

@@ -56,6 +56,9 @@ def _identifier(shape: Shape) -> Found | None:
         if not strong and (shape.distinct < 10 or shape.share("snomed", "date") >= 0.5):
             continue
         return element.code, f"{percent(share)} of the values have the form {kind}", share * (0.97 if strong else 0.7)
+    few = shape.distinct <= 40 and shape.uniqueness <= 0.01
+    if shape.kinds.get("uuid", 0.0) >= 0.8 and few:
+        return "hospital", "few keys in very many rows: of places rather than of people", 0.6
     if shape.kinds.get("uuid", 0.0) >= 0.8:
         return "row_key", "values are universally unique identifiers", 0.75
     if shape.share("base64") >= 0.5:
@@ -198,6 +201,9 @@ def _coded(shape: Shape) -> Found | None:
         ("atc", "medication", 0.8),
         ("ndc", "medication", 0.8),
     ):
+        counted = form in ("icd10", "atc") and shape.leads == 1 and shape.one_length and shape.decimals == 0
+        if counted and shape.distinct >= 10 and shape.length >= 4:  # one letter and a counter: somebody's own numbers
+            continue
         if shape.share(form) >= least and shape.distinct >= 2:
             return code, f"{percent(shape.share(form))} of the values are {form.upper()} codes", 0.85
     icd9 = shape.share("icd9") >= 0.97 and 0.4 <= shape.share("number") < 0.99 and shape.distinct >= 20

@@ -154,19 +154,30 @@ class Catalogue:
         self.elements = elements
         self.by_code = {element.code: element for element in elements}
         self.by_kind = {kind: element for element in elements for kind in element.kinds}
-        self._patterns = [(_Pattern.parse(name), element) for element in elements for name in element.names]
+        patterns = [(_Pattern.parse(name), element) for element in elements for name in element.names]
+        self._open = [(pattern, element) for pattern, element in patterns if not pattern.exact]
+        self._exact: dict[str, list[tuple[_Pattern, Element]]] = {}
+        for pattern, element in patterns:
+            if pattern.exact:
+                self._exact.setdefault(pattern.text, []).append((pattern, element))
         self._tables = {element.code: [_Pattern.parse(t) for t in element.tables] for element in elements}
+        self._known: dict[tuple[tuple[str, ...], str, bool], NameMatch | None] = {}
 
     def match(self, column: str, table: str = "", *, people: bool = False) -> NameMatch | None:
         """Return the element whose pattern says most about `column` of `table`, or None.
 
         people: the table's rows are patients, whatever the file is called: no name in it is that of an organisation.
         """
-        keys = _keys(column)
-        tables = _keys(table)
+        asked = (_keys(column), table, people)
+        if asked not in self._known:
+            self._known[asked] = self._best(asked[0], _keys(table), people=people)
+        return self._known[asked]
+
+    def _best(self, keys: tuple[str, ...], tables: tuple[str, ...], *, people: bool) -> NameMatch | None:
         best: tuple[int, NameMatch] | None = None
-        for pattern, element in self._patterns:
-            if not any(pattern.fits(key) for key in keys):
+        exact = [entry for key in keys for entry in self._exact.get(key, ())]
+        for pattern, element in [*exact, *self._open]:
+            if not pattern.exact and not any(pattern.fits(key) for key in keys):
                 continue
             if people and element.tables and element.role is not Role.DIRECT:
                 continue
