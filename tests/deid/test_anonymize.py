@@ -25,10 +25,22 @@ def source(tmp_path: Path) -> Path:
 def test_the_answer_has_the_stable_keys_and_the_file_its_k(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     answer = anonymize_file(source, out=out, quasi=["age", "sex"], k=5)
-    assert set(answer) == KEYS
+    assert set(answer) == KEYS | {"bound", "gap", "nodes_checked"}
+    assert answer["gap"] == 0.0
     assert (answer["engine"], answer["k"], answer["rows"]) == ("exact", 5, 200)
     assert verify_release(out, ["age", "sex"], 5).ok
     assert pl.read_csv(out, separator=";", infer_schema=False)["post"].str.starts_with("0").all()
+
+
+def test_the_local_engine_answers_with_shares_of_levels(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    answer = anonymize_file(source, out=out, quasi=["age", "sex"], k=5, engine="local")
+    assert set(answer) == KEYS | {"start"}
+    shares = answer["transformation"]
+    assert isinstance(shares, dict)
+    assert all(sum(levels.values()) == pytest.approx(1) for levels in shares.values())
+    found = verify_release(out, ["age", "sex"], 5)
+    assert (found.ok, found.rows) == (True, 200 - int(str(answer["suppressed"])))
 
 
 def test_parquet_comes_out_as_parquet(source: Path, tmp_path: Path) -> None:
@@ -75,7 +87,7 @@ def test_a_failed_run_leaves_no_file(source: Path, tmp_path: Path) -> None:
     [
         ({"quasi": ["shoe"]}, "columns shoe are not in the file"),
         ({"quasi": []}, "no quasi-identifier"),
-        ({"engine": "local"}, "engine local is not there yet"),
+        ({"engine": "magic"}, "engine magic is not there"),
         ({"least_values": 2}, "need the name of a sensitive column"),
         ({"suppression": 2.0}, "suppression is 2"),
         ({"k": 0}, "k is 0"),

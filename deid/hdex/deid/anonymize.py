@@ -15,11 +15,13 @@ from hdex.deid.classify import classify_columns
 from hdex.deid.columns import Role
 from hdex.deid.diversity import Diversity
 from hdex.deid.errors import ArgumentInvalid, InputInvalid
+from hdex.deid.evaluation import Progress
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
+from hdex.deid.local import LocalResult, anonymize_local
 from hdex.deid.risk import measure
 
-ENGINES = ("exact",)
+ENGINES = ("exact", "local")
 DELIMITERS = (";", ",", "\t", "|")
 
 
@@ -36,21 +38,39 @@ def anonymize_file(
     hierarchies: Path | None = None,
     patient: str | None = None,
     engine: str = "exact",
+    progress: Progress | None = None,
 ) -> dict[str, object]:
     """Write `source` (delimited text or Parquet) generalised to `out`, and return what it cost.
 
     least_values (distinct l) and distance (t) are over `sensitive`; where both are given both hold. hierarchies: folder
-    of ARX-style files; a column without one gets a ladder by its type. A failed run leaves no output file.
+    of ARX-style files; a column without one gets a ladder by its type. engine: exact (one level per column) or local
+    (levels per class; `transformation` then holds {column: {level: share of the released rows}}, and `start` says
+    which start was better). The answer of the exact engine holds the proven `bound` and the `gap` above it, 0 where
+    the optimum is proven. progress: called now and then on long searches. A failed run leaves no output file.
     """
     began = time.process_time()
     if engine not in ENGINES:
-        raise ArgumentInvalid(f"engine {engine} is not there yet; there is {', '.join(ENGINES)}")
+        raise ArgumentInvalid(f"engine {engine} is not there; there is {', '.join(ENGINES)}")
     models = diversity(sensitive, least_values, distance)
     frame, delimiter = read_table(source)
     require_columns(frame, [*quasi, *([sensitive] if sensitive else []), *([patient] if patient else [])])
     ladders = {name: ladder(frame[name], hierarchies) for name in dict.fromkeys(quasi)}
     ready = frame if sensitive is None else frame.with_columns(typed(frame[sensitive]))
-    result = anonymize(ready, ladders, k=k, patient=patient, suppression=suppression, models=models)
+    result: LatticeResult | LocalResult
+    if engine == "local":
+        result = anonymize_local(
+            ready, ladders, k=k, patient=patient, suppression=suppression, models=models, progress=progress
+        )
+    else:
+        result = anonymize(
+            ready,
+            ladders,
+            k=k,
+            patient=patient,
+            suppression=suppression,
+            models=models,
+            progress=progress,
+        )
     labelled = [result.frame[name] for name in ladders]
     write_table(frame.filter(result.kept).with_columns(labelled), out, delimiter)
     risk = measure(result.frame, list(ladders), patient=patient, sensitive=sensitive)
@@ -67,9 +87,14 @@ def identifying_columns(released: Path, quasi: Sequence[str]) -> list[str]:
     return [one.name for one in classify_columns(frame) if one.role in telling and one.name not in quasi]
 
 
-def summary(engine: str, k: int, result: LatticeResult, rows: int) -> dict[str, object]:
-    """The stable keys of the command's answer."""
-    return {
+def summary(engine: str, k: int, result: LatticeResult | LocalResult, rows: int) -> dict[str, object]:
+    """The stable keys of the command's answer, and what each engine adds."""
+    more: dict[str, object]
+    if isinstance(result, LocalResult):
+        more = {"start": result.start}
+    else:
+        more = {"bound": result.bound, "gap": result.gap, "nodes_checked": result.nodes_checked}
+    return more | {
         "engine": engine,
         "k": k,
         "loss": result.loss,

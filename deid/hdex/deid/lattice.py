@@ -23,11 +23,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hdex.deid import anytime
-from hdex.deid.diversity import Diversity
+from hdex.deid.diversity import Model
 from hdex.deid.errors import RiskTooHigh
 from hdex.deid.evaluation import TOLERANCE, Found, Limits, Progress, evaluate, finest, marginals, silent, top_of
 from hdex.deid.hierarchy import Hierarchy
-from hdex.deid.tuples import Losses, Node, Table, check_arguments, tabulate
+from hdex.deid.tuples import Losses, Node, Table, check_arguments, tabulate, without_nan
 
 MOST_NODES = 2_000_000
 MOST_COLUMNS = 12
@@ -76,7 +76,7 @@ def anonymize(
     k: int,
     patient: str | None = None,
     suppression: float = 0.05,
-    models: Sequence[Diversity] = (),
+    models: Sequence[Model] = (),
     weights: Mapping[str, float] | None = None,
     floors: Mapping[str, int] | None = None,
     max_average: float = 1.0,
@@ -199,8 +199,3 @@ def released(frame: pl.DataFrame, table: Table, limits: Limits, found: Found) ->
         kept=kept,
         bound=found.bound,
     )
-
-
-def without_nan(values: pl.Series) -> pl.Series:
-    """`values` with NaN as NULL, so that both are one category."""
-    return values.fill_nan(None) if values.dtype.is_float() else values

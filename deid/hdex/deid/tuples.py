@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hdex.deid.diversity import Codes, Diversity, Sensitive, encode_sensitive, unprotected
+from hdex.deid.diversity import Codes, Model, Sensitive, encode_sensitive, unprotected
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.hierarchy import Hierarchy, as_text
 
@@ -21,13 +22,14 @@ MOST_QUASI = 64  # an outsider who knows more than that about a patient knows th
 Node = tuple[int, ...]
 Losses = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Keys = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """One sensitive column over the distinct (tuple, value) pairs, by tuple."""
 
-    model: Diversity
+    model: Model
     tuples: Codes
     sensitive: Sensitive
     weights: Codes
@@ -43,9 +45,10 @@ class Table:
     losses: list[list[Losses]]  # weighted loss of every tuple
     rows: Codes  # rows of every tuple
     numbers: Codes  # tuple of every row
-    people: tuple[Codes, Codes] | None  # (tuple, patient) pairs where a patient has several rows
+    people: tuple[Codes, Codes] | None  # (tuple, patient) pairs by tuple, where a patient has several rows
     units: list[Unit]
     total: int  # rows
+    shares: list[float]  # of every column in the loss; they sum to 1
 
     @property
     def heights(self) -> Node:
@@ -81,7 +84,7 @@ def tabulate(
     hierarchies: Mapping[str, Hierarchy],
     *,
     patient: str | None,
-    models: Sequence[Diversity],
+    models: Sequence[Model],
     weights: Mapping[str, float] | None,
 ) -> Table:
     """Count the distinct tuples once and translate them into codes and losses per column and level."""
@@ -108,6 +111,7 @@ def tabulate(
         people=patient_pairs(numbers, frame[patient]) if patient else None,
         units=[sensitive_unit(model, numbers, frame) for model in models],
         total=frame.height,
+        shares=[share[name] for name in hierarchies],
     )
 
 
@@ -123,12 +127,15 @@ def column_weights(quasi: Sequence[str], weights: Mapping[str, float] | None) ->
 def encoded(values: pl.Series, ladder: Hierarchy) -> tuple[Hierarchy, Codes]:
     """The ladder (made to hold NULL where the column does) under the column's own name, and the leaf of every row."""
     numbers, first = dense(values)
-    each = values.gather(first)
-    if each.dtype.is_float():
-        each = each.fill_nan(None)
+    each = without_nan(values.gather(first))
     named = Hierarchy(values.name, ladder.levels) if ladder.column != values.name else ladder
     ready = named.with_null() if each.null_count() else named
     return ready, ready.encode(each).astype(np.int64)[numbers]
+
+
+def without_nan(values: pl.Series) -> pl.Series:
+    """`values` with NaN as NULL, so that both are one category."""
+    return values.fill_nan(None) if values.dtype.is_float() else values
 
 
 def dense(values: pl.Series) -> tuple[Codes, Codes]:
@@ -141,7 +148,7 @@ def dense(values: pl.Series) -> tuple[Codes, Codes]:
     return numbered(marks, int(marks.max(initial=0)) + 1)
 
 
-def numbered(keys: Codes, size: int) -> tuple[Codes, Codes]:
+def numbered(keys: Keys, size: int) -> tuple[Codes, Codes]:
     """Number from 0 without gaps of every key (each below `size`), and one position of each number."""
     if size <= 4 * len(keys) + 4096:
         place = np.full(size, -1, dtype=np.int64)
@@ -158,7 +165,7 @@ def numbered(keys: Codes, size: int) -> tuple[Codes, Codes]:
     return numbers, order[is_first]
 
 
-def packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
+def packed(columns: Sequence[Keys]) -> tuple[Codes, Codes]:
     """Number of the combination every position holds over all `columns`, and one position of each."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
     size = 1
@@ -186,7 +193,7 @@ def patient_pairs(numbers: Codes, patients: pl.Series) -> tuple[Codes, Codes] | 
     return pairs // len(first), pairs % len(first)
 
 
-def sensitive_unit(model: Diversity, numbers: Codes, frame: pl.DataFrame) -> Unit:
+def sensitive_unit(model: Model, numbers: Codes, frame: pl.DataFrame) -> Unit:
     """The sensitive column of `model` over distinct (tuple, value) pairs."""
     if model.sensitive not in frame.columns:
         raise ArgumentInvalid(f"sensitive column {model.sensitive} is not in the table")
@@ -242,4 +249,5 @@ def part_of(table: Table, keep: Codes) -> Table:
         people=people,
         units=units,
         total=table.total,
+        shares=table.shares,
     )

@@ -1,5 +1,7 @@
 """`hdex deid anonymize`."""
 
+import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +22,13 @@ def anonymize(
     suppression: Annotated[float, typer.Option(help="Share of rows that may be left out, 0-1.")] = 0.05,
     hierarchies: Annotated[Path | None, typer.Option(help="Folder with <column>.csv files, ARX style.")] = None,
     patient: Annotated[str | None, typer.Option(help="Column whose distinct values k counts.")] = None,
-    engine: Annotated[str, typer.Option(help="exact; local follows.")] = "exact",
+    engine: Annotated[str, typer.Option(help="exact: one level per column; local: levels per class.")] = "exact",
     as_json: AsJson = False,
 ) -> None:
     """Generalise a table to k with the least loss, and write what may leave."""
     from hdex.deid.anonymize import anonymize_file, identifying_columns
 
+    progress = tell_progress if sys.stderr.isatty() else None
     with usage():
         answer = anonymize_file(
             source,
@@ -39,7 +42,16 @@ def anonymize(
             hierarchies=hierarchies,
             patient=patient,
             engine=engine,
+            progress=progress,
         )
+    if progress:
+        typer.echo("", err=True)
     if passed := identifying_columns(out, names(quasi)):
         typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged", err=True)
     tell(answer, as_json=as_json)
+
+
+def tell_progress(checked: int, bound: float, best: float) -> None:
+    """Write one line over the last one: nodes done, proven bound, best loss so far."""
+    found = f"best loss {best:.4f}, at least {bound:.4f}" if math.isfinite(best) else "searching"
+    typer.echo(f"\r{checked} nodes, {found}   ", nl=False, err=True)
