@@ -122,13 +122,28 @@ def treat_resources(
     today: date | None = None,
 ) -> Iterator[Resource]:
     """The second pass, over the same resources as the first; streams, so that files may be larger than memory."""
+    done = treat_each(resources, index, key=key, detector=detector, policy=policy, report=report, today=today)
+    return (made for made in done if made is not None)
+
+
+def treat_each(
+    resources: Iterable[Resource],
+    index: Index,
+    *,
+    key: bytes,
+    detector: Detector,
+    policy: FhirPolicy | None = None,
+    report: ResourceReport | None = None,
+    today: date | None = None,
+) -> Iterator[Resource | None]:
+    """The second pass, one answer for each resource in its order; None for one that is dropped whole."""
     chosen, told = policy or FhirPolicy(), report if report is not None else ResourceReport()
     walk, redactor = prepared(index, ResourceKeys.of(key), chosen, detector, today or datetime.now(UTC).date())
     source = iter(resources)
     while batch := list(islice(source, BATCH)):
-        made = [one for resource in batch if (one := walk.resource(resource)) is not None]
+        made = [walk.resource(resource) for resource in batch]
         redactor.settle(walk.take_texts(), walk.counts)
-        told.resources += sum(1 for one in made for _ in nested(one))
+        told.resources += sum(1 for one in made if one is not None for _ in nested(one))
         told.dropped, told.by_rule = Counter(walk.dropped), Counter({k: n for k, n in walk.counts.items() if n})
         yield from made
 
@@ -164,5 +179,6 @@ __all__ = [
     "ResourceReport",
     "deidentify_resources",
     "index_resources",
+    "treat_each",
     "treat_resources",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from hdex.deid.errors import InputInvalid
@@ -99,7 +100,7 @@ def age(walk: Walk, value: object, site: Site) -> object | None:
     walk.elements(as_object(value, site.owner), site.kind, site.about, made)
     number, unit = made.get("value"), str(made.get("code") or made.get("unit") or "")
     per_year = _PER_YEAR.get(unit) if site.kind == "Age" or unit in _YEARS else None
-    if per_year and isinstance(number, int | float) and number >= walk.age_cap * per_year:
+    if per_year and isinstance(number, int | float | Decimal) and float(number) >= walk.age_cap * per_year:
         walk.counts["age capped"] += 1
         made["value"] = round(walk.age_cap * per_year)
         if site.owner != "Range":

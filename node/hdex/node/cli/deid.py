@@ -5,6 +5,8 @@ import typer
 from hdex.node.cli.deid_attack import attack
 from hdex.node.cli.deid_classify import classify
 from hdex.node.cli.deid_content import looked_into
+from hdex.node.cli.deid_resources import dicom, fhir
+from hdex.node.cli.deid_run import run
 from hdex.node.cli.deid_tables import anonymize
 from hdex.node.cli.deid_text import redact
 from hdex.node.cli.deid_verify import verify
@@ -17,5 +19,6 @@ def files() -> None:
     """Classify, generalise, verify and redact files."""
 
 
-for verb in (classify, anonymize, verify, redact, attack):
+for verb in (classify, anonymize, verify, redact, attack, run, fhir):
     app.command()(looked_into(verb))
+app.command()(dicom)  # looks at its input itself: every image is one
