@@ -13,6 +13,7 @@ from hdex.deid.columns import Category, LevelDecision, NationalGrade
 from hdex.deid.errors import PolicyInvalid, ReleaseRefused
 from hdex.deid.policy import parse_policy
 from hdex.deid.scheme import Scheme, load_catalogue, load_scheme, modes
+from hdex.deid.treatment import study_weights, worth
 
 DATA = Path(__file__).resolve().parents[2] / "deid/hdex/deid/data"
 FOUR = DATA / "schemes/local_four.toml"
@@ -134,3 +135,12 @@ def test_important_data_without_an_assessment_stays_in_the_country() -> None:
     assert decided(NationalGrade.CORE, "x").stays_in_country
     assert not decided(NationalGrade.IMPORTANT, "PG-2026-7").stays_in_country
     assert not decided(NationalGrade.GENERAL).stays_in_country
+
+
+def test_what_a_study_asks_is_worth_more_than_what_the_house_says() -> None:
+    profiles = classify_columns(pl.DataFrame({"stent_model": [], "age": [], "diagnosis": []}))
+    asked = study_weights(profiles, "carotid_stent")
+    assert asked["stent_model"] > asked["age"] > 0
+    assert "diagnosis" not in asked
+    assert worth()["age"] > worth()["implant_model"]
+    assert study_weights(profiles, "of another view") == study_weights(profiles, "") == {}

@@ -20,6 +20,7 @@ from hdex.deid.pipeline import Attacker, Recipe, Release, deidentify
 from hdex.deid.policy import Dates, Policy, preset
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import Keys, derive
+from hdex.deid.treatment import study_weights
 from hdex.node.documents import Document, Documents
 from hdex.node.durable import write_atomic
 from hdex.node.failpoint import failpoint
@@ -166,6 +167,7 @@ class Releases:
             policy,
             quasi=quasi_identifiers(profiles, policy),
             hierarchies=recipes,
+            weights=study_weights(profiles, str(self._datasets.facts(order.dataset)["view"])),
             keys=keys,
             patient=PATIENT,
             seed=derive(master, "order", *order.context()),
