@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from hdex.deid.dicom import deidentify_dicom, deidentify_dicom_file, profile, read_dicom
 from hdex.deid.dicom_profile import DicomPolicy, DicomReport, shifted
@@ -44,8 +44,8 @@ def image(**values: object) -> FileDataset:
     """A small object with a patient, a nested sequence, private and odd things."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     meta.SourceApplicationEntityTitle = "OSTRANDER"
     dataset = FileDataset("x", {}, file_meta=meta, preamble=b"Ostrander".ljust(128, b"\0"))
     dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4"

@@ -41,7 +41,7 @@ def deidentify_files(
 ) -> dict[str, object]:
     """Write what `source` holds, de-identified, and return {files, left_out, resources, dropped, by_rule}.
 
-    source: .ndjson, .jsonl or .json, also .gz, or a folder of them with its sub-folders. out: a file for a file, a new or
+    source: .ndjson, .jsonl or .json, also .gz, or a folder of them and of folders. out: a file for a file, a new or
     empty folder for a folder; names of files that are no resource types become part-00001. Reads twice, holds an
     index and one batch in memory. A failed run leaves nothing. Raises ArgumentInvalid, ContentRefused, InputInvalid
     (file and line, never content) and what `deidentify_resources` raises.
