@@ -46,6 +46,12 @@ def test_a_population_too_small_to_hide_in_is_refused(tmp_path: Path) -> None:
         register.settle("cohort", EVERYBODY[:5])
 
 
+def test_a_purpose_nobody_consents_to_is_a_population_of_nobody(tmp_path: Path) -> None:
+    register = populations(tmp_path)
+    register.settle("cohort", EVERYBODY)
+    assert register.settle("cohort", []) == []
+
+
 def test_data_sets_do_not_touch_each_other(tmp_path: Path) -> None:
     register = populations(tmp_path)
     register.settle("cohort", EVERYBODY)

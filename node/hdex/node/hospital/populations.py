@@ -68,7 +68,7 @@ class Populations:
         while further < len(patients) + THRESHOLD:
             out = leaving(now, range(len(patients)), further=further)
             settled = {patient for patient, leaves in zip(patients, out, strict=True) if not leaves}
-            if not settled & everywhere:
+            if further and not settled & everywhere:
                 break
             missing = max(THRESHOLD - len(settled ^ old) for old in earlier)
             if missing <= 0 or settled in earlier:

@@ -85,7 +85,7 @@ class ReleaseRegister:
         found = []
         for facts in self._documents.all(RELEASE):
             known = facts.get("register")
-            if known is None and facts["dataset"] == dataset:
+            if known is None and facts.get("dataset") == dataset:
                 raise incomplete(str(facts["version"]))
             if known and known["table"] == table:
                 found.append(facts)
