@@ -64,6 +64,22 @@ def test_labels_of_dates(label: str, inside: str, outside: str) -> None:
     assert not any(holds(label, value, Kind.DATE) for value in outside.split(cut))
 
 
+@pytest.mark.parametrize(
+    ("label", "inside", "outside"),
+    [
+        ("E11.6", "E11.6 E11.65 E1165", "E11 E11.5 E11.7 E116X5Z9"),
+        ("E11", "E11 E11.0 E11.9 E11.ZZZZ", "E10.9 E12 E1"),
+        ("E10-E19", "E10 E11.65 E19.9", "E09.9 E20 F11"),
+        ("C00-D49", "C50.1 D10 D49.9", "D50 B99"),
+        ("I", "I10 I63.9", "J10 H99.9"),
+        ("F", "F", "M"),
+    ],
+)
+def test_nodes_of_a_code_tree(label: str, inside: str, outside: str) -> None:
+    assert all(holds(label, value, Kind.TEXT) for value in inside.split())
+    assert not any(holds(label, value, Kind.TEXT) for value in outside.split())
+
+
 def test_codes_and_groups() -> None:
     assert holds("I63*", "I63.9", Kind.TEXT)
     assert not holds("I63*", "I64", Kind.TEXT)

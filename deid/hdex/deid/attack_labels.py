@@ -1,4 +1,4 @@
-"""What a released label tells: which values may stand behind `60-69`, `I63*`, `2024-Q1`, `90+`, `[20, 40[` or `*`.
+"""What a released label tells: the values that may stand behind `60-69`, `I63*`, `I60-I69`, `2024-Q1`, `90+` or `*`.
 
 An attacker does not ask for the hierarchy: the labels of a release say what they hold. Days and numbers are read as
 closed intervals, so that a value known only to the month, or moved by a secret shift, is compared by overlap.
@@ -32,6 +32,8 @@ BELOW = re.compile(rf"(<=|≤|<)\s*({NUMBER})")
 DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?.*)?")
 SPAN = re.compile(r"(\d{4})(?:-(?:(\d{2})|Q(\d)|H(\d)))?")  # a month, quarter, half or year
 MASKED = re.compile(r"([^*]+)(\*+)")
+CODE = re.compile(r"[A-Z](?:\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?)?")  # ICD-10: chapter letter, category, subcategory
+BLOCK = re.compile(r"([A-Z]\d[0-9A-Z])-([A-Z]\d[0-9A-Z])")  # E10-E19
 MOMENT = 1e-9
 LAST_DAY = date(9999, 1, 1).toordinal()  # years that stand for `still open`
 
@@ -70,6 +72,8 @@ class Labels:
         for start, length, number in self.starts:
             found[number] |= text.startswith(start) and length in (0, len(text))
         span = interval_of(text, self.kind, reads)
+        if span is not None and self.kind is Kind.TEXT:
+            span = span[0], span[0]  # a code that is known is that code, not those below it
         if span is not None:
             reach = self.shift_days if self.kind is Kind.DATE else 0
             found |= (self.low - reach <= span[1]) & (self.high + reach >= span[0])
@@ -143,10 +147,32 @@ def kind_of(values: pl.Series) -> Kind:
 
 
 def interval_of(text: str, kind: Kind, reads: Reads = Reads.EXACT) -> Interval | None:
-    """The closed interval of numbers, or of days since the year 1, that a value or label stands for; None for text."""
+    """The closed interval of numbers, of days since the year 1, or of codes, that a value or label stands for.
+
+    None for other text.
+    """
     if kind is Kind.TEXT:
-        return None
+        return code_interval(text)
     return number_interval(text) if kind is Kind.NUMBER else coarsened(date_interval(text), reads)
+
+
+def code_interval(text: str) -> Interval | None:
+    """All codes below a node of an ICD-10 tree (E11.6, E11, E10-E19, E), as fractions in base 37."""
+    found = BLOCK.fullmatch(text)
+    if found:
+        return code_place(found[1]), code_place(found[2]) + below(found[2])
+    return (code_place(text), code_place(text) + below(text)) if CODE.fullmatch(text) else None
+
+
+def code_place(code: str) -> float:
+    """Where a code stands among all: a digit counts more than no digit, so E11 comes before E11.0."""
+    digits = code.replace(".", "")
+    return sum((int(digit, 36) + 1) * 37.0 ** -(place + 1) for place, digit in enumerate(digits))
+
+
+def below(code: str) -> float:
+    """How far the codes that begin with this one reach."""
+    return 37.0 ** -len(code.replace(".", "")) * (1 - MOMENT)
 
 
 def number_interval(text: str) -> Interval | None:
