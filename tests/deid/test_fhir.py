@@ -310,6 +310,27 @@ def test_what_is_no_date_does_not_stay(text: str) -> None:
     assert moved is None or moved[:10] != text[:10]
 
 
+def test_numbers_of_insurers_local_addresses_and_misused_displays_do_not_stay() -> None:
+    who = {"reference": f"Patient/{PATIENT_ID}"}
+    coverage = {
+        "resourceType": "Coverage", "status": "active", "beneficiary": who, "payor": [{"reference": "Organization/o1"}],
+        "subscriberId": "GT-884512", "class": [{"type": {"text": "group"}, "value": "GROUP-5512"}],
+    }  # fmt: skip
+    answers = {
+        "resourceType": "QuestionnaireResponse",
+        "status": "completed",
+        "questionnaire": SERVER + "Questionnaire/q",
+    }
+    misused = observation() | {"code": {"coding": [{"system": "http://loinc.org", "display": "Wilhelmina Ostrander"}]}}
+    made = treated([patient(), coverage, answers, misused])
+    text = "\n".join(leaves(made))
+    for one in made:
+        validate(one)
+    assert [value for value in ("GROUP-5512", "884512", "stgertrud", "Ostrander") if value in text] == []
+    assert made[2]["questionnaire"].startswith("urn:uuid:")
+    assert made[3]["code"]["coding"] == [{"system": "http://loinc.org"}]
+
+
 def test_the_input_is_not_changed() -> None:
     source = story()
     before = copy.deepcopy(source)
