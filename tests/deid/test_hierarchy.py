@@ -34,9 +34,10 @@ def test_months_written_as_text_are_dates() -> None:
     assert path_of(ladder, "2025-12") == ["2025-12", "2025-12", "2025-Q4", "2025-H2", "2025", "*"]
 
 
-def test_codes_are_cut_from_the_end() -> None:
+def test_codes_climb_their_tree_and_numbers_are_cut_from_the_end() -> None:
     icd = hierarchy.automatic(pl.Series("icd", ["I63.9", "I10", "E11.0"]))
-    assert path_of(icd, "I63.9") == ["I63.9", "I63*", "I*", "*"]
+    assert path_of(icd, "I63.9") == ["I63.9", "I63", "I60-I69", "I", "*"]
+    assert path_of(icd, "I10") == ["I10", "I10", "I10-I19", "I", "*"]
     assert path_of(hierarchy.automatic(pl.Series("post", ["200", "310"])), "310") == ["310", "31*", "3*", "*"]
 
 

@@ -20,8 +20,10 @@ from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
 from hdex.deid.local import LocalResult, anonymize_local
 from hdex.deid.risk import measure
+from hdex.deid.tuples import require_few_columns
 
 ENGINES = ("exact", "local")
+MOST_CLASSIFIED = 300  # columns that went through and are looked at
 DELIMITERS = (";", ",", "\t", "|")
 
 
@@ -51,6 +53,7 @@ def anonymize_file(
     began = time.process_time()
     if engine not in ENGINES:
         raise ArgumentInvalid(f"engine {engine} is not there; there is {', '.join(ENGINES)}")
+    require_few_columns(len(quasi))
     models = diversity(sensitive, least_values, distance)
     frame, delimiter = read_table(source)
     require_columns(frame, [*quasi, *([sensitive] if sensitive else []), *([patient] if patient else [])])
@@ -80,11 +83,16 @@ def anonymize_file(
     }
 
 
-def identifying_columns(released: Path, quasi: Sequence[str]) -> list[str]:
-    """Return the columns of a written file that identify directly or hold notes: they were passed through unchanged."""
+def identifying_columns(released: Path, quasi: Sequence[str]) -> tuple[list[str], int]:
+    """Return the columns of a written file that identify directly or hold notes, and how many were not looked at.
+
+    They were passed through unchanged. Looked at are the first MOST_CLASSIFIED columns that are no quasi-identifier.
+    """
     frame, _ = read_table(released)
+    passed = [name for name in frame.columns if name not in quasi]
     telling = (Role.DIRECT, Role.FREE_TEXT)
-    return [one.name for one in classify_columns(frame) if one.role in telling and one.name not in quasi]
+    found = classify_columns(frame.select(passed[:MOST_CLASSIFIED]))
+    return [one.name for one in found if one.role in telling], max(len(passed) - MOST_CLASSIFIED, 0)
 
 
 def summary(engine: str, k: int, result: LatticeResult | LocalResult, rows: int) -> dict[str, object]:
@@ -127,7 +135,7 @@ def require_columns(frame: pl.DataFrame, asked: Sequence[str]) -> None:
 def ladder(values: pl.Series, folder: Path | None) -> Hierarchy:
     """The column's hierarchy file, or a ladder that fits its values."""
     path = None if folder is None else hierarchy.find_csv(folder, values.name)
-    return hierarchy.automatic(typed(values)) if path is None else hierarchy.from_csv(path, values.name)
+    return hierarchy.automatic(typed(values)) if path is None else hierarchy.from_file(path, values)
 
 
 def typed(values: pl.Series) -> pl.Series:

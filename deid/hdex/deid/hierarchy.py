@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hdex.deid import hierarchy_code
 from hdex.deid.errors import HierarchyIncomplete, InputInvalid
 
 ANY = "*"  # the label of a value that is told no more
@@ -73,9 +74,9 @@ class Hierarchy:
         asked = pl.DataFrame({"leaf": as_text(values)})
         found = asked.join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")["number"]
         if found.null_count():
-            missing = asked["leaf"].filter(found.is_null()).n_unique()
+            missing = asked["leaf"].filter(found.is_null()).unique()
             raise HierarchyIncomplete(
-                f"hierarchy of column {self.column} misses {missing} of its distinct values (type {values.dtype})"
+                f"hierarchy of column {self.column} misses {len(missing)} of its distinct values ({kinds(missing)})"
             )
         return found.to_numpy()
 
@@ -102,6 +103,17 @@ def as_text(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         return values.fill_nan(None).cast(pl.String).str.replace(r"\.0$", "")
     return values.cast(pl.String)
+
+
+def kinds(values: pl.Series) -> str:
+    """What values look like, never what they are: whole numbers, dates, codes, text, null ..."""
+    left, found = values.drop_nulls(), ["null"] if values.null_count() else []
+    for kind, pattern in KINDS.items():
+        matches = left.str.contains(pattern)
+        if matches.any():
+            found.append(kind)
+        left = left.filter(~matches)
+    return ", ".join(found)
 
 
 def distinct(values: pl.Series) -> pl.Series:
@@ -252,6 +264,19 @@ def group_labels(values: pl.Series, parents: Mapping[str, str]) -> pl.Series:
     return as_text(values).replace_strict(parents, default=None, return_dtype=pl.String)
 
 
+def code_tree(values: pl.Series, parents: Mapping[str, str] | None = None) -> Hierarchy:
+    """Codes and their ancestors: `parents` as given, else ICD-10 by structure (E11.65, E11.6, E11, E10-E19, E)."""
+    leaves = as_text(distinct(values))
+    codes = leaves.drop_nulls().to_list()
+    tree = hierarchy_code.icd10_parents(codes, values.name) if parents is None else parents
+    levels = hierarchy_code.generations(codes, tree, values.name)
+    nulls = [None] * leaves.null_count()  # sorted first
+    found = [pl.Series(values.name, nulls + level, dtype=pl.String) for level in levels]
+    if found[-1].n_unique() > 1 or len(found) == 1:
+        found.append(pl.repeat(ANY, len(leaves), dtype=pl.String, eager=True).alias(values.name))
+    return Hierarchy(values.name, tuple(found))
+
+
 def suppress_only(values: pl.Series) -> Hierarchy:
     """The value or nothing."""
     return build(values, [])
@@ -259,13 +284,30 @@ def suppress_only(values: pl.Series) -> Hierarchy:
 
 def from_csv(path: Path, column: str, *, delimiter: str = ";") -> Hierarchy:
     """ARX-style file: one leaf per line, leaf first, then its label at each level."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+    rows = read_rows(path, delimiter)
     widths = {len(row) for row in rows}
     if len(widths) != 1:
         raise InputInvalid(f"hierarchy {path.name}: lines of {sorted(widths)} levels, asked is one number of levels")
     columns = zip(*rows, strict=True)
     return Hierarchy(column, tuple(pl.Series(column, labels, dtype=pl.String) for labels in columns))
+
+
+def read_rows(path: Path, delimiter: str) -> list[list[str]]:
+    """The lines of a hierarchy file that hold anything."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [row for row in csv.reader(file, delimiter=delimiter) if row]
+    except UnicodeDecodeError as error:
+        raise InputInvalid(f"hierarchy {path.name} is not UTF-8 text") from error
+
+
+def from_file(path: Path, values: pl.Series) -> Hierarchy:
+    """The hierarchy of a column from its file: levels leaf first (ARX style), or columns `code` and `parent`."""
+    for delimiter in (",", ";"):
+        rows = read_rows(path, delimiter)
+        if rows and hierarchy_code.is_parent_file(rows[0]):
+            return code_tree(values, hierarchy_code.read_parents(path, delimiter))
+    return from_csv(path, values.name)
 
 
 def find_csv(folder: Path, column: str) -> Path | None:
@@ -279,14 +321,22 @@ def find_csv(folder: Path, column: str) -> Path | None:
     return found[0] if found else None
 
 
-CODE = r"^[A-Z]\d{2}(\.[0-9A-Z]{1,4})?$"  # ICD-10 and its kin
+CODE = r"^[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$"  # ICD-10 and its kin
+KINDS = {  # what a text looks like, first match
+    "empty cells": r"^\s*$",
+    "whole numbers": r"^[+-]?\d+$",
+    "decimal numbers": r"^[+-]?\d*\.\d+([eE][+-]?\d+)?$",
+    "dates": r"^\d{4}-\d{2}(-\d{2})?([T ].*)?$",
+    "codes": r"^[A-Z0-9][A-Z0-9.\-]*\d[A-Z0-9.\-]*$",
+    "text": "",
+}
 MONTH = r"^\d{4}-\d{2}(-\d{2})?$"
 
 
 def automatic(values: pl.Series, *, top: float | None = None) -> Hierarchy:
     """A ladder that fits the column's type; `top`: the age from which on values are one group.
 
-    Whole numbers 5/10/20/40, other numbers by their range, dates month/quarter/year, codes by prefix, other
+    Whole numbers 5/10/20/40, other numbers by their range, dates month/quarter/year, ICD-10 codes by their tree, other
     text the value or nothing.
     """
     if values.dtype.is_integer() and not values.dtype.is_nested():
@@ -330,7 +380,7 @@ def automatic_text(values: pl.Series) -> Hierarchy:
     if present.str.contains(MONTH).all():
         return date(values)
     if present.str.contains(CODE).all():
-        return prefix(values, (3, 1))
+        return code_tree(values)
     lengths = present.str.len_chars().unique()
     if len(lengths) == 1 and present.str.contains(r"^\d+$").all() and lengths[0] > 1:
         return prefix(values, tuple(range(int(lengths[0]) - 1, 0, -1)))

@@ -65,9 +65,7 @@ def check_arguments(
         raise ArgumentInvalid(f"columns {', '.join(missing)} are not in the table")
     if not hierarchies:
         raise ArgumentInvalid("no quasi-identifier is named")
-    if len(hierarchies) > MOST_QUASI:
-        advice = "name the columns an outsider can know and drop or suppress the rest"
-        raise ArgumentInvalid(f"{len(hierarchies)} quasi-identifiers, asked are up to {MOST_QUASI}: {advice}")
+    require_few_columns(len(hierarchies))
     if frame.height == 0:
         raise InputInvalid("the table has 0 rows")
     if k < 1:
@@ -77,6 +75,13 @@ def check_arguments(
     people = frame.height if patient is None else frame[patient].n_unique()
     if people < k:
         raise RiskTooHigh("k", found=people, asked=k)
+
+
+def require_few_columns(count: int) -> None:
+    """Raise ArgumentInvalid for more quasi-identifiers than anybody can know."""
+    if count > MOST_QUASI:
+        advice = "name the columns an outsider can know and drop or suppress the rest"
+        raise ArgumentInvalid(f"{count} quasi-identifiers, asked are up to {MOST_QUASI}: {advice}")
 
 
 def tabulate(

@@ -46,7 +46,11 @@ def anonymize(
         )
     if progress:
         typer.echo("", err=True)
-    if passed := identifying_columns(out, names(quasi)):
+    is_empty = answer["suppressed"] == answer["rows"]
+    passed, unseen = ([], 0) if is_empty else identifying_columns(out, names(quasi))
+    if unseen:
+        typer.echo(f"warning: {unseen} columns went through unchanged and were not looked at", err=True)
+    if passed:
         typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged", err=True)
     tell(answer, as_json=as_json)
 
