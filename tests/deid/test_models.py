@@ -26,7 +26,9 @@ from hdex.deid.diversity import (
 )
 from hdex.deid.errors import ArgumentInvalid, InputInvalid
 from hdex.deid.lattice import anonymize
+from hdex.deid.local import anonymize_local
 from hdex.deid.presence import DeltaPresence, KMap, with_membership
+from hdex.deid.risk import unprotected_classes
 
 Row = tuple[int, object, int]  # class, sensitive value, weight
 Values = list[object]
@@ -224,11 +226,19 @@ MODELS: list[Model] = [
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__ + "-" + model.sensitive)
 def test_the_exact_search_finds_the_optimum_under_every_model(model: Model, searched: Searched) -> None:
-    found = anonymize(searched.frame, searched.ladders, k=3, suppression=0.2, models=[cast("Diversity", model)])
+    found = anonymize(searched.frame, searched.ladders, k=3, suppression=0.2, models=[model])
     best = min(
         loss for loss in (try_node(model, searched, a, z) for a in range(6) for z in range(3)) if loss is not None
     )
     assert found.loss == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__ + "-" + model.sensitive)
+def test_the_local_search_keeps_every_model_too(model: Model, searched: Searched) -> None:
+    found = anonymize_local(searched.frame, searched.ladders, k=3, suppression=0.3, models=[model])
+    assert found.frame.height >= 168
+    whole = searched.frame[model.sensitive]
+    assert unprotected_classes(found.frame, list(searched.ladders), model, whole=whole) == 0
 
 
 def try_node(model: Model, searched: Searched, age: int, zone: int) -> float | None:
@@ -255,14 +265,12 @@ def test_k_map_lets_a_sample_keep_what_k_anonymity_takes(searched: Searched) -> 
     population = searched.frame.with_row_index("n")
     told = with_membership(population.gather_every(12), population, ["age", "zone"]).drop("n")
     ladders = searched.ladders
-    mapped = anonymize(told, ladders, k=1, suppression=0, models=[cast("Diversity", KMap("in_sample", 5))])
+    mapped = anonymize(told, ladders, k=1, suppression=0, models=[KMap("in_sample", 5)])
     alone = anonymize(told.filter("in_sample"), ladders, k=5, suppression=0)
     assert mapped.loss < alone.loss
     sizes = mapped.frame.group_by("age", "zone").agg(pl.len(), pl.col("in_sample").sum())
     assert sizes.filter(pl.col("in_sample") > 0)["len"].min() >= 5  # type: ignore[operator]
-    hidden = anonymize(
-        told, ladders, k=1, suppression=0.1, models=[cast("Diversity", DeltaPresence("in_sample", 0, 0.2))]
-    )
+    hidden = anonymize(told, ladders, k=1, suppression=0.1, models=[DeltaPresence("in_sample", 0, 0.2)])
     shares = hidden.frame.group_by("age", "zone").agg(pl.col("in_sample").mean())["in_sample"]
     assert shares.max() <= 0.2  # type: ignore[operator]
 
