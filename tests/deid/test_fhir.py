@@ -322,13 +322,18 @@ def test_numbers_of_insurers_local_addresses_and_misused_displays_do_not_stay() 
         "questionnaire": SERVER + "Questionnaire/q",
     }
     misused = observation() | {"code": {"coding": [{"system": "http://loinc.org", "display": "Wilhelmina Ostrander"}]}}
-    made = treated([patient(), coverage, answers, misused])
+    misused["valueQuantity"] = {"value": 1, "unit": "Wilhelmina Ostrander"}
+    related = {"actionId": "GT-884512", "relationship": "after"}
+    group: Json = {"resourceType": "RequestGroup", "status": "active", "intent": "order", "subject": who}
+    group["action"] = [{"relatedAction": [related], "resource": {"reference": "Observation/obs"}}]
+    made = treated([patient(), coverage, answers, misused, group])
     text = "\n".join(leaves(made))
     for one in made:
         validate(one)
     assert [value for value in ("GROUP-5512", "884512", "stgertrud", "Ostrander") if value in text] == []
     assert made[2]["questionnaire"].startswith("urn:uuid:")
     assert made[3]["code"]["coding"] == [{"system": "http://loinc.org"}]
+    assert made[3]["valueQuantity"] == {"value": 1}
 
 
 def test_the_input_is_not_changed() -> None:
