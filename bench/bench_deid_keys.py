@@ -20,8 +20,8 @@ from hdex.deid.linkage import Agreement, Elements, linkage_tokens
 from hdex.deid.pseudonym import macs, pseudonyms, shift_dates, shift_days
 from hdex.deid.register import compare, enter
 
-SEED, REPEATS = 7, 5
-IDS, CELLS, SLOW, FORMATTED, PERSONS = 1_000_000, 5_000_000, 20_000, 300_000, 200_000
+SEED, REPEATS = 7, 3
+IDS, CELLS, SLOW, FORMATTED, PERSONS = 500_000, 5_000_000, 4_000, 150_000, 50_000
 KEY = bytes(range(32))
 Rate = dict[str, float]
 BARS = {"pseudonyms": 2e6, "shift_cells": 20e6, "ff1": 1e5}
@@ -102,7 +102,7 @@ def shifts() -> dict[str, Rate]:
 
 
 def links(ids: pl.Series) -> Rate:
-    """Both tokens of 200,000 persons."""
+    """Both tokens of 50,000 persons."""
     few = ids.head(PERSONS)
     names = [f"Meier, {one.translate(str.maketrans('0123456789', 'abcdefghij'))}" for one in few]
     persons = pl.DataFrame({"patient": few, "ssn": few, "name": names, "born": "1980-01-01", "sex": "f"})
@@ -112,7 +112,7 @@ def links(ids: pl.Series) -> Rate:
 
 
 def registered(ids: pl.Series) -> Rate:
-    """A release of 200,000 patients entered and compared with one before it."""
+    """A release of 50,000 patients entered and compared with one before it."""
     few = ids.head(PERSONS)
     frame = pl.DataFrame({"age": few.str.slice(16, 2), "ward": few.str.slice(15, 1)})
     before = enter("1.0.0", few, frame, ["age", "ward"], k=5, key=KEY)
