@@ -70,7 +70,18 @@ _TYPES = {  # Presidio's names of entities -> ours
 _RESULT: Any = RecognizerResult  # its constructor has no types
 _BLANK = {"zh": "xx"}  # the blank Chinese pipeline makes a token of every character: four times the work, no use
 _RULE_KEY = "hdex_rule"
-_DIGIT_OR_AT = re.compile(r"[\d@]")  # each recogniser that is kept needs one of them
+_NINE_DIGITS = re.compile(r"\d(?:[- .]?\d){8}")
+_NEEDS: Mapping[
+    Any, re.Pattern[str]
+] = {  # what every match of the recogniser holds: cheaper to look for than its patterns
+    EmailRecognizer: re.compile("@"),
+    IbanRecognizer: re.compile(r"[A-Za-z]{2}\d\d"),
+    IpRecognizer: re.compile(r"\d\.\d+\.|:[0-9A-Fa-f]*:"),
+    CreditCardRecognizer: re.compile(r"\d(?:[- ]?\d){11}"),
+    UsSsnRecognizer: _NINE_DIGITS,
+    UsItinRecognizer: _NINE_DIGITS,
+    MedicalLicenseRecognizer: re.compile(r"[A-Za-z][A-Za-z9]\d{7}"),
+}
 _LABELS = {  # what trained models call things -> our types; a site's own labels are added
     "PERSON": "NAME",
     "PER": "NAME",
@@ -115,7 +126,7 @@ class PresidioDetector:
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
             for kind in _KEPT.get(lang, _KEPT_ANYWHERE):
-                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_DIGIT_OR_AT))
+                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_NEEDS[kind]))
         for lang, model in (models or {}).items():
             registry.add_recognizer(_model_recognizer(model, lang))
         for recognizer in recognizers:

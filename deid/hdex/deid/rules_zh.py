@@ -22,6 +22,8 @@ _SURNAME = (
 _COMMON = "(?:欧阳|上官|司马|诸葛|皇甫|尉迟|公孙|慕容|司徒|夏侯|端木|令狐|宇文|轩辕|[常王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶苏魏吕丁沈姚卢姜崔钟谭陆汪石廖贾夏韦付邹孟熊秦邱江尹薛闫段雷侯龙陶黎贺顾毛郝龚邵钱严武戴莫孔汤牛樊葛邢齐易乔伍庞颜倪庄聂鲁岳翟殷詹申耿焦俞柳甘祝尚舒阮柯纪梅童凌季裴霍苗谷冉骆路靳柴鲍喻祁蒲滕屈艾高于方白任范金万史])"
 _TITLE = "先生|女士|小姐|医生|医师|主任|教授|护士|大夫|同志|老师|阿姨|大爷|大娘|老人|院长|博士|主治|药师|技师|护师|某某|某(?=[，。、；：,;\\s）)]|$)"
 _AFTER = "(?=$|[^\\u3400-\\u9fff]|男|女|因|于|主诉|今|为|系|年龄|现|的|在|入|来|已|与|及|和|患|自|既往|出生|电话|身份|住|被|经|行|术|拟|诉|无|有|查|签|等|同|称|说|陪|告|要求|联系|家属|向)"
+# After a relative or a member of staff a wider circle of verbs may follow: no patient's symptom begins like a name there.
+_AFTER_KIN = _AFTER[:-1] + "|代|来|接|执|记|提|到|收|送|核|反|述|至|主|会|医|远)"
 _PROVINCE = (
     "北京|天津|上海|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃|青海"
     "|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
@@ -114,6 +116,12 @@ RULES_ZH: tuple[Rule, ...] = (
         digits=True,
         wrapped=True,
     ),
+    Rule.of(
+        "zh_any_number",
+        "ID",
+        r"(?<=[\u3400-\u9fff]号码?[ \t]*[:：][ \t]*)(?<!(?:型|符|信|序|等|括|文|牌)号[ \t]*[:：][ \t]*)([A-Za-z]{0,4}-?\d[\dA-Za-z-]{2,29})(?![\dA-Za-z]|\.\d)",
+        digits=True,
+    ),
     Rule.of("zh_bed", "ID", r"(?=[\d+])(?<![\d.])\+?\d{1,3}(?=床(?!旁|边|上|单))", digits=True, trigger="床"),
     Rule.of(
         "zh_passport",
@@ -174,7 +182,7 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"(?:姓名|签名|签字)?\s*[:：]\s*({_SURNAME}[·\s]?{_HAN}(?:[·\s]?{_HAN}){{0,2}}?){_AFTER}",
         check=_is_name,
     ),
-    Rule.of("zh_staff_name", "NAME", rf"(?<={_STAFF})({_SURNAME}{_HAN}{{1,3}}?){_AFTER}", check=_is_name),
+    Rule.of("zh_staff_name", "NAME", rf"(?<={_STAFF})({_SURNAME}{_HAN}{{1,3}}?){_AFTER_KIN}", check=_is_name),
     Rule.of(
         "zh_name_sex",
         "NAME",
@@ -184,7 +192,14 @@ RULES_ZH: tuple[Rule, ...] = (
     Rule.of(
         "zh_context_name",
         "NAME",
-        rf"(?:患者|病人|其子|其女|其夫|其妻|其父|其母|家属|丈夫|妻子|儿子|女儿|父亲|母亲|配偶|兄弟|姐姐|弟弟|妹妹|名叫|叫做|患儿|产妇)({_SURNAME}{_HAN}{{1,2}}?){_AFTER}",
+        rf"(?<=患者|病人|名叫|叫做|患儿|产妇)({_SURNAME}{_HAN}{{1,2}}?){_AFTER}",
+        check=_is_name,
+    ),
+    Rule.of(
+        "zh_kin_name",
+        "NAME",
+        rf"(?<=其[子女夫妻父母]|家属|丈夫|妻子|儿子|女儿|父亲|母亲|配偶|兄弟|哥哥|姐姐|弟弟|妹妹|爱人|老伴|联系人|收件人|陪护人|陪同人|参保人|监护人|代理人|委托人|本人)"
+        rf"({_SURNAME}{_HAN}{{1,2}}?){_AFTER_KIN}",
         check=_is_name,
     ),
     Rule.of("zh_title_name", "NAME", rf"(?<!{_HAN}(?=副))({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})", check=_is_name),
@@ -204,7 +219,7 @@ RULES_ZH: tuple[Rule, ...] = (
     Rule.of(
         "zh_hospital",
         "ORGANISATION",
-        rf"(?:(?<=[在于至到赴往从由，。：；、\s])|^)(?!我院|本院|外院|当地){_HAN}{{2,14}}?(?:医院|卫生院|卫生服务中心|诊所|疗养院)",
+        rf"(?:(?<=[在于至到赴往从由转请经自,。:;、\s])|^)(?!我院|本院|外院|当地){_HAN}{{2,14}}?(?:医院|卫生院|卫生服务中心|诊所|疗养院)",
         trigger="",
     ),
     Rule.of("zh_age", "AGE", r"(?=[19])(?<!\d)(?:9\d|1[0-2]\d)(?=\s?(?:周?岁))", digits=True, trigger="岁"),
