@@ -104,3 +104,18 @@ def test_the_json_has_canonical_bytes_that_do_not_change() -> None:
     document = made().report.to_dict()
     assert document["columns_by_level"] == {"1": 0, "2": 1, "3": 2, "4": 1, "5": 0}
     assert document["level_after"] == 3
+
+
+def test_the_dossier_names_attackers_and_what_a_model_still_learns() -> None:
+    report = made().report
+    assert report.dossier is not None
+    (one, *_) = report.dossier.attacks
+    assert one["within_bound"]
+    assert report.dossier.risk["k"] == report.risk_after.k  # type: ignore[union-attr]  # a release with rows has it
+    model = report.dossier.worth["model"]
+    assert isinstance(model, dict)
+    assert model["target"] == "outcome"
+    page = render_html(report)
+    assert "to find the person" in page
+    assert "area under the ROC curve" in page
+    assert "谁尝试过识别患者" in render_html(report, "zh")

@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 from typing import cast
 
-from hdex.deid import plots
+from hdex.deid import certificate_evidence, plots
 from hdex.deid.errors import ArgumentInvalid
 from hdex.deid.report import Ceiling, ColumnReport, ReleaseReport
 
@@ -35,6 +35,7 @@ th{text-align:left;color:var(--faint);font-weight:500}th,td{padding:5px 8px 5px 
 .chip{display:inline-block;border:1px solid var(--line);border-left:4px solid var(--c);border-radius:5px;
 padding:2px 8px;margin:2px 4px 2px 0;font-size:12.5px}.chip i{color:var(--faint);font-style:normal}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:18px 28px}.two h3{margin:8px 0 0;font-size:13.5px}
+.above{color:var(--before);font-weight:600}
 section{break-inside:avoid}ul{margin:4px 0;padding-left:20px}
 @page{size:A4;margin:14mm}
 @media print{body{background:#fff;font-size:12px}main{margin:0;padding:0;max-width:none;border-radius:0}
@@ -208,6 +209,15 @@ class Page:
         ]
         return self.section("utility", note, self.legend(), f'<div class="two">{"".join(plotted)}</div>')
 
+    def evidence(self) -> str:
+        """Every attacker who tried, and what the release is still worth."""
+        dossier = self.report.dossier
+        if dossier is None:
+            return ""
+        table = certificate_evidence.attackers(dossier, self.say, self.lang)
+        tried = self.section("attackers", self.faint("attackers_note"), table) if table else ""
+        return tried + self.section("worth", certificate_evidence.worth(dossier, self.say))
+
     def checked(self) -> str:
         """The independent count, the residue and what was replaced in notes."""
         report, parts = self.report, []
@@ -223,7 +233,12 @@ class Page:
     def html(self) -> str:
         """The whole page."""
         body = [self.head(), self.figures(), self.attack(), self.risk(), self.sizes(), self.levels(), self.table()]
-        body += [self.utility(), self.checked(), self.section("remains", f"<p>{self.say('remains_note')}</p>")]
+        body += [
+            self.utility(),
+            self.evidence(),
+            self.checked(),
+            self.section("remains", f"<p>{self.say('remains_note')}</p>"),
+        ]
         code = "zh-CN" if self.lang == "zh" else "en"
         return (
             f'<!doctype html><html lang="{code}"><head><meta charset="utf-8">'

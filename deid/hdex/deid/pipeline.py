@@ -12,6 +12,7 @@ from hdex.deid import hierarchy
 from hdex.deid.attack import AttackResult, linkage, views
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.diversity import Diversity
+from hdex.deid.dossier import Dossier, Evidence, compile_dossier
 from hdex.deid.errors import RiskTooHigh
 from hdex.deid.hierarchy import DATE_STEPS, Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
@@ -154,6 +155,27 @@ def certified(made: Made, attacker: Attacker, residue: int) -> ReleaseReport:
         distributions=compared(made, [*quasi, *sensitive]),
         redacted=made.redacted,
         residue=residue,
+        dossier=dossier(made, quasi, sensitive),
+    )
+
+
+def dossier(made: Made, quasi: Sequence[str], sensitive: Sequence[str]) -> Dossier:
+    """What the privacy officer reads beside the ceilings."""
+    subject = made.subject
+    return compile_dossier(
+        Evidence(
+            original=subject.frame,
+            treated=made.treated,
+            released=made.released,
+            quasi=quasi,
+            sensitive=sensitive,
+            patient=subject.patient,
+            k=subject.policy.k,
+            seed=subject.seed,
+            shift_days=subject.policy.shift_days,
+            ladders=made.ladders,
+            owners=subject.frame[subject.patient].gather(made.source).to_list(),
+        )
     )
 
 

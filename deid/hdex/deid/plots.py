@@ -95,3 +95,18 @@ def pairs(label: str, names: Sequence[str], before: Sequence[float], after: Sequ
         parts.append(box(118, y + 9, width=190 * new / top, height=7, fill=AFTER))
         parts.append(text(314, y + 12, f"{percent(old)} → {percent(new)}", size=10, fill=FAINT))
     return frame(410, 8 + 22 * len(names), label, parts)
+
+
+def heat(label: str, names: Sequence[str], values: Sequence[Sequence[float]]) -> str:
+    """A square of shares 0-1, darker is more; the names stand on the left, in the same order from the left."""
+    side, left = min(36, 260 // max(len(names), 1)), 118
+    parts = []
+    for row, name in enumerate(names):
+        y = 4 + row * side
+        parts.append(
+            text(left - 6, y + side / 2 + 4, name if len(name) <= 18 else name[:17] + "…", size=11, anchor="end")
+        )
+        for column, value in enumerate(values[row]):
+            at = box(left + column * side, y, width=side - 2, height=side - 2, fill=AFTER)
+            parts.append(at.replace("<rect", f'<rect fill-opacity="{max(value, 0.04):.2f}"'))
+    return frame(410, 8 + side * len(names), label, parts)

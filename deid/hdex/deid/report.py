@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hdex.deid.attack import AttackResult
+from hdex.deid.dossier import Dossier
 from hdex.deid.policy import Policy
 from hdex.deid.risk import RiskProfile
 from hdex.deid.utility import Distribution
@@ -62,6 +63,7 @@ class ReleaseReport:
     distributions: tuple[Distribution, ...] = ()
     redacted: Mapping[str, int] = field(default_factory=dict)  # identifier type -> spans replaced in notes
     residue: int = 0  # identifier values found in the output; a release with any is refused
+    dossier: Dossier | None = None
 
     @property
     def columns_by_level(self) -> dict[str, int]:
@@ -97,6 +99,7 @@ class ReleaseReport:
             "distributions": [one.to_dict() for one in self.distributions],
             "redacted": dict(self.redacted),
             "residue": self.residue,
+            "dossier": None if self.dossier is None else self.dossier.to_dict(),
         }
 
 

@@ -43,7 +43,7 @@ class ResourceKeys:
         return base64.b32encode(mark).decode().lower()
 
     def resource_id(self, value: str) -> str:
-        """The id that stands for a resource's id: a UUID for a UUID, else a word; `Patient/x` and `urn:uuid:x` agree."""
+        """The id that stands for a resource's: a UUID for a UUID, else a word; `Patient/x` and `urn:uuid:x` agree."""
         return self.uuid(value) if UUID_SHAPE.fullmatch(value) else self.word(value)
 
     def uuid(self, value: str) -> str:
