@@ -152,14 +152,13 @@ def named(tables: dict[str, Columns], patient: dict[str, str], patients: int) ->
     return Generated(frames, truth, meant, keys, patients)
 
 
-def chinese(seed: int, patients: int = 160) -> Generated:
-    """A hospital information system of mainland China: patients, visits, results, notes, fees, staff."""
-    m = Maker(seed)
+def people_zh(m: Maker, numbers: list[str]) -> Columns:
+    """Patients of mainland China."""
+    patients = len(numbers)
     male = [m.rng.random() < 0.5 for _ in range(patients)]
     born = [m.day(1935, 2004) for _ in range(patients)]
-    numbers = [f"00{300000 + 7 * n}" for n in range(patients)]
     ages = [str(2024 - int(b[:4])) for b in born]
-    people: Columns = {
+    return {
         "patient": (numbers, DIRECT),
         "name": (m.some(patients, m.name_zh), DIRECT),
         "sex": (["1" if x else "2" for x in male], ("quasi", 2)),
@@ -179,11 +178,12 @@ def chinese(seed: int, patients: int = 160) -> Generated:
             ("other", 2),
         ),
     }
-    who = [m.rng.randrange(patients) for _ in range(patients * 3)]
-    visits = [f"ZY{20240000 + n}" for n in range(len(who))]
-    staff = [f"D{1000 + n}" for n in range(25)]
+
+
+def visits_zh(m: Maker, numbers: list[str], who: list[int], visits: list[str], staff: list[str]) -> Columns:
+    """Stays in a ward with a doctor, a diagnosis and a note."""
     sick = [m.rng.choice(DISEASES) for _ in who]
-    visit: Columns = {
+    return {
         "visit": (visits, DIRECT),
         "patient": ([numbers[w] for w in who], DIRECT),
         "admitted": ([m.day(2022, 2025, "%Y/%m/%d %H:%M") for _ in who], DATE),
@@ -201,9 +201,13 @@ def chinese(seed: int, patients: int = 160) -> Generated:
             ("free_text", 4),
         ),
     }
+
+
+def results_zh(m: Maker, numbers: list[str], who: list[int], visits: list[str]) -> Columns:
+    """Laboratory results."""
     rows = [m.rng.randrange(len(who)) for _ in range(len(who) * 4)]
     asked = [m.rng.choice(TESTS) for _ in rows]
-    results: Columns = {
+    return {
         "visit": ([visits[r] for r in rows], DIRECT),
         "patient": ([numbers[who[r]] for r in rows], DIRECT),
         "test_code": ([code for code, *_ in asked], CODED),
@@ -214,20 +218,33 @@ def chinese(seed: int, patients: int = 160) -> Generated:
         "drug": ([m.pick(DRUGS) for _ in rows], CODED),
         "flag": ([m.pick(["↑", "↓", "正常"]) for _ in rows], CODED),
     }
+
+
+def chinese(seed: int, patients: int = 160) -> Generated:
+    """A hospital information system of mainland China: patients, visits, results, notes, fees, staff."""
+    m = Maker(seed)
+    numbers = [f"00{300000 + 7 * n}" for n in range(patients)]
+    who = [m.rng.randrange(patients) for _ in range(patients * 3)]
+    visits = [f"ZY{20240000 + n}" for n in range(len(who))]
+    staff = [f"D{1000 + n}" for n in range(25)]
     doctors: Columns = {
         "number": (staff, DIRECT),
         "name": (m.some(len(staff), m.name_zh), DIRECT),
         "ward": ([m.pick(WARDS) for _ in staff], ("other", 2)),
     }
-    tables = {"patients": people, "visits": visit, "results": results, "staff": doctors}
+    tables = {
+        "patients": people_zh(m, numbers),
+        "visits": visits_zh(m, numbers, who, visits, staff),
+        "results": results_zh(m, numbers, who, visits),
+        "staff": doctors,
+    }
     return named(tables, {"patients": "patient", "visits": "patient", "results": "patient"}, patients)
 
 
-def english(seed: int, patients: int = 160) -> Generated:
-    """A clinic in the United States: whole-number keys, US dates, LOINC and ICD-10-CM."""
-    m = Maker(seed)
-    keys = [str(51_000 + 13 * n) for n in range(patients)]
-    people: Columns = {
+def people_en(m: Maker, keys: list[str]) -> Columns:
+    """Patients in the United States."""
+    patients = len(keys)
+    return {
         "patient": (keys, DIRECT),
         "last": (m.some(patients, lambda: "-".join(m.rng.sample(LAST_EN, m.rng.choice([1, 1, 2])))), DIRECT),
         "first": (m.some(patients, lambda: m.pick(FIRST_EN)), DIRECT),
@@ -242,11 +259,11 @@ def english(seed: int, patients: int = 160) -> Generated:
         "phone": (m.some(patients, lambda: f"({m.rng.randrange(3, 9)}19) {m.rng.randrange(220, 899)}-{m.rng.randrange(9999):04d}"), DIRECT),
         "mail": (m.some(patients, lambda: f"user{m.rng.randrange(10**6)}@example.org"), DIRECT),
     }  # fmt: skip
-    who = [m.rng.randrange(patients) for _ in range(patients * 3)]
-    visits = [str(900_000 + 3 * n) for n in range(len(who))]
-    clinics = [str(70 + n) for n in range(12)]
-    clinic_names = [f"{town} Family Medical Center" for town in TOWNS] + ["Lakeside Clinic"]
-    visit: Columns = {
+
+
+def visits_en(m: Maker, keys: list[str], who: list[int], visits: list[str]) -> Columns:
+    """Visits with payer, problem, order and note."""
+    return {
         "visit": (visits, DIRECT),
         "patient": ([keys[w] for w in who], DIRECT),
         "start": ([m.day(2021, 2025, "%Y-%m-%dT%H:%M:%SZ") for _ in who], DATE),
@@ -258,9 +275,13 @@ def english(seed: int, patients: int = 160) -> Generated:
         "cost": ([m.number(410, 160, 2) for _ in who], CODED),
         "note": ([f"Patient reports {m.pick(['fatigue', 'cough', 'nausea', 'back pain'])} for {m.rng.randrange(2, 30)} days. Exam was unremarkable, plan is to return in {m.rng.randrange(2, 9)} weeks." for _ in who], ("free_text", 4)),
     }  # fmt: skip
+
+
+def results_en(m: Maker, keys: list[str], who: list[int], visits: list[str]) -> Columns:
+    """Laboratory results."""
     rows = [m.rng.randrange(len(who)) for _ in range(len(who) * 4)]
     asked = [m.rng.choice(LABS) for _ in rows]
-    results: Columns = {
+    return {
         "visit": ([visits[r] for r in rows], DIRECT),
         "patient": ([keys[who[r]] for r in rows], DIRECT),
         "loinc": ([code for code, *_ in asked], CODED),
@@ -270,6 +291,16 @@ def english(seed: int, patients: int = 160) -> Generated:
         "date": ([m.day(2021, 2025) for _ in rows], DATE),
         "status": ([m.pick(["final", "preliminary", "corrected"]) for _ in rows], ("other", 2)),
     }
+
+
+def english(seed: int, patients: int = 160) -> Generated:
+    """A clinic in the United States: whole-number keys, US dates, LOINC and ICD-10-CM."""
+    m = Maker(seed)
+    keys = [str(51_000 + 13 * n) for n in range(patients)]
+    who = [m.rng.randrange(patients) for _ in range(patients * 3)]
+    visits = [str(900_000 + 3 * n) for n in range(len(who))]
+    clinics = [str(70 + n) for n in range(12)]
+    clinic_names = [f"{town} Family Medical Center" for town in TOWNS] + ["Lakeside Clinic"]
     offices: Columns = {
         "number": (clinics, ("other", 1)),
         "name": (clinic_names, ("other", 1)),
@@ -279,7 +310,12 @@ def english(seed: int, patients: int = 160) -> Generated:
             ("other", 1),
         ),
     }
-    tables = {"patients": people, "visits": visit, "results": results, "clinics": offices}
+    tables = {
+        "patients": people_en(m, keys),
+        "visits": visits_en(m, keys, who, visits),
+        "results": results_en(m, keys, who, visits),
+        "clinics": offices,
+    }
     return named(tables, {"patients": "patient", "visits": "patient", "results": "patient"}, patients)
 
 

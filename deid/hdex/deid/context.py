@@ -139,18 +139,33 @@ def _within(context: _Context, table: str, found: list[Judged]) -> list[Judged]:
     for step in (_ages, _sexes, _described, _towns):
         found = step(context, frame, found)
     if context.links.kinds[table] is TableKind.PATIENTS:
-        found = [_of_patient(context, one) for one in found]
+        found = _of_patients(context, found)
     return found
 
 
-def _of_patient(context: _Context, one: Judged) -> Judged:
-    """Capitalised words about patients are their names or where they live, rather than what they suffer from."""
-    wordy = one.element in ("coded_item", "note") and one.profile.confidence <= 0.45 and one.shape.distinct >= 10
-    if one.named or not wordy or one.shape.share("name_plain") < 0.9:
-        return one
-    if one.shape.share("name_en") >= 0.15 > one.shape.share("town") - 0.05:
-        return context.recast(one, "person_name", "capitalised words about patients, some of them known names", 0.55)
-    return context.recast(one, "city", "capitalised words about patients", 0.45)
+def _of_patients(context: _Context, found: list[Judged]) -> list[Judged]:
+    """Judge what no list knew in a table of one row per patient: all but unique text names the patient.
+
+    Capitalised words stand beside a column of names, or are the names where an address or a number of a person has none
+    beside it; else they are where people live, rather than what they suffer from.
+    """
+    names = [one.element in _PEOPLE for one in found]
+    contacts = {one.element for one in found} & {"phone", "email", "street_address", "resident_id", "ssn"}
+    told: list[Judged] = []
+    for place, one in enumerate(found):
+        unknown = one.element in ("coded_item", "note") and one.profile.confidence <= 0.45 and one.shape.distinct >= 10
+        if one.named or not unknown or one.shape.share("boolean", "result", "disease", "drug") >= 0.5:
+            told.append(one)
+        elif one.shape.share("name_plain") >= 0.9 and one.shape.words <= 3:
+            beside = any(names[max(0, place - 1) : place + 2])
+            known = one.shape.share("name_en") >= 0.15 or beside or (bool(contacts) and not any(names))
+            element, confidence = ("person_name", 0.5) if known and one.shape.share("town") < 0.2 else ("city", 0.45)
+            told.append(context.recast(one, element, "capitalised words about patients", confidence))
+        elif one.shape.uniqueness >= 0.5:
+            told.append(context.recast(one, "street_address", "text about patients that hardly repeats", 0.45))
+        else:
+            told.append(one)
+    return told
 
 
 def _weak(one: Judged) -> bool:

@@ -140,6 +140,8 @@ def _person(shape: Shape) -> Found | None:
             return "street_address", f"{percent(shape.share(form))} of the values read as addresses", 0.8
     if shape.share("bed") >= 0.8:
         return "bed", f"{percent(shape.share('bed'))} of the values read as beds", 0.75
+    if _dialled(shape):
+        return "phone", f"{percent(shape.share('phone_like'))} of the values are written like telephone numbers", 0.6
     if shape.share("place") >= 0.7 and shape.distinct >= 3:
         return "birthplace", f"{percent(shape.share('place'))} of the values read as places", 0.65
     if shape.share("masked") >= 0.7 and shape.distinct >= 5:
@@ -149,6 +151,12 @@ def _person(shape: Shape) -> Found | None:
     if shape.share("town") >= 0.3 and shape.share("name_plain", "town") >= 0.8 and shape.share("name_synthetic") < 0.1:
         return "city", f"{percent(shape.share('town'))} of the values end like names of towns", 0.5
     return _named(shape) or _coordinates(shape)
+
+
+def _dialled(shape: Shape) -> bool:
+    """Groups of digits with separators, seven to fifteen in all, that hardly repeat and are no code and no date."""
+    coded = shape.share("date", "loinc", "ndc", "icd10", "band", "result") >= 0.3
+    return shape.share("phone_like") >= 0.9 and shape.uniqueness >= 0.5 and shape.distinct >= 10 and not coded
 
 
 def _institution(shape: Shape) -> Found | None:

@@ -105,6 +105,7 @@ _UNIT = re.compile(
 )
 _URL = re.compile(r"(?:https?|ftp)://\S+|www\.\S+|urn:\S+", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F]{24,128}")
+_PHONE_LIKE = re.compile(r"(?:\+|00?)?\(?\d{1,5}\)?(?:[\s./-]{1,2}\(?\d{1,9}\)?){1,5}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]{400,}")
 _SENTENCE = re.compile(r"[。；！？]|[a-z)][.;!?](?:\s|$)")
 _RESULT = re.compile(
@@ -207,7 +208,8 @@ def _is_place(value: str) -> bool:
 
 
 SEX = _split(
-    "m f male female man woman 男 女 男性 女性 unknown other u o 未知 x 1 2 0 9 未说明的性别 未知的性别 1男 2女"
+    """m f male female man woman 男 女 男性 女性 unknown other u o 未知 x 1 2 0 9 未说明的性别 未知的性别 1男 2女
+    w d männlich weiblich divers h hombre mujer masculino femenino homme femme"""
 )
 STATE_CODES = _split(
     """al ak az ar ca co ct de fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or pa
@@ -260,6 +262,7 @@ OF_TEXT: dict[str, Callable[[str], bool]] = {
     "age_text": lambda v: bool(_AGE.fullmatch(v)),
     "band": lambda v: bool(_BAND.fullmatch(v)),
     "size": lambda v: bool(_SIZE.fullmatch(v)),
+    "phone_like": lambda v: bool(_PHONE_LIKE.fullmatch(v)) and 7 <= sum(c.isdigit() for c in v) <= 15,
     "unit": lambda v: v.lower() in words("units") or bool(_UNIT.fullmatch(v)),
     "url": lambda v: bool(_URL.fullmatch(v)),
     "hex": lambda v: bool(_HEX.fullmatch(v)),

@@ -13,6 +13,7 @@ from enum import StrEnum
 import polars as pl
 
 from hdex.deid.classify import Judged
+from hdex.deid.columns import Role
 from hdex.deid.shapes import Shape, as_text
 
 INCLUDED = 0.9  # share of a reference's values that the key holds: some rows always dangle
@@ -178,7 +179,10 @@ def _home(judged: Found, references: Sequence[Reference]) -> Reference | None:
 
 
 def _about_people(found: Sequence[Judged]) -> int:
-    return sum(_PERSON.get(element, 0) for element in {one.element for one in found})
+    elements = {one.element for one in found}
+    spans = [one.shape.years or 0 for one in found if one.shape.share("date_only") >= 0.95]
+    lives = 2 if max(spans, default=0) >= 30 and "birth_date" not in elements else 0  # days that span lives
+    return lives + sum(_PERSON.get(element, 0) for element in elements)
 
 
 def _patient_columns(judged: Found, references: Sequence[Reference], home: Reference) -> dict[str, str]:
@@ -289,7 +293,8 @@ def _kind(
     if elements & {"person_name", "family_name", "staff_name", "staff_id_own"}:
         return TableKind.STAFF
     texts = [one for one in found if not keyish(one.shape) and not one.shape.numeric and one.shape.share("date") < 0.5]
-    coded = any(unique(one.shape) for one in found) and texts and len(found) <= 8
+    plain = all(one.profile.role not in (Role.DIRECT, Role.QUASI) or keyish(one.shape) for one in found)
+    coded = plain and any(unique(one.shape) for one in found) and texts and len(found) <= 8
     return TableKind.DICTIONARY if coded and found[0].shape.rows <= 100_000 else TableKind.UNKNOWN
 
 
