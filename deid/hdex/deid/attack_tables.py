@@ -12,7 +12,7 @@ from hdex.deid.attack_membership import membership
 from hdex.deid.attack_trajectory import trajectory
 from hdex.deid.attackers import Known, Profile, known_columns
 from hdex.deid.classify import classify_columns
-from hdex.deid.columns import Role
+from hdex.deid.columns import ColumnProfile, Role
 from hdex.deid.errors import ArgumentInvalid
 from hdex.deid.hierarchy import Hierarchy
 
@@ -73,16 +73,18 @@ def attack(
     ladders: Mapping[str, Hierarchy] | None = None,
     shift_days: int = 0,
     owners: Sequence[object] | None = None,
+    columns: Sequence[ColumnProfile] | None = None,
 ) -> Findings:
     """Attack `released`, made from `original`, as `profile`; he knows the named columns of his targets.
 
     patient: column that names people in both (in `released` as pseudonyms, or not at all). k: smallest class that the
     release claims. outsiders: people like those of `original` who are not in the release: adds membership inference.
     ladders: hierarchies whose labels are group names; intervals, prefixes, dates and `*` are read without. shift_days:
-    the widest secret shift, where it is known. owners: per released row whose it is, where that is known.
+    the widest secret shift, where it is known. owners: per released row whose it is, where that is known. columns:
+    the profiles of `original` where it has been classified already.
     Raises ArgumentInvalid where the attacker knows no column of `original`.
     """
-    profiles = classify_columns(original)
+    profiles = classify_columns(original) if columns is None else columns
     elements = {one.name: one.element for one in profiles}
     known = tuple(one for one in known_columns(profile, original.columns, elements=elements) if one.column != patient)
     if not known:

@@ -9,6 +9,7 @@ import polars as pl
 
 from hdex.deid.attack_tables import attack
 from hdex.deid.attackers import fits, known_columns, profiles
+from hdex.deid.columns import ColumnProfile
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.risk import full_profile
 from hdex.deid.utility import describe
@@ -37,6 +38,7 @@ class Evidence:
     original: pl.DataFrame
     treated: pl.DataFrame  # after each column's own treatment, before generalisation
     released: pl.DataFrame
+    columns: Sequence[ColumnProfile]  # of the original
     quasi: Sequence[str]
     sensitive: Sequence[str]
     patient: str
@@ -80,6 +82,7 @@ def attacks_of(seen: Evidence) -> list[Mapping[str, object]]:
             ladders=seen.ladders,
             shift_days=seen.shift_days,
             owners=seen.owners,
+            columns=seen.columns,
         ).to_dict()
         for profile in able
     ]

@@ -167,6 +167,7 @@ def dossier(made: Made, quasi: Sequence[str], sensitive: Sequence[str]) -> Dossi
             original=subject.frame,
             treated=made.treated,
             released=made.released,
+            columns=[one.profile for one in made.plan],
             quasi=quasi,
             sensitive=sensitive,
             patient=subject.patient,

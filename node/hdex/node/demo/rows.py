@@ -90,7 +90,7 @@ def somebody(memory: Memory, hospital: str) -> str:
 def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], dict[str, str]]:
     """Return (outcome, covariates that every site's disclosure floor allows, covariate left out -> where and why).
 
-    The second study asks the same with a crowd fewer at the first hospital: the floor must hold then, too.
+    The second study asks the same with a crowd fewer at the first hospital, whole classes at times: the floor must hold then, too.
     """
     view = load_view(memory.plot.view)
     features, left_out = list(view.features), dict[str, str]()
@@ -104,7 +104,7 @@ def refusals(frames: dict[str, pl.DataFrame], features: list[str], target: str) 
     return "; ".join(
         f"{hospital}: {found[0].rule}, {found[0].detail}"
         for hospital, frame in frames.items()
-        if (found := breaches(frame, features, target, room=THRESHOLD if hospital == HOSPITALS[0] else 0))
+        if (found := breaches(frame, features, target, room=2 * THRESHOLD if hospital == HOSPITALS[0] else 0))
     )
 
 
