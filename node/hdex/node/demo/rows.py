@@ -90,7 +90,7 @@ def somebody(memory: Memory, hospital: str) -> str:
 def affordable(memory: Memory, frames: dict[str, pl.DataFrame]) -> tuple[str, list[str], dict[str, str]]:
     """Return (outcome, covariates that every site's disclosure floor allows, covariate left out -> where and why).
 
-    The second study asks the same with a crowd fewer at the first hospital, whole classes at times: the floor must hold then, too.
+    The second study asks the same with a crowd or whole classes fewer at the first hospital: the floor must hold then.
     """
     view = load_view(memory.plot.view)
     features, left_out = list(view.features), dict[str, str]()
