@@ -56,7 +56,7 @@ bench: $(VENV)/.dev ## measure; rewrites bench/results
 	@for b in bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
-	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_demo.py $(ARGS)
+	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
 
 clean: ## remove what the targets above made
 	@rm -rf $(VENV) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
