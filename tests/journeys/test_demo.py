@@ -19,7 +19,7 @@ from tests.journeys.stage import eventually
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 MARK = "HDEX_TEST_STORY"
-PATIENTS = 300
+PATIENTS = 600  # fewer and the disclosure floor leaves no covariate
 SHAPE: dict[str, type] = {
     "hospitals": int, "records": int, "columns_by_level": dict, "attack_before": float, "attack_after": float,
     "attack_chance": float, "identifiers_planted": int, "identifiers_found": int, "raw_rows_left": int,
