@@ -59,7 +59,7 @@ bench-deid: $(VENV)/.dev ## measure de-identification beside its peers
 	@$(BIN)/python bench/bench_deid.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
-	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_demo.py $(ARGS)
+	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
 
 clean: ## remove what the targets above made
 	@rm -rf $(VENV) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

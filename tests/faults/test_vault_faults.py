@@ -16,12 +16,13 @@ from hdex.node.vault import Vault
 pytestmark = pytest.mark.fault
 SIZE = 3 * 1024 * 1024 + 5
 WRITER = """
-import sys
+import resource, sys
 from pathlib import Path
 from hdex.node.errors import DiskFull
 from hdex.node.keystore import KeyStore
 from hdex.node.vault import Vault
-folder = Path(sys.argv[1])
+folder, limit = Path(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 vault = Vault(folder / "vault", KeyStore.open(folder / "keys.json", b"pass"))
 try:
     vault.put("p", "new", b"n" * %d)
@@ -38,16 +39,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, **options: object) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, VARIABLE: str(options.get("failpoint", ""))}
-    limit = options.get("limit")
-
-    def starve() -> None:
-        if isinstance(limit, int):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    command = [sys.executable, "-c", WRITER % SIZE, str(folder)]
-    return subprocess.run(command, env=environment, capture_output=True, preexec_fn=starve, check=False)
+def write(
+    folder: Path, *, failpoint: str = "", limit: int = resource.RLIM_INFINITY
+) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", WRITER % SIZE, str(folder), str(limit)]
+    return subprocess.run(command, env={**os.environ, VARIABLE: failpoint}, capture_output=True, check=False)
 
 
 def reopen(folder: Path) -> Vault:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +36,13 @@ PATIENCE_S = 150.0  # a bound for a loaded machine, not a wait
 POLL_S = 0.1
 LEVEL_5_HOME = acts_data.SUBCOHORT_HOME
 Play = Callable[[Memory], None]
+DEATHS = {  # each dies at its first failpoint, comes back, dies at its next one, and so on
+    HOSPITALS[0]: ("ingest.stored", "delivery.range.logged", "delivery.chunk:2"),
+    HOSPITALS[1]: ("release.stored", "hospital.agreement.signed", "hospital.grant.issued"),
+    HOSPITALS[2]: ("publish.signed", "site.round.submit"),
+    "exchange": ("exchange.request.kept", "exchange.agreement.verified", "exchange.round.sealed:2"),
+    "keyholder": ("keyholder.sum.opened",),
+}
 ACTS: dict[str, Play] = {
     "ingest": acts_data.ingest,
     "classify": acts_data.classify,
@@ -57,6 +64,7 @@ class Stage:
     said: list[str]
     told: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    seals: list[str] = field(default_factory=list)  # of the story's own study, before tests have theirs
 
     def reach(self, last: str) -> Memory:
         """Tell the story up to this act; an act interrupted by a kill is told again."""
@@ -65,6 +73,10 @@ class Stage:
                 if name not in self.told:
                     patiently(lambda play=play: play(self.memory))  # type: ignore[misc]  # bound now
                     self.told.add(name)
+                    if name == "federate":
+                        self.seals += [
+                            e["result_digest"] for e in self.events("exchange") if e["action"] == "round.seal"
+                        ]
                 if name == last:
                     break
         return self.memory
@@ -141,20 +153,18 @@ class Stage:
 
 
 @contextmanager
-def raised(
-    folder: Path, *, arms: Mapping[str, tuple[str, ...]] | None = None, patients: int = PATIENTS
-) -> Iterator[Stage]:
-    """Yield a stage; its processes end with the block. `arms`: participant -> failpoints, one a start."""
+def raised(folder: Path) -> Iterator[Stage]:
+    """Yield a stage whose participants die at DEATHS; its processes end with the block."""
     setting, supervisor = build(folder), Supervisor(folder / "logs")
     said: list[str] = []
     try:
         supervisor.start([cast.chain_program(setting)])
         cast.deploy_contract(setting)
         cut_finely(setting)
-        programs = [replace(one, failpoints=(arms or {}).get(one.name, ())) for one in cast.programs(setting)]
+        programs = [replace(one, failpoints=DEATHS.get(one.name, ())) for one in cast.programs(setting)]
         with ThreadPoolExecutor(2) as runners:
             enrolled = runners.submit(cast.enrol_all, setting)
-            exports = runners.submit(generate, folder / "exports", seed=SEED, patients=patients)
+            exports = runners.submit(generate, folder / "exports", seed=SEED, patients=PATIENTS)
             supervisor.start(programs)
             enrolled.result()
             exports.result()

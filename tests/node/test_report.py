@@ -301,8 +301,7 @@ def chromium(tmp_path: Path, page: str, *asked: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-@pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("run", ["usual", "nothing", "crowded"])
+@pytest.mark.parametrize(("run", "lang"), [("usual", "en"), ("usual", "zh"), ("nothing", "en"), ("crowded", "zh")])
 def test_the_report_prints_on_two_pages(tmp_path: Path, run: str, lang: str) -> None:
     page = render(*RUNS[run])
     chromium(tmp_path, in_chinese(page) if lang == "zh" else page, f"--print-to-pdf={tmp_path / 'page.pdf'}")
@@ -318,8 +317,7 @@ FITS = """<script>addEventListener('load', () => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-@pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("run", ["usual", "crowded"])
+@pytest.mark.parametrize(("run", "lang"), [("usual", "zh"), ("crowded", "en")])
 def test_nothing_is_cut_off_on_paper(tmp_path: Path, run: str, lang: str) -> None:
     """The printed sheets are of fixed height: lay them out on a screen as wide as the paper's text and measure."""
     page = (
