@@ -38,7 +38,7 @@ def measure() -> dict[str, object]:
         "asq_phi_en": asq(),
         "meddocan_es_train": meddocan("train"),
         "meddocan_es_dev": meddocan("dev"),
-        "chinese_internal_development": chinese((*deid_chinese.DEVELOPMENT, *deid_chinese.SECOND)),
+        "chinese_internal_development": chinese((*deid_chinese.DEVELOPMENT, *deid_chinese.SEEN)),
         "chinese_internal_held_out": chinese(deid_chinese.HELD_OUT),
         "synthea_notes_en_record_aware": synthea(),
         "seed": SEED,

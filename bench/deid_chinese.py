@@ -44,7 +44,7 @@ DEVELOPMENT = (
     "转诊记录：由{hospital}转入，经治医生{name}，转入时间{date}。",
     "报告单号：{record}。检查者：{name}。超声所见：左室射血分数58%，二尖瓣轻度反流。",
 )
-SECOND = (  # was held out until rules were mended by it
+SEEN = (  # two halves that were held out until the rules were mended by them
     "{name}同志，{sex}，{age}岁，现住{address}，既往糖尿病史12年，{date}首诊于我科。",
     "病案首页　病案号：{record}　患者姓名：{name}　出生日期：{date}　身份证号码：{id}",
     "随访：{date}电话（{phone}）联系患者丈夫{name}，诉无胸痛，服药规律，空腹血糖6.8mmol/L。",
@@ -57,8 +57,6 @@ SECOND = (  # was held out until rules were mended by it
     "护士{name}于{date} 09:30执行医嘱，患者无不适主诉，体温36.8℃，脉搏76次/分。",
     "居住地：{address}；工作单位电话：{phone}；就诊卡号：{record}。",
     "病理号：{record}，送检医师：{name}，接收日期：{date}，镜下见慢性炎细胞浸润，未见癌。",
-)
-HELD_OUT = (
     "{name}，{age}岁{sex}性，{date}由急诊收入院，入院登记号{record}，联系手机{phone}。",
     "患者本人{name}身份证{id}已核对，陪护人：{name}，电话：{phone}。",
     "{date}请{hospital}神经内科{name}主任远程会诊，同意目前诊断及治疗方案。",
@@ -71,6 +69,20 @@ HELD_OUT = (
     "值班医师{name}接诊，测血糖12.6mmol/L，予胰岛素4U皮下注射，{date}复测。",
     "患者老家{address}，来院前服用氨氯地平5mg qd，效果欠佳。",
     "麻醉方式：全身麻醉。麻醉医生：{name}。器械护士：{name}。手术日期：{date}。",
+)
+HELD_OUT = (
+    "查房记录：{date}，{name}，术后第3天，体温37.1℃，切口干燥，无渗血。",
+    "{name}（住院号{record}）因肺部感染转入我科，{date}痰培养阴性。",
+    "嘱家属{name}携带证件（{id}）至医保窗口办理手续，咨询电话{phone}。",
+    "患儿{name}，{sex}，其母{name}诉发热3天，最高39.2℃，{date}来诊。",
+    "兹证明{name}（身份证号：{id}）于{date}在{hospital}住院治疗。",
+    "请于{date}前联系{name}护士长，电话：{phone}。",
+    "患者姓名：{name}；家庭地址：{address}；联系电话：{phone}。",
+    "经{name}副主任医师会诊，考虑短暂性脑缺血发作，{date}行头颅MRI。",
+    "登记号：{record}　姓名：{name}　诊断：颈内动脉狭窄（重度）",
+    "缴费人{name}，发票号{record}，退费账户户名{name}。",
+    "与{name}家属沟通病情，告知手术风险，签字日期{date}。",
+    "送检单位：{hospital}，申请医师{name}，条码号{record}，患者{name}。",
 )
 Draw = Callable[[random.Random], str]
 SLOTS_LEFT_ALONE = {"sex", "age"}

@@ -197,3 +197,25 @@ def test_what_is_kept_of_presidio_still_looks(text: str, kind: str) -> None:
     from hdex.deid.detector_presidio import PresidioDetector
 
     assert kind in {span.type for span in PresidioDetector(("en",), rules={"en": ()}).find(text, "en")}
+
+
+NAMES_ZH = ["程海英", "向雪琴", "欧阳娜", "覃文华"]
+PROSE_ZH = (
+    "予左氧氟沙星静滴，云南白药外用，舒芬太尼镇痛，建立静脉通路，国际标准化比值1.1，安宫牛黄丸，罗红霉素，甘露醇，房颤，房间隔缺损，"
+    "任脉通畅，向心性肥胖，时有头晕，项强，全麻下行支架植入，责任护士交班，申请医师签名，双下肢无水肿，肌张力正常。"
+)
+
+
+@pytest.mark.parametrize("name", NAMES_ZH)
+@pytest.mark.parametrize(
+    "note", ["经{}副主任医师会诊", "嘱{}按时服药", "与{}家属沟通", "{}，52岁，来诊", "诊断同前。{}记录"]
+)
+def test_a_chinese_name_is_found_without_a_label(name: str, note: str) -> None:
+    text = note.format(name)
+    at = text.index(name)
+    spans = RulesDetector().find(text, "zh")
+    assert any(s.type == "NAME" and s.start <= at and s.end >= at + len(name) for s in spans)
+
+
+def test_chinese_prose_that_looks_like_names_is_left_alone() -> None:
+    assert [PROSE_ZH[s.start : s.end] for s in RulesDetector().find(PROSE_ZH, "zh")] == []

@@ -179,6 +179,7 @@ class _Engine(SpacyNlpEngine):
         pipelines: Any = {lang: _pipeline(lang, spacy_models.get(lang)) for lang in languages}
         self.nlp = pipelines
         self._reads = frozenset(languages if tokens else spacy_models)
+        self._nothing = {lang: NlpArtifacts([], pipelines[lang].make_doc(""), [], [], self, lang) for lang in languages}
 
     def load(self) -> None:
         """Do nothing: the pipelines are there."""
@@ -187,8 +188,7 @@ class _Engine(SpacyNlpEngine):
         """Return tokens and entities where somebody reads them, else nothing."""
         if language in self._reads:
             return super().process_text(text, language)
-        pipelines: Any = self.nlp
-        return NlpArtifacts([], pipelines[language].make_doc(""), [], [], self, language)
+        return self._nothing[language]
 
 
 def _pipeline(lang: str, model: Model | None) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from hdex.deid.identifiers import bank_card_valid, resident_id_15_valid
+from hdex.deid.pinyin import syllables
 from hdex.deid.rules import Rule
 from hdex.deid.scheme import load_gazetteer
 
@@ -19,9 +20,14 @@ _SURNAME = (
     + "])"
 )
 # Surnames that are also everyday words stand only behind a label, never before a title.
-_COMMON = "(?:欧阳|上官|司马|诸葛|皇甫|尉迟|公孙|慕容|司徒|夏侯|端木|令狐|宇文|轩辕|[常王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶苏魏吕丁沈姚卢姜崔钟谭陆汪石廖贾夏韦付邹孟熊秦邱江尹薛闫段雷侯龙陶黎贺顾毛郝龚邵钱严武戴莫孔汤牛樊葛邢齐易乔伍庞颜倪庄聂鲁岳翟殷詹申耿焦俞柳甘祝尚舒阮柯纪梅童凌季裴霍苗谷冉骆路靳柴鲍喻祁蒲滕屈艾高于方白任范金万史])"
-_TITLE = "先生|女士|小姐|医生|医师|主任|教授|护士|大夫|同志|老师|阿姨|大爷|大娘|老人|院长|博士|主治|药师|技师|护师|某某|某(?=[，。、；：,;\\s）)]|$)"
+_COMMON = "(?:欧阳|上官|司马|诸葛|皇甫|尉迟|公孙|慕容|司徒|夏侯|端木|令狐|宇文|轩辕|[常程覃向王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶苏魏吕丁沈姚卢姜崔钟谭陆汪石廖贾夏韦付邹孟熊秦邱江尹薛闫段雷侯龙陶黎贺顾毛郝龚邵钱严武戴莫孔汤牛樊葛邢齐易乔伍庞颜倪庄聂鲁岳翟殷詹申耿焦俞柳甘祝尚舒阮柯纪梅童凌季裴霍苗谷冉骆路靳柴鲍喻祁蒲滕屈艾高于方白任范金万史])"
+_TITLE = "副主任|护士长|先生|女士|小姐|医生|医师|主任|教授|护士|大夫|同志|老师|阿姨|大爷|大娘|老人|院长|博士|主治|药师|技师|护师|某某|某(?=[，。、；：,;\\s）)]|$)"
 _AFTER = "(?=$|[^\\u3400-\\u9fff]|男|女|因|于|主诉|今|为|系|年龄|现|的|在|入|来|已|与|及|和|患|自|既往|出生|电话|身份|住|被|经|行|术|拟|诉|无|有|查|签|等|同|称|说|陪|告|要求|联系|家属|向)"
+# Characters that are common in given names and rare in clinical prose; the other one may be of the wider circle.
+_GIVEN = "伟芳娜秀英敏静丽磊军勇艳杰娟涛霞刚桂兰玉萍辉玲鹏飞燕梅琴云莉婷华建国志宇轩浩雨涵梓欣怡佳琪俊豪嘉瑞晨晓雪倩颖琳薇洁莹璐瑶媛佩雯慧淑珍翠凤仙彩菊莲菲蕾蓉芬芸梦思诗晴昊泽睿铭哲毅峰彬斌晖旭栋祥宝庆娇娥婉婵姗妍妮婧媚嫣珊珠琼瑜瑾璇瑛玮琦琨珂炜烨煜熙勋卿栩桐楠榕樱沁沛洋涓淇淼渊湘滢漪潇澜灏焕灿"
+_CLINICAL = "不中主入出分动区医单去及发可号右同后向和在士复大天如定实已并应开当形心性患成所手指支数日时是有期未术来查检正比气水治法活消温炎片状生用病症痛的直相省看科程符组经给维自至良药血行规解记设诊调起路转较过述送通造部重量门间面音项食市县镇村街道楼室"
+_WIDER = "".join(sorted(set(syllables()) - set(_CLINICAL)))
+_EDGE = "(?:(?<![\\u3400-\\u9fff])|(?<=[与和请嘱经由给让为叫陪因及是系]))"
 # After a relative or a member of staff a wider circle of verbs may follow: no patient's symptom begins like a name there.
 _AFTER_KIN = _AFTER[:-1] + "|代|来|接|执|记|提|到|收|送|核|反|述|至|主|会|医|远)"
 _PROVINCE = (
@@ -44,7 +50,8 @@ _ID_LABEL = (
 
 
 def _is_name(value: str) -> bool:
-    return value[:2] not in load_gazetteer()["not_names_zh"]
+    words = load_gazetteer()["not_names_zh"]
+    return value[:2] not in words and value[1:3] not in words
 
 
 def _resident_shape(value: str) -> bool:
@@ -186,7 +193,13 @@ RULES_ZH: tuple[Rule, ...] = (
     Rule.of(
         "zh_name_sex",
         "NAME",
-        rf"(?:(?<=[,;。、\s号])|^)({_SURNAME}{_HAN}{{1,3}}?)(?=[,、\s]{{1,2}}[男女]性?[,、。;\s])",
+        rf"(?:(?<=[,;:。、\s号])|^)({_SURNAME}{_HAN}{{1,3}}?)(?=[,、\s]{{1,2}}(?:[男女]性?[,、。;\s]|\d{{1,3}}\s?(?:周?岁|月龄|个月)))",
+        check=_is_name,
+    ),
+    Rule.of(
+        "zh_name_patient",
+        "NAME",
+        rf"(?:(?<=[,;:。、\s与和请])|^)({_SURNAME}{_HAN}{{1,2}}?)(?=患者|病人|患儿|产妇|家属|本人|\((?:男|女|住院号|病案号|门诊号|身份证|电话|手机|ID|床))",
         check=_is_name,
     ),
     Rule.of(
@@ -202,13 +215,20 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"({_SURNAME}{_HAN}{{1,2}}?){_AFTER_KIN}",
         check=_is_name,
     ),
-    Rule.of("zh_title_name", "NAME", rf"(?<!{_HAN}(?=副))({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})", check=_is_name),
+    Rule.of("zh_title_name", "NAME", rf"(?<![责主担信副])({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})", check=_is_name),
+    Rule.of(
+        "zh_name_shape",
+        "NAME",
+        rf"{_SURNAME}(?:[{_GIVEN}][{_WIDER}]|[{_WIDER}][{_GIVEN}])(?![市区县镇乡村路街巷省州])",
+        check=_is_name,
+    ),
+    Rule.of("zh_name_short", "NAME", rf"{_EDGE}({_SURNAME}[{_GIVEN}]){_AFTER_KIN}", check=_is_name),
     Rule.of("zh_masked_name", "NAME", rf"{_COMMON}(?:某某?|[*＊○×]{{1,2}})(?:{_HAN}(?=[，。、；：,;\s（(]|$))?"),
     Rule.of("zh_spaced_name", "NAME", rf"(?:姓名|患者)\s*[:：]\s*({_SURNAME}(?:\s{_HAN}){{1,2}})"),
     Rule.of(
         "zh_address",
         "LOCATION",
-        rf"(?:{_PROVINCE}|{_CITY})(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区)?(?:{_PART}){{0,6}}{_DOOR}",
+        rf"(?:{_PROVINCE}|{_CITY})(?!白药|枸杞|地区标准)(?:省|市|自治区|壮族自治区|回族自治区|维吾尔自治区|特别行政区)?(?:{_PART}){{0,6}}{_DOOR}",
     ),
     Rule.of(
         "zh_address_label",
