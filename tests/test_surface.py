@@ -38,7 +38,7 @@ FIGURES = {
 }
 GROUPS = ["ca", "chain", "exchange", "keyholder", "node", "buy", "audit"]
 GROUPS += ["deid", "federated", "catalog", "keys", "trace", "demo"]
-DEID = ["classify", "anonymize", "verify", "redact"]
+DEID = ["classify", "anonymize", "verify", "redact", "attack", "run", "fhir", "dicom"]
 
 
 @pytest.mark.parametrize("name", MERKLE)
