@@ -31,7 +31,7 @@ def measure() -> dict[str, object]:
         (Path(name) / "key").chmod(0o600)
         began = time.perf_counter()
         command = [sys.executable, __file__, "child", str(source), str(out), str(Path(name) / "key")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # progress goes to stderr
         answer = json.loads(done.stdout)
         smallest, classes, rows = counted(out)
         assert smallest >= K
@@ -88,11 +88,8 @@ def child(source: Path, out: Path, key: Path) -> None:
     from hdex.deid.recipe import Request
 
     request = Request(tuple(COLUMN_SIZES), k=K, patient="patient", shift=("seen",))
-    steps: list[tuple[str, float]] = []
 
     def told(step: str, done: int, of: int) -> None:
-        if not steps or steps[-1][0] != step:
-            steps.append((step, time.process_time()))
         print(step, done, of, round(time.process_time(), 1), file=sys.stderr, flush=True)
 
     answer = run(source, request, out=out, master=read_master(key), progress=told)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hdex.deid import partition
+from hdex.deid import partition, recipe
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.lattice import anonymize
 from hdex.deid.partition import Job, Master, Written, apply_partition, is_open_to_others, places, read_master
@@ -84,20 +84,20 @@ def test_what_leaves_verifies_and_every_partition_becomes_one(tmp_path: Path) ->
 def test_the_answer_is_that_of_the_engine_on_the_whole_table(tmp_path: Path) -> None:
     frame = table(600)
     source = find(cut(frame, tmp_path / "in"))
-    recipe = plan(source, asked(k=4))
+    found = plan(source, asked(k=4))
     whole = frame.with_columns(pl.col("weight").abs(), pl.col("site").cast(pl.String))
     ladders = ladders_for(whole.select(QUASI).unique(), None)
     expected = anonymize(whole, ladders, k=4, patient="pid")
-    assert recipe.loss == pytest.approx(expected.loss, abs=1e-9)
-    assert (recipe.transformation, recipe.suppressed) == (expected.transformation, expected.suppressed)
-    assert len(recipe.classes["age"]) == expected.classes
+    assert found.loss == pytest.approx(expected.loss, abs=1e-9)
+    assert (found.transformation, found.suppressed) == (expected.transformation, expected.suppressed)
+    assert len(found.classes["age"]) == expected.classes
     answer = run(tmp_path / "in", asked(k=4), out=tmp_path / "out", master=MASTER)
     kept = released(tmp_path / "out").sort("row")
     assert kept["row"].to_list() == expected.frame["row"].to_list()
     for name in QUASI:
         assert kept[name].to_list() == expected.frame[name].fill_nan(None).to_list() if name == "weight" else True
         assert kept[name].cast(pl.String).to_list() == expected.frame[name].cast(pl.String).to_list()
-    assert answer["loss"] == recipe.loss
+    assert answer["loss"] == found.loss
 
 
 def test_identifiers_are_gone_pseudonyms_join_and_intervals_survive(tmp_path: Path) -> None:
@@ -140,6 +140,18 @@ def test_a_partition_larger_than_a_batch_is_ordered_as_a_whole(tmp_path: Path, m
     assert released(tmp_path / "whole").equals(released(tmp_path / "cut"))
 
 
+@pytest.mark.parametrize("most", [60, 10, 1])
+def test_more_distinct_tuples_than_are_searched_are_joined_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(recipe, "MOST_TUPLES", most)
+    answer = run(cut(table(), tmp_path / "in"), asked(), out=tmp_path / "out", master=MASTER)
+    assert verify_release(released(tmp_path / "out"), list(QUASI), 5, patient="pid").ok
+    levels, floors = answer["transformation"], answer["floors"]
+    assert floors
+    assert all(levels[name] >= low for name, low in floors.items())  # type: ignore[attr-defined,index]  # dictionaries
+
+
 def test_places_of_a_batch_are_those_of_the_whole() -> None:
     whole = places(SECRET[:32], 3, 0, 100)
     assert places(SECRET[:32], 3, 40, 60).to_list() == whole[40:].to_list()
@@ -153,15 +165,15 @@ def test_a_file_lists_no_category_that_nobody_holds(tmp_path: Path) -> None:
     assert all(b"nowhere-at-all" not in file.read_bytes() for file in (tmp_path / "out").iterdir())
 
 
-def failing(jobs: list[Job], recipe: Recipe, master: Master, progress: Progress) -> list[Written]:
+def failing(jobs: list[Job], document: Recipe, master: Master, progress: Progress) -> list[Written]:
     """An engine whose second partition finds no space."""
-    apply_partition(jobs[0], recipe, master.secret)
+    apply_partition(jobs[0], document, master.secret)
     raise OSError(28, "No space left on device")
 
 
-def forgetful(jobs: list[Job], recipe: Recipe, master: Master, progress: Progress) -> list[Written]:
+def forgetful(jobs: list[Job], document: Recipe, master: Master, progress: Progress) -> list[Written]:
     """An engine that leaves a partition out."""
-    return in_turn(jobs[1:], recipe, master, progress)
+    return in_turn(jobs[1:], document, master, progress)
 
 
 @pytest.mark.parametrize(("engine", "error"), [(failing, OSError), (forgetful, InputInvalid)])
@@ -186,12 +198,12 @@ def test_a_partition_that_changes_during_the_run_releases_nothing(tmp_path: Path
 
 def test_a_value_that_was_not_counted_is_not_told(tmp_path: Path) -> None:
     source = find(cut(table(), tmp_path / "in"))
-    recipe = plan(source, asked())
+    decided = plan(source, asked())
     odd = table(400).with_columns(pl.lit("Wilhelmina").alias("sex"))
     odd.write_parquet(source.files[0])
     job = Job(0, source.files[0], 400, tmp_path / "part", tmp_path)
     with pytest.raises(InputInvalid, match=r"column sex of partition 2024-01\.parquet") as caught:
-        apply_partition(job, recipe, SECRET)
+        apply_partition(job, decided, SECRET)
     assert "Wilhelmina" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert not (tmp_path / "part").exists()

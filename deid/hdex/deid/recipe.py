@@ -20,7 +20,7 @@ import polars as pl
 
 from hdex.deid.diversity import Codes
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
-from hdex.deid.evaluation import Limits, Progress, evaluate, finest
+from hdex.deid.evaluation import Limits, Progress, finest
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import optimum
 from hdex.deid.treatment import Action
@@ -170,30 +170,32 @@ def decide(
     if counts.patients < request.k:
         raise RiskTooHigh("k", found=counts.patients, asked=request.k)
     ready = {name: with_null(ladders[name], counts.tuples[name]) for name in request.quasi}
-    fewer, floor = coarsened(counts, ready)
+    fewer, floor = coarsened(counts, ready, MOST_TUPLES)
     table = weighted(fewer, ready)
     limits = Limits(request.k, int(request.suppression * table.total + 1e-9), floor)
     found = optimum(table, limits, budget=budget, progress=progress)
     node = finest(table, found.node or floor, floor)
-    result = evaluate(table, node, request.k)
     classes, count = classes_of(table, node)
-    kept = classes[result.keep]
+    sizes = class_sizes(table, classes, count)
+    keep = (sizes >= request.k)[classes]
+    kept = sizes[classes[keep]]  # patients beside every kept tuple
+    released = int(table.rows[keep].sum())
     return Recipe(
         columns=columns,
         generalised={name: generalised(ready[name], level) for name, level in zip(request.quasi, node, strict=True)},
-        classes=released_classes(table, node, result.keep),
+        classes=released_classes(table, node, keep),
         patient=request.patient,
         recipient=request.recipient,
         project=request.project,
         shift_days=request.shift_days,
         k=request.k,
         rows=table.total,
-        suppressed=result.suppressed,
+        suppressed=table.total - released,
         loss=round(found.loss, 12),  # the sum's last digits depend on its order
         gap=round(max(found.loss - found.bound, 0.0), 12),
         floors={name: level for name, level in zip(request.quasi, floor, strict=True) if level},
-        smallest=int(class_sizes(table, classes, count)[kept].min(initial=counts.patients)) if len(kept) else 0,
-        average=round(result.average, 12),
+        smallest=int(kept.min()) if released else 0,
+        average=round(float((table.rows[keep] / kept).sum()) / max(released, 1), 12),
         source=source,
     )
 
@@ -203,7 +205,7 @@ def with_null(ladder: Hierarchy, values: pl.Series) -> Hierarchy:
     return ladder.with_null() if values.null_count() else ladder
 
 
-def coarsened(counts: Counts, ladders: Mapping[str, Hierarchy], most: int = MOST_TUPLES) -> tuple[Counts, Node]:
+def coarsened(counts: Counts, ladders: Mapping[str, Hierarchy], most: int) -> tuple[Counts, Node]:
     """At most `most` distinct tuples, and the lowest level of every column that this took.
 
     While there are more, the column goes up one level that costs least loss for the tuples it joins. A tuple then
