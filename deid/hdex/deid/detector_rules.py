@@ -57,15 +57,18 @@ class RulesDetector:
         """Run the rules that have what they need."""
         text, characters = view.text, frozenset(view.text)
         has_digit = not characters.isdisjoint(_DIGITS)
+        places: dict[frozenset[str], list[int]] = {}
         for rule in rules:
             if (rule.digits and not has_digit) or rule.trigger not in text:
                 continue
-            if rule.needs and rule.needs.isdisjoint(characters):
-                continue
-            for start, end in self._matches(rule, text, deadline):
+            if rule.starts and rule.starts not in places:
+                places[rule.starts] = [place for place, char in enumerate(text) if char in rule.starts]
+            for start, end in self._matches(rule, text, deadline, places.get(rule.starts)):
                 yield Span(*view.original(start, end), rule.type, rule.name)
 
-    def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
+    def _matches(
+        self, rule: Rule, text: str, deadline: float, places: Sequence[int] | None = None
+    ) -> list[tuple[int, int]]:
         """Return the matches of one rule, or raise when the time of this text is spent."""
         left = deadline - self._clock()
         if left <= 0:
@@ -73,7 +76,14 @@ class RulesDetector:
                 f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
             )
         try:
-            found = [match.span(rule.group) for match in rule.pattern.finditer(text, timeout=left)]
+            if places is None:
+                matches = rule.pattern.finditer(text, timeout=left)
+            else:
+                tried = (rule.pattern.match(text, place, timeout=left) for place in places)
+                matches = (match for match in tried if match)
+            found = [match.span(rule.group) for match in matches]
+            if self._clock() > deadline:
+                raise TimeoutError
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
         return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]

@@ -24,7 +24,7 @@ class Rule:
     trigger: str = ""  # needs this text
     wrapped: bool = False  # also looked for across a line break between digits
     whole: bool = False  # the whole match is the identifier although the pattern has groups
-    needs: frozenset[str] = frozenset()  # needs one of these characters
+    starts: frozenset[str] = frozenset()  # the pattern is tried only where one of these characters stands
 
     @property
     def group(self) -> int:
@@ -42,7 +42,7 @@ class Rule:
         digits: bool = False,
         trigger: str = "",
         wrapped: bool = False,
-        needs: str = "",
+        starts: frozenset[str] = frozenset(),
     ) -> Rule:
         """Compile one rule."""
         return cls(
@@ -53,7 +53,7 @@ class Rule:
             digits=digits,
             trigger=trigger,
             wrapped=wrapped,
-            needs=frozenset(needs),
+            starts=starts,
         )
 
 

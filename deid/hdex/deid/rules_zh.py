@@ -19,6 +19,8 @@ _SURNAME = (
     + "".join(sorted(s for s in load_gazetteer()["surnames_zh"] if len(s) == 1))
     + "])"
 )
+# Rules of names are tried only where a surname may begin: a set of hundreds of characters is slow inside a pattern.
+_FIRST = frozenset(surname[0] for surname in load_gazetteer()["surnames_zh"])
 # Surnames that are also everyday words stand only behind a label, never before a title.
 _COMMON = "(?:欧阳|上官|司马|诸葛|皇甫|尉迟|公孙|慕容|司徒|夏侯|端木|令狐|宇文|轩辕|[常程覃向王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶苏魏吕丁沈姚卢姜崔钟谭陆汪石廖贾夏韦付邹孟熊秦邱江尹薛闫段雷侯龙陶黎贺顾毛郝龚邵钱严武戴莫孔汤牛樊葛邢齐易乔伍庞颜倪庄聂鲁岳翟殷詹申耿焦俞柳甘祝尚舒阮柯纪梅童凌季裴霍苗谷冉骆路靳柴鲍喻祁蒲滕屈艾高于方白任范金万史])"
 _TITLE = "副主任|护士长|先生|女士|小姐|医生|医师|主任|教授|护士|大夫|同志|老师|阿姨|大爷|大娘|老人|院长|博士|主治|药师|技师|护师|某某|某(?=[，。、；：,;\\s）)]|$)"
@@ -126,7 +128,7 @@ RULES_ZH: tuple[Rule, ...] = (
     Rule.of(
         "zh_any_number",
         "ID",
-        r"(?<=[\u3400-\u9fff]号码?[ \t]*[:：][ \t]*)(?<!(?:型|符|信|序|等|括|文|牌)号[ \t]*[:：][ \t]*)([A-Za-z]{0,4}-?\d[\dA-Za-z-]{2,29})(?![\dA-Za-z]|\.\d)",
+        r"(?=[A-Za-z\d])(?<=[\u3400-\u9fff]号码?[ \t]*[:：][ \t]*)(?<!(?:型|符|信|序|等|括|文|牌)号[ \t]*[:：][ \t]*)([A-Za-z]{0,4}-?\d[\dA-Za-z-]{2,29})(?![\dA-Za-z]|\.\d)",
         digits=True,
     ),
     Rule.of("zh_bed", "ID", r"(?=[\d+])(?<![\d.])\+?\d{1,3}(?=床(?!旁|边|上|单))", digits=True, trigger="床"),
@@ -185,28 +187,33 @@ RULES_ZH: tuple[Rule, ...] = (
     Rule.of(
         "zh_label_name",
         "NAME",
-        rf"(?<=姓名|患者|病人|联系人|家属|监护人|[\u3400-\u9fff](?:人|员|者)|{_STAFF}|记录|丈夫|妻子|儿子|女儿|父亲|母亲|配偶)"
-        rf"(?:姓名|签名|签字)?\s*[:：]\s*({_SURNAME}[·\s]?{_HAN}(?:[·\s]?{_HAN}){{0,2}}?){_AFTER}",
+        rf"[:：]\s*({_SURNAME}[·\s]?{_HAN}(?:[·\s]?{_HAN}){{0,2}}?){_AFTER}"
+        rf"(?<=(?:姓名|患者|病人|联系人|家属|监护人|[\u3400-\u9fff](?:人|员|者)|{_STAFF}|记录|丈夫|妻子|儿子|女儿|父亲|母亲|配偶)(?:姓名|签名|签字)?\s*[:：]\s*\1)",
         check=_is_name,
     ),
-    Rule.of("zh_staff_name", "NAME", rf"(?<={_STAFF})({_SURNAME}{_HAN}{{1,3}}?){_AFTER_KIN}", check=_is_name),
+    Rule.of(
+        "zh_staff_name", "NAME", rf"(?<={_STAFF})({_SURNAME}{_HAN}{{1,3}}?){_AFTER_KIN}", check=_is_name, starts=_FIRST
+    ),
     Rule.of(
         "zh_name_sex",
         "NAME",
         rf"(?:(?<=[,;:。、\s号])|^)({_SURNAME}{_HAN}{{1,3}}?)(?=[,、\s]{{1,2}}(?:[男女]性?[,、。;\s]|\d{{1,3}}\s?(?:周?岁|月龄|个月)))",
         check=_is_name,
+        starts=_FIRST,
     ),
     Rule.of(
         "zh_name_patient",
         "NAME",
         rf"(?:(?<=[,;:。、\s与和请])|^)({_SURNAME}{_HAN}{{1,2}}?)(?=患者|病人|患儿|产妇|家属|本人|\((?:男|女|住院号|病案号|门诊号|身份证|电话|手机|ID|床))",
         check=_is_name,
+        starts=_FIRST,
     ),
     Rule.of(
         "zh_context_name",
         "NAME",
         rf"(?<=患者|病人|名叫|叫做|患儿|产妇)({_SURNAME}{_HAN}{{1,2}}?){_AFTER}",
         check=_is_name,
+        starts=_FIRST,
     ),
     Rule.of(
         "zh_kin_name",
@@ -214,16 +221,29 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"(?<=其[子女夫妻父母]|家属|丈夫|妻子|儿子|女儿|父亲|母亲|配偶|兄弟|哥哥|姐姐|弟弟|妹妹|爱人|老伴|联系人|收件人|陪护人|陪同人|参保人|监护人|代理人|委托人|本人)"
         rf"({_SURNAME}{_HAN}{{1,2}}?){_AFTER_KIN}",
         check=_is_name,
+        starts=_FIRST,
     ),
-    Rule.of("zh_title_name", "NAME", rf"(?<![责主担信副])({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})", check=_is_name),
+    Rule.of(
+        "zh_title_name",
+        "NAME",
+        rf"(?<![责主担信副])({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})",
+        check=_is_name,
+        starts=_FIRST,
+    ),
     Rule.of(
         "zh_name_shape",
         "NAME",
         rf"{_SURNAME}(?:[{_GIVEN}][{_WIDER}]|[{_WIDER}][{_GIVEN}])(?![市区县镇乡村路街巷省州])",
         check=_is_name,
+        starts=_FIRST,
     ),
-    Rule.of("zh_name_short", "NAME", rf"{_EDGE}({_SURNAME}[{_GIVEN}]){_AFTER_KIN}", check=_is_name),
-    Rule.of("zh_masked_name", "NAME", rf"{_COMMON}(?:某某?|[*＊○×]{{1,2}})(?:{_HAN}(?=[，。、；：,;\s（(]|$))?"),
+    Rule.of("zh_name_short", "NAME", rf"{_EDGE}({_SURNAME}[{_GIVEN}]){_AFTER_KIN}", check=_is_name, starts=_FIRST),
+    Rule.of(
+        "zh_masked_name",
+        "NAME",
+        rf"{_COMMON}(?:某某?|[*＊○×]{{1,2}})(?:{_HAN}(?=[，。、；：,;\s（(]|$))?",
+        starts=_FIRST,
+    ),
     Rule.of("zh_spaced_name", "NAME", rf"(?:姓名|患者)\s*[:：]\s*({_SURNAME}(?:\s{_HAN}){{1,2}})"),
     Rule.of(
         "zh_address",
