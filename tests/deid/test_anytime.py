@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hdex.deid import anytime, hierarchy
 from hdex.deid.errors import ArgumentInvalid, RiskTooHigh
-from hdex.deid.evaluation import Limits, silent
+from hdex.deid.evaluation import Limits, Rollups, evaluate, evaluate_fully, silent
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import anonymize, run, start
 from hdex.deid.tuples import MOST_QUASI, tabulate
@@ -93,3 +93,19 @@ def test_more_columns_than_anybody_can_know_are_refused() -> None:
     single = hierarchy.suppress_only(frame["q0"])
     with pytest.raises(ArgumentInvalid, match=f"10000 quasi-identifiers, asked are up to {MOST_QUASI}"):
         anonymize(frame, dict.fromkeys(frame.columns, single), k=2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=30), st.integers(1, 4), st.data())
+def test_a_rolled_up_node_is_judged_as_the_whole_table_is(
+    values: list[tuple[int, int, int]], k: int, data: st.DataObject
+) -> None:
+    frame = pl.DataFrame(values, schema=list(NAMES), orient="row")
+    table = tabulate(frame, ladders(frame), patient=None, models=(), weights=None)
+    rollups = Rollups.over(table)
+    for _ in range(4):
+        node = tuple(data.draw(st.integers(0, height - 1)) for height in table.heights)
+        fast, slow = evaluate(rollups, node, k), evaluate_fully(table, node, k)
+        assert (fast.suppressed, fast.classes) == (slow.suppressed, slow.classes)
+        assert fast.gap == pytest.approx(slow.gap, abs=1e-12)
+        assert fast.average == pytest.approx(slow.average, abs=1e-12)

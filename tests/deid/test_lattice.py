@@ -87,7 +87,7 @@ def test_adult_reaches_the_optimum_of_arx(k: int, suppression: float, loss: floa
     assert result.frame.group_by(quasi).len()["len"].min() >= k  # type: ignore[operator]  # not empty: a number
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(rows, st.integers(1, 4), st.sampled_from([0.0, 0.1, 0.3, 1.0]), st.integers(1, 2))
 def test_the_search_equals_brute_force(
     values: list[tuple[str, ...]], k: int, suppression: float, least_values: int
@@ -103,7 +103,7 @@ def test_the_search_equals_brute_force(
     assert result.loss == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows, st.integers(2, 5))
 def test_what_leaves_has_no_class_smaller_than_k(values: list[tuple[str, ...]], k: int) -> None:
     frame = table_of(values)
@@ -118,7 +118,7 @@ def test_what_leaves_has_no_class_smaller_than_k(values: list[tuple[str, ...]], 
     assert result.frame["secret"].to_list() == frame.filter(result.kept)["secret"].to_list()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows)
 def test_a_model_of_l_or_t_holds_in_every_class(values: list[tuple[str, ...]]) -> None:
     frame = table_of(values)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hdex.deid.evaluation import TOLERANCE, Evaluation, Found, Limits, Progress, evaluate, marginals, top_of
+from hdex.deid.evaluation import TOLERANCE, Evaluation, Found, Limits, Progress, Rollups, evaluate, marginals, top_of
 from hdex.deid.tuples import Node, Table
 
 TELL_EVERY = 25  # evaluations between two reports of progress
@@ -26,7 +26,7 @@ SEED = 1  # of those orders: the same table gives the same answer
 class Anytime:
     """State of the search. order: columns, the one with most values first; a prefix decides the first of them."""
 
-    table: Table
+    rollups: Rollups
     limits: Limits
     budget: int
     progress: Progress
@@ -41,8 +41,9 @@ class Anytime:
 
 def search(table: Table, limits: Limits, *, budget: int, progress: Progress) -> Found:
     """Return the best node found with `budget` evaluations and the loss below which no node can be."""
-    order = sorted(range(len(table.codes)), key=lambda c: -int(table.codes[c][0].max()))
-    state = Anytime(table, limits, max(budget, 2), progress, marginals(table), order)
+    rollups = Rollups.over(table)
+    order = rollups.order
+    state = Anytime(rollups, limits, max(budget, 2), progress, marginals(table), order)
     state.bound = sum(means[low] for means, low in zip(state.marginal, limits.floor, strict=True))
     visit(state, top_of(table))
     generator = np.random.default_rng(SEED)
@@ -56,7 +57,7 @@ def search(table: Table, limits: Limits, *, budget: int, progress: Progress) -> 
 
 def visit(state: Anytime, node: Node) -> tuple[Evaluation, float]:
     """Evaluate a node, remember it when it is the best, and return what it does and its loss."""
-    result = evaluate(state.table, node, state.limits.k)
+    result = evaluate(state.rollups, node, state.limits.k)
     state.checked += 1
     loss = sum(means[level] for means, level in zip(state.marginal, node, strict=True)) + result.gap
     if result.fits(state.limits) and loss < state.best_loss - TOLERANCE:
@@ -68,7 +69,7 @@ def visit(state: Anytime, node: Node) -> tuple[Evaluation, float]:
 
 def descend(state: Anytime, order: list[int]) -> None:
     """From the top, lower one column by one level while the loss falls; a column that cannot go lower is done."""
-    node, reached = list(top_of(state.table)), np.inf
+    node, reached = list(top_of(state.rollups.table)), np.inf
     going = [column for column in order if node[column] > state.limits.floor[column]]
     while going and state.checked < state.budget // 2:
         for column in list(going):
@@ -101,7 +102,7 @@ def improve_bound(state: Anytime) -> None:
 def expand(state: Anytime, prefix: Node) -> None:
     """Decide one more column in every way that could still win."""
     column = state.order[len(prefix)]
-    top = top_of(state.table)
+    top = top_of(state.rollups.table)
     for level in range(state.limits.floor[column], top[column] + 1):
         levels = (*prefix, level)
         node, least = list(top), 0.0

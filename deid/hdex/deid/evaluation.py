@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from hdex.deid.diversity import unprotected
-from hdex.deid.tuples import Mask, Node, Table, class_sizes, classes_of
+from hdex.deid.diversity import Codes, unprotected
+from hdex.deid.tuples import Keys, Losses, Mask, Node, Table, class_sizes, classes_of, weak_classes
 
 TOLERANCE = 1e-12  # two losses closer than this are equal
+MOST_HELD = 20_000_000  # groups of rolled-up tables kept in memory
 Progress = Callable[[int, float, float], None]  # nodes evaluated, proven lower bound, best loss so far (inf: none)
 
 
@@ -42,7 +44,6 @@ class Evaluation:
     bound: float  # the part of the gap that every finer node has too
     suppressed: int
     inevitable: int  # rows that every finer node suppresses too
-    keep: Mask  # per tuple
     classes: int
     average: float  # mean over kept rows of 1 / patients of the class
 
@@ -57,7 +58,19 @@ def silent(checked: int, bound: float, best: float) -> None:
 
 def marginals(table: Table) -> list[list[float]]:
     """Loss of every column at every level, rows suppressed or not."""
-    return [[float(loss @ table.rows) / table.total for loss in levels] for levels in table.losses]
+    return [(losses / table.total).tolist() for losses in leaf_sums(table, np.arange(len(table.rows)), table.rows)]
+
+
+def leaf_sums(table: Table, tuples: Codes, rows: Codes) -> list[Losses]:
+    """Summed loss of some tuples, with `rows` rows each, at every level of every column.
+
+    Counted on leaves and summed without a matrix product: its threads cost more CPU than so small a product.
+    """
+    sums = []
+    for losses, leaves in zip(table.leaf_losses, table.leaves, strict=True):
+        counts = np.bincount(leaves[tuples], weights=rows, minlength=losses.shape[1])
+        sums.append((losses * counts).sum(axis=1))
+    return sums
 
 
 def top_of(table: Table) -> Node:
@@ -75,8 +88,98 @@ def finest(table: Table, node: Node, floor: Node) -> Node:
     return tuple(lowered)
 
 
-def evaluate(table: Table, node: Node, k: int) -> Evaluation:
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """Groups of tuples that read the same: one of them, its packed key, and the rows of all."""
+
+    keys: Keys
+    tuples: Codes
+    rows: Codes
+
+
+@dataclass(slots=True)
+class Rollups:
+    """Tables rolled up on the way to a node, kept for the next node that goes the same way.
+
+    Columns take their levels one after the other, the one with most values first; a step changes one digit of the key.
+    Only for tables without patients and models, which need every tuple, and whose leaves fit one 64-bit key.
+    """
+
+    table: Table
+    order: list[int]
+    places: list[int]  # value of every column's digit in the key
+    known: dict[Node, Rolled]  # by the levels of the first columns in `order`
+    held: int = 0
+
+    @classmethod
+    def over(cls, table: Table) -> Rollups:
+        """Nothing rolled up yet."""
+        values = [int(np.count_nonzero(np.bincount(leaves))) for leaves in table.leaves]
+        widths = [max(int(codes.max()) for codes in levels) + 1 for levels in table.codes]
+        places = [math.prod(widths[:column]) for column in range(len(widths))]
+        rollups = cls(table, sorted(range(len(values)), key=lambda column: -values[column]), places, {})
+        if table.people is None and not table.units and math.prod(widths) < 1 << 62:
+            short = np.int32 if math.prod(widths) < 1 << 31 else np.int64  # half the memory to sort
+            keys: Keys = np.zeros(len(table.rows), dtype=short)
+            for levels, place in zip(table.codes, places, strict=True):
+                keys += (levels[0] * place).astype(short)
+            rollups.known[()] = Rolled(keys, np.arange(len(table.rows)), table.rows)
+        return rollups
+
+    def at(self, node: Node) -> Rolled:
+        """The classes of `node`."""
+        way = tuple(node[column] for column in self.order)
+        done = next(length for length in range(len(way), -1, -1) if way[:length] in self.known)
+        rolled = self.known[way[:done]]
+        for length in range(done + 1, len(way) + 1):
+            rolled = self._raised(rolled, self.order[length - 1], way[length - 1])
+            self._keep(way[:length], rolled)
+        return rolled
+
+    def _raised(self, rolled: Rolled, column: int, level: int) -> Rolled:
+        """The groups after `column` has gone from its values to `level`."""
+        if level == 0:
+            return rolled
+        codes = self.table.codes[column]
+        change = (codes[level].take(rolled.tuples) - codes[0].take(rolled.tuples)) * self.places[column]
+        keys = rolled.keys + change.astype(rolled.keys.dtype)
+        order = np.argsort(keys)
+        ordered = keys[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        return Rolled(ordered[starts], rolled.tuples[order[starts]], np.add.reduceat(rolled.rows[order], starts))
+
+    def _keep(self, way: Node, rolled: Rolled) -> None:
+        if self.held + len(rolled.tuples) > MOST_HELD:
+            self.known, self.held = {(): self.known[()]}, 0
+        self.known[way] = rolled
+        self.held += len(rolled.tuples)
+
+
+def evaluate(rollups: Rollups, node: Node, k: int) -> Evaluation:
     """Suppress what violates k or a model at `node` and say what it costs."""
+    table = rollups.table
+    if () not in rollups.known:
+        return evaluate_fully(table, node, k)
+    rolled = rollups.at(node)
+    rows = rolled.rows
+    small = rows < k
+    gone = rolled.tuples[small]
+    own = sum(levels[level][gone] for levels, level in zip(table.losses, node, strict=True))
+    cost = float(((1.0 - own) * rows[small]).sum()) / table.total
+    suppressed, classes = int(rows[small].sum()), len(rows) - int(small.sum())
+    average = classes / max(table.total - suppressed, 1)
+    return Evaluation(cost, cost, suppressed, suppressed, classes, average)
+
+
+def kept_at(table: Table, node: Node, k: int) -> Mask:
+    """Which tuples stay at `node`."""
+    classes, count = classes_of(table, node)
+    kept: Mask = ~weak_classes(table, classes, count, k)[classes]
+    return kept
+
+
+def evaluate_fully(table: Table, node: Node, k: int) -> Evaluation:
+    """The same with patients counted once per class and every model asked."""
     classes, count = classes_of(table, node)
     sizes = class_sizes(table, classes, count)
     firm = sizes < k
@@ -98,7 +201,6 @@ def evaluate(table: Table, node: Node, k: int) -> Evaluation:
         bound=float(cost[firmly].sum()),
         suppressed=suppressed,
         inevitable=int(table.rows[gone][firmly].sum()),
-        keep=~out,
         classes=int((~weak).sum()),
         average=float(risk / max(int(table.rows.sum()) - suppressed, 1)),
     )

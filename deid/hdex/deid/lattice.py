@@ -25,9 +25,21 @@ from numpy.typing import NDArray
 from hdex.deid import anytime
 from hdex.deid.diversity import Model
 from hdex.deid.errors import RiskTooHigh
-from hdex.deid.evaluation import TOLERANCE, Found, Limits, Progress, evaluate, finest, marginals, silent, top_of
+from hdex.deid.evaluation import (
+    TOLERANCE,
+    Found,
+    Limits,
+    Progress,
+    Rollups,
+    evaluate,
+    finest,
+    kept_at,
+    marginals,
+    silent,
+    top_of,
+)
 from hdex.deid.hierarchy import Hierarchy
-from hdex.deid.tuples import Losses, Node, Table, check_arguments, tabulate, without_nan
+from hdex.deid.tuples import Losses, Node, Table, check_arguments, packed, tabulate, without_nan
 
 MOST_NODES = 2_000_000
 MOST_COLUMNS = 12
@@ -59,6 +71,7 @@ class Search:
     """State of the branch and bound over the whole lattice, as arrays with one axis per column."""
 
     table: Table
+    rollups: Rollups
     limits: Limits
     marginal: Losses
     gap: Losses  # lower bound found so far
@@ -106,7 +119,7 @@ def optimum(table: Table, limits: Limits, *, budget: int | None = None, progress
         found = run(start(table, limits), budget=budget or MOST_NODES, progress=progress or silent)
     if found.node is not None:
         return found
-    top = evaluate(table, top_of(table), limits.k)
+    top = evaluate(Rollups.over(table), top_of(table), limits.k)
     if top.suppressed <= limits.allowed:
         raise RiskTooHigh("average risk", found=top.average, asked=limits.max_average)
     share = "share of suppressed rows"
@@ -124,7 +137,7 @@ def start(table: Table, limits: Limits) -> Search:
     heights = np.zeros(shape)
     for levels in np.indices(shape, sparse=True):
         heights += levels
-    return Search(table, limits, marginal, np.zeros(shape), heights, is_open)
+    return Search(table, Rollups.over(table), limits, marginal, np.zeros(shape), heights, is_open)
 
 
 def run(search: Search, *, budget: int, progress: Progress) -> Found:
@@ -140,7 +153,7 @@ def run(search: Search, *, budget: int, progress: Progress) -> Found:
 
 def visit(search: Search, node: Node) -> None:
     """Evaluate one node: it cuts the box below it and may be the best."""
-    result = evaluate(search.table, node, search.limits.k)
+    result = evaluate(search.rollups, node, search.limits.k)
     search.checked += 1
     box = tuple(slice(None, level + 1) for level in node)
     np.maximum(search.gap[box], result.bound, out=search.gap[box])
@@ -180,8 +193,8 @@ def choose(search: Search) -> Node | None:
 def released(frame: pl.DataFrame, table: Table, limits: Limits, found: Found) -> LatticeResult:
     """Apply the best node: labels in place of values, suppressed rows left out."""
     node = finest(table, found.node or top_of(table), limits.floor)
-    result = evaluate(table, node, limits.k)
-    kept = pl.Series("kept", result.keep[table.numbers])
+    kept_tuples = kept_at(table, node, limits.k)
+    kept = pl.Series("kept", kept_tuples[table.numbers])
     frame = frame.filter(kept)
     rows = table.numbers[kept.to_numpy()]
     labelled = [
@@ -193,8 +206,8 @@ def released(frame: pl.DataFrame, table: Table, limits: Limits, found: Found) ->
         frame=frame.with_columns(named),
         transformation={ladder.column: level for ladder, level in zip(table.ladders, node, strict=True)},
         loss=found.loss,
-        suppressed=result.suppressed,
-        classes=result.classes,
+        suppressed=table.total - frame.height,
+        classes=len(packed([levels[level][kept_tuples] for levels, level in zip(table.codes, node, strict=True)])[1]),
         nodes_checked=found.checked,
         kept=kept,
         bound=found.bound,

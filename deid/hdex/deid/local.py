@@ -1,8 +1,9 @@
 """Local recoding: every class of the release has its own levels, so most cells stay finer than full-domain recoding.
 
-Start by peeling (peel.py) and refine (refine.py). Where a model of the sensitive column is asked, start a second time
-from the exact optimum, split its classes downwards, refine, and keep the better of the two: peeling looks at k first
-and uses up the rare sensitive values early.
+Start by peeling (peel.py) and refine (refine.py). Where a model of the sensitive column is asked, or the exact optimum
+loses less, start a second time from that optimum, split its classes downwards, refine, and keep the better of the two:
+peeling looks at k first and uses up the rare sensitive values early. On lattices of up to MOST_VISITS nodes, and
+wherever a model is asked, the loss is never above the exact engine's.
 
 A released class is a set of rows that read the same, so k, l and t hold as for the exact engine. Classes may overlap
 in meaning (`60-69` beside `60-79`): average risk and homogeneity are higher than with full-domain recoding, so the
@@ -11,6 +12,7 @@ presets for the public do not use it without l or t.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,10 +21,10 @@ import polars as pl
 
 from hdex.deid.diversity import Codes, Model
 from hdex.deid.errors import RiskTooHigh
-from hdex.deid.evaluation import TOLERANCE, Limits, Progress, evaluate, silent, top_of
+from hdex.deid.evaluation import TOLERANCE, Limits, Progress, kept_at, silent, top_of
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import optimum
-from hdex.deid.peel import Recoding, at_node, peel, specialise
+from hdex.deid.peel import MOST_VISITS, Recoding, at_node, peel, specialise
 from hdex.deid.refine import refine
 from hdex.deid.tuples import Table, check_arguments, packed, part_of, tabulate, weak_classes, without_nan
 
@@ -69,11 +71,13 @@ def better(table: Table, limits: Limits, progress: Progress) -> tuple[str, Recod
     """The better of the ways to start that leaves out no more rows than allowed; raises RiskTooHigh for none."""
     peeled = refine(table, peel(table, limits, progress), limits)
     fits = peeled.suppressed(table) <= limits.allowed
-    if fits and not table.units:
-        return "peel", peeled
+    if fits and not table.units and math.prod(table.heights) > MOST_VISITS:
+        return "peel", peeled  # the optimum would take long and seldom be better
     best = optimum(table, limits, progress=progress)
+    if fits and not table.units and peeled.loss(table) <= best.loss:
+        return "peel", peeled
     node = best.node or top_of(table)
-    coarse = at_node(table, node, evaluate(table, node, limits.k).keep)
+    coarse = at_node(table, node, kept_at(table, node, limits.k))
     split = refine(table, specialise(table, coarse, limits), limits)
     if fits and peeled.loss(table) <= split.loss(table) + TOLERANCE:
         return "peel", peeled

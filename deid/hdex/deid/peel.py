@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdex.deid.diversity import Codes
-from hdex.deid.evaluation import Limits, Progress
+from hdex.deid.evaluation import Limits, Progress, leaf_sums
 from hdex.deid.tuples import Keys, Losses, Mask, Node, Table, numbered, packed, part_of, weak_classes
 
 MOST_VISITS = 10_000  # nodes of larger lattices are drawn
@@ -44,7 +44,7 @@ class Recoding:
 
     def loss(self, table: Table) -> float:
         """ARX's Loss over all rows."""
-        return float(self.losses(table) @ table.rows) / table.total
+        return float((self.losses(table) * table.rows).sum()) / table.total
 
     def suppressed(self, table: Table) -> int:
         """Rows left out."""
@@ -69,7 +69,6 @@ class Left:
     rows: Codes
     keys: list[list[Keys]]  # [column][level]: codes times the column's place value
     is_wide: bool  # no 64-bit key holds a tuple: codes are left as they are
-    leaf_losses: list[Losses]  # [column]: (levels, leaves)
 
 
 def left_of(table: Table) -> Left:
@@ -81,11 +80,7 @@ def left_of(table: Table) -> Left:
     keys: list[list[Keys]] = [
         [(codes * place).astype(short) for codes in levels] for levels, place in zip(table.codes, places, strict=True)
     ]
-    losses = [
-        np.stack([one.losses(level) for level in range(one.height)]) * share
-        for one, share in zip(table.ladders, table.shares, strict=True)
-    ]
-    return Left(table, table, np.arange(len(table.rows)), table.rows.copy(), keys, is_wide, losses)
+    return Left(table, table, np.arange(len(table.rows)), table.rows.copy(), keys, is_wide)
 
 
 def take(left: Left, taken: Codes) -> None:
@@ -144,10 +139,8 @@ def candidates(heights: Node, floor: Node) -> NDArray[np.int64]:
 def queued_order(left: Left, nodes: NDArray[np.int64]) -> Codes:
     """Order of `nodes` by their loss over the rows that are left."""
     losses = np.zeros(len(nodes))
-    for column, leaf_losses in enumerate(left.leaf_losses):
-        leaves = left.table.leaves[column][left.tuples]
-        counts = np.bincount(leaves, weights=left.rows, minlength=leaf_losses.shape[1])
-        losses += (leaf_losses @ counts)[nodes[:, column]]
+    for column, sums in enumerate(leaf_sums(left.table, left.tuples, left.rows)):
+        losses += sums[nodes[:, column]]
     return np.argsort(losses.round(6), kind="stable")
 
 
@@ -182,7 +175,7 @@ def specialise(table: Table, start: Recoding, limits: Limits) -> Recoding:
     is_moving = bool(len(inside))
     while is_moving:
         is_moving = False
-        for column in np.argsort([-share for share in table.shares], kind="stable").tolist():
+        for column in np.argsort([-losses[-1].max() for losses in table.leaf_losses], kind="stable").tolist():
             moved = split(part, Recoding(classes, levels), stacked[column], column, limits)
             if moved is not None:
                 classes, levels, is_moving = moved.classes, moved.levels, True

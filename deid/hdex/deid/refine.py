@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hdex.deid.diversity import Codes, unprotected
 from hdex.deid.evaluation import Limits
-from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.peel import Recoding
 from hdex.deid.tuples import Losses, Node, Table
 
@@ -50,10 +49,8 @@ class Column:
         return self.losses[levels, leaf], self.offsets[levels] + self.codes[levels, leaf]
 
 
-def column_of(ladder: Hierarchy, share: float) -> Column:
+def column_of(codes: Codes, losses: Losses) -> Column:
     """The states of one quasi-identifier."""
-    codes = np.stack([ladder.codes(level) for level in range(ladder.height)])
-    losses = np.stack([ladder.losses(level) for level in range(ladder.height)]) * share
     return Column(codes, losses, np.concatenate([[0], np.cumsum(codes.max(axis=1) + 1)]))
 
 
@@ -78,7 +75,7 @@ class Classes:
 
 def classes_from(table: Table, start: Recoding, limits: Limits) -> Classes:
     """The classes of `start`, ready to be changed."""
-    columns = [column_of(ladder, share) for ladder, share in zip(table.ladders, table.shares, strict=True)]
+    columns = [column_of(codes, losses) for codes, losses in zip(table.leaf_codes, table.leaf_losses, strict=True)]
     count = start.levels.shape[1]
     inside = np.flatnonzero(start.classes >= 0)
     ordered = inside[np.argsort(start.classes[inside], kind="stable")]
@@ -115,13 +112,13 @@ def refine(table: Table, start: Recoding, limits: Limits) -> Recoding:
     now = classes_from(table, start, limits)
     place(now, out, limits.allowed)
     for _ in range(rounds):
-        before = now.rows @ now.costs
+        before = (now.rows * now.costs).sum()
         for number in np.argsort(-now.costs, kind="stable").tolist():
             dissolve(now, number)
             spare(now, number)
             if now.left <= 0:
                 return recoded(now)
-        if before - now.rows @ now.costs <= LEAST_GAIN:
+        if before - (now.rows * now.costs).sum() <= LEAST_GAIN:
             break
     return recoded(now)
 

@@ -48,7 +48,8 @@ class Table:
     people: tuple[Codes, Codes] | None  # (tuple, patient) pairs by tuple, where a patient has several rows
     units: list[Unit]
     total: int  # rows
-    shares: list[float]  # of every column in the loss; they sum to 1
+    leaf_codes: list[Codes]  # (levels, leaves): group of every leaf of the ladder
+    leaf_losses: list[Losses]  # (levels, leaves), weighted
 
     @property
     def heights(self) -> Node:
@@ -101,23 +102,28 @@ def tabulate(
         found.append(leaf_numbers)
     numbers, first = packed(found)
     leaves = [each[first] for each in found]
-    codes = [[one.codes(level)[leaf] for level in range(one.height)] for one, leaf in zip(ladders, leaves, strict=True)]
-    losses = [
-        [one.losses(level)[leaf] * share[one.column] for level in range(one.height)]
-        for one, leaf in zip(ladders, leaves, strict=True)
-    ]
+    leaf_codes = [np.stack([one.codes(level) for level in range(one.height)]) for one in ladders]
+    leaf_losses = [generalised(codes) * share[one.column] for codes, one in zip(leaf_codes, ladders, strict=True)]
     return Table(
         ladders=ladders,
         leaves=leaves,
-        codes=codes,
-        losses=losses,
+        codes=[list(each[:, leaf]) for each, leaf in zip(leaf_codes, leaves, strict=True)],
+        losses=[list(each[:, leaf]) for each, leaf in zip(leaf_losses, leaves, strict=True)],
         rows=np.bincount(numbers, minlength=len(first)).astype(np.int64),
         numbers=numbers,
         people=patient_pairs(numbers, frame[patient]) if patient else None,
         units=[sensitive_unit(model, numbers, frame) for model in models],
         total=frame.height,
-        shares=[share[name] for name in hierarchies],
+        leaf_codes=leaf_codes,
+        leaf_losses=leaf_losses,
     )
+
+
+def generalised(codes: Codes) -> Losses:
+    """ARX's Loss of every leaf at every level: (leaves below its label - 1) / (all leaves - 1)."""
+    below = np.stack([np.bincount(level)[level] for level in codes])
+    losses: Losses = (below - 1) / max(codes.shape[1] - 1, 1)
+    return losses
 
 
 def column_weights(quasi: Sequence[str], weights: Mapping[str, float] | None) -> dict[str, float]:
@@ -254,5 +260,6 @@ def part_of(table: Table, keep: Codes) -> Table:
         people=people,
         units=units,
         total=table.total,
-        shares=table.shares,
+        leaf_codes=table.leaf_codes,
+        leaf_losses=table.leaf_losses,
     )
