@@ -45,13 +45,18 @@ def measure() -> dict[str, object]:
     }
 
 
-def timed(find: Find, notes: Sequence[Note]) -> tuple[Score, float]:
-    """Score one detector and return the CPU seconds it took to find, without the scoring."""
+def timed(find: Find, notes: Sequence[Note], *, repeats: int = 1) -> tuple[Score, float]:
+    """Score one detector and return the CPU seconds it took to find, without the scoring.
+
+    repeats: the least of so many runs counts, for every detector alike: the host takes CPU away from whoever runs.
+    """
     find(notes[0].text)
-    began = time.process_time()
-    found = [find(note.text) for note in notes]
-    seconds = time.process_time() - began
-    return scored(notes, found), seconds
+    seconds = []
+    for _ in range(repeats):
+        began = time.process_time()
+        found = [find(note.text) for note in notes]
+        seconds.append(time.process_time() - began)
+    return scored(notes, found), min(seconds)
 
 
 def scored(notes: Sequence[Note], found: Iterable[Sequence[tuple[int, int, str]]]) -> Score:
@@ -79,7 +84,7 @@ def asq() -> dict[str, object]:
     told: dict[str, object] = {}
     seconds: dict[str, float] = {}
     for name, find in {**ways, "presidio_own": presidio_own()}.items():
-        score, seconds[name] = timed(find, notes)
+        score, seconds[name] = timed(find, notes, repeats=5)
         keep(f"asq {name}", score)
         patterns = rounded(score.recall([t for t in PATTERNS if t in score.gold]))
         told[name] = {**score.told(), "recall_patterns": patterns, "cpu_seconds": round(seconds[name], 3)}
@@ -104,7 +109,7 @@ def presidio_own() -> Find:
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"])
     engine = AnalyzerEngine(registry=registry, nlp_engine=Blank(), supported_languages=["en"])
-    return lambda text: [(r.start, r.end, r.entity_type) for r in engine.analyze(text, "en", score_threshold=0.4)]
+    return lambda text: [(r.start, r.end, r.entity_type) for r in engine.analyze(text, "en")]
 
 
 def meddocan(split: str) -> dict[str, object]:
