@@ -96,7 +96,7 @@ class Recipe:
     rows: int
     suppressed: int
     loss: float
-    gap: float  # how far the loss may be above the optimum over the floors
+    gap: float | None  # how far the loss may be above the optimum; None: not known, for there are floors
     floors: dict[str, int]  # columns generalised before the search, for there were too many distinct tuples
     smallest: int  # patients of the smallest released class
     average: float  # mean over released rows of 1 / patients of the class
@@ -192,7 +192,7 @@ def decide(
         rows=table.total,
         suppressed=table.total - released,
         loss=round(found.loss, 12),  # the sum's last digits depend on its order
-        gap=round(max(found.loss - found.bound, 0.0), 12),
+        gap=None if any(floor) else round(max(found.loss - found.bound, 0.0), 12),
         floors={name: level for name, level in zip(request.quasi, floor, strict=True) if level},
         smallest=int(kept.min()) if released else 0,
         average=round(float((table.rows[keep] / kept).sum()) / max(released, 1), 12),
