@@ -12,7 +12,7 @@ from pathlib import Path
 
 import results_file
 
-PARTS = ("classify", "engines", "keys", "red_team", "risk", "text")
+PARTS = ("classify", "engines", "keys", "red_team", "risk", "scale", "text")
 TABLE = results_file.RESULTS / "deid.md"
 
 
