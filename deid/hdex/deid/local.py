@@ -23,7 +23,7 @@ from hdex.deid.diversity import Codes, Model
 from hdex.deid.errors import RiskTooHigh
 from hdex.deid.evaluation import TOLERANCE, Limits, Progress, kept_at, silent, top_of
 from hdex.deid.hierarchy import Hierarchy
-from hdex.deid.lattice import optimum
+from hdex.deid.lattice import MOST_NODES, optimum, run, start
 from hdex.deid.peel import MOST_VISITS, Recoding, at_node, peel, specialise
 from hdex.deid.refine import refine
 from hdex.deid.tuples import Table, check_arguments, packed, part_of, tabulate, weak_classes, without_nan
@@ -73,9 +73,14 @@ def better(table: Table, limits: Limits, progress: Progress) -> tuple[str, Recod
     fits = peeled.suppressed(table) <= limits.allowed
     if fits and not table.units and math.prod(table.heights) > MOST_VISITS:
         return "peel", peeled  # the optimum would take long and seldom be better
-    best = optimum(table, limits, progress=progress)
-    if fits and not table.units and peeled.loss(table) <= best.loss:
-        return "peel", peeled
+    if fits and not table.units:
+        search = start(table, limits)
+        search.best_loss = peeled.loss(table)  # only a node that loses less is looked for
+        best = run(search, budget=MOST_NODES, progress=progress)
+        if best.node is None:
+            return "peel", peeled
+    else:
+        best = optimum(table, limits, progress=progress)
     node = best.node or top_of(table)
     coarse = at_node(table, node, kept_at(table, node, limits.k))
     split = refine(table, specialise(table, coarse, limits), limits)
