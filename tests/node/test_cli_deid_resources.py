@@ -105,7 +105,8 @@ def test_wrong_places_are_usage_errors(tmp_path: Path, key: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x1f\x8b\x08broken", b'{"resourceType": "\xff"}', gzip.compress(b"{}" * 99, mtime=0)[:20]]
+    "content",
+    [b"\x1f\x8b\x08broken", b"[" * 100_000, b'{"resourceType": "\xff"}', gzip.compress(b"{}" * 99, mtime=0)[:20]],
 )
 def test_damage_names_the_file(content: bytes, tmp_path: Path) -> None:
     source = tmp_path / "a.ndjson"

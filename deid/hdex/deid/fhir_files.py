@@ -23,6 +23,7 @@ from hdex.deid.errors import ArgumentInvalid, InputInvalid
 from hdex.deid.fhir import FhirPolicy, ResourceReport, index_resources, treat_each
 from hdex.deid.fhir_index import Resource
 from hdex.deid.fhir_schema import load_schema
+from hdex.deid.nested import require_shallow
 from hdex.deid.ports import Detector
 
 ENDINGS = (".ndjson", ".jsonl", ".json")
@@ -97,7 +98,9 @@ def read_resources(file: Path) -> Iterator[Resource]:
     with _reader(file) as stream:
         text = stream.read()
     try:
-        document = json.loads(text, parse_float=Decimal)
+        document = json.loads(require_shallow(text), parse_float=Decimal)
+    except RecursionError as error:
+        raise InputInvalid(f"{file.name} is {error}") from error
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise InputInvalid(f"{file.name} line {error.lineno} is not JSON") from error
@@ -124,8 +127,8 @@ def _lines(file: Path) -> Iterator[Resource]:
             if not line.strip():
                 continue
             try:
-                document = json.loads(line, parse_float=Decimal)
-            except json.JSONDecodeError as error:
+                document = json.loads(require_shallow(line), parse_float=Decimal)
+            except (json.JSONDecodeError, RecursionError) as error:
                 raise InputInvalid(f"{file.name} line {number} is not JSON") from error
             yield _resource(document, f"{file.name} line {number}")
 

@@ -23,6 +23,7 @@ from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.evaluation import Limits, Progress, finest
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import optimum
+from hdex.deid.nested import require_shallow
 from hdex.deid.treatment import Action
 from hdex.deid.tuples import MOST_QUASI, Mask, Node, Table, class_sizes, classes_of, encoded, packed, tabulate
 
@@ -121,13 +122,13 @@ class Recipe:
     def from_json(cls, text: str) -> Recipe:
         """Read a document again. Raises InputInvalid for another version or for anything else."""
         try:
-            raw = json.loads(text)
+            raw = json.loads(require_shallow(text))
             if raw.get("version") != VERSION:
                 raise InputInvalid(f"the recipe has version {raw.get('version')}, asked is {VERSION}")
             raw["columns"] = [(name, Action(action)) for name, action in raw["columns"]]
             raw["generalised"] = {name: Generalised(**one) for name, one in raw["generalised"].items()}
             return cls(**raw)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             if isinstance(error, InputInvalid):
                 raise
             raise InputInvalid("the recipe is not a document of this program") from error

@@ -14,6 +14,7 @@ from typing import TypedDict, cast
 import polars as pl
 
 from hdex.deid.errors import ArgumentInvalid, InputInvalid
+from hdex.deid.nested import require_shallow
 from hdex.deid.ports import Detector, Span
 from hdex.deid.pseudonym import shift_days
 from hdex.deid.scheme import load_catalogue
@@ -97,7 +98,7 @@ def missing_fields(records: Sequence[Record], fields: Sequence[str], where: str)
 def parsed(raw: bytes, text: str, where: str) -> Record:
     """One JSON object whose field `text`, where it is there, is a text or null."""
     try:
-        value = json.loads(raw.decode("utf-8"))
+        value = json.loads(require_shallow(raw.decode("utf-8")))
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair could not be written again
     except UnicodeError as error:
         raise InputInvalid(f"{where} is not UTF-8 text") from error
