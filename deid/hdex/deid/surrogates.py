@@ -128,11 +128,12 @@ class Surrogates:
             return _decade(mention.surface)
         if mention.type not in _MADE:
             return f"[{mention.type}]"
-        title = _TITLE.match(mention.surface) if mention.type == "NAME" else None
+        found = _TITLE.match(mention.surface) if mention.type == "NAME" else None
+        title = found.group() if found else ""
         for attempt in range(20):
-            made = (title.group() if title else "") + self._make(mention, attempt)
-            if compact_key(made) not in self.avoid and key_of(made) != key_of(mention.surface):
-                return made
+            made = self._make(mention, attempt)  # a real name behind a title is a real name
+            if compact_key(made) not in self.avoid and key_of(title + made) != key_of(mention.surface):
+                return title + made
         return f"[{mention.type}]"
 
     def _moved(self, mention: Mention) -> str | None:
