@@ -44,6 +44,15 @@ def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     assert found_in_files([tmp_path], []) == set()
 
 
+@pytest.mark.parametrize(("encoding", "is_found"), [("utf-8", True), ("gb18030", False)])
+def test_a_name_of_four_bytes_is_looked_for_in_text_only(tmp_path: Path, encoding: str, is_found: bool) -> None:
+    """Four bytes stand in some megabytes of ciphertext by chance; text of either encoding never says them by chance."""
+    (tmp_path / "text").write_bytes("患者张伟已出院".encode(encoding))
+    assert found_in_files([tmp_path], searchable(["张伟"])) == {"张伟"}
+    (tmp_path / "text").write_bytes(b"\xff\x00" + "患者张伟已出院".encode(encoding))
+    assert bool(found_in_files([tmp_path], searchable(["张伟"]))) is is_found
+
+
 @pytest.mark.parametrize("before", [-30, -9, -1, 0, 5])
 @pytest.mark.parametrize("name", ["110101199003077715", "张伟明"])
 def test_an_identifier_across_the_border_of_two_pieces_is_found(

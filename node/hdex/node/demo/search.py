@@ -10,6 +10,8 @@ from hdex.node.demo.identifying import stands_alone
 
 SHORTEST = 4  # a shorter Latin text is found everywhere
 SHORTEST_HAN = 2
+SHORTEST_IN_BINARY = 6  # bytes; of 500 names of four bytes one stands by chance in every 12 MB of ciphertext
+ENCODINGS = ("utf-8", "gb18030")
 PIECE = 1 << 22
 OVERLAP = 512
 
@@ -22,16 +24,30 @@ def searchable(identifiers: Iterable[str]) -> list[str]:
 
 
 def found_in_files(folders: Iterable[Path], identifiers: list[str]) -> set[str]:
-    """Return the identifiers that stand in any file below the folders, in UTF-8 or GB18030."""
+    """Return the identifiers that stand in any file below the folders, in UTF-8 or GB18030.
+
+    In bytes that are no text in either, only identifiers of six bytes or more are looked for: shorter ones, such as
+    names of two Han characters in GB18030, stand in ciphertext by chance.
+    """
     files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    return found_in_texts((text for path in files for text in texts_of(path.read_bytes())), identifiers)
+    texts: dict[str, list[str]] = {"": [], **{encoding: [] for encoding in ENCODINGS}}
+    for data in map(Path.read_bytes, files):
+        for encoding, text in readings(data):
+            texts[encoding].extend(pieces(text))
+    found = found_in_texts(texts[""], identifiers)
+    for encoding in ENCODINGS:
+        long = [one for one in identifiers if len(one.encode(encoding)) >= SHORTEST_IN_BINARY]
+        found |= found_in_texts(texts[encoding], long)
+    return found
 
 
-def texts_of(data: bytes) -> Iterable[str]:
-    """Yield what these bytes may say, in pieces: as UTF-8, and as GB18030 where that says something else."""
-    yield from pieces(data.decode("utf-8", errors="replace"))
-    if not data.isascii():
-        yield from pieces(data.decode("gb18030", errors="replace"))
+def readings(data: bytes) -> Iterable[tuple[str, str]]:
+    """Yield (encoding, what these bytes may say in it); the encoding is "" where the bytes are text in it."""
+    for encoding in ENCODINGS[:1] if data.isascii() else ENCODINGS:
+        try:
+            yield "", data.decode(encoding)
+        except UnicodeDecodeError:
+            yield encoding, data.decode(encoding, errors="replace")
 
 
 def found_in_frame(frame: pl.DataFrame, identifiers: list[str]) -> set[str]:
