@@ -154,7 +154,8 @@ def leaving(now: Standing, order: Sequence[int], *, further: int = 0) -> NDArray
     """Which of the patients at hand to leave out, so that every group loses nobody, all, or k who leave k or more.
 
     order: the patients at hand in a secret order, who comes first leaves first. further: leave out so many more on top,
-    first from groups that lose somebody anyway, then of those in no release, then from other groups by the same rule.
+    first from groups that lose somebody anyway, then of those in no release, then from other groups by the same rule,
+    then whole groups.
     """
     inside = np.bincount(now.group[now.group >= 0], minlength=len(now.sizes))
     gone = now.sizes - inside
@@ -173,6 +174,10 @@ def leaving(now: Standing, order: Sequence[int], *, further: int = 0) -> NDArray
             take = max(left, now.k)
             leave[group] = take if inside[group] - take >= now.k else inside[group]
             left -= min(left, int(leave[group]))
+    for group in rotated(np.flatnonzero(inside > leave), now.group, order):  # 4 all of a group, where nothing else is
+        if left > 0:
+            left -= min(left, int(inside[group] - leave[group]))
+            leave[group] = inside[group]
     return chosen(now.group, order, leave, alone)
 
 
