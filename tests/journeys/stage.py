@@ -118,9 +118,9 @@ class Stage:
         return load(self.setting.config_file(name), HospitalConfig)
 
     def log_lines(self, participant: str) -> list[dict[str, Any]]:
-        """Return what a participant's process has logged."""
-        text = (self.setting.folder / "logs" / f"{participant}.log").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        """Return what a participant's process has logged; a line it is still writing is not one yet."""
+        text = (self.setting.folder / "logs" / f"{participant}.log").read_text(encoding="utf-8", errors="replace")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
 
     def stored(self, hospital: str) -> dict[str, int]:
         """Return {file: size} of a hospital's vault and reports: a refused request must not change it."""
