@@ -48,6 +48,16 @@ def test_spanish_by_its_name(source: Path) -> None:
     assert json.loads(made.stdout)["record_fields_missing"] == {"apellidos": 1}
 
 
+def test_the_fields_of_the_record_leave_only_where_nobody_says_otherwise(source: Path) -> None:
+    """Whoever hands the file on is told that it still names the patient."""
+    made = runner.invoke(app, asked(source, "--lang", "es", "--record", "apellidos", "--replace", "tag"))
+    assert written(source)[0]["apellidos"] == "Cebollero Urrutia"
+    assert "holds apellidos as read; --drop-record leaves them out" in made.stderr
+    made = runner.invoke(app, asked(source, "--lang", "es", "--record", "apellidos", "--drop-record"))
+    assert written(source)[0].keys() == {"note"}
+    assert "--drop-record" not in made.stderr
+
+
 def test_a_language_by_its_file(source: Path, tmp_path: Path) -> None:
     rules = tmp_path / "site.toml"
     rules.write_text("language = 'eo'\n[[rules]]\nname = 'first'\ntype = 'NAME'\npattern = 'Ernestina'\n")

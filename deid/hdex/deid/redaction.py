@@ -42,11 +42,13 @@ def redact_file(
     detector: Detector,
     surrogate: Surrogates | Tags,
     record: Sequence[str] = (),
+    drop_record: bool = False,
     with_spans: bool = False,
 ) -> Answer:
     """Write `source` with field `text` of every line redacted to `out`, and return counts.
 
-    record: fields of the line that hold the patient's own values; they are known to the search and stay as they are.
+    record: fields of the line that hold the patient's own values; they are known to the search. Like all fields but
+    `text` they stay as they are, unless drop_record leaves them out.
     with_spans: add `spans` [{start, end, type, rule}], code points of the input text. A failed run leaves no file.
     """
     records = read_records(source, text)
@@ -58,6 +60,10 @@ def redact_file(
     notes = pl.Series(text, [line[text] for line in records], dtype=pl.String)
     done = redact_notes(notes, people, detector=detector, surrogate=surrogate, lang=lang)
     changed = [line | {text: value} for line, value in zip(records, done.texts, strict=True)]
+    if drop_record:
+        changed = [
+            {name: value for name, value in line.items() if name == text or name not in record} for line in changed
+        ]
     if with_spans:
         changed = [line | {"spans": spoken(spans)} for line, spans in zip(changed, done.spans, strict=True)]
     write_lines(changed, out)

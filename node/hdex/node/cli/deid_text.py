@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hdex.deid.text import Surrogates, Tags
 
 
-def redact(
+def redact(  # noqa: PLR0913  every option is a parameter
     source: Annotated[Path, typer.Argument(metavar="INPUT.jsonl", help="One JSON object per line.")],
     *,
     text: Annotated[str, typer.Option(help="Field that holds the note.")],
@@ -21,6 +21,9 @@ def redact(
     lang: Annotated[str, typer.Option(help="Language of the notes: en, zh, es, or the one of --rules.")] = "",
     rules: Annotated[Path | None, typer.Option(help="TOML file of a language: adds one or replaces ours.")] = None,
     record: Annotated[str, typer.Option(help="Fields with the patient's own values, separated by commas.")] = "",
+    drop_record: Annotated[
+        bool, typer.Option("--drop-record", help="Leave the fields of --record out of OUT.")
+    ] = False,
     replace: Annotated[str, typer.Option(help="surrogate or tag.")] = "surrogate",
     key: Annotated[Path | None, typer.Option(help="File with the project's key; none: a random one.")] = None,
     detector: Annotated[str, typer.Option(help="presidio or rules.")] = "presidio",
@@ -43,12 +46,15 @@ def redact(
             detector=_detector(detector, language, timeout_s),
             surrogate=_surrogate(replace, key, day_first=language.day_first),
             record=names(record),
+            drop_record=drop_record,
             with_spans=spans,
         )
     for name, lines in answer["record_fields_missing"].items():
         typer.echo(
             f"warning: field {name} of --record is missing or empty in {lines} of {answer['rows']} lines", err=True
         )
+    if record and not drop_record:
+        typer.echo(f"warning: {out} holds {', '.join(names(record))} as read; --drop-record leaves them out", err=True)
     tell(answer, as_json=as_json)
 
 
