@@ -1,7 +1,7 @@
 """A whole market in one process: exchange, hospitals, buyers, key holder, chain, wired object to object, no wire."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,7 +21,9 @@ from hdex.ledger.event import Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.store_memory import MemoryLogStore
+from hdex.node.access_proof import AccessProof
 from hdex.node.buyer import Buyer, Wish
+from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory, member_of
 from hdex.node.documents import MemoryDocuments
@@ -196,13 +198,14 @@ class CounterDoor:
     def __init__(self, market: "Market", buyer: str) -> None:
         self._market, self._who = market, person(buyer)
         self.asked: list[int] = []
+        self.forge: Callable[[AccessProof], AccessProof] = lambda proof: proof
 
-    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
+    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
         self.asked.append(first_chunk)
         shipment = self._market.hospitals[provider].delivery.range(contract_id, first_chunk, self._who)
-        yield shipment.header, 0, b""
+        yield Part(shipment.header, self.forge(shipment.proof).to_bytes())
         for index, chunk in shipment.chunks:
-            yield b"", index, chunk
+            yield Part(index=index, chunk=chunk)
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)

@@ -1,6 +1,6 @@
 """Sealed delivery: every range authorised anew, remembered before its first byte, the same bytes whenever asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +12,12 @@ from tests.catalog.samples import sample_product
 from tests.node.market_stage import BUYER, NOW, OFFICER, OTHER, PACE, Market, person, released
 
 from hdex.catalog.errors import NotListed, OutsideAgreement
+from hdex.catalog.product import ReleaseFile
 from hdex.ledger.errors import LogFailed
-from hdex.node.container import Opener
+from hdex.node.access_proof import AccessProof
+from hdex.node.container import Opener, Part
 from hdex.node.errors import AccessDenied, ContainerInvalid, NotFound, PeerUnavailable, SignatureInvalid
-from hdex.node.hospital.delivery import Shipment
+from hdex.node.hospital.delivery import Shipment, release_name
 from hdex.node.signed import digest, sign
 
 ME = person(BUYER)
@@ -87,7 +89,7 @@ def test_the_event_is_durable_before_a_chunk_is_sealed(market: Market) -> None:
     before = market.hospital.ground.log.size
     shipment = ranged(market)
     assert market.hospital.ground.log.size == before + 1
-    assert shipment.receipt["index"] == before
+    assert shipment.proof.index == before
     assert market.hospital.ground.meter.totals().get("sealed file") is None
     market.hospital.ground.store.fails = True
     with pytest.raises(LogFailed):
@@ -189,13 +191,72 @@ def test_the_buyer_refuses_a_delivery_of_another_product(market: Market) -> None
         secret=b"\x01" * 32,
     )
 
-    def deliver(provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
-        yield sealer.prologue, 0, b""
-        yield b"", 0, sealer.chunk(0)
+    def deliver(provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
+        yield Part(sealer.prologue, shipped.proof.to_bytes())
+        yield Part(index=0, chunk=sealer.chunk(0))
 
     market.counters[BUYER].deliver = deliver  # type: ignore[method-assign]  # a hospital that mixes up its products
     with pytest.raises(ContainerInvalid):
         market.buyers[BUYER].fetch("c-1")
+
+
+def test_the_buyer_keeps_what_the_log_says_of_every_range(market: Market) -> None:
+    """Whoever holds it can show later that the provider's log said so."""
+    market.buyers[BUYER].fetch("c-1", stop_after=1)
+    market.buyers[BUYER].fetch("c-1")
+    lines = (market.buyers[BUYER]._folder / "c-1.log.jsonl").read_bytes().splitlines()
+    proofs = [AccessProof.from_bytes(line) for line in lines]
+    exports = [event for event in market.hospital.ground.events() if event.action.value == "export"]
+    assert [proof.event(market.directory.member("hospital-a")) for proof in proofs] == exports
+    assert len(exports) > 2
+
+
+def other_entry(market: Market, proof: AccessProof) -> AccessProof:
+    """A true proof of another entry of the same log."""
+    log = market.hospital.ground.log
+    return replace(proof, index=0, entry=log.entries(0, 1)[0], hashes=tuple(log.inclusion(0, proof.index + 1)))
+
+
+FORGED: dict[str, Callable[[Market, AccessProof], AccessProof]] = {
+    "another entry": other_entry,
+    "another index": lambda _, proof: replace(proof, index=proof.index - 1),
+    "a changed entry": lambda _, proof: replace(proof, entry=proof.entry.replace(b'"rows":4', b'"rows":5')),
+    "no hashes": lambda _, proof: replace(proof, hashes=()),
+    "short hashes": lambda _, proof: replace(proof, hashes=(b"\x01", *proof.hashes)),
+    "no checkpoint": lambda _, proof: replace(proof, checkpoint=""),
+    "another log": lambda market, proof: replace(proof, checkpoint=market.exchange.log.checkpoint()),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_delivery_that_the_log_does_not_know_is_refused(market: Market, kind: str) -> None:
+    """Nothing of it is kept: a provider that gives data beside its log gives it to nobody."""
+    market.counters[BUYER].forge = lambda proof: FORGED[kind](market, proof)
+    with pytest.raises(ContainerInvalid, match="did not prove that this delivery stands in its log"):
+        market.buyers[BUYER].fetch("c-1")
+    folder = market.buyers[BUYER]._folder
+    assert not (folder / "c-1.hdx").exists()
+    assert not (folder / "c-1.log.jsonl").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"entry":1}', b"\xff", b"[" * 100_000])
+def test_what_is_no_proof_is_refused(data: bytes) -> None:
+    with pytest.raises(ContainerInvalid):
+        AccessProof.from_bytes(data)
+
+
+def test_a_file_that_the_manifest_does_not_name_gets_no_name(market: Market) -> None:
+    """The provider seals, signs and logs another file than it listed."""
+    side, data = market.hospital, b"another file" * 100
+    side.vault.put("other", release_name("1.0.0"), data)
+    side.ground.documents.put("release", "other/1.0.0", {"records": 1, "recipient_class": ""})
+    listed = ReleaseFile(bytes=len(data), sha256="00" * 32, chunks=1)
+    market.finalized(
+        market.list_product(replace(sample_product(), id="hospital-a.other", release=listed)), contract_id="c-2"
+    )
+    with pytest.raises(ContainerInvalid, match="not the file that the product's manifest names"):
+        market.buyers[BUYER].fetch("c-2")
+    assert not (market.buyers[BUYER]._folder / "c-2.hdx").exists()
 
 
 def test_a_complete_delivery_is_acknowledged_once_it_verified(market: Market) -> None:

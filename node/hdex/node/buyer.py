@@ -14,7 +14,8 @@ from hdex.catalog.documents import to_document
 from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import format_time
-from hdex.node.container import Header
+from hdex.node.access_proof import AccessProof, require_logged
+from hdex.node.container import Header, Part
 from hdex.node.container_file import Receiver, open_frame, open_header
 from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
@@ -45,8 +46,8 @@ class Market(Protocol):
 class Counter(Protocol):
     """A provider's delivery counter: one range of sealed chunks a call."""
 
-    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
-        """Yield (prologue, 0, b"") first, then (b"", index, sealed chunk) of one range."""
+    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
+        """Yield the beginning of one range with the log's proof, then its sealed chunks."""
         ...
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None: ...
@@ -95,6 +96,9 @@ class Buyer:
     def show(self, product_id: str) -> tuple[DataProduct, str]:
         """Return a product and its manifest's digest, after checking its provider's signature."""
         envelope = self._market.show(product_id)
+        return self._checked(envelope, product_id)
+
+    def _checked(self, envelope: Envelope, product_id: str) -> tuple[DataProduct, str]:
         product = DataProduct.from_document(envelope["document"])
         provider = self._directory.require(product.provider.id, "hospital")
         manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
@@ -166,23 +170,24 @@ class Buyer:
         receiver = self._receiver(path, provider)
         received = 0
         while not receiver.complete:
-            for prologue, index, chunk in self._counter.deliver(provider, contract_id, receiver.next_index):
-                if prologue:
-                    receiver.begin(prologue, contract=contract_id)
+            for part in self._counter.deliver(provider, contract_id, receiver.next_index):
+                if part.prologue:
+                    receiver.begin(part.prologue, contract=contract_id)
                     require_as_agreed(receiver.header, record)
+                    self._keep_proof(part.log_proof, receiver.header)
                     continue
-                receiver.accept(index, chunk)
-                received += len(chunk)
+                receiver.accept(part.index, part.chunk)
+                received += len(part.chunk)
                 if stop_after is not None and receiver.next_index >= stop_after:
                     return Delivered(path, False, received, receiver.next_index)
-        receiver.finish()
+        receiver.finish(sha256=self._listed_digest(record))
         self._acknowledge(record, path)
         return Delivered(path, True, received, receiver.next_index)
 
     def first_range(self, contract_id: str) -> int:
         """Ask for the first range of a delivery, keep nothing, and return how many chunks came."""
         provider = str(self.status(contract_id).asked["provider"])
-        return sum(bool(chunk) for _, _, chunk in self._counter.deliver(provider, contract_id, 0))
+        return sum(bool(part.chunk) for part in self._counter.deliver(provider, contract_id, 0))
 
     def open(self, contract_id: str) -> "pl.DataFrame":
         """Return a delivered product as a frame; every chunk is verified again while it is read."""
@@ -214,12 +219,35 @@ class Buyer:
         provider = self._directory.require(str(record.asked["provider"]), "hospital")
         agreement = verify("agreement", record.agreement or {}, {provider.id: provider.sign_key})
         require_as_asked(record.asked, agreement)
-        product, manifest_digest = self.show(str(record.asked["product"]))
+        product_id = str(record.asked["product"])
+        envelope = self._market.show(product_id)
+        product, manifest_digest = self._checked(envelope, product_id)
         keys = {"sign_key": self._keys.public("sign").hex(), "hpke_key": self._keys.public("hpke").hex()}
         wanted = {"manifest_digest": manifest_digest, "price": to_document(product.price), "consumer_keys": keys}
         for name, value in wanted.items():
             if agreement.get(name) != value:
                 raise AccessDenied("agreement.differs", "ask the provider", f"the agreement has another {name}")
+        write_atomic(self._manifest_path(record), canonical(envelope))  # the exchange may list another version by then
+
+    def _listed_digest(self, record: ContractRecord) -> str:
+        """Return the SHA-256 of the file that the agreed manifest names, "" where it was accepted in another folder."""
+        path = self._manifest_path(record)
+        if not path.exists():
+            return ""
+        product, manifest_digest = self._checked(json.loads(path.read_bytes()), str(record.asked["product"]))
+        if manifest_digest != record.asked["manifest_digest"] or product.release is None:
+            raise ContainerInvalid("the manifest kept beside the delivery is of another version than agreed")
+        return product.release.sha256
+
+    def _manifest_path(self, record: ContractRecord) -> Path:
+        return self._folder / f"{record.contract_id}.manifest.json"
+
+    def _keep_proof(self, data: bytes, header: Header) -> None:
+        """Keep what the provider's log says of this range, once it is checked: it binds the provider's later word."""
+        proof = AccessProof.from_bytes(data)
+        require_logged(proof, self._directory.member(header.provider), contract=header.contract, root=header.root)
+        with (self._folder / f"{header.contract}.log.jsonl").open("ab") as file:
+            file.write(proof.to_bytes() + b"\n")
 
     def _receiver(self, path: Path, provider: str) -> Receiver:
         public = self._directory.member(provider).sign_key

@@ -86,6 +86,16 @@ class Header:
         return cls(**{**document, "columns": tuple(map(str, document["columns"]))})
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of a range: the first has the prologue and the log's proof, each further one a sealed chunk."""
+
+    prologue: bytes = b""
+    log_proof: bytes = b""
+    index: int = 0
+    chunk: bytes = b""
+
+
 def plaintext_root(chunks: Iterable[bytes]) -> str:
     """Return the hex Merkle root of plaintext chunks, each of the header's chunk length but the last."""
     return merkle_root([leaf_hash(chunk) for chunk in chunks]).hex()

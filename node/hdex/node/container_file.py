@@ -3,6 +3,7 @@
 What is on disk is the sealed container; plaintext exists in memory only.
 """
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -68,15 +69,26 @@ class Receiver:
         self.next_index += 1
         failpoint("container.chunk-kept")
 
-    def finish(self) -> Path:
-        """Verify the root, make the file durable and give it its name."""
+    def finish(self, *, sha256: str = "") -> Path:
+        """Verify the root and, where given, the plaintext's SHA-256; make the file durable and give it its name.
+
+        Raises ContainerInvalid when it is another file than the digest says; it does not get its name then.
+        """
         self._ready().finish()
+        if sha256 and self._plaintext_digest() != sha256:
+            raise ContainerInvalid("what was delivered is not the file that the product's manifest names")
         with self._part.open("rb") as file:
             os.fsync(file.fileno())
         failpoint("container.before-rename")
         self._part.rename(self._path)
         sync_folder(self._path.parent)
         return self._path
+
+    def _plaintext_digest(self) -> str:
+        digest = hashlib.sha256()
+        for piece in plaintext(self._part, **self._keys):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def _ready(self) -> Opener:
         if self._opener is None:

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack, cast
 
 from hdex.ledger.event import Action, Decision, Event, canonical, commit, format_time
 from hdex.ledger.log import Log, Receipt
+from hdex.node.access_proof import AccessProof
 from hdex.node.documents import Documents
 from hdex.node.errors import describe
 from hdex.node.identity import Identity
@@ -78,6 +79,11 @@ class Recorder:
         """Remember first, then run the body: nothing in it happens unless the event is durable."""
         with self._log.release(self._event(action, actor, Decision.ALLOW, None, facts)) as receipt:
             yield receipt
+
+    def proof(self, receipt: Receipt) -> AccessProof:
+        """Return what shows whoever gets the data that the entry stands in this log."""
+        (entry,) = self._log.entries(receipt.index, receipt.index + 1)
+        return AccessProof.of(receipt, entry, self._log.inclusion(receipt.index, receipt.size))
 
     def _event(self, action: str, actor: Identity, decision: Decision, rule: str | None, facts: Facts) -> Event:
         salt, event_id = secrets.token_bytes(SALT_BYTES), str(uuid.uuid4())

@@ -7,6 +7,7 @@ from typing import cast
 
 from hdex.catalog.contract import Agreement, agreement_digest
 from hdex.catalog.product import DeliveryMode
+from hdex.node.access_proof import AccessProof
 from hdex.node.container import Header, Sealer, pieces, plaintext_root
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
@@ -36,10 +37,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """One authorised range: the container's beginning, the log's receipt, the sealed chunks."""
+    """One authorised range: the container's beginning, the proof that it stands in the log, the sealed chunks."""
 
     header: bytes
-    receipt: Document
+    proof: AccessProof
     chunks: Iterator[tuple[int, bytes]]
 
 
@@ -91,8 +92,7 @@ class Delivery:
             result_digest=sealer.header.root,
         )
         failpoint("delivery.range.logged")
-        told: Document = {"index": receipt.index, "size": receipt.size, "checkpoint": receipt.checkpoint}
-        return Shipment(sealer.prologue, told, self._chunks(sealer, first_chunk, stop))
+        return Shipment(sealer.prologue, self._recorder.proof(receipt), self._chunks(sealer, first_chunk, stop))
 
     def acknowledge(self, envelope: Envelope, actor: Identity) -> Document:
         """Keep the consumer's signed receipt of a complete delivery."""

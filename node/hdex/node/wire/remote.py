@@ -9,6 +9,7 @@ import numpy as np
 
 from hdex.catalog.product import DataProduct
 from hdex.federated.statistics import Floats
+from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.errors import PeerUnavailable
@@ -97,10 +98,10 @@ class RemoteHospitals:
         message = hospital_pb2.ConfirmAgreementRequest(agreement=pack(agreement))
         return record_of(self._stub(provider).ConfirmAgreement(message))
 
-    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[tuple[bytes, int, bytes]]:
+    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
         message = hospital_pb2.DeliverRequest(contract_id=contract_id, first_chunk=first_chunk)
         for part in self._stub(provider).Deliver(message):
-            yield part.header, part.index, part.chunk
+            yield Part(part.header, part.log_proof, part.index, part.chunk)
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._stub(provider).AcknowledgeDelivery(hospital_pb2.AcknowledgeDeliveryRequest(receipt=pack(receipt)))

@@ -100,7 +100,7 @@ class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
 
     def Deliver(self, request: hospital_pb2.DeliverRequest, context: Context) -> Iterator[hospital_pb2.DeliverResponse]:
         shipment = self._hospital.delivery.range(request.contract_id, request.first_chunk, caller(context))
-        yield hospital_pb2.DeliverResponse(header=shipment.header, receipt=dump(shipment.receipt))
+        yield hospital_pb2.DeliverResponse(header=shipment.header, log_proof=shipment.proof.to_bytes())
         for index, chunk in shipment.chunks:
             yield hospital_pb2.DeliverResponse(index=index, chunk=chunk)
 

@@ -134,16 +134,16 @@ class DeliverRequest(_message.Message):
     def __init__(self, contract_id: _Optional[str] = ..., first_chunk: _Optional[int] = ...) -> None: ...
 
 class DeliverResponse(_message.Message):
-    __slots__ = ("header", "index", "chunk", "receipt")
+    __slots__ = ("header", "index", "chunk", "log_proof")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
-    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROOF_FIELD_NUMBER: _ClassVar[int]
     header: bytes
     index: int
     chunk: bytes
-    receipt: bytes
-    def __init__(self, header: _Optional[bytes] = ..., index: _Optional[int] = ..., chunk: _Optional[bytes] = ..., receipt: _Optional[bytes] = ...) -> None: ...
+    log_proof: bytes
+    def __init__(self, header: _Optional[bytes] = ..., index: _Optional[int] = ..., chunk: _Optional[bytes] = ..., log_proof: _Optional[bytes] = ...) -> None: ...
 
 class AcknowledgeDeliveryRequest(_message.Message):
     __slots__ = ("receipt",)
