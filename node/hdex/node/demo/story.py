@@ -57,6 +57,9 @@ class Story:
             ("search", acts_proof.search),
         ):
             self._act(name, lambda play=play: play(memory))  # type: ignore[misc]  # bound now
+        return self._persist("closing", lambda: self._conclude(memory))
+
+    def _conclude(self, memory: Memory) -> tuple[Figures, Details]:
         seconds = time.monotonic() - self._teller.began
         return conclude(memory, steps=self._teller.steps, seconds=seconds, restarts=self._supervisor.restarts())
 
