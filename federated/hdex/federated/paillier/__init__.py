@@ -16,25 +16,46 @@ from hdex.federated.paillier.keys import (
 )
 from hdex.federated.paillier.masks import mask_integers, shared_secret
 from hdex.federated.paillier.obfuscation import FixedBase, Textbook, obfuscator_for
+from hdex.federated.paillier.opening import Opening, open_vector, opened_sums, verify_opening
 from hdex.federated.paillier.packing import PackSpec
+from hdex.federated.paillier.threshold import (
+    Partial,
+    Share,
+    ThresholdKey,
+    combine_partials,
+    deal,
+    partial_decrypt,
+    verify_partial,
+)
 from hdex.federated.paillier.vectors import CipherVector, aggregate, decrypt, encrypt
 
 __all__ = [
     "CipherVector",
     "FixedBase",
+    "Opening",
     "PackSpec",
+    "Partial",
+    "Share",
     "Textbook",
+    "ThresholdKey",
     "aggregate",
     "check_public_key",
+    "combine_partials",
+    "deal",
     "decrypt",
     "encrypt",
     "generate_keypair",
     "key_id",
     "mask_integers",
     "obfuscator_for",
+    "open_vector",
+    "opened_sums",
+    "partial_decrypt",
     "private_key_from_bytes",
     "private_key_to_bytes",
     "public_key_from_hex",
     "public_key_hex",
     "shared_secret",
+    "verify_opening",
+    "verify_partial",
 ]

@@ -161,14 +161,15 @@ def decrypt(private_key: PaillierPrivateKey, vector: CipherVector, *, contributo
     if vector.public_key.n != private_key.public_key.n:
         raise CiphertextInvalid("encrypted under another key")
     check_ciphertexts(vector.ciphertexts, vector.public_key)
-    residues = [_residue(private_key, gmpy2.mpz(c)) for c in vector.ciphertexts]
+    residues = [plaintext_residue(private_key, c) for c in vector.ciphertexts]
     n = int(private_key.public_key.n)
     return unpack(residues, n, vector.spec, length=vector.length, contributors=contributors)
 
 
-def _residue(private_key: PaillierPrivateKey, ciphertext: "gmpy2.mpz") -> int:
-    p, q = gmpy2.mpz(private_key.p), gmpy2.mpz(private_key.q)
-    return int(private_key.crt(_half(ciphertext, p, private_key.hp), _half(ciphertext, q, private_key.hq)))
+def plaintext_residue(private_key: PaillierPrivateKey, ciphertext: int) -> int:
+    """Return the plaintext of one ciphertext, in [0, n)."""
+    c, p, q = gmpy2.mpz(ciphertext), gmpy2.mpz(private_key.p), gmpy2.mpz(private_key.q)
+    return int(private_key.crt(_half(c, p, private_key.hp), _half(c, q, private_key.hq)))
 
 
 def _half(ciphertext: "gmpy2.mpz", prime: "gmpy2.mpz", h: int) -> int:
