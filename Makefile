@@ -22,10 +22,12 @@ define install
 	touch $(2); echo "set up in $$((SECONDS - start)) s"
 endef
 
-$(VENV)/.runtime: requirements.lock pyproject.toml
+BUILT := pyproject.toml hatch_build.py federated/native/kernel.c
+
+$(VENV)/.runtime: requirements.lock $(BUILT)
 	$(call install,requirements.lock,$@)
 
-$(VENV)/.dev: requirements-dev.lock pyproject.toml
+$(VENV)/.dev: requirements-dev.lock $(BUILT)
 	$(call install,requirements-dev.lock,$@)
 	@touch $(VENV)/.runtime
 

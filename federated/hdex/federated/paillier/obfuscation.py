@@ -4,21 +4,27 @@ Source: Damgard, Jurik, Nielsen 2010, section 4.2: h = -x^2 mod n, h_s = h^n mod
 alpha of |n|/2 bits. The encryptor draws x itself, so that no key holder can plant a weak base.
 """
 
+import ctypes
 import secrets
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 import gmpy2
+import numpy as np
 from phe.paillier import PaillierPublicKey
 
+from hdex.federated.paillier.kernel import KernelTable, library, montgomery_one
 from hdex.federated.paillier.keys import RandBits, key_id
+
+WORTH = 200  # powers: what the kernel saves on them is what its copy of the table costs
 
 
 class Obfuscator(Protocol):
     """A source of fresh random n-th residues modulo n^2."""
 
-    def residue(self) -> "gmpy2.mpz":
-        """Return a fresh residue; never the same twice but by chance."""
+    def residues(self, count: int) -> list["gmpy2.mpz"]:
+        """Return fresh residues; never the same twice but by chance."""
         ...
 
 
@@ -29,20 +35,27 @@ class Textbook:
         self._n = gmpy2.mpz(public_key.n)
         self._randbits = randbits
 
-    def residue(self) -> "gmpy2.mpz":
-        """Return r^n mod n^2 for a random unit r."""
-        return gmpy2.powmod(random_unit(self._n, self._randbits), self._n, self._n * self._n)
+    def residues(self, count: int) -> list["gmpy2.mpz"]:
+        """Return r^n mod n^2 for random units r."""
+        square = self._n * self._n
+        return [gmpy2.powmod(random_unit(self._n, self._randbits), self._n, square) for _ in range(count)]
 
 
 class FixedBase:
-    """h_s^alpha by table look-ups: one multiplication per `window` bits of alpha.
+    """h_s^alpha by table look-ups: one multiplication per `window` bits of alpha, eight powers at once in the kernel.
 
     The table holds 2^window powers per digit: 38 MB at 3072 bits and window 8, 13 MB at window 6.
     """
 
     def __init__(
-        self, public_key: PaillierPublicKey, *, window: int = 8, randbits: RandBits = secrets.randbits
+        self,
+        public_key: PaillierPublicKey,
+        *,
+        window: int = 8,
+        randbits: RandBits = secrets.randbits,
+        kernel: ctypes.CDLL | None = None,
     ) -> None:
+        """window: 1 to 8. kernel: `kernel.library()`, or None for Python; both give the same residues."""
         n = gmpy2.mpz(public_key.n)
         self._modulus = n * n
         self._randbits = randbits
@@ -50,27 +63,51 @@ class FixedBase:
         self._alpha_bits = (n.bit_length() + 1) // 2
         x = random_unit(n, randbits)
         base = gmpy2.powmod(-x * x % n, n, self._modulus)
-        self._rows = self._table(base)
+        self._library, self._asked = kernel, 0
+        self._kernel: KernelTable | None = None
+        one = gmpy2.mpz(1) if kernel is None else montgomery_one(self._modulus)
+        self._rows = self._table(base, one)
+        self._unscale = gmpy2.powmod(one, -len(self._rows), self._modulus)  # every row brings a factor `one`
 
-    def _table(self, base: "gmpy2.mpz") -> list[list["gmpy2.mpz"]]:
+    def _table(self, base: "gmpy2.mpz", one: "gmpy2.mpz") -> list[list["gmpy2.mpz"]]:
         rows: list[list[gmpy2.mpz]] = []
         for _ in range(-(-self._alpha_bits // self._window)):
-            row = [gmpy2.mpz(1)]
+            row = [one]
             for _ in range((1 << self._window) - 1):
                 row.append(row[-1] * base % self._modulus)
             rows.append(row)
-            base = row[-1] * base % self._modulus
+            base = gmpy2.powmod(base, 1 << self._window, self._modulus)
         return rows
 
-    def residue(self) -> "gmpy2.mpz":
-        """Return h_s^alpha for a fresh alpha."""
-        return self.power(self._randbits(self._alpha_bits))
+    def residues(self, count: int) -> list["gmpy2.mpz"]:
+        """Return h_s^alpha for fresh alphas."""
+        return self.powers([self._randbits(self._alpha_bits) for _ in range(count)])
 
-    def power(self, alpha: int) -> "gmpy2.mpz":
-        """Return h_s^alpha mod n^2 for 0 <= alpha < 2^(|n|/2)."""
-        result, digit = gmpy2.mpz(1), (1 << self._window) - 1
+    def powers(self, alphas: Sequence[int]) -> list["gmpy2.mpz"]:
+        """Return h_s^alpha mod n^2 for each 0 <= alpha < 2^(|n|/2)."""
+        kernel = self._kernel or self._kernel_when_worth(len(alphas))
+        if kernel is None:
+            return [self._power(alpha) for alpha in alphas]
+        count = -(-self._alpha_bits // self._window)
+        digits = [[(alpha >> (self._window * row)) & self._last for row in range(count)] for alpha in alphas]
+        return kernel.products(np.array(digits, dtype=np.uint8).reshape(len(alphas), count).T)
+
+    def _kernel_when_worth(self, count: int) -> KernelTable | None:
+        """Return the kernel's table once so many powers were asked that handing the table over pays."""
+        self._asked += count
+        if self._library is None or self._asked < WORTH:
+            return None
+        self._kernel = KernelTable(self._library, self._rows, self._modulus)
+        return self._kernel
+
+    @property
+    def _last(self) -> int:
+        return (1 << self._window) - 1
+
+    def _power(self, alpha: int) -> "gmpy2.mpz":
+        result = self._unscale
         for row in self._rows:
-            result = result * row[alpha & digit] % self._modulus
+            result = result * row[alpha & self._last] % self._modulus
             alpha >>= self._window
         return result
 
@@ -95,5 +132,5 @@ def obfuscator_for(public_key: PaillierPublicKey, *, window: int = 8) -> FixedBa
         if name not in _built:
             while len(_built) >= _KEPT:
                 del _built[next(iter(_built))]
-            _built[name] = FixedBase(public_key, window=window)
+            _built[name] = FixedBase(public_key, window=window, kernel=library())
         return _built[name]

@@ -118,8 +118,10 @@ def encrypt(
     source = _obfuscator(public_key, obfuscator)
     shifts = [0] * len(plaintexts) if masks is None else masks
     modulus = n * n
+    residues = source.residues(len(plaintexts))
     ciphertexts = tuple(
-        int((1 + (m + shift) % n * n) * source.residue() % modulus) for m, shift in zip(plaintexts, shifts, strict=True)
+        int((1 + (m + shift) % n * n) * residue % modulus)
+        for m, shift, residue in zip(plaintexts, shifts, residues, strict=True)
     )
     return CipherVector(public_key, spec, len(integers), weight, ciphertexts)
 
