@@ -77,6 +77,22 @@ def test_products_hold_at_the_edges_of_the_reduction(kernel: object, data: st.Da
     assert 52 * limbs_of(modulus) >= int(modulus).bit_length() + 2
 
 
+@given(
+    st.lists(st.integers(0, 1 << 400), min_size=1, max_size=11),
+    st.integers(0, 1 << 300),
+    st.integers(1, 1 << 350).map(lambda half: 2 * half + 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_secret_powers_are_powers(bases: list[int], exponent: int, modulus: int) -> None:
+    """With one base gmpy2 answers, with more the kernel where there is one."""
+    expected = [pow(base, exponent, modulus) for base in bases]
+    if exponent == 0:
+        exponent, expected = modulus, [pow(base, modulus, modulus) for base in bases]
+    assert kernels.secret_powers(bases, exponent, gmpy2.mpz(modulus)) == expected
+    edges = [0, 1, modulus - 1, modulus, modulus + 1]
+    assert kernels.secret_powers(edges, exponent, gmpy2.mpz(modulus)) == [pow(e, exponent, modulus) for e in edges]
+
+
 @pytest.mark.parametrize("kernel", FAST)
 def test_a_digit_beyond_the_table_is_caught(kernel: object) -> None:
     modulus = gmpy2.mpz((1 << 127) - 1)

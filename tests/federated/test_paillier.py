@@ -1,6 +1,7 @@
 """Paillier: known answers, bounds of the packing, what a forger may alter."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,16 @@ def test_a_ciphertext_out_of_range_or_sharing_a_factor_is_refused() -> None:
         with pytest.raises(CiphertextInvalid):
             CipherVector.from_bytes(forged, SMALL_PUBLIC)
     assert vector.ciphertexts[0] < n * n
+
+
+@given(st.lists(st.floats(-8e3, 8e3), min_size=1, max_size=8), st.integers(0, 40))
+def test_many_numbers_are_rounded_as_each_is_alone(values: list[float], fraction_bits: int) -> None:
+    """Half to even of the exact product, whichever way it is computed."""
+    spec = PackSpec(value_bits=80, fraction_bits=fraction_bits, modulus_bits=512)
+    expected = [round(Fraction(value) * 2**fraction_bits) for value in values]
+    assert to_integers(np.array(values), spec) == expected
+    beyond = [*values, 2.0**60]
+    assert to_integers(np.array(beyond), spec, clip="saturate")[:-1] == expected
 
 
 def test_a_flipped_ciphertext_bit_decrypts_to_noise() -> None:

@@ -1,4 +1,4 @@
-"""The optional C kernel: eight fixed-base powers at once where the CPU has AVX512-IFMA. Same numbers as in Python."""
+"""The optional C kernel: eight powers at once where the CPU has AVX512-IFMA. Same numbers as from gmpy2."""
 
 import ctypes
 from collections.abc import Sequence
@@ -24,48 +24,93 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+def secret_powers(bases: Sequence[int], exponent: int, modulus: "gmpy2.mpz") -> list["gmpy2.mpz"]:
+    """Return base^exponent modulo an odd modulus for each base; time and memory access do not tell the exponent.
+
+    By the kernel where it is and more than one base asks, else by gmpy2's powmod_sec.
+    """
+    kernel = library()
+    if kernel is None or len(bases) < 2 or limbs_of(modulus) > MOST_LIMBS:
+        return [gmpy2.powmod_sec(base, exponent, modulus) for base in bases]
+    field, nibbles = _Field(modulus), _nibbles(exponent)
+    rows = to_limbs([base % modulus for base in bases], field.limbs)
+    padded = np.zeros((-(-len(bases) // LANES) * LANES, field.limbs), dtype=np.uint64)
+    padded[: len(bases)] = rows
+    out = np.zeros_like(padded)
+    for start in range(0, len(padded), LANES):
+        code = kernel.hdex_powers(
+            _at(padded[start:]),
+            ctypes.c_size_t(field.limbs),
+            _at(field.modulus),
+            ctypes.c_uint64(field.inverse),
+            _at(field.square),
+            _at(nibbles),
+            ctypes.c_size_t(len(nibbles)),
+            _at(out[start:]),
+        )
+        require_fit(code)
+    return [one % modulus for one in from_limbs(out)][: len(bases)]
+
+
 class KernelTable:
     """Powers of one base in the form the kernel multiplies."""
 
     def __init__(self, kernel: ctypes.CDLL, rows: Sequence[Sequence["gmpy2.mpz"]], modulus: "gmpy2.mpz") -> None:
         """rows: entries in Montgomery form (`montgomery_one`), at most 256 a row, the same number in each."""
-        self._kernel, self._modulus = kernel, modulus
-        self._limbs = limbs_of(modulus)
+        self._kernel, self._modulus, self._field = kernel, modulus, _Field(modulus)
         self._rows, self._entries = len(rows), len(rows[0])
-        self._table = to_limbs([one for row in rows for one in row], self._limbs)
-        self._m = to_limbs([modulus], self._limbs)
-        self._inverse = int(-gmpy2.invert(modulus, 1 << LIMB_BITS)) % (1 << LIMB_BITS)
+        self._table = to_limbs([one for row in rows for one in row], self._field.limbs)
 
     def products(self, digits: NDArray[np.uint8]) -> list["gmpy2.mpz"]:
         """Return for each column of `digits`, shape (rows, count), the product of the entries it names, modulo m."""
         count = digits.shape[1]
         padded = np.zeros((self._rows, -(-count // LANES) * LANES), dtype=np.uint8)
         padded[:, :count] = digits
-        found: list[gmpy2.mpz] = []
+        out = np.zeros((padded.shape[1], self._field.limbs), dtype=np.uint64)
         for start in range(0, count, LANES):
-            out = np.zeros((LANES, self._limbs), dtype=np.uint64)
-            self._run(np.ascontiguousarray(padded[:, start : start + LANES]), out)
-            found += [one % self._modulus for one in from_limbs(out)]
-        return found[:count]
+            lanes = np.ascontiguousarray(padded[:, start : start + LANES])
+            code = self._kernel.hdex_fixed_base_powers(
+                _at(self._table),
+                ctypes.c_size_t(self._rows),
+                ctypes.c_size_t(self._entries),
+                ctypes.c_size_t(self._field.limbs),
+                _at(self._field.modulus),
+                ctypes.c_uint64(self._field.inverse),
+                _at(lanes),
+                _at(out[start:]),
+            )
+            require_fit(code)
+        return [one % self._modulus for one in from_limbs(out)][:count]
 
-    def _run(self, digits: NDArray[np.uint8], out: Limbs) -> None:
-        pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint64
-        code = self._kernel.hdex_fixed_base_powers(
-            pointer(self._table.ctypes.data),
-            size(self._rows),
-            size(self._entries),
-            size(self._limbs),
-            pointer(self._m.ctypes.data),
-            number(self._inverse),
-            pointer(digits.ctypes.data),
-            pointer(out.ctypes.data),
-        )
-        assert code == 0, "the kernel was called with sizes that do not fit"
+
+class _Field:
+    """What the kernel needs of a modulus."""
+
+    def __init__(self, modulus: "gmpy2.mpz") -> None:
+        self.limbs = limbs_of(modulus)
+        self.modulus = to_limbs([modulus], self.limbs)
+        self.inverse = int(-gmpy2.invert(modulus, 1 << LIMB_BITS)) % (1 << LIMB_BITS)
+        self.square = to_limbs([montgomery_one(modulus) ** 2 % modulus], self.limbs)
+
+
+def _nibbles(exponent: int) -> NDArray[np.uint8]:
+    """Return the digits of 4 bits, highest first; how many there are depends on the exponent's length only."""
+    data = np.frombuffer(int(exponent).to_bytes(-(-int(exponent).bit_length() // 8), "big"), dtype=np.uint8)
+    return np.ascontiguousarray(np.stack([data >> 4, data & 15], axis=1).reshape(-1))
+
+
+def _at(array: NDArray[np.uint64] | NDArray[np.uint8]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def require_fit(code: int) -> None:
+    """Stop where the kernel says that it was called with sizes it does not know: a fault of ours, never of input."""
+    assert code == 0, "the kernel was called with sizes that do not fit"
 
 
 def limbs_of(modulus: "gmpy2.mpz") -> int:
-    """Return how many limbs a value needs: R = 2^(52 limbs) is above 4 modulus."""
-    return -(-(int(modulus).bit_length() + 2) // LIMB_BITS)
+    """Return how many limbs a value needs: R = 2^(52 limbs) is above 4 modulus; the kernel takes two or more."""
+    return max(2, -(-(int(modulus).bit_length() + 2) // LIMB_BITS))
 
 
 def montgomery_one(modulus: "gmpy2.mpz") -> "gmpy2.mpz":

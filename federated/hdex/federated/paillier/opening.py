@@ -7,16 +7,18 @@ passes with probability 2^-128, because a difference that is not 0 modulo n has 
 
 import secrets
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import gmpy2
 from phe.paillier import PaillierPrivateKey, PaillierPublicKey
 
 from hdex.federated.errors import CiphertextInvalid
+from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import RandBits
 from hdex.federated.paillier.obfuscation import random_unit
 from hdex.federated.paillier.packing import Floats, unpack
-from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts, plaintext_residue
+from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts, plaintext_residues
 
 WEIGHT_BITS = 128
 _HEADER = struct.Struct(">4sI")
@@ -59,8 +61,8 @@ def open_vector(private_key: PaillierPrivateKey, vector: CipherVector) -> Openin
         raise CiphertextInvalid("encrypted under another key")
     check_ciphertexts(vector.ciphertexts, vector.public_key)
     return Opening(
-        tuple(plaintext_residue(private_key, c) for c in vector.ciphertexts),
-        tuple(_randomness(private_key, c) for c in vector.ciphertexts),
+        tuple(plaintext_residues(private_key, vector.ciphertexts)),
+        tuple(_randomness(private_key, vector.ciphertexts)),
     )
 
 
@@ -94,18 +96,19 @@ def opened_sums(vector: CipherVector, opening: Opening, *, contributors: int) ->
     return unpack(opening.plaintexts, n, vector.spec, length=vector.length, contributors=contributors)
 
 
-def _randomness(private_key: PaillierPrivateKey, ciphertext: int) -> int:
+def _randomness(private_key: PaillierPrivateKey, ciphertexts: Sequence[int]) -> list[int]:
     p, q = gmpy2.mpz(private_key.p), gmpy2.mpz(private_key.q)
-    n = p * q
-    return int(private_key.crt(_root(ciphertext, n, p), _root(ciphertext, n, q)))
+    roots = _roots(ciphertexts, p * q, p), _roots(ciphertexts, p * q, q)
+    return [int(private_key.crt(one, other)) for one, other in zip(*roots, strict=True)]
 
 
-def _root(ciphertext: int, n: "gmpy2.mpz", prime: "gmpy2.mpz") -> int:
-    """Return the n-th root modulo `prime`; blinded, so that the exponentiation does not see the sender's number."""
-    blind = random_unit(prime, secrets.randbits)
-    hidden = ciphertext * gmpy2.powmod(blind, n, prime) % prime
+def _roots(ciphertexts: Sequence[int], n: "gmpy2.mpz", prime: "gmpy2.mpz") -> list[int]:
+    """Return the n-th roots modulo `prime`; blinded, so that the exponentiation does not see the sender's numbers."""
+    blinds = [random_unit(prime, secrets.randbits) for _ in ciphertexts]
+    hidden = [c * gmpy2.powmod(u, n, prime) % prime for c, u in zip(ciphertexts, blinds, strict=True)]
     exponent = gmpy2.invert(n, prime - 1)  # exists: the other factor has the same length, so it divides no p - 1
-    return int(gmpy2.powmod_sec(hidden, exponent, prime) * gmpy2.invert(blind, prime) % prime)
+    roots = secret_powers(hidden, exponent, prime)
+    return [int(root * gmpy2.invert(u, prime) % prime) for root, u in zip(roots, blinds, strict=True)]
 
 
 def _width(public_key: PaillierPublicKey) -> int:

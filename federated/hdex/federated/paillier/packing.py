@@ -8,7 +8,7 @@ encoding sends it per value and so tells each value's magnitude.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import gmpy2
 import numpy as np
@@ -18,6 +18,7 @@ from hdex.federated.errors import CiphertextInvalid, TooFewContributors, ValueOu
 
 Floats = NDArray[np.float64]
 Clip = Literal["error", "saturate"]
+EXACT = 1 << 53  # every whole number up to here is a float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ def to_integers(values: Floats, spec: PackSpec, *, clip: Clip = "error") -> list
     """
     if values.ndim != 1:
         raise ValueOutOfRange(f"values of {values.ndim} dimensions; one is needed")
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.rint(np.ldexp(values, spec.fraction_bits))  # exact: a power of two, then half to even
+        within = bool((np.abs(scaled) <= min(spec.limit, EXACT)).all())
+    if within:
+        return cast(list[int], scaled.astype(np.int64).tolist())
     return [_to_integer(float(value), position, spec, clip) for position, value in enumerate(values)]
 
 

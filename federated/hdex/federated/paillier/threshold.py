@@ -16,6 +16,7 @@ import gmpy2
 from phe.paillier import PaillierPublicKey
 
 from hdex.federated.errors import CiphertextInvalid, KeyInvalid, TooFewContributors
+from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import RandBits, key_id
 from hdex.federated.paillier.packing import Floats, unpack
 from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts
@@ -110,10 +111,10 @@ def partial_decrypt(
     _require_own(key, vector)
     n2 = gmpy2.mpz(key.public_key.n) ** 2
     exponent = gmpy2.mpz(key.delta) * share.exponent
-    powers = tuple(int(gmpy2.powmod_sec(c, 2 * exponent, n2)) for c in vector.ciphertexts)
+    powers = tuple(map(int, secret_powers(vector.ciphertexts, 2 * exponent, n2)))
     base, power = _joined(key, share.party, vector, powers)
     hiding = randbits(2 * int(key.public_key.n).bit_length() + key.delta.bit_length() + 2 * CHALLENGE_BITS)
-    commitments = (gmpy2.powmod_sec(base, hiding, n2), gmpy2.powmod_sec(key.base, hiding, n2))
+    commitments = secret_powers([base, key.base], hiding, n2)
     challenge = _challenge(key, share.party, base, power, commitments)
     return Partial(share.party, powers, challenge, int(hiding + challenge * exponent))
 
@@ -129,10 +130,10 @@ def verify_partial(key: ThresholdKey, vector: CipherVector, partial: Partial) ->
         raise CiphertextInvalid(f"the proof of party {partial.party} is out of range")
     base, power = _joined(key, partial.party, vector, partial.powers)
     check = key.checks[partial.party - 1]
-    commitments = (
+    commitments = [
         gmpy2.powmod(base, partial.response, n2) * gmpy2.powmod(power, -partial.challenge, n2) % n2,
         gmpy2.powmod(key.base, partial.response, n2) * gmpy2.powmod(check, -partial.challenge, n2) % n2,
-    )
+    ]
     if _challenge(key, partial.party, base, power, commitments) != partial.challenge:
         raise CiphertextInvalid(f"the proof of party {partial.party} does not hold")
 
@@ -193,9 +194,7 @@ def _joined(
     return base**4 % n2, power**2 % n2
 
 
-def _challenge(
-    key: ThresholdKey, party: int, base: int, power: int, commitments: tuple["gmpy2.mpz", "gmpy2.mpz"]
-) -> int:
+def _challenge(key: ThresholdKey, party: int, base: int, power: int, commitments: Sequence["gmpy2.mpz"]) -> int:
     parts = (key_id(key.public_key), party, key.base, key.checks[party - 1], base, power, *commitments)
     return int.from_bytes(_digest(b"hdex/threshold/proof/v1", *parts), "big")
 

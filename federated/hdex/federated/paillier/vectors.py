@@ -16,6 +16,7 @@ import numpy as np
 from phe.paillier import PaillierPrivateKey, PaillierPublicKey
 
 from hdex.federated.errors import CiphertextInvalid, ValueOutOfRange
+from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import key_id
 from hdex.federated.paillier.obfuscation import Obfuscator, Textbook, obfuscator_for, random_unit
 from hdex.federated.paillier.packing import Clip, Floats, PackSpec, pack, to_integers, unpack
@@ -23,6 +24,7 @@ from hdex.federated.paillier.packing import Clip, Floats, PackSpec, pack, to_int
 _HEADER = struct.Struct(">4sBHHHIII32s")
 _MAGIC = b"HPV1"
 _MAX_LENGTH = 1 << 24
+BLIND_BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +165,26 @@ def decrypt(private_key: PaillierPrivateKey, vector: CipherVector, *, contributo
     if vector.public_key.n != private_key.public_key.n:
         raise CiphertextInvalid("encrypted under another key")
     check_ciphertexts(vector.ciphertexts, vector.public_key)
-    residues = [plaintext_residue(private_key, c) for c in vector.ciphertexts]
+    residues = plaintext_residues(private_key, vector.ciphertexts)
     n = int(private_key.public_key.n)
     return unpack(residues, n, vector.spec, length=vector.length, contributors=contributors)
 
 
-def plaintext_residue(private_key: PaillierPrivateKey, ciphertext: int) -> int:
-    """Return the plaintext of one ciphertext, in [0, n)."""
-    c, p, q = gmpy2.mpz(ciphertext), gmpy2.mpz(private_key.p), gmpy2.mpz(private_key.q)
-    return int(private_key.crt(_half(c, p, private_key.hp), _half(c, q, private_key.hq)))
+def plaintext_residues(private_key: PaillierPrivateKey, ciphertexts: Sequence[int]) -> list[int]:
+    """Return the plaintexts, each in [0, n)."""
+    p, q = gmpy2.mpz(private_key.p), gmpy2.mpz(private_key.q)
+    halves = _halves(ciphertexts, p, private_key.hp), _halves(ciphertexts, q, private_key.hq)
+    return [int(private_key.crt(one, other)) for one, other in zip(*halves, strict=True)]
 
 
-def _half(ciphertext: "gmpy2.mpz", prime: "gmpy2.mpz", h: int) -> int:
-    """Return the plaintext modulo `prime`; blinded by a fresh prime-th power and raised with powmod_sec.
+def _halves(ciphertexts: Sequence[int], prime: "gmpy2.mpz", h: int) -> list[int]:
+    """Return the plaintexts modulo `prime`; each blinded by its own power of a fresh prime-th power, raised in secret.
 
     u^p mod p^2 lies in the subgroup that the exponent p-1 kills: the result is unchanged, what the exponentiation
     sees is not the sender's number.
     """
     square = prime * prime
-    blind = gmpy2.powmod_sec(random_unit(prime, secrets.randbits), prime, square)
-    power = gmpy2.powmod_sec(ciphertext * blind % square, prime - 1, square)
-    return int((power - 1) // prime * h % prime)
+    base = gmpy2.powmod_sec(random_unit(prime, secrets.randbits), prime, square)
+    blinds = [gmpy2.powmod(base, secrets.randbits(BLIND_BITS) + 1, square) for _ in ciphertexts]
+    hidden = [c * blind % square for c, blind in zip(ciphertexts, blinds, strict=True)]
+    return [int((power - 1) // prime * h % prime) for power in secret_powers(hidden, prime - 1, square)]
