@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, fold, unbroken
@@ -76,17 +76,20 @@ class RulesDetector:
                 f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
             )
         try:
-            if places is None:
-                matches = rule.pattern.finditer(text, timeout=left)
-            else:
-                tried = (rule.pattern.match(text, place, timeout=left) for place in places)
-                matches = (match for match in tried if match)
-            found = [match.span(rule.group) for match in matches]
+            found = list(self._found(rule, text, left, places))
             if self._clock() > deadline:
                 raise TimeoutError
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
         return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]
+
+    def _found(self, rule: Rule, text: str, left: float, places: Sequence[int] | None) -> Iterable[tuple[int, int]]:
+        if rule.find is not None:
+            return rule.find(text)
+        if places is None:
+            return (match.span(rule.group) for match in rule.pattern.finditer(text, timeout=left))
+        tried = (rule.pattern.match(text, place, timeout=left) for place in places)
+        return (match.span(rule.group) for match in tried if match)
 
 
 _: type[Detector] = RulesDetector

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,24 @@ class Rule:
 
     name: str
     type: str
-    pattern: Any  # regex.Pattern
+    pattern: Any  # regex.Pattern; not used where `find` is given
     check: Callable[[str], bool] | None = None
     digits: bool = False  # needs a digit somewhere in the text
     trigger: str = ""  # needs this text
     wrapped: bool = False  # also looked for across a line break between digits
     whole: bool = False  # the whole match is the identifier although the pattern has groups
     starts: frozenset[str] = frozenset()  # the pattern is tried only where one of these characters stands
+    find: Callable[[str], Sequence[tuple[int, int]]] | None = None  # instead of the pattern: spans of a folded text
 
     @property
     def group(self) -> int:
         """The group of the pattern that is the identifier."""
         return 1 if self.pattern.groups and not self.whole else 0
+
+    @classmethod
+    def by(cls, name: str, type_: str, find: Callable[[str], Sequence[tuple[int, int]]]) -> Rule:
+        """Return a rule that is a function: no pattern can weigh what speaks for and against."""
+        return cls(name, type_, None, find=find)
 
     @classmethod
     def of(
