@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, fold, unbroken
+from hdex.deid.outline import Outline
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES
-
-_DIGITS = frozenset("0123456789")
 
 
 class RulesDetector:
@@ -29,6 +29,7 @@ class RulesDetector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = {lang: tuple(of) for lang, of in rules.items()}
+        self._wrapped = {lang: tuple(rule for rule in of if rule.wrapped) for lang, of in rules.items()}
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -47,49 +48,46 @@ class RulesDetector:
             raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
         view = fold(text)
         deadline = self._clock() + self._timeout_s
-        spans = set(self._spans(self._rules[lang], view, deadline))
+        found = self._spans(self._rules[lang], view, deadline)
         if (joined := unbroken(view)) is not None:
-            wrapped = [rule for rule in self._rules[lang] if rule.wrapped]
-            spans.update(self._spans(wrapped, joined, deadline))
-        return sorted(spans)
+            found += self._spans(self._wrapped[lang], joined, deadline)
+        return [Span(*one) for one in sorted(set(found))]
 
-    def _spans(self, rules: Sequence[Rule], view: View, deadline: float) -> Iterator[Span]:
-        """Run the rules that have what they need."""
-        text, characters = view.text, frozenset(view.text)
-        has_digit = not characters.isdisjoint(_DIGITS)
-        places: dict[frozenset[str], list[int]] = {}
+    def _spans(self, rules: Sequence[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
+        """Run the rules that may match; return start, end, type and rule."""
+        text, outline = view.text, Outline.of(view.text)
+        found: list[tuple[int, int, str, str]] = []
         for rule in rules:
-            if (rule.digits and not has_digit) or rule.trigger not in text:
+            if not rule.may_match(outline):
                 continue
-            if rule.starts and rule.starts not in places:
-                places[rule.starts] = [place for place, char in enumerate(text) if char in rule.starts]
-            for start, end in self._matches(rule, text, deadline, places.get(rule.starts)):
-                yield Span(*view.original(start, end), rule.type, rule.name)
+            left = deadline - self._clock()
+            if left <= 0:
+                raise DetectorTimeout(
+                    f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
+                )
+            matches = self._matches(rule, text, left)
+            found += [(*view.original(start, end), rule.type, rule.name) for start, end in matches]
+        if self._clock() > deadline:
+            raise DetectorTimeout(f"the rules did not finish in {self._timeout_s:g} s")
+        return found
 
-    def _matches(
-        self, rule: Rule, text: str, deadline: float, places: Sequence[int] | None = None
-    ) -> list[tuple[int, int]]:
+    def _matches(self, rule: Rule, text: str, left_s: float) -> list[tuple[int, int]]:
         """Return the matches of one rule, or raise when the time of this text is spent."""
-        left = deadline - self._clock()
-        if left <= 0:
-            raise DetectorTimeout(
-                f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
-            )
         try:
-            found = list(self._found(rule, text, left, places))
-            if self._clock() > deadline:
-                raise TimeoutError
+            if rule.find is not None:
+                return list(rule.find(text))
+            group, check = rule.group, rule.check
+            found = [match.span(group) for match in self._tried(rule, text, left_s)]
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
-        return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]
+        return [(s, e) for s, e in found if e > s and (check is None or check(text[s:e]))]
 
-    def _found(self, rule: Rule, text: str, left: float, places: Sequence[int] | None) -> Iterable[tuple[int, int]]:
-        if rule.find is not None:
-            return rule.find(text)
-        if places is None:
-            return (match.span(rule.group) for match in rule.pattern.finditer(text, timeout=left))
-        tried = (rule.pattern.match(text, place, timeout=left) for place in places)
-        return (match.span(rule.group) for match in tried if match)
+    def _tried(self, rule: Rule, text: str, left_s: float) -> Iterable[Any]:
+        if not rule.starts:
+            return rule.pattern.finditer(text, timeout=left_s)  # type: ignore[no-any-return]  # regex has no types
+        places = (place for place, char in enumerate(text) if char in rule.starts)
+        tried = (rule.pattern.match(text, place, timeout=left_s) for place in places)
+        return (match for match in tried if match)
 
 
 _: type[Detector] = RulesDetector

@@ -9,6 +9,7 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the engine of presidio: unlike re it can be given a time limit
 
+from hdex.deid.outline import NOTHING, Needs, Outline
 from hdex.deid.scheme import load_gazetteer
 
 
@@ -25,12 +26,21 @@ class Rule:
     wrapped: bool = False  # also looked for across a line break between digits
     whole: bool = False  # the whole match is the identifier although the pattern has groups
     starts: frozenset[str] = frozenset()  # the pattern is tried only where one of these characters stands
+    needs: Needs = NOTHING  # what every match holds, besides
     find: Callable[[str], Sequence[tuple[int, int]]] | None = None  # instead of the pattern: spans of a folded text
 
     @property
     def group(self) -> int:
         """The group of the pattern that is the identifier."""
         return 1 if self.pattern.groups and not self.whole else 0
+
+    def may_match(self, outline: Outline) -> bool:
+        """Say whether the text holds what every match of this rule does."""
+        return (
+            (not self.digits or outline.digits > 0)
+            and self.trigger in outline.text
+            and (self.needs is NOTHING or self.needs.met(outline))
+        )
 
     @classmethod
     def by(cls, name: str, type_: str, find: Callable[[str], Sequence[tuple[int, int]]]) -> Rule:
@@ -49,6 +59,7 @@ class Rule:
         trigger: str = "",
         wrapped: bool = False,
         starts: frozenset[str] = frozenset(),
+        needs: Needs = NOTHING,
     ) -> Rule:
         """Compile one rule."""
         return cls(
@@ -60,6 +71,7 @@ class Rule:
             trigger=trigger,
             wrapped=wrapped,
             starts=starts,
+            needs=needs,
         )
 
 
@@ -75,32 +87,49 @@ RULES_ANY: tuple[Rule, ...] = (
         r"(?<![A-Za-z0-9À-ɏ.+_-])[A-Za-z0-9À-ɏ._%+-]{1,64}@(?:[A-Za-z0-9À-ɏ-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z])",
         trigger="@",
     ),
-    Rule.of("url", "URL", r"(?i:https?://|www\.)[^\s<>\"'，。；、）)]+", trigger="."),
+    Rule.of(
+        "url",
+        "URL",
+        r"(?i:https?://|www\.)[^\s<>\"'，。；、）)]+",
+        trigger=".",
+        needs=Needs(words=("http://", "https://", "www.")),
+    ),
     Rule.of(
         "ip_address",
         "IP",
         r"(?=\d)(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
         digits=True,
         trigger=".",
+        needs=Needs(layouts=("0.0",)),
     ),
     Rule.of(
         "mac_address",
         "IP",
         r"(?=[0-9A-Fa-f][0-9A-Fa-f][:-])(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])",
+        needs=Needs(blocks=("xx:xx:xx", "xx-xx-xx", "xx:xx-xx", "xx-xx:xx")),
     ),
     Rule.of(
         "uuid",
         "ID",
         r"(?=[0-9A-Fa-f])(?<![\w-])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![\w-])",
         trigger="-",
+        needs=Needs(blocks=("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",)),
     ),
     Rule.of("udi", "DEVICE", r"\(01\)\s?\d{14}(?:\s?\(\d{2,3}\)\s?[\w/-]+)*", trigger="(01)"),
-    Rule.of("dicom_uid", "ID", r"(?=[0-2]\.)(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])", digits=True, trigger="."),
+    Rule.of(
+        "dicom_uid",
+        "ID",
+        r"(?=[0-2]\.)(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])",
+        digits=True,
+        trigger=".",
+        needs=Needs(layouts=("0.0",), digits=7),
+    ),
     Rule.of(
         "spaced_number",
         "ID",
         r"(?=\d[ \t.·_-]\d)(?<![\d.,/:])(?<!\d )\d(?:[ \t.·_-]\d){8,}(?![\d/%]| ?\d)",
         check=lambda value: value[1:2] == value[3:4],
         digits=True,
+        needs=Needs(digits=9),
     ),
 )

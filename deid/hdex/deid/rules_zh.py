@@ -7,6 +7,7 @@ import re
 
 from hdex.deid.identifiers import bank_card_valid, resident_id_15_valid
 from hdex.deid.names_zh import find_names
+from hdex.deid.outline import Needs
 from hdex.deid.rules import Rule
 from hdex.deid.scheme import load_gazetteer
 
@@ -43,6 +44,7 @@ _CITY = (
 _PART = f"(?:{_HAN}{{1,8}}?(?:自治区|自治州|自治县|特别行政区|新区|开发区|街道|大道|胡同|小区|花园|新村|社区|公寓|省|市|区|县|州|盟|旗|镇|乡|村|路|街|巷|弄|苑|里|屯|庄))"
 _NUMBER = r"(?:[A-Za-z]?[\d一二三四五六七八九十]+(?:-\d+)*(?:号楼|号院|单元|号|弄|栋|幢|座|楼|层|室|组|队|户|巷)[A-Za-z]?(?:-\d+)?)"
 _DOOR = rf"(?:{_NUMBER}{{1,6}}(?:(?<=[元栋幢座楼层])\d{{1,5}}(?![\d年月日岁]))?)?"
+_HOME_LABELS = ("住址", "地址", "户籍", "家住", "住在", "居住于", "居住地", "籍贯", "来自", "出生地", "工作单位")
 _STAFF = "医师|医生|主刀|术者|助手|一助|二助|三助|护士|护师|主任|药师|技师|检查者|检验者|报告者|审核者|记录者|操作者|签名|签字"
 _SOME_HOSPITAL = re.compile(
     "(?:当地|上级|下级|本地|外地|附近|就近|基层|[外我本他该贵某]|[一二三][级甲])医院$|^(?:社区|综合|专科|定点|儿童|妇产)医院$"
@@ -77,6 +79,7 @@ RULES_ZH: tuple[Rule, ...] = (
         check=_resident_shape,
         digits=True,
         wrapped=True,
+        needs=Needs(layouts=("000000",), digits=17),
     ),
     Rule.of(
         "zh_resident_id_split",
@@ -84,12 +87,14 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[1-9])(?<![0-9A-Za-z])[1-9](?:[\s-]?\d){16}[\s-]?[\dXx](?![0-9A-Za-z])",
         check=_resident_shape,
         digits=True,
+        needs=Needs(digits=17),
     ),
     Rule.of(
         "zh_resident_id_masked",
         "RESIDENT_ID",
         r"(?=[1-9])(?<![0-9A-Za-z])[1-9]\d{2,9}[*＊xX●]{4,14}\d{0,3}[\dXx](?![0-9A-Za-z])",
         digits=True,
+        needs=Needs(texts=("*", "＊", "x", "X", "●")),
     ),
     Rule.of(
         "zh_resident_id_15",
@@ -97,6 +102,7 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[1-9])(?<![0-9A-Za-z])[1-9]\d{14}(?![0-9A-Za-z])",
         check=resident_id_15_valid,
         digits=True,
+        needs=Needs(layouts=("0" * 15,)),
     ),
     Rule.of(
         "zh_mobile",
@@ -104,15 +110,29 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"(?=[+18])(?<![\dA-Za-z])(?:\+?86{_GAP})?1[3-9]\d{_GAP}\d{{4}}{_GAP}\d{{4}}(?!\d)",
         digits=True,
         wrapped=True,
+        needs=Needs(layouts=("0000",), digits=11),
     ),
-    Rule.of("zh_mobile_split", "PHONE", r"(?=1)(?<![\dA-Za-z.])1[\s-]?[3-9](?:[\s-]?\d){9}(?!\d)", digits=True),
-    Rule.of("zh_mobile_masked", "PHONE", r"(?=1)(?<!\d)1[3-9]\d[*＊xX]{4}\d{4}(?!\d)", digits=True),
+    Rule.of(
+        "zh_mobile_split",
+        "PHONE",
+        r"(?=1)(?<![\dA-Za-z.])1[\s-]?[3-9](?:[\s-]?\d){9}(?!\d)",
+        digits=True,
+        needs=Needs(digits=11),
+    ),
+    Rule.of(
+        "zh_mobile_masked",
+        "PHONE",
+        r"(?=1)(?<!\d)1[3-9]\d[*＊xX]{4}\d{4}(?!\d)",
+        digits=True,
+        needs=Needs(texts=("*", "＊", "x", "X")),
+    ),
     Rule.of(
         "zh_landline",
         "PHONE",
         r"(?=[(0])(?<![\d-])\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-8]\d{6,7}(?:[-转]\d{1,5})?(?!\d)",
         digits=True,
         wrapped=True,
+        needs=Needs(layouts=("0000000",), digits=10),
     ),
     Rule.of(
         "zh_phone_label",
@@ -120,11 +140,13 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?:电话|手机|联系方式|座机|传真|热线)(?:号码|号)?[:：为是]?\s*(\+?\d[\d\s()（）-]{5,18}\d)",
         digits=True,
         wrapped=True,
+        needs=Needs(texts=("电话", "手机", "联系方式", "座机", "传真", "热线")),
     ),
     Rule.of(
         "zh_social",
         "ID",
         r"(?i:微信|weixin|wechat|QQ|钉钉|支付宝)(?:号码|号|账号)?\s*[:：为是]?\s*([A-Za-z0-9_-]{5,24})",
+        needs=Needs(words=("微信", "weixin", "wechat", "qq", "钉钉", "支付宝")),
     ),
     Rule.of(
         "zh_label_id",
@@ -138,6 +160,7 @@ RULES_ZH: tuple[Rule, ...] = (
         "ID",
         r"(?=[A-Za-z\d])(?<=[\u3400-\u9fff]号码?[ \t]*[:：][ \t]*)(?<!(?:型|符|信|序|等|括|文|牌)号[ \t]*[:：][ \t]*)([A-Za-z]{0,4}-?\d[\dA-Za-z-]{2,29})(?![\dA-Za-z]|\.\d)",
         digits=True,
+        needs=Needs(texts=("号",)),
     ),
     Rule.of("zh_bed", "ID", r"(?=[\d+])(?<![\d.])\+?\d{1,3}(?=床(?!旁|边|上|单))", digits=True, trigger="床"),
     Rule.of(
@@ -145,11 +168,16 @@ RULES_ZH: tuple[Rule, ...] = (
         "ID",
         r"(?=[A-Z])(?<![A-Za-z0-9])(?:[EGDSP]\d{8}|E[A-HJ-NP-Z]\d{7}|[HMC]\d{8,10})(?![A-Za-z0-9])",
         digits=True,
+        needs=Needs(layouts=("0000000",)),
     ),
     Rule.of(
-        "zh_letters_digits", "ID", r"(?=[A-Z])(?<![A-Za-z0-9.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![A-Za-z0-9-])", digits=True
+        "zh_letters_digits",
+        "ID",
+        r"(?=[A-Z])(?<![A-Za-z0-9.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![A-Za-z0-9-])",
+        digits=True,
+        needs=Needs(layouts=("00000",)),
     ),
-    Rule.of("zh_trace_code", "DEVICE", r"(?=8)(?<!\d)8\d{19}(?!\d)", digits=True),
+    Rule.of("zh_trace_code", "DEVICE", r"(?=8)(?<!\d)8\d{19}(?!\d)", digits=True, needs=Needs(layouts=("0" * 20,))),
     Rule.of(
         "zh_bank_card",
         "CARD",
@@ -157,12 +185,20 @@ RULES_ZH: tuple[Rule, ...] = (
         check=bank_card_valid,
         digits=True,
         wrapped=True,
+        needs=Needs(digits=13),
     ),
-    Rule.of("zh_long_number", "ID", r"(?=\d)(?<![\dA-Za-z.,/+-])\d{7,}(?![\dA-Za-z,%/]|\.\d)", digits=True),
+    Rule.of(
+        "zh_long_number",
+        "ID",
+        r"(?=\d)(?<![\dA-Za-z.,/+-])\d{7,}(?![\dA-Za-z,%/]|\.\d)",
+        digits=True,
+        needs=Needs(layouts=("0000000",)),
+    ),
     Rule.of(
         "zh_plate",
         "PLATE",
         r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z][·.\s-]?[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9])",
+        needs=Needs(blocks=("xxxxx",)),
     ),
     Rule.of(
         "zh_date",
@@ -184,13 +220,21 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[12])(?<![\d/.-])(?:18|19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:[12]\d|3[01]|0?[1-9])(?:[T ]+\d{1,2}:\d{2}(?::\d{2})?Z?)?(?![\d/])",
         digits=True,
         wrapped=True,
+        needs=Needs(layouts=("0000-0", "0000/0", "0000.0")),
     ),
-    Rule.of("zh_date_day_first", "DATE", r"(?=\d)(?<![\d/.-])\d{1,2}/\d{1,2}/(?:19|20)\d{2}(?![\d/])", digits=True),
+    Rule.of(
+        "zh_date_day_first",
+        "DATE",
+        r"(?=\d)(?<![\d/.-])\d{1,2}/\d{1,2}/(?:19|20)\d{2}(?![\d/])",
+        digits=True,
+        needs=Needs(layouts=("0/0",)),
+    ),
     Rule.of(
         "zh_date_plain",
         "DATE",
         r"(?=[12])(?<!\d)(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)",
         digits=True,
+        needs=Needs(layouts=("00000000",)),
     ),
     Rule.of(
         "zh_label_name",
@@ -198,6 +242,7 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"[:：]\s*({_SURNAME}[·\s]?{_HAN}(?:[·\s]?{_HAN}){{0,2}}?){_AFTER}"
         rf"(?<=(?:姓名|患者|病人|联系人|家属|监护人|[\u3400-\u9fff](?:人|员|者)|{_STAFF}|记录|丈夫|妻子|儿子|女儿|父亲|母亲|配偶)(?:姓名|签名|签字)?\s*[:：]\s*\1)",
         check=_is_name,
+        needs=Needs(texts=(":", "：")),
     ),
     Rule.by("zh_name", "NAME", find_names),
     Rule.of(
@@ -206,15 +251,22 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"(?<![责主担信副])({_COMMON}{_HAN}{{0,2}}?)(?={_TITLE})",
         check=_is_name,
         starts=_FIRST,
+        needs=Needs(texts=tuple(t for t in _TITLE.partition("(?")[0].split("|"))),
     ),
     Rule.of(
         "zh_masked_name",
         "NAME",
         rf"(?<!江){_COMMON}(?:某某?|[*＊○×]{{1,2}})(?:{_HAN}(?=[，。、；：,;\s（(]|$))?",
         starts=_FIRST,
+        needs=Needs(texts=("某", "*", "＊", "○", "×")),
     ),
     Rule.of("zh_surname", "NAME", rf"(?<=姓)(?<![名百同]姓)({_SURNAME})(?=[,。;、)(\s]|名|$)", trigger="姓"),
-    Rule.of("zh_spaced_name", "NAME", rf"(?:姓名|患者)[ \t]*[:：]?[ \t]*({_SPACED}(?:[ \t]{_HAN}){{1,2}})"),
+    Rule.of(
+        "zh_spaced_name",
+        "NAME",
+        rf"(?:姓名|患者)[ \t]*[:：]?[ \t]*({_SPACED}(?:[ \t]{_HAN}){{1,2}})",
+        needs=Needs(texts=("姓名", "患者")),
+    ),
     Rule.of(
         "zh_address",
         "LOCATION",
@@ -224,13 +276,21 @@ RULES_ZH: tuple[Rule, ...] = (
         "zh_address_label",
         "LOCATION",
         rf"(?:住址|地址|户籍地?|现住址?|家住|住在|居住于|居住地|籍贯|来自|出生地|工作单位)\s*[:：为是]?\s*((?:{_PART}){{1,7}}{_DOOR})",
+        needs=Needs(texts=_HOME_LABELS),
     ),
-    Rule.of("zh_road_number", "LOCATION", rf"{_HAN}{{2,4}}(?:路|街|大道|巷|弄)\d+号{_DOOR}", digits=True),
+    Rule.of(
+        "zh_road_number",
+        "LOCATION",
+        rf"{_HAN}{{2,4}}(?:路|街|大道|巷|弄)\d+号{_DOOR}",
+        digits=True,
+        needs=Needs(texts=("号",)),
+    ),
     Rule.of(
         "zh_hospital",
         "ORGANISATION",
         rf"(?:(?<=[在于至到赴往从由转请经自致与和及送])|(?<!{_HAN}))(?!我院|本院|外院|当地){_HAN}{{2,14}}?(?:医院|卫生院|卫生服务中心|诊所|疗养院)",
         check=_is_named,
+        needs=Needs(texts=("医院", "卫生院", "卫生服务中心", "诊所", "疗养院")),
     ),
     Rule.of("zh_age", "AGE", r"(?=[19])(?<!\d)(?:9\d|1[0-2]\d)(?=\s?(?:周?岁))", digits=True, trigger="岁"),
 )
