@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from presidio_analyzer.predefined_recognizers import (
 
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.errors import DetectorTimeout, InputInvalid
+from hdex.deid.outline import NOTHING, Needs, Outline, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES, Model
@@ -70,17 +70,19 @@ _TYPES = {  # Presidio's names of entities -> ours
 _RESULT: Any = RecognizerResult  # its constructor has no types
 _BLANK = {"zh": "xx"}  # the blank Chinese pipeline makes a token of every character: four times the work, no use
 _RULE_KEY = "hdex_rule"
-_NINE_DIGITS = re.compile(r"\d(?:[- .]?\d){8}")
-_NEEDS: Mapping[
-    Any, re.Pattern[str]
-] = {  # what every match of the recogniser holds: cheaper to look for than its patterns
-    EmailRecognizer: re.compile("@"),
-    IbanRecognizer: re.compile(r"[A-Za-z]{2}\d\d"),
-    IpRecognizer: re.compile(r"\d\.\d+\.|:[0-9A-Fa-f]*:"),
-    CreditCardRecognizer: re.compile(r"\d(?:[- ]?\d){11}"),
-    UsSsnRecognizer: _NINE_DIGITS,
-    UsItinRecognizer: _NINE_DIGITS,
-    MedicalLicenseRecognizer: re.compile(r"[A-Za-z][A-Za-z9]\d{7}"),
+_NINE_DIGITS = (
+    *("000000000", "00000-0000", "00000 0000", "000-000000", "000 000000"),
+    *(f"000{first}00{second}0000" for first in "- ." for second in "- ."),
+)
+_ADDRESS_BLOCKS = ("x.x.", "x.xx.", "x.xxx.", "::", ":x:", ":xx:", ":xxx:", ":xxxx:")
+_NEEDS: Mapping[Any, Needs] = {  # what every match of the recogniser holds: cheaper to look for than its patterns
+    EmailRecognizer: Needs(texts=("@",)),
+    IbanRecognizer: Needs(layouts=("AA00", "aa00", "Aa00", "aA00")),
+    IpRecognizer: Needs(blocks=_ADDRESS_BLOCKS),
+    CreditCardRecognizer: Needs(digits=12),
+    UsSsnRecognizer: Needs(digits=9, layouts=_NINE_DIGITS),
+    UsItinRecognizer: Needs(digits=9, layouts=_NINE_DIGITS),
+    MedicalLicenseRecognizer: Needs(layouts=("0000000",)),
 }
 _LABELS = {  # what trained models call things -> our types; a site's own labels are added
     "PERSON": "NAME",
@@ -122,17 +124,21 @@ class PresidioDetector:
         _keep_tldextract_offline()
         self._languages = tuple(languages)
         registry = RecognizerRegistry(recognizers=[], supported_languages=list(languages))
+        glance = _Glance()
         own = RulesDetector(rules, timeout_s=timeout_s)
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
             for kind in _KEPT.get(lang, _KEPT_ANYWHERE):
-                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_NEEDS[kind]))
+                registry.add_recognizer(
+                    _Guarded(kind(supported_language=lang), timeout_s, needs=_NEEDS[kind], glance=glance)
+                )
         for lang, model in (models or {}).items():
             registry.add_recognizer(_model_recognizer(model, lang))
         for recognizer in recognizers:
             is_pattern = isinstance(recognizer, PatternRecognizer)
             registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
-        self._analyzer = AnalyzerEngine(
+        engine = AnalyzerEngine if recognizers else _Analyzer
+        self._analyzer = engine(
             registry=registry,
             nlp_engine=_Engine(languages, models or {}, tokens=bool(recognizers)),
             supported_languages=list(languages),
@@ -246,6 +252,16 @@ class _ModelRecognizer(EntityRecognizer):
         ]
 
 
+class _Analyzer(AnalyzerEngine):
+    """Presidio's engine without the pass over context words where nobody of this house weighs them.
+
+    Presidio sorts every result by recogniser for that pass, once for each of them.
+    """
+
+    def _enhance_using_context(self, text: str, raw_results: Any, *_: object, **__: object) -> Any:
+        return raw_results
+
+
 class _NoContext(ContextAwareEnhancer):
     """Leaves scores alone: our rules look at context themselves, the kept recognisers check digits.
 
@@ -280,12 +296,27 @@ class _RulesRecognizer(EntityRecognizer):
         ]
 
 
+class _Glance:
+    """Outlines a text once for all recognisers that ask, one after the other."""
+
+    def __init__(self) -> None:
+        self._last = Outline.of("")
+
+    def of(self, text: str) -> Outline:
+        """Return the outline of a text."""
+        outline = self._last  # read once: another thread may put another there
+        if outline.text is not text:
+            self._last = outline = Outline.of(text)
+        return outline
+
+
 class _Guarded(EntityRecognizer):
     """One of Presidio's pattern recognisers, run so that a time-out raises and is not skipped."""
 
-    def __init__(self, inner: Any, timeout_s: float, *, needs: re.Pattern[str] | None = None) -> None:
+    def __init__(self, inner: Any, timeout_s: float, *, needs: Needs = NOTHING, glance: _Glance | None = None) -> None:
         self._inner = inner
-        self._needs = needs
+        self._plan = Plan([(inner, needs)])
+        self._glance = glance or _Glance()
         self._timeout_s = timeout_s
         super().__init__(
             supported_entities=list(inner.supported_entities),
@@ -299,7 +330,7 @@ class _Guarded(EntityRecognizer):
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         """Return the results of the patterns that hold up to the recogniser's own validation."""
-        if self._needs is not None and not self._needs.search(text):
+        if not self._plan.possible(self._glance.of(text)):
             return []
         return [
             _RESULT(

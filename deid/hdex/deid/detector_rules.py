@@ -8,7 +8,7 @@ from typing import Any
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, fold, unbroken
-from hdex.deid.outline import Outline
+from hdex.deid.outline import Outline, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES
@@ -29,7 +29,8 @@ class RulesDetector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = {lang: tuple(of) for lang, of in rules.items()}
-        self._wrapped = {lang: tuple(rule for rule in of if rule.wrapped) for lang, of in rules.items()}
+        self._plans = {lang: Plan((rule, rule.asked) for rule in of) for lang, of in rules.items()}
+        self._wrapped = {lang: Plan((rule, rule.asked) for rule in of if rule.wrapped) for lang, of in rules.items()}
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -48,25 +49,23 @@ class RulesDetector:
             raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
         view = fold(text)
         deadline = self._clock() + self._timeout_s
-        found = self._spans(self._rules[lang], view, deadline)
+        found = self._spans(self._plans[lang], view, deadline)
         if (joined := unbroken(view)) is not None:
             found += self._spans(self._wrapped[lang], joined, deadline)
         return [Span(*one) for one in sorted(set(found))]
 
-    def _spans(self, rules: Sequence[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
+    def _spans(self, plan: Plan[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
         """Run the rules that may match; return start, end, type and rule."""
-        text, outline = view.text, Outline.of(view.text)
+        text = view.text
         found: list[tuple[int, int, str, str]] = []
-        for rule in rules:
-            if not rule.may_match(outline):
-                continue
+        for rule in plan.possible(Outline.of(text)):
             left = deadline - self._clock()
             if left <= 0:
                 raise DetectorTimeout(
                     f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
                 )
-            matches = self._matches(rule, text, left)
-            found += [(*view.original(start, end), rule.type, rule.name) for start, end in matches]
+            for start, end in self._matches(rule, text, left):
+                found.append((*view.original(start, end), rule.type, rule.name))
         if self._clock() > deadline:
             raise DetectorTimeout(f"the rules did not finish in {self._timeout_s:g} s")
         return found
@@ -76,18 +75,20 @@ class RulesDetector:
         try:
             if rule.find is not None:
                 return list(rule.find(text))
-            group, check = rule.group, rule.check
-            found = [match.span(group) for match in self._tried(rule, text, left_s)]
+            matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
+            found = [match.span(rule.group) for match in matches]
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
-        return [(s, e) for s, e in found if e > s and (check is None or check(text[s:e]))]
+        if rule.check is None or not found:
+            return [span for span in found if span[1] > span[0]]
+        return [(s, e) for s, e in found if e > s and rule.check(text[s:e])]
 
-    def _tried(self, rule: Rule, text: str, left_s: float) -> Iterable[Any]:
-        if not rule.starts:
-            return rule.pattern.finditer(text, timeout=left_s)  # type: ignore[no-any-return]  # regex has no types
-        places = (place for place, char in enumerate(text) if char in rule.starts)
-        tried = (rule.pattern.match(text, place, timeout=left_s) for place in places)
-        return (match for match in tried if match)
+
+def _tried(rule: Rule, text: str, left_s: float) -> Iterable[Any]:
+    """Yield the matches that begin where one of the rule's characters stands."""
+    places = (place for place, char in enumerate(text) if char in rule.starts)
+    tried = (rule.pattern.match(text, place, timeout=left_s) for place in places)
+    return (match for match in tried if match)
 
 
 _: type[Detector] = RulesDetector

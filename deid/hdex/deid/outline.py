@@ -6,9 +6,11 @@ Most patterns find nothing in most notes. Each says what every one of its matche
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+T = TypeVar("T")
 _HEAD = re.compile(r"[A-Z]+[a-z]*")
 _BLOCKS = str.maketrans("Aa0", "xxx")
 
@@ -59,26 +61,48 @@ class Needs:
 
     def met(self, outline: Outline) -> bool:
         """Say whether a text has what is needed: without it no match is possible, with it one may be."""
-        return (
-            outline.digits >= self.digits
-            and (not self.heads or not self.heads.isdisjoint(outline.heads))
-            and (not self.layouts or _holds(outline.layout, self.layouts))
-            and (not self.words or _holds(outline.lower, self.words))
-            and (not self.texts or _holds(outline.text, self.texts))
-            and (not self.blocks or _holds(outline.blocks, self.blocks))
-        )
+        return bool(Plan([(self, self)]).possible(outline))
 
 
 NOTHING = Needs()
 
 
-def _holds(text: str, members: Sequence[str]) -> bool:
-    for member in members:  # noqa: SIM110  # a generator for any() costs more than the search
-        if member in text:
-            return True
-    return False
+class Plan(Generic[T]):
+    """Things with their needs, laid out so that one pass over them costs little."""
+
+    def __init__(self, things: Iterable[tuple[T, Needs]]) -> None:
+        self._steps = [(thing, *_step(needs)) for thing, needs in things]
+
+    def possible(self, outline: Outline) -> list[T]:
+        """Return the things whose needs are met, in their order."""
+        forms = (outline.text, outline.lower, outline.layout, outline.blocks)
+        digits, found_heads, found = outline.digits, outline.heads, []
+        for thing, least, heads_needed, asked in self._steps:
+            if least > digits or (heads_needed and heads_needed.isdisjoint(found_heads)):
+                continue
+            for form, members in asked:
+                text = forms[form]
+                for member in members:
+                    if member in text:
+                        break
+                else:
+                    break
+            else:
+                found.append(thing)
+        return found
+
+
+def _step(needs: Needs) -> tuple[int, frozenset[str], list[tuple[int, tuple[str, ...]]]]:
+    """Lay out one thing's needs: cheap ones first, members with the number of the form they are looked for in."""
+    asked = [(2, needs.layouts), (1, needs.words), (0, needs.texts), (3, needs.blocks)]
+    return needs.digits, needs.heads, [(form, members) for form, members in asked if members]
 
 
 def heads(alternatives: str) -> frozenset[str]:
     """Return the capitalised words that stand in the source of a pattern, one of which each match holds."""
     return frozenset(_HEAD.findall(alternatives))
+
+
+def first_heads(alternatives: str) -> frozenset[str]:
+    """Return the first capitalised word of each alternative, where a match begins with it."""
+    return frozenset(found.group() for one in alternatives.split("|") if (found := _HEAD.search(one)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the engine of presidio: unlike re it can be given a time limit
 
-from hdex.deid.outline import NOTHING, Needs, Outline
+from hdex.deid.outline import NOTHING, Needs
 from hdex.deid.scheme import load_gazetteer
 
 
@@ -34,13 +34,11 @@ class Rule:
         """The group of the pattern that is the identifier."""
         return 1 if self.pattern.groups and not self.whole else 0
 
-    def may_match(self, outline: Outline) -> bool:
-        """Say whether the text holds what every match of this rule does."""
-        return (
-            (not self.digits or outline.digits > 0)
-            and self.trigger in outline.text
-            and (self.needs is NOTHING or self.needs.met(outline))
-        )
+    @property
+    def asked(self) -> Needs:
+        """All that every match holds: the needs, with digits and trigger."""
+        texts = self.needs.texts or ((self.trigger,) if self.trigger else ())
+        return replace(self.needs, texts=texts, digits=max(self.needs.digits, int(self.digits)))
 
     @classmethod
     def by(cls, name: str, type_: str, find: Callable[[str], Sequence[tuple[int, int]]]) -> Rule:
@@ -130,6 +128,6 @@ RULES_ANY: tuple[Rule, ...] = (
         r"(?=\d[ \t.·_-]\d)(?<![\d.,/:])(?<!\d )\d(?:[ \t.·_-]\d){8,}(?![\d/%]| ?\d)",
         check=lambda value: value[1:2] == value[3:4],
         digits=True,
-        needs=Needs(digits=9),
+        needs=Needs(digits=9, layouts=("0 0", "0\t0", "0.0", "0·0", "0_0", "0-0")),
     ),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
-from hdex.deid.outline import Needs, heads
+from hdex.deid.outline import Needs, first_heads, heads
 from hdex.deid.rules import Rule, names_known
 from hdex.deid.words_en import (
     CARE,
@@ -14,6 +14,7 @@ from hdex.deid.words_en import (
     CLOCK,
     CREDENTIALS,
     DAY,
+    DAY_FIRST,
     FOUR,
     HOSPITALS,
     LABEL_ID,
@@ -98,21 +99,21 @@ RULES_EN: tuple[Rule, ...] = (
         "DATE",
         rf"(?=[ADFJMNOS])(?<![A-Za-z]){MONTH}\.? {DAY}(?:st|nd|rd|th)?(?:,? (?:of )?'?(?:\d{{4}}|\d{{2}}(?!\d|:)))?(?!\w)",
         digits=True,
-        needs=Needs(heads=MONTHS),
+        needs=Needs(heads=MONTHS, layouts=("a 0", "a. 0")),
     ),
     Rule.of(
         "en_date_day_first",
         "DATE",
         rf"(?=\d)(?<![\d.]){DAY}(?:st|nd|rd|th)?[ -](?:of )?{MONTH}(?:[,.]? ?[ -]?(?:19|20)\d{{2}})?(?![A-Za-z0-9])",
         digits=True,
-        needs=Needs(heads=MONTHS),
+        needs=Needs(heads=MONTHS, layouts=DAY_FIRST),
     ),
     Rule.of(
         "en_date_month_year",
         "DATE",
         rf"(?=[ADFJMNOS])(?<![A-Za-z]){MONTH}\.?,? (?:of )?(?:19|20)\d{{2}}(?!\d)",
         digits=True,
-        needs=Needs(heads=MONTHS),
+        needs=Needs(heads=MONTHS, layouts=("a 0000", "a. 0000", "a, 0000", "a., 0000")),
     ),
     Rule.of(
         "en_date_short",
@@ -180,7 +181,7 @@ RULES_EN: tuple[Rule, ...] = (
         "NAME",
         r"(?=[A-Z])(?<![A-Za-z])[A-Z][A-Za-z'’-]+\d{0,4}, [A-Z][a-z'’-]+\d{0,4}(?: [A-Z]\.)?(?![A-Za-z])",
         check=_reversed_pair,
-        needs=Needs(layouts=(", A",)),
+        needs=Needs(layouts=(", Aa", ", A'", ", A’", ", A-")),
     ),
     Rule.of(
         "en_name_numbered",
@@ -203,21 +204,21 @@ RULES_EN: tuple[Rule, ...] = (
         "en_city_state",
         "LOCATION",
         rf"(?=[A-Z])(?<![A-Za-z])[A-Z][a-z]+(?: [A-Z][a-z]+){{0,2}}, (?:(?:{STATE})(?![A-Za-z])|{STATE_NAME})(?:,? \d{{5}}(?:-\d{{4}})?)?",
-        needs=Needs(layouts=(", A",)),
+        needs=Needs(layouts=(", A",), heads=heads(STATE) | first_heads(STATE_NAME)),
     ),
     Rule.of(
         "en_zip",
         "LOCATION",
         rf"(?=\d)(?:(?<=\b(?:{STATE}) )|(?i:(?<=zip )|(?<=zip: )|(?<=zip code )|(?<=zip code: )))\d{{5}}(?:-\d{{4}})?(?!\d)",
         digits=True,
-        needs=Needs(layouts=("00000",)),
+        needs=Needs(layouts=("A 00000", "a 00000", ": 00000")),
     ),
     Rule.of(
         "en_place",
         "LOCATION",
         rf"(?=[A-Z])(?<![A-Za-z])(?:{CITY}|{STATE_NAME})(?![A-Za-z])(?:(?: downtown| uptown| north| south| east| west)?"
         r" (?:[Cc]linic|[Ff]acility|[Oo]ffice|[Hh]ospital|VA|Med|branch|campus|site)(?![A-Za-z]))?",
-        needs=Needs(heads=heads(CITY + STATE_NAME)),
+        needs=Needs(heads=first_heads(CITY) | first_heads(STATE_NAME)),
     ),
     Rule.of(
         "en_at_place",
@@ -230,7 +231,7 @@ RULES_EN: tuple[Rule, ...] = (
         "en_known_hospital",
         "ORGANISATION",
         rf"(?=[A-Z])(?<![A-Za-z])(?:{HOSPITALS})(?![A-Za-z])",
-        needs=Needs(heads=heads(HOSPITALS)),
+        needs=Needs(heads=first_heads(HOSPITALS) | {"Massachusetts", "MD", "Sloan", "Mt", "Mount"}),
     ),
     Rule.of(
         "en_lives_in",
@@ -362,6 +363,6 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[19])(?<![\d.])(?:9\d|1[01]\d)(?=[- ]?(?i:years?|yrs?|y/?o)(?![A-Za-z]))",
         check=lambda v: int(v) >= 90,
         digits=True,
-        needs=Needs(words=("year", "yr", "yo", "y/o")),
+        needs=Needs(words=("year", "yr", "yo", "y/o"), texts=("9", "10", "11")),
     ),
 )

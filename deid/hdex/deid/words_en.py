@@ -127,4 +127,5 @@ TREATED = (
     *("seen", "treated", "admitted", "evaluated", "followed", "diagnosed", "operated", "hospitali", "transferred"),
     *("presented", "visit", "observed", "performed", "done", "care", "appointment"),
 )
+DAY_FIRST = ("0 A", "0-A", "0aa A", "0aa-A", "0 aa A", "0-aa A", "0aa aa A", "0aa-aa A")  # 3 May, 3rd of May
 FOUR = ("0000", "000-", "00-0", "00--", "0-00", "0-0-", "0--0", "0---")  # a digit, and three of digits and dashes
