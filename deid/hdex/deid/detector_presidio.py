@@ -36,7 +36,7 @@ from presidio_analyzer.predefined_recognizers import (
 
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.errors import DetectorTimeout, InputInvalid
-from hdex.deid.outline import NOTHING, Needs, Outline, Plan
+from hdex.deid.outline import NOTHING, Glance, Needs, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES, Model
@@ -79,9 +79,9 @@ _NEEDS: Mapping[Any, Needs] = {  # what every match of the recogniser holds: che
     EmailRecognizer: Needs(texts=("@",)),
     IbanRecognizer: Needs(layouts=("AA00", "aa00", "Aa00", "aA00")),
     IpRecognizer: Needs(blocks=_ADDRESS_BLOCKS),
-    CreditCardRecognizer: Needs(digits=12),
-    UsSsnRecognizer: Needs(digits=9, layouts=_NINE_DIGITS),
-    UsItinRecognizer: Needs(digits=9, layouts=_NINE_DIGITS),
+    CreditCardRecognizer: Needs(run=12),
+    UsSsnRecognizer: Needs(run=9, layouts=_NINE_DIGITS),
+    UsItinRecognizer: Needs(run=9, layouts=_NINE_DIGITS),
     MedicalLicenseRecognizer: Needs(layouts=("0000000",)),
 }
 _LABELS = {  # what trained models call things -> our types; a site's own labels are added
@@ -124,19 +124,18 @@ class PresidioDetector:
         _keep_tldextract_offline()
         self._languages = tuple(languages)
         registry = RecognizerRegistry(recognizers=[], supported_languages=list(languages))
-        glance = _Glance()
         own = RulesDetector(rules, timeout_s=timeout_s)
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
-            for kind in _KEPT.get(lang, _KEPT_ANYWHERE):
-                registry.add_recognizer(
-                    _Guarded(kind(supported_language=lang), timeout_s, needs=_NEEDS[kind], glance=glance)
-                )
+            kept = [(kind(supported_language=lang), _NEEDS[kind]) for kind in _KEPT.get(lang, _KEPT_ANYWHERE)]
+            registry.add_recognizer(_Guarded(kept, timeout_s, own.glance))
         for lang, model in (models or {}).items():
             registry.add_recognizer(_model_recognizer(model, lang))
         for recognizer in recognizers:
             is_pattern = isinstance(recognizer, PatternRecognizer)
-            registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
+            registry.add_recognizer(
+                _Guarded([(recognizer, NOTHING)], timeout_s, own.glance) if is_pattern else recognizer
+            )
         engine = AnalyzerEngine if recognizers else _Analyzer
         self._analyzer = engine(
             registry=registry,
@@ -255,8 +254,20 @@ class _ModelRecognizer(EntityRecognizer):
 class _Analyzer(AnalyzerEngine):
     """Presidio's engine without the pass over context words where nobody of this house weighs them.
 
-    Presidio sorts every result by recogniser for that pass, once for each of them.
+    Presidio sorts every result by recogniser for that pass, once for each of them; and asks all of them for their
+    entities again for every text.
     """
+
+    _entities: dict[str, list[str]] | None = None
+
+    def get_supported_entities(self, language: str | None = None) -> list[str]:
+        """Return the entities of all recognisers; none is added after construction."""
+        if self._entities is None:
+            self._entities = {}
+        key = language or ""
+        if key not in self._entities:
+            self._entities[key] = super().get_supported_entities(language)
+        return self._entities[key]
 
     def _enhance_using_context(self, text: str, raw_results: Any, *_: object, **__: object) -> Any:
         return raw_results
@@ -296,65 +307,51 @@ class _RulesRecognizer(EntityRecognizer):
         ]
 
 
-class _Glance:
-    """Outlines a text once for all recognisers that ask, one after the other."""
-
-    def __init__(self) -> None:
-        self._last = Outline.of("")
-
-    def of(self, text: str) -> Outline:
-        """Return the outline of a text."""
-        outline = self._last  # read once: another thread may put another there
-        if outline.text is not text:
-            self._last = outline = Outline.of(text)
-        return outline
-
-
 class _Guarded(EntityRecognizer):
-    """One of Presidio's pattern recognisers, run so that a time-out raises and is not skipped."""
+    """Pattern recognisers of Presidio, run as one and so that a time-out raises and is not skipped."""
 
-    def __init__(self, inner: Any, timeout_s: float, *, needs: Needs = NOTHING, glance: _Glance | None = None) -> None:
-        self._inner = inner
-        self._plan = Plan([(inner, needs)])
-        self._glance = glance or _Glance()
+    def __init__(self, kept: Sequence[tuple[Any, Needs]], timeout_s: float, glance: Glance) -> None:
+        self._plan = Plan(kept)
+        self._glance = glance
         self._timeout_s = timeout_s
+        first = kept[0][0]
         super().__init__(
-            supported_entities=list(inner.supported_entities),
-            name=inner.name,
-            supported_language=inner.supported_language,
-            context=inner.context,
+            supported_entities=sorted({entity for inner, _ in kept for entity in inner.supported_entities}),
+            name=first.name if len(kept) == 1 else f"presidio-{first.supported_language}",
+            supported_language=first.supported_language,
+            context=first.context if len(kept) == 1 else None,
         )
 
     def load(self) -> None:
         """Do nothing: patterns are compiled when first used."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
-        """Return the results of the patterns that hold up to the recogniser's own validation."""
-        if not self._plan.possible(self._glance.of(text)):
-            return []
+        """Return the results of the patterns that hold up to their recogniser's own validation."""
         return [
             _RESULT(
-                self.supported_entities[0], *match.span(), score, None, {**_metadata(self), _RULE_KEY: pattern.name}
+                inner.supported_entities[0], *match.span(), score, None, {**_metadata(self), _RULE_KEY: pattern.name}
             )
-            for pattern in self._inner.patterns
-            for match in self._matches(pattern, text)
-            if (score := self._score(pattern, match.group())) > 0
+            for inner in self._plan.possible(self._glance.of(text))
+            for pattern in inner.patterns
+            for match in self._matches(inner, pattern, text)
+            if (score := _score(inner, pattern, match.group())) > 0
         ]
 
-    def _matches(self, pattern: Any, text: str) -> list[Any]:
+    def _matches(self, inner: Any, pattern: Any, text: str) -> list[Any]:
         if not pattern.compiled_regex:
             import regex  # type: ignore[import-untyped]  # presidio's own engine
 
-            pattern.compiled_with_flags = self._inner.global_regex_flags
-            pattern.compiled_regex = regex.compile(pattern.regex, flags=self._inner.global_regex_flags)
+            pattern.compiled_with_flags = inner.global_regex_flags
+            pattern.compiled_regex = regex.compile(pattern.regex, flags=inner.global_regex_flags)
         return [m for m in pattern.compiled_regex.finditer(text, timeout=self._timeout_s) if m.group()]
 
-    def _score(self, pattern: Any, match: str) -> float:
-        """Return the score after validation, as Presidio does: 1 when valid, 0 when not."""
-        valid = self._inner.validate_result(match)
-        if valid is not None:
-            return 1.0 if valid else 0.0
-        return 0.0 if self._inner.invalidate_result(match) else float(pattern.score)
+
+def _score(inner: Any, pattern: Any, match: str) -> float:
+    """Return the score after validation, as Presidio does: 1 when valid, 0 when not."""
+    valid = inner.validate_result(match)
+    if valid is not None:
+        return 1.0 if valid else 0.0
+    return 0.0 if inner.invalidate_result(match) else float(pattern.score)
 
 
 def _metadata(recognizer: Any) -> dict[str, str]:

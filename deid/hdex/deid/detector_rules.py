@@ -8,7 +8,7 @@ from typing import Any
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, fold, unbroken
-from hdex.deid.outline import Outline, Plan
+from hdex.deid.outline import Glance, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES
@@ -31,6 +31,7 @@ class RulesDetector:
         self._rules = {lang: tuple(of) for lang, of in rules.items()}
         self._plans = {lang: Plan((rule, rule.asked) for rule in of) for lang, of in rules.items()}
         self._wrapped = {lang: Plan((rule, rule.asked) for rule in of if rule.wrapped) for lang, of in rules.items()}
+        self.glance = Glance()
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -58,7 +59,7 @@ class RulesDetector:
         """Run the rules that may match; return start, end, type and rule."""
         text = view.text
         found: list[tuple[int, int, str, str]] = []
-        for rule in plan.possible(Outline.of(text)):
+        for rule in plan.possible(self.glance.of(text)):
             left = deadline - self._clock()
             if left <= 0:
                 raise DetectorTimeout(

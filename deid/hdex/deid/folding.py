@@ -29,6 +29,7 @@ _LOOKALIKE = dict(
 _PLAIN = re.compile(r"[ -~\n\r\t]*\Z")
 _HIDDEN = re.compile(f"[{_DELETED}{_MARKS}]")
 _RUN = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
+_GOES_ON = re.compile(r"\n[ \t]*[\d-]")
 _BREAK = re.compile(r"(?<=[\d-])[ \t]*\r?\n[ \t]*(?=[\d-])")
 
 
@@ -114,7 +115,7 @@ def _revealed(text: str) -> View:
 
 def unbroken(view: View) -> View | None:
     """Return the view without the line breaks inside numbers; None when there are none."""
-    if "\n" not in view.text:
+    if not _GOES_ON.search(view.text):
         return None
     breaks = [found.span() for found in _BREAK.finditer(view.text)]
     if not breaks:

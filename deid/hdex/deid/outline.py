@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 _HEAD = re.compile(r"[A-Z]+[a-z]*")
 _BLOCKS = str.maketrans("Aa0", "xxx")
+_SEPARATORS = str.maketrans("", "", " \t\n\r\f\v.·_-()")
 
 
 class _Layout(dict[int, str]):
@@ -37,6 +38,7 @@ class Outline:
     lower: str
     layout: str  # capitals as A, small letters as a, digits as 0
     blocks: str  # the layout with all three as x
+    runs: str  # the layout without what may separate the digits of a number
     heads: frozenset[str]  # runs of capitals with the small letters that follow
     digits: int
 
@@ -44,8 +46,8 @@ class Outline:
     def of(cls, text: str) -> Outline:
         """Return the outline of a folded text."""
         layout = text.translate(_LAYOUT)
-        blocks = layout.translate(_BLOCKS)
-        return cls(text, text.lower(), layout, blocks, frozenset(_HEAD.findall(text)), layout.count("0"))
+        blocks, runs = layout.translate(_BLOCKS), layout.translate(_SEPARATORS)
+        return cls(text, text.lower(), layout, blocks, runs, frozenset(_HEAD.findall(text)), layout.count("0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Needs:
     words: tuple[str, ...] = ()  # in lower case
     layouts: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    run: int = 0  # digits in a row, separators aside
     heads: frozenset[str] = frozenset()
     digits: int = 0  # that many, anywhere
 
@@ -67,6 +70,23 @@ class Needs:
 NOTHING = Needs()
 
 
+class Glance:
+    """Outlines a text once for all that ask for it one after the other."""
+
+    def __init__(self) -> None:
+        self._last = Outline.of("")
+
+    def of(self, text: str) -> Outline:
+        """Return the outline of a text."""
+        outline = self._last  # read once: another thread may put another there
+        if outline.text is not text:
+            self._last = outline = Outline.of(text)
+        return outline
+
+
+_Asked = tuple[int, tuple[str, ...]]  # the number of a form, and what is looked for in it
+
+
 class Plan(Generic[T]):
     """Things with their needs, laid out so that one pass over them costs little."""
 
@@ -75,27 +95,28 @@ class Plan(Generic[T]):
 
     def possible(self, outline: Outline) -> list[T]:
         """Return the things whose needs are met, in their order."""
-        forms = (outline.text, outline.lower, outline.layout, outline.blocks)
-        digits, found_heads, found = outline.digits, outline.heads, []
-        for thing, least, heads_needed, asked in self._steps:
-            if least > digits or (heads_needed and heads_needed.isdisjoint(found_heads)):
+        forms = (outline.text, outline.lower, outline.layout, outline.blocks, outline.runs)
+        digits, heads_there, found = outline.digits, outline.heads, []
+        for thing, least, heads_needed, form, members, more in self._steps:
+            if least > digits or (heads_needed and heads_needed.isdisjoint(heads_there)):
                 continue
-            for form, members in asked:
-                text = forms[form]
-                for member in members:
-                    if member in text:
-                        break
-                else:
+            text = forms[form]
+            for member in members:
+                if member in text:
                     break
             else:
+                continue
+            if not more or all(any(member in forms[other] for member in others) for other, others in more):
                 found.append(thing)
         return found
 
 
-def _step(needs: Needs) -> tuple[int, frozenset[str], list[tuple[int, tuple[str, ...]]]]:
-    """Lay out one thing's needs: cheap ones first, members with the number of the form they are looked for in."""
-    asked = [(2, needs.layouts), (1, needs.words), (0, needs.texts), (3, needs.blocks)]
-    return needs.digits, needs.heads, [(form, members) for form, members in asked if members]
+def _step(needs: Needs) -> tuple[int, frozenset[str], int, tuple[str, ...], list[_Asked]]:
+    """Lay out one thing's needs: the form asked first with its members, then the others; "" stands in every text."""
+    run = ("0" * needs.run,) if needs.run else ()
+    forms = ((4, run), (2, needs.layouts), (1, needs.words), (0, needs.texts), (3, needs.blocks))
+    asked = [(form, members) for form, members in forms if members] or [(0, ("",))]
+    return max(needs.digits, needs.run), needs.heads, *asked[0], asked[1:]
 
 
 def heads(alternatives: str) -> frozenset[str]:

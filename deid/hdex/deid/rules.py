@@ -73,9 +73,12 @@ class Rule:
         )
 
 
+_MARKS = re.compile(r"[\d\s.,]")
+
+
 def names_known(word: str, which: str) -> bool:
     """Say whether a word, its digits dropped, stands in a list of names."""
-    return re.sub(r"[\d\s.,]", "", word).lower() in load_gazetteer()[which]
+    return (word if word.isalpha() else _MARKS.sub("", word)).lower() in load_gazetteer()[which]
 
 
 RULES_ANY: tuple[Rule, ...] = (
@@ -98,13 +101,13 @@ RULES_ANY: tuple[Rule, ...] = (
         r"(?=\d)(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
         digits=True,
         trigger=".",
-        needs=Needs(layouts=("0.0",)),
+        needs=Needs(run=4, layouts=("0.0",)),
     ),
     Rule.of(
         "mac_address",
         "IP",
         r"(?=[0-9A-Fa-f][0-9A-Fa-f][:-])(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])",
-        needs=Needs(blocks=("xx:xx:xx", "xx-xx-xx", "xx:xx-xx", "xx-xx:xx")),
+        needs=Needs(blocks=(":xx:", "-xx-", ":xx-", "-xx:")),
     ),
     Rule.of(
         "uuid",
@@ -120,7 +123,7 @@ RULES_ANY: tuple[Rule, ...] = (
         r"(?=[0-2]\.)(?<![\d.])[0-2](?:\.\d+){6,}(?![\d.])",
         digits=True,
         trigger=".",
-        needs=Needs(layouts=("0.0",), digits=7),
+        needs=Needs(run=7, layouts=("0.0",)),
     ),
     Rule.of(
         "spaced_number",
@@ -128,6 +131,6 @@ RULES_ANY: tuple[Rule, ...] = (
         r"(?=\d[ \t.·_-]\d)(?<![\d.,/:])(?<!\d )\d(?:[ \t.·_-]\d){8,}(?![\d/%]| ?\d)",
         check=lambda value: value[1:2] == value[3:4],
         digits=True,
-        needs=Needs(digits=9, layouts=("0 0", "0\t0", "0.0", "0·0", "0_0", "0-0")),
+        needs=Needs(run=9),
     ),
 )

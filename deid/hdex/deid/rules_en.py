@@ -53,18 +53,14 @@ def _pair(value: str) -> bool:
     first, _, rest = value.partition(" ")
     first = first.partition("-")[0]
     last = rest.rpartition(" ")[2]
-    return names_known(first, "given_en") and (names_known(last, "surnames_en") or not _is_ordinary(last))
+    return names_known(first, "given_en") and (names_known(last, "surnames_en") or not _ORDINARY.fullmatch(last))
 
 
-def _is_ordinary(word: str) -> bool:
-    """Words that follow a capitalised given name without being one: headings, places, drugs of two words."""
-    return bool(
-        re.fullmatch(
-            rf"(?:{CARE}|{SUFFIX}|Scale|Score|Disease|Syndrome|Test|Sign|Catheter|Tube|Criteria|Cancer|Protocol|Pressure|Patient|The|And"
-            r"|Has|Was|Is|Status|Index|Type|Stage|Tablet|Capsule|Oral|Rate|Blood|Day|Date|No|Name|Phone|Dob|Born|Age|City|County|State)",
-            word,
-        )
-    )
+# Words that follow a capitalised given name without being one: headings, places, drugs of two words.
+_ORDINARY = re.compile(
+    rf"(?:{CARE}|{SUFFIX}|Scale|Score|Disease|Syndrome|Test|Sign|Catheter|Tube|Criteria|Cancer|Protocol|Pressure|Patient|The|And"
+    r"|Has|Was|Is|Status|Index|Type|Stage|Tablet|Capsule|Oral|Rate|Blood|Day|Date|No|Name|Phone|Dob|Born|Age|City|County|State)"
+)
 
 
 def _reversed_pair(value: str) -> bool:
@@ -74,7 +70,7 @@ def _reversed_pair(value: str) -> bool:
 
 def _first_known(value: str) -> bool:
     first = value.partition(" ")[0].partition("-")[0]
-    return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _is_ordinary(first))
+    return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _ORDINARY.fullmatch(first))
 
 
 RULES_EN: tuple[Rule, ...] = (
@@ -84,7 +80,7 @@ RULES_EN: tuple[Rule, ...] = (
         rf"(?=[12])(?<![\d/.-])(?:18|19|20)\d{{2}}[-/.](?:0?[1-9]|1[0-2])[-/.]{DAY}{CLOCK}(?![\d/-])",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("0000-0", "0000/0", "0000.0")),
+        needs=Needs(digits=6, layouts=("0000-0", "0000/0", "0000.0")),
     ),
     Rule.of(
         "en_date_numeric",
@@ -92,7 +88,7 @@ RULES_EN: tuple[Rule, ...] = (
         rf"(?=\d)(?<![\d/.-])(?:{DAY}[/-]{DAY}[/-](?:\d{{4}}|\d{{2}})|{DAY}\.{DAY}\.(?:19|20)\d{{2}}){CLOCK}(?![\d/-])",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("0/0", "0-0", "0.0")),
+        needs=Needs(digits=4, layouts=("0/0", "0-0", "0.0")),
     ),
     Rule.of(
         "en_date_month_first",
@@ -113,7 +109,7 @@ RULES_EN: tuple[Rule, ...] = (
         "DATE",
         rf"(?=[ADFJMNOS])(?<![A-Za-z]){MONTH}\.?,? (?:of )?(?:19|20)\d{{2}}(?!\d)",
         digits=True,
-        needs=Needs(heads=MONTHS, layouts=("a 0000", "a. 0000", "a, 0000", "a., 0000")),
+        needs=Needs(digits=4, heads=MONTHS, layouts=("a 0000", "a. 0000", "a, 0000", "a., 0000")),
     ),
     Rule.of(
         "en_date_short",
@@ -132,7 +128,7 @@ RULES_EN: tuple[Rule, ...] = (
         "en_name_credential",
         "NAME",
         rf"(?=[A-ZÀ-Ý])(?<![A-Za-z])({WORD}(?: [A-Z]\.)? {WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![a-z])",
-        needs=Needs(texts=CREDENTIALS),
+        needs=Needs(layouts=(" AA", " A.A", " Aa.A", " AaA"), texts=CREDENTIALS),
     ),
     # Labels are looked at backwards from what they introduce: an alternation of words at every character costs ten times.
     Rule.of(
@@ -141,6 +137,7 @@ RULES_EN: tuple[Rule, ...] = (
         rf":[ \t]*({NAME})(?<=(?<![A-Za-z])(?i:patient(?: name)?|name|pt|contact|emergency contact|next of kin|{RELATION}|attending|physician|provider"
         rf"|surgeon|seen by|referred by|referring|signed(?: by)?|dictated by|reviewed by|cc|re|pcp|author|nurse)[ \t]*:[ \t]*\1)",
         trigger=":",
+        needs=Needs(layouts=(":A", ": A", ":  ", ":\t", ": \t")),
     ),
     Rule.of(
         "en_context_name",
@@ -167,7 +164,7 @@ RULES_EN: tuple[Rule, ...] = (
         "NAME",
         rf"(?=[A-Z])(?<![A-Za-z.])[A-Z]\. ?{WORD}(?![A-Za-z])",
         check=lambda v: names_known(v.split(".")[-1], "surnames_en"),
-        needs=Needs(layouts=("A.",)),
+        needs=Needs(layouts=("A. A", "A.A")),
     ),
     Rule.of(
         "en_name_pair",
@@ -189,7 +186,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[A-ZÀ-Ý])(?<![A-Za-z0-9])[A-ZÀ-Ý][a-zà-ÿ'’]+\d{2,4}(?![A-Za-z0-9])",
         check=lambda v: names_known(v, "given_en") or names_known(v, "surnames_en"),
         digits=True,
-        needs=Needs(layouts=("a00", "'00", "’00")),
+        needs=Needs(digits=2, layouts=("a00", "'00", "’00")),
     ),
     Rule.of(
         "en_address",
@@ -211,7 +208,7 @@ RULES_EN: tuple[Rule, ...] = (
         "LOCATION",
         rf"(?=\d)(?:(?<=\b(?:{STATE}) )|(?i:(?<=zip )|(?<=zip: )|(?<=zip code )|(?<=zip code: )))\d{{5}}(?:-\d{{4}})?(?!\d)",
         digits=True,
-        needs=Needs(layouts=("A 00000", "a 00000", ": 00000")),
+        needs=Needs(digits=5, layouts=("A 00000", "a 00000", ": 00000")),
     ),
     Rule.of(
         "en_place",
@@ -267,7 +264,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=\d)(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("000-00-0000", "000 00 0000", "000-00 0000", "000 00-0000")),
+        needs=Needs(run=9, layouts=("000-00-0000", "000 00 0000", "000-00 0000", "000 00-0000")),
     ),
     Rule.of(
         "en_phone",
@@ -275,7 +272,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[\d+(])(?<![\w.-])(?:\+?1[-. ]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\d-])",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("000-0000", "000.0000", "000 0000")),
+        needs=Needs(run=10, layouts=("000-0000", "000.0000", "000 0000")),
     ),
     Rule.of(
         "phone_international",
@@ -283,7 +280,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=\+)(?<![\w+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?!\d)",
         digits=True,
         wrapped=True,
-        needs=Needs(texts=("+",)),
+        needs=Needs(texts=("+",), digits=5),
     ),
     Rule.of(
         "en_phone_label",
@@ -308,21 +305,21 @@ RULES_EN: tuple[Rule, ...] = (
         rf"[ #.](?=[A-Z]{{0,4}}-?\d[\d-]{{3}})(?<=(?<![A-Za-z])(?i:{LABEL_ID})\.?(?i: (?:number|num|no|id|code|card))?\.?(?i: is)? ?#?)([A-Z]{{0,4}}-?\d[\d-]{{3,}}[A-Z0-9-]*)(?!\w)",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=FOUR),
+        needs=Needs(digits=1, layouts=FOUR),
     ),
     Rule.of(
         "en_letters_digits",
         "ID",
         r"(?=[A-Z])(?<![\w.-])[A-Z]{1,4}-?\d{5,14}[A-Z]?(?![\w-])",
         digits=True,
-        needs=Needs(layouts=("00000",)),
+        needs=Needs(digits=5, layouts=("00000",)),
     ),
     Rule.of(
         "long_number",
         "ID",
         r"(?=\d)(?<![\w.,/+-])\d{7,}(?![\w,%/]|\.\d)",
         digits=True,
-        needs=Needs(layouts=("0000000",)),
+        needs=Needs(digits=7, layouts=("0000000",)),
     ),
     Rule.of(
         "vin",
@@ -338,7 +335,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[A-Z])(?<![A-Za-z0-9])[A-Z][A-Z9]\d{7}(?![A-Za-z0-9])",
         check=dea_valid,
         digits=True,
-        needs=Needs(layouts=("0000000",)),
+        needs=Needs(digits=7, layouts=("0000000",)),
     ),
     Rule.of(
         "iban",
@@ -355,7 +352,7 @@ RULES_EN: tuple[Rule, ...] = (
         check=bank_card_valid,
         digits=True,
         wrapped=True,
-        needs=Needs(digits=13),
+        needs=Needs(run=13),
     ),
     Rule.of(
         "en_age",

@@ -79,7 +79,7 @@ RULES_ZH: tuple[Rule, ...] = (
         check=_resident_shape,
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("000000",), digits=17),
+        needs=Needs(run=17, layouts=("000000",)),
     ),
     Rule.of(
         "zh_resident_id_split",
@@ -87,7 +87,7 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[1-9])(?<![0-9A-Za-z])[1-9](?:[\s-]?\d){16}[\s-]?[\dXx](?![0-9A-Za-z])",
         check=_resident_shape,
         digits=True,
-        needs=Needs(digits=17),
+        needs=Needs(run=17),
     ),
     Rule.of(
         "zh_resident_id_masked",
@@ -110,14 +110,14 @@ RULES_ZH: tuple[Rule, ...] = (
         rf"(?=[+18])(?<![\dA-Za-z])(?:\+?86{_GAP})?1[3-9]\d{_GAP}\d{{4}}{_GAP}\d{{4}}(?!\d)",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("0000",), digits=11),
+        needs=Needs(run=11, layouts=("0000",)),
     ),
     Rule.of(
         "zh_mobile_split",
         "PHONE",
         r"(?=1)(?<![\dA-Za-z.])1[\s-]?[3-9](?:[\s-]?\d){9}(?!\d)",
         digits=True,
-        needs=Needs(digits=11),
+        needs=Needs(run=11),
     ),
     Rule.of(
         "zh_mobile_masked",
@@ -132,7 +132,7 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[(0])(?<![\d-])\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-8]\d{6,7}(?:[-转]\d{1,5})?(?!\d)",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("0000000",), digits=10),
+        needs=Needs(run=10, layouts=("0000000",)),
     ),
     Rule.of(
         "zh_phone_label",
@@ -168,7 +168,7 @@ RULES_ZH: tuple[Rule, ...] = (
         "ID",
         r"(?=[A-Z])(?<![A-Za-z0-9])(?:[EGDSP]\d{8}|E[A-HJ-NP-Z]\d{7}|[HMC]\d{8,10})(?![A-Za-z0-9])",
         digits=True,
-        needs=Needs(layouts=("0000000",)),
+        needs=Needs(digits=7, layouts=("0000000",)),
     ),
     Rule.of(
         "zh_letters_digits",
@@ -185,14 +185,14 @@ RULES_ZH: tuple[Rule, ...] = (
         check=bank_card_valid,
         digits=True,
         wrapped=True,
-        needs=Needs(digits=13),
+        needs=Needs(run=13),
     ),
     Rule.of(
         "zh_long_number",
         "ID",
         r"(?=\d)(?<![\dA-Za-z.,/+-])\d{7,}(?![\dA-Za-z,%/]|\.\d)",
         digits=True,
-        needs=Needs(layouts=("0000000",)),
+        needs=Needs(digits=7, layouts=("0000000",)),
     ),
     Rule.of(
         "zh_plate",
@@ -220,7 +220,7 @@ RULES_ZH: tuple[Rule, ...] = (
         r"(?=[12])(?<![\d/.-])(?:18|19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:[12]\d|3[01]|0?[1-9])(?:[T ]+\d{1,2}:\d{2}(?::\d{2})?Z?)?(?![\d/])",
         digits=True,
         wrapped=True,
-        needs=Needs(layouts=("0000-0", "0000/0", "0000.0")),
+        needs=Needs(digits=6, layouts=("0000-0", "0000/0", "0000.0")),
     ),
     Rule.of(
         "zh_date_day_first",
@@ -234,7 +234,7 @@ RULES_ZH: tuple[Rule, ...] = (
         "DATE",
         r"(?=[12])(?<!\d)(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)",
         digits=True,
-        needs=Needs(layouts=("00000000",)),
+        needs=Needs(digits=8, layouts=("00000000",)),
     ),
     Rule.of(
         "zh_label_name",
