@@ -154,7 +154,7 @@ class PresidioDetector:
             results = self._analyzer.analyze(text=text, language=lang, score_threshold=_LEAST_SCORE)
         except TimeoutError as error:
             raise DetectorTimeout(f"a recogniser did not finish a text of {len(text)} characters") from error
-        return sorted({_span(result) for result in results})
+        return [Span(*one) for one in sorted({_span(result) for result in results})]
 
 
 def _keep_tldextract_offline() -> None:
@@ -294,6 +294,7 @@ class _RulesRecognizer(EntityRecognizer):
     def __init__(self, rules: RulesDetector, lang: str) -> None:
         self._detector = rules
         super().__init__(supported_entities=list(rules.types(lang)), name=f"hdex-rules-{lang}", supported_language=lang)
+        self._told = {rule: {**_metadata(self), _RULE_KEY: rule} for rule in rules.names(lang)}  # one for all results
 
     def load(self) -> None:
         """Do nothing: the rules are compiled."""
@@ -301,7 +302,7 @@ class _RulesRecognizer(EntityRecognizer):
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         """Return one result per span of our rules."""
         return [
-            _RESULT(span.type, span.start, span.end, 0.85, None, {**_metadata(self), _RULE_KEY: span.rule})
+            _RESULT(span.type, span.start, span.end, 0.85, None, self._told[span.rule])
             for span in self._detector.find(text, self.supported_language)
             if span.type in entities
         ]
@@ -361,10 +362,11 @@ def _metadata(recognizer: Any) -> dict[str, str]:
     }
 
 
-def _span(result: Any) -> Span:
+def _span(result: Any) -> tuple[int, int, str, str]:
+    """Return start, end, type and rule."""
     metadata = result.recognition_metadata or {}
     rule = metadata.get(_RULE_KEY) or metadata.get(RecognizerResult.RECOGNIZER_NAME_KEY) or "presidio"
-    return Span(result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule))
+    return result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule)
 
 
 _: type[Detector] = PresidioDetector

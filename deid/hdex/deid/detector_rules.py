@@ -44,6 +44,10 @@ class RulesDetector:
         """Types that the rules of one language can return."""
         return tuple(sorted({rule.type for rule in self._rules[lang]}))
 
+    def names(self, lang: str) -> tuple[str, ...]:
+        """Names of the rules of one language."""
+        return tuple(rule.name for rule in self._rules[lang])
+
     def find(self, text: str, lang: str) -> list[Span]:
         """Return the spans found, sorted; see Detector."""
         if lang not in self._rules:
