@@ -7,7 +7,7 @@ import re
 
 from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
 from hdex.deid.outline import Needs, first_heads, heads
-from hdex.deid.rules import Rule, names_known
+from hdex.deid.rules import Rule, by_initial, names_known
 from hdex.deid.words_en import (
     CARE,
     CITY,
@@ -71,6 +71,10 @@ def _reversed_pair(value: str) -> bool:
 def _first_known(value: str) -> bool:
     first = value.partition(" ")[0].partition("-")[0]
     return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _ORDINARY.fullmatch(first))
+
+
+_CARE = by_initial(CARE)
+_TOWN_OR_STATE = by_initial(f"{CITY}|{STATE_NAME}".replace("(?:the )?", ""))  # begins with a capital
 
 
 RULES_EN: tuple[Rule, ...] = (
@@ -213,7 +217,7 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_place",
         "LOCATION",
-        rf"(?=[A-Z])(?<![A-Za-z])(?:{CITY}|{STATE_NAME})(?![A-Za-z])(?:(?: downtown| uptown| north| south| east| west)?"
+        rf"(?=[A-Z])(?<![A-Za-z])(?:{_TOWN_OR_STATE})(?![A-Za-z])(?:(?: downtown| uptown| north| south| east| west)?"
         r" (?:[Cc]linic|[Ff]acility|[Oo]ffice|[Hh]ospital|VA|Med|branch|campus|site)(?![A-Za-z]))?",
         needs=Needs(heads=first_heads(CITY) | first_heads(STATE_NAME)),
     ),
@@ -227,7 +231,7 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_known_hospital",
         "ORGANISATION",
-        rf"(?=[A-Z])(?<![A-Za-z])(?:{HOSPITALS})(?![A-Za-z])",
+        rf"(?=[A-Z])(?<![A-Za-z])(?:{by_initial(HOSPITALS)})(?![A-Za-z])",
         needs=Needs(heads=first_heads(HOSPITALS) | {"Massachusetts", "MD", "Sloan", "Mt", "Mount"}),
     ),
     Rule.of(
@@ -241,7 +245,7 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_care_place",
         "ORGANISATION",
-        rf"(?=[A-Z])(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&.-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{CARE})(?![a-z])(?: (?:{CARE})(?![a-z]))?(?:(?: in|,) (?:{CITY})(?![A-Za-z])(?:, (?:{STATE})(?![A-Za-z]))?)?",
+        rf"(?=[A-Z])(?<![A-Za-z])(?:(?:St|Mt)\.? )?(?:[A-Z][\w'’&.-]+ (?:(?:of|and|the|for) )?){{1,4}}(?:{_CARE})(?![a-z])(?: (?:{_CARE})(?![a-z]))?(?:(?: in|,) (?:{CITY})(?![A-Za-z])(?:, (?:{STATE})(?![A-Za-z]))?)?",
         needs=Needs(heads=heads(CARE) | {"Medical", "Center", "Centre"}),
     ),
     Rule.of(

@@ -45,7 +45,7 @@ CARE = (
     "|Cent(?:er|re)"
 )
 HOSPITALS = (
-    "Johns Hopkins|Mayo|Cedars[- ]Sinai|Kaiser(?: Permanente)?|Mass(?:achusetts)? General|M\\.?D\\.? Anderson|(?:Memorial )?Sloan[- ]Kettering"
+    "Johns Hopkins|Mayo|Cedars[- ]Sinai|Kaiser(?: Permanente)?|Mass(?:achusetts)? General|M\\.?D\\.? Anderson|Memorial Sloan[- ]Kettering|Sloan[- ]Kettering"
     "|UCSF|UCLA|NYU(?: Langone)?|Stanford|Brigham (?:and|&) Women['’]s|M(?:oun)?t\\.? Sinai|Baylor|Emory|Vanderbilt|Yale[- ]New Haven|Penn Medicine"
     "|Geisinger|Intermountain|Ochsner|Scripps|Duke|Tufts|Beth Israel(?: Deaconess)?|Montefiore|Bellevue|Walter Reed|Barnes[- ]Jewish|Cleveland Clinic"
 )
