@@ -131,14 +131,15 @@ def flowing(view: View) -> View:
     text = view.text.lower() if view.text.isascii() else view.text.translate(_BARE)
     if not _RUN.search(text):
         return View(text, view.offsets, view.tails)
-    characters, offsets, before = [], [], ""
-    for place, char in enumerate(text):
-        now = " " if char in " \t\r\n" else char
-        if not (now == " " and before == " "):
-            characters.append(now)
-            offsets.append(view.offsets[place])
-        before = now
-    return View("".join(characters), offsets, view.tails)
+    pieces: list[str] = []
+    offsets: list[int] = []
+    at = 0
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        pieces += (text[at:start], " ")
+        offsets += view.offsets[at : start + 1]
+        at = end
+    return View("".join([*pieces, text[at:]]), [*offsets, *view.offsets[at:]], view.tails)
 
 
 def compact(view: View) -> View:
