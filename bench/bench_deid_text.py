@@ -41,6 +41,7 @@ def measure() -> dict[str, object]:
         "chinese_internal_development": chinese(deid_chinese.READ),
         "chinese_internal_held_out": chinese(deid_chinese.HELD_OUT),
         "chinese_internal_held_out_2": chinese(deid_chinese.HELD_OUT_2),
+        "chinese_internal_prose": chinese_prose(),
         "synthea_notes_en_record_aware": synthea(),
         "seed": SEED,
     }
@@ -146,6 +147,14 @@ def chinese(templates: tuple[str, ...]) -> dict[str, object]:
     if templates is deid_chinese.READ:
         keep("chinese development", score)
     return {"notes": len(notes), **score.told(), "cpu_ms_per_note": round(1e3 * seconds / len(notes), 3)}
+
+
+def chinese_prose() -> dict[str, object]:
+    """Clinical prose without an identifier: what is lost of it."""
+    texts, detector = deid_chinese.PROSE, RulesDetector()
+    spans = [span for text in texts for span in detector.find(text, "zh")]
+    lost = sum(span.end - span.start for span in spans) / sum(map(len, texts))
+    return {"sentences": len(texts), "spans": len(spans), "text_lost": rounded(lost)}
 
 
 def synthea() -> dict[str, object]:

@@ -18,11 +18,11 @@ from typing import Any
 from hdex.deid.pinyin import syllables
 from hdex.deid.scheme import load_gazetteer
 
-_LEAST = 2.6  # of a name
+_LEAST = 2.2  # of a name
 _BESIDE = 0.6  # of a name in a list with another one
 _AGAIN = 0.0  # of two characters that are a name elsewhere in the same note
 _EDGE, _INTRODUCED, _INSIDE_BEFORE, _INSIDE_AFTER = 1.0, 1.6, -2.0, -1.5
-_SURNAME, _COMPOUND, _GIVEN, _UNKNOWN, _WORD = 0.6, 2.4, 0.6, -1.0, -4.0
+_SURNAME, _COMPOUND, _GIVEN, _UNKNOWN, _WORD = 0.6, 2.4, 0.6, -1.0, -5.0
 _NEVER = -9.0
 _LONGER = 0.5  # a character too many is lost prose, one too few is half a name left
 _WIDEST = 4  # characters of context
