@@ -64,29 +64,34 @@ class RulesDetector:
         text = view.text
         found: list[tuple[int, int, str, str]] = []
         for rule in plan.possible(self.glance.of(text)):
-            left = deadline - self._clock()
-            if left <= 0:
-                raise DetectorTimeout(
-                    f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
-                )
-            for start, end in self._matches(rule, text, left):
+            for start, end in self._matches(rule, text, deadline):
                 found.append((*view.original(start, end), rule.type, rule.name))
-        if self._clock() > deadline:
-            raise DetectorTimeout(f"the rules did not finish in {self._timeout_s:g} s")
         return found
 
-    def _matches(self, rule: Rule, text: str, left_s: float) -> list[tuple[int, int]]:
+    def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
         """Return the matches of one rule, or raise when the time of this text is spent."""
+        left_s = deadline - self._clock()
+        if left_s <= 0:
+            raise DetectorTimeout(
+                f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
+            )
         try:
-            if rule.find is not None:
-                return list(rule.find(text))
-            matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
-            found = [match.span(rule.group) for match in matches]
+            found = _found(rule, text, left_s)
+            if self._clock() > deadline:
+                raise TimeoutError
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
         if rule.check is None or not found:
             return [span for span in found if span[1] > span[0]]
         return [(s, e) for s, e in found if e > s and rule.check(text[s:e])]
+
+
+def _found(rule: Rule, text: str, left_s: float) -> list[tuple[int, int]]:
+    """Return the matches of a rule before its check. Raises TimeoutError."""
+    if rule.find is not None:
+        return list(rule.find(text))
+    matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
+    return [match.span(rule.group) for match in matches]
 
 
 def _tried(rule: Rule, text: str, left_s: float) -> Iterable[Any]:

@@ -23,7 +23,7 @@ _BESIDE = 0.6  # of a name in a list with another one
 _AGAIN = 0.0  # of two characters that are a name elsewhere in the same note
 _EDGE, _INTRODUCED, _INSIDE_BEFORE, _INSIDE_AFTER = 1.0, 1.6, -2.0, -1.5
 _SURNAME, _COMPOUND, _GIVEN, _UNKNOWN, _WORD = 0.6, 2.4, 0.6, -1.0, -5.0
-_NEVER = -9.0
+_NEVER, _NO_NAME, _TITLE = -9.0, -5.0, 2.5
 _LONGER = 0.5  # a character too many is lost prose, one too few is half a name left
 _WIDEST = 4  # characters of context
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -83,57 +83,63 @@ def _by_word(table: Mapping[str, str]) -> dict[str, float]:
 
 
 def find_names(text: str) -> list[tuple[int, int]]:
-    """Return the spans [start, end) of Chinese names in a folded text, sorted, without overlap."""
+    """Return the spans [start, end) of Chinese names in a folded text, sorted, without overlap.
+
+    Linear in the text but for two sorts: nothing here backtracks, so no time limit is asked.
+    """
     candidates = list(_candidates(text))
-    chosen: list[_Candidate] = []
-    taken = bytearray(len(text))
-    for one in sorted(candidates, key=lambda c: -c.score):
-        if one.score >= _LEAST and not any(taken[one.start : one.end]):
-            _take(one, chosen, taken)
-    if chosen:
-        for one in sorted(candidates, key=lambda c: -c.score):
-            if (
-                one.score >= _BESIDE
-                and not one.inside
-                and not any(taken[one.start : one.end])
-                and _is_beside(text, one, taken)
-            ):
-                _take(one, chosen, taken)
-    return sorted({(one.start, one.end) for one in chosen} | set(_again(text, chosen, candidates, taken)))
+    ranked = sorted(candidates, key=lambda one: -one.score)
+    taken = bytearray(len(text))  # 1 where a name stands
+    names = [one for one in ranked if one.score >= _LEAST and _takes(one, taken)]
+    if not names:
+        return []
+    names += [
+        one
+        for one in ranked
+        if one.score >= _BESIDE and not one.inside and _is_beside(text, one, taken) and _takes(one, taken)
+    ]
+    known = {text[one.start : one.end] for one in names}
+    names += [one for one in candidates if _is_again(text, one, known) and _takes(one, taken)]
+    return sorted((one.start, one.end) for one in names)
 
 
-def _take(one: _Candidate, chosen: list[_Candidate], taken: bytearray) -> None:
-    chosen.append(one)
+def _takes(one: _Candidate, taken: bytearray) -> bool:
+    """Mark where a candidate stands; say whether the place was free."""
+    if any(taken[one.start : one.end]):
+        return False
     taken[one.start : one.end] = b"\x01" * (one.end - one.start)
+    return True
 
 
 def _candidates(text: str) -> Iterator[_Candidate]:
-    """Weigh every place where a surname stands."""
+    """Yield every way to read a name that begins at each place where a surname may."""
     weights = _weights()
     for start, char in enumerate(text):
         if char not in weights.first:
             continue
-        pair = text[start : start + 2]
-        word = _WORD if pair in weights.words or text[start : start + 3] in weights.words else 0.0
+        pair, triple = text[start : start + 2], text[start : start + 3]
+        word = _WORD if pair in weights.words or triple in weights.words else 0.0
         before: float | None = None
         for surname in (char, pair):
-            family = weights.surnames.get(surname)
-            if family is None or (surname == pair and len(pair) < 2):
+            if surname not in weights.surnames:
                 continue
-            given = 0.0
-            bare = start + len(surname)
-            for end in range(bare, min(bare + 3, len(text) + 1)):
-                if end > bare:
-                    given += weights.given.get(text[end - 1], _UNKNOWN if _HAN.match(text[end - 1]) else _NEVER)
-                    if given < _WORD:
-                        break
-                after = _after(text, end)
-                if end == bare and after < 2.5:
-                    continue
-                if before is None:
-                    before = _before(text, start)
-                score = family + word + before + given + after + _LONGER * (end - bare - 1)
+            for end, given, after in _readings(text, start + len(surname)):
+                before = _before(text, start) if before is None else before
+                score = weights.surnames[surname] + word + before + given + after
                 yield _Candidate(start, end, score, before < 0)
+
+
+def _readings(text: str, bare: int) -> Iterator[tuple[int, float, float]]:
+    """Yield end, weight of the given name and of what follows: a surname alone before a title, one character, two."""
+    weights, given = _weights().given, 0.0
+    if (after := _after(text, bare)) >= _TITLE:
+        yield bare, -_LONGER, after
+    for end in range(bare + 1, min(bare + 3, len(text) + 1)):
+        char = text[end - 1]
+        given += weights.get(char, _UNKNOWN if _HAN.match(char) else _NEVER)
+        if given < _NO_NAME:
+            return
+        yield end, given + _LONGER * (end - bare - 1), _after(text, end)
 
 
 def _before(text: str, start: int) -> float:
@@ -176,15 +182,7 @@ def _is_beside(text: str, one: _Candidate, taken: bytearray) -> bool:
     return False
 
 
-def _again(
-    text: str, chosen: list[_Candidate], candidates: list[_Candidate], taken: bytearray
-) -> Iterator[tuple[int, int]]:
-    """Yield further places where a name of this note stands."""
-    scores = {(one.start, one.end): one.score for one in candidates}
-    for name in {text[one.start : one.end] for one in chosen if one.end - one.start > 1}:
-        at = text.find(name)
-        while at >= 0:
-            end = at + len(name)
-            if not any(taken[at:end]) and (len(name) > 2 or scores.get((at, end), _WORD) >= _AGAIN):
-                yield at, end
-            at = text.find(name, end)
+def _is_again(text: str, one: _Candidate, known: set[str]) -> bool:
+    """Say whether a candidate reads like a name that stands elsewhere in the note."""
+    name = text[one.start : one.end]
+    return name in known and (len(name) > 2 or (len(name) == 2 and one.score >= _AGAIN))

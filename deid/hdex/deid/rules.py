@@ -36,7 +36,7 @@ class Rule:
 
     @property
     def asked(self) -> Needs:
-        """All that every match holds: the needs, with digits and trigger."""
+        """All that every match holds: the needs, with digits and, where no other text is asked, the trigger."""
         texts = self.needs.texts or ((self.trigger,) if self.trigger else ())
         return replace(self.needs, texts=texts, digits=max(self.needs.digits, int(self.digits)))
 
