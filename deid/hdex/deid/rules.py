@@ -116,7 +116,6 @@ RULES_ANY: tuple[Rule, ...] = (
         "url",
         "URL",
         r"(?i:https?://|www\.)[^\s<>\"'，。；、）)]+",
-        trigger=".",
         needs=Needs(words=("http://", "https://", "www.")),
     ),
     Rule.of(

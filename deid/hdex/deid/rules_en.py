@@ -15,12 +15,14 @@ from hdex.deid.words_en import (
     CREDENTIALS,
     DAY,
     DAY_FIRST,
+    DOES,
     FOUR,
     HOSPITALS,
     LABEL_ID,
     MONTH,
     MONTHS,
     NAME,
+    PATIENT_THINGS,
     RELATION,
     STATE,
     STATE_NAME,
@@ -71,6 +73,11 @@ def _reversed_pair(value: str) -> bool:
 def _first_known(value: str) -> bool:
     first = value.partition(" ")[0].partition("-")[0]
     return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _ORDINARY.fullmatch(first))
+
+
+def _no_heading(value: str) -> bool:
+    """Say whether what stands between the word patient and a verb names no leaflet, portal or questionnaire."""
+    return not any(word in PATIENT_THINGS or word.isupper() for word in value.split())
 
 
 _CARE = by_initial(CARE)
@@ -149,6 +156,13 @@ RULES_EN: tuple[Rule, ...] = (
         rf"[ ](?=[A-ZÀ-Ý])(?<=(?<![A-Za-z])(?i:patient|pt\.?|named|called|name is|male|female|man|woman|boy|girl|lady|gentleman|[mf](?= )|{RELATION}),? )({WORD}(?: (?:[A-Z]\.|{WORD})){{0,2}})(?![a-z])",
         check=_first_known,
         needs=Needs(layouts=(" A",)),
+    ),
+    Rule.of(
+        "en_patient_does",
+        "NAME",
+        rf"[ ](?=[A-ZÀ-Ý])(?<=(?<![A-Za-z])[Pp]atient )({WORD}(?: (?:[A-Z]\.|{WORD})){{0,2}})(?= (?:{DOES})(?![A-Za-z]))",
+        check=_no_heading,
+        needs=Needs(words=("patient ",), layouts=("a A",)),
     ),
     Rule.of(
         "en_named",

@@ -129,3 +129,16 @@ TREATED = (
 )
 DAY_FIRST = ("0 A", "0-A", "0aa A", "0aa-A", "0 aa A", "0-aa A", "0aa aa A", "0aa-aa A")  # 3 May, 3rd of May
 FOUR = ("0000", "000-", "00-0", "00--", "0-00", "0-0-", "0--0", "0---")  # a digit, and three of digits and dashes
+DOES = (
+    "was|is|has|had|presents|presented|denies|denied|reports|reported|states|stated|complains|complained|underwent|received"
+    "|came|returned|arrived|remains|remained|will|would|did|does|could|cannot|lives|takes|took|tolerated|continues|began"
+)
+PATIENT_THINGS = frozenset(
+    (
+        *("Health", "Safety", "Care", "Education", "Portal", "Instructions", "Information", "History", "Name", "Age"),
+        *("Questionnaire", "Experience", "Satisfaction", "Access", "Advocate", "Assessment", "Monitoring", "Record"),
+        *("Records", "Service", "Services", "Status", "Summary", "Transfer", "Transport", "Registration", "Consent"),
+        *("Controlled", "Population", "Data", "Handling", "Reported", "Rights", "Protection", "Handout", "Discharge"),
+        *("Group", "Room", "Unit", "Number", "Today", "Currently", "Also", "He", "She", "The", "This", "There", "It"),
+    )
+)
