@@ -21,11 +21,9 @@ PLANTED = canaries(500)
 FIELD = {"name": "names", "resident_id": "ids", "record": "ids", "phone": "phones", "email": "emails"}
 # What the rules miss in a note about somebody whose record is not at hand: mended by the recognisers, not by this test.
 GAPS = {
-    *(("name", form, "en") for form in FORMS),  # a name of nobody known, after the word Patient
-    ("name", "spaced", "zh"),
-    *(("record", form, "en") for form in ("line_break", "spaced", "changed_case", "accented")),
+    *(("name", form, "en") for form in ("line_break", "spaced", "changed_case")),
+    *(("record", form, "en") for form in ("spaced", "changed_case", "accented")),
     *(("email", form, lang) for form in ("line_break", "spaced", "dashed", "accented") for lang in ("en", "zh")),
-    ("phone", "line_break", "en"),
     *(("resident_id", form, "en") for form in ("spaced", "changed_case")),
 }
 

@@ -53,6 +53,7 @@ FOUND = [
     ("zh", "卡号6222020200112230456", "6222020200112230456", "ID"),
     ("zh", "患者93岁", "93", "AGE"),
     ("en", "seen by Dr. John Smith today", "John Smith", "NAME"),
+    ("en", "Patient Wilhelmina Ostrander was seen", "Wilhelmina Ostrander", "NAME"),
     ("en", "Patient: Maria Lopez-Garcia, 54", "Maria Lopez-Garcia", "NAME"),
     ("en", "Smith, Robert J. was admitted", "Smith, Robert J.", "NAME"),
     ("en", "on March 5th, 2024 he", "March 5th, 2024", "DATE"),
@@ -77,6 +78,7 @@ ORDINARY = [
         "en",
         "BP 120/80, HR 72, HbA1c 6.1%, aspirin 100 mg daily. ST elevation in V1-V4. Vitamin D low; Type 2 diabetes.",
     ),
+    ("en", "The Patient Questionnaire was normal, Patient Education was given, the patient Also has gout."),
     (
         "en",
         "A 72-year-old woman with 70% stenosis of the left carotid artery, stage 3 kidney disease, L4-L5 pain 4/10.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from presidio_analyzer.predefined_recognizers import (
 
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.errors import DetectorTimeout, InputInvalid
+from hdex.deid.outline import NOTHING, Glance, Needs, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES, Model
@@ -70,17 +70,19 @@ _TYPES = {  # Presidio's names of entities -> ours
 _RESULT: Any = RecognizerResult  # its constructor has no types
 _BLANK = {"zh": "xx"}  # the blank Chinese pipeline makes a token of every character: four times the work, no use
 _RULE_KEY = "hdex_rule"
-_NINE_DIGITS = re.compile(r"\d(?:[- .]?\d){8}")
-_NEEDS: Mapping[
-    Any, re.Pattern[str]
-] = {  # what every match of the recogniser holds: cheaper to look for than its patterns
-    EmailRecognizer: re.compile("@"),
-    IbanRecognizer: re.compile(r"[A-Za-z]{2}\d\d"),
-    IpRecognizer: re.compile(r"\d\.\d+\.|:[0-9A-Fa-f]*:"),
-    CreditCardRecognizer: re.compile(r"\d(?:[- ]?\d){11}"),
-    UsSsnRecognizer: _NINE_DIGITS,
-    UsItinRecognizer: _NINE_DIGITS,
-    MedicalLicenseRecognizer: re.compile(r"[A-Za-z][A-Za-z9]\d{7}"),
+_NINE_DIGITS = (
+    *("000000000", "00000-0000", "00000 0000", "000-000000", "000 000000"),
+    *(f"000{first}00{second}0000" for first in "- ." for second in "- ."),
+)
+_ADDRESS_BLOCKS = ("x.x.", "x.xx.", "x.xxx.", "::", ":x:", ":xx:", ":xxx:", ":xxxx:")
+_NEEDS: Mapping[Any, Needs] = {  # what every match of the recogniser holds: cheaper to look for than its patterns
+    EmailRecognizer: Needs(texts=("@",)),
+    IbanRecognizer: Needs(layouts=("AA00", "aa00", "Aa00", "aA00")),
+    IpRecognizer: Needs(blocks=_ADDRESS_BLOCKS),
+    CreditCardRecognizer: Needs(run=12),
+    UsSsnRecognizer: Needs(run=9, layouts=_NINE_DIGITS),
+    UsItinRecognizer: Needs(run=9, layouts=_NINE_DIGITS),
+    MedicalLicenseRecognizer: Needs(layouts=("0000000",)),
 }
 _LABELS = {  # what trained models call things -> our types; a site's own labels are added
     "PERSON": "NAME",
@@ -125,14 +127,17 @@ class PresidioDetector:
         own = RulesDetector(rules, timeout_s=timeout_s)
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
-            for kind in _KEPT.get(lang, _KEPT_ANYWHERE):
-                registry.add_recognizer(_Guarded(kind(supported_language=lang), timeout_s, needs=_NEEDS[kind]))
+            kept = [(kind(supported_language=lang), _NEEDS[kind]) for kind in _KEPT.get(lang, _KEPT_ANYWHERE)]
+            registry.add_recognizer(_Guarded(kept, timeout_s, own.glance))
         for lang, model in (models or {}).items():
             registry.add_recognizer(_model_recognizer(model, lang))
         for recognizer in recognizers:
             is_pattern = isinstance(recognizer, PatternRecognizer)
-            registry.add_recognizer(_Guarded(recognizer, timeout_s) if is_pattern else recognizer)
-        self._analyzer = AnalyzerEngine(
+            registry.add_recognizer(
+                _Guarded([(recognizer, NOTHING)], timeout_s, own.glance) if is_pattern else recognizer
+            )
+        engine = AnalyzerEngine if recognizers else _Analyzer
+        self._analyzer = engine(
             registry=registry,
             nlp_engine=_Engine(languages, models or {}, tokens=bool(recognizers)),
             supported_languages=list(languages),
@@ -149,7 +154,7 @@ class PresidioDetector:
             results = self._analyzer.analyze(text=text, language=lang, score_threshold=_LEAST_SCORE)
         except TimeoutError as error:
             raise DetectorTimeout(f"a recogniser did not finish a text of {len(text)} characters") from error
-        return sorted({_span(result) for result in results})
+        return [Span(*one) for one in sorted({_span(result) for result in results})]
 
 
 def _keep_tldextract_offline() -> None:
@@ -246,6 +251,28 @@ class _ModelRecognizer(EntityRecognizer):
         ]
 
 
+class _Analyzer(AnalyzerEngine):
+    """Presidio's engine without the pass over context words where nobody of this house weighs them.
+
+    Presidio sorts every result by recogniser for that pass, once for each of them; and asks all of them for their
+    entities again for every text.
+    """
+
+    _entities: dict[str, list[str]] | None = None
+
+    def get_supported_entities(self, language: str | None = None) -> list[str]:
+        """Return the entities of all recognisers; none is added after construction."""
+        if self._entities is None:
+            self._entities = {}
+        key = language or ""
+        if key not in self._entities:
+            self._entities[key] = super().get_supported_entities(language)
+        return self._entities[key]
+
+    def _enhance_using_context(self, text: str, raw_results: Any, *_: object, **__: object) -> Any:
+        return raw_results
+
+
 class _NoContext(ContextAwareEnhancer):
     """Leaves scores alone: our rules look at context themselves, the kept recognisers check digits.
 
@@ -267,6 +294,7 @@ class _RulesRecognizer(EntityRecognizer):
     def __init__(self, rules: RulesDetector, lang: str) -> None:
         self._detector = rules
         super().__init__(supported_entities=list(rules.types(lang)), name=f"hdex-rules-{lang}", supported_language=lang)
+        self._told = {rule: {**_metadata(self), _RULE_KEY: rule} for rule in rules.names(lang)}  # one for all results
 
     def load(self) -> None:
         """Do nothing: the rules are compiled."""
@@ -274,56 +302,57 @@ class _RulesRecognizer(EntityRecognizer):
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         """Return one result per span of our rules."""
         return [
-            _RESULT(span.type, span.start, span.end, 0.85, None, {**_metadata(self), _RULE_KEY: span.rule})
+            _RESULT(span.type, span.start, span.end, 0.85, None, self._told[span.rule])
             for span in self._detector.find(text, self.supported_language)
             if span.type in entities
         ]
 
 
 class _Guarded(EntityRecognizer):
-    """One of Presidio's pattern recognisers, run so that a time-out raises and is not skipped."""
+    """Pattern recognisers of Presidio, run as one and so that a time-out raises and is not skipped."""
 
-    def __init__(self, inner: Any, timeout_s: float, *, needs: re.Pattern[str] | None = None) -> None:
-        self._inner = inner
-        self._needs = needs
+    def __init__(self, kept: Sequence[tuple[Any, Needs]], timeout_s: float, glance: Glance) -> None:
+        self._plan = Plan(kept)
+        self._glance = glance
         self._timeout_s = timeout_s
+        first = kept[0][0]
         super().__init__(
-            supported_entities=list(inner.supported_entities),
-            name=inner.name,
-            supported_language=inner.supported_language,
-            context=inner.context,
+            supported_entities=sorted({entity for inner, _ in kept for entity in inner.supported_entities}),
+            name=first.name if len(kept) == 1 else f"presidio-{first.supported_language}",
+            supported_language=first.supported_language,
+            context=first.context if len(kept) == 1 else None,
         )
 
     def load(self) -> None:
         """Do nothing: patterns are compiled when first used."""
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
-        """Return the results of the patterns that hold up to the recogniser's own validation."""
-        if self._needs is not None and not self._needs.search(text):
-            return []
+        """Return the results of the patterns that hold up to their recogniser's own validation."""
         return [
             _RESULT(
-                self.supported_entities[0], *match.span(), score, None, {**_metadata(self), _RULE_KEY: pattern.name}
+                inner.supported_entities[0], *match.span(), score, None, {**_metadata(self), _RULE_KEY: pattern.name}
             )
-            for pattern in self._inner.patterns
-            for match in self._matches(pattern, text)
-            if (score := self._score(pattern, match.group())) > 0
+            for inner in self._plan.possible(self._glance.of(text))
+            for pattern in inner.patterns
+            for match in self._matches(inner, pattern, text)
+            if (score := _score(inner, pattern, match.group())) > 0
         ]
 
-    def _matches(self, pattern: Any, text: str) -> list[Any]:
+    def _matches(self, inner: Any, pattern: Any, text: str) -> list[Any]:
         if not pattern.compiled_regex:
             import regex  # type: ignore[import-untyped]  # presidio's own engine
 
-            pattern.compiled_with_flags = self._inner.global_regex_flags
-            pattern.compiled_regex = regex.compile(pattern.regex, flags=self._inner.global_regex_flags)
+            pattern.compiled_with_flags = inner.global_regex_flags
+            pattern.compiled_regex = regex.compile(pattern.regex, flags=inner.global_regex_flags)
         return [m for m in pattern.compiled_regex.finditer(text, timeout=self._timeout_s) if m.group()]
 
-    def _score(self, pattern: Any, match: str) -> float:
-        """Return the score after validation, as Presidio does: 1 when valid, 0 when not."""
-        valid = self._inner.validate_result(match)
-        if valid is not None:
-            return 1.0 if valid else 0.0
-        return 0.0 if self._inner.invalidate_result(match) else float(pattern.score)
+
+def _score(inner: Any, pattern: Any, match: str) -> float:
+    """Return the score after validation, as Presidio does: 1 when valid, 0 when not."""
+    valid = inner.validate_result(match)
+    if valid is not None:
+        return 1.0 if valid else 0.0
+    return 0.0 if inner.invalidate_result(match) else float(pattern.score)
 
 
 def _metadata(recognizer: Any) -> dict[str, str]:
@@ -333,10 +362,11 @@ def _metadata(recognizer: Any) -> dict[str, str]:
     }
 
 
-def _span(result: Any) -> Span:
+def _span(result: Any) -> tuple[int, int, str, str]:
+    """Return start, end, type and rule."""
     metadata = result.recognition_metadata or {}
     rule = metadata.get(_RULE_KEY) or metadata.get(RecognizerResult.RECOGNIZER_NAME_KEY) or "presidio"
-    return Span(result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule))
+    return result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule)
 
 
 _: type[Detector] = PresidioDetector

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
 from hdex.deid.folding import View, fold, unbroken
+from hdex.deid.outline import Glance, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule
 from hdex.deid.rules_file import HOUSE_RULES
-
-_DIGITS = frozenset("0123456789")
 
 
 class RulesDetector:
@@ -29,6 +29,9 @@ class RulesDetector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = {lang: tuple(of) for lang, of in rules.items()}
+        self._plans = {lang: Plan((rule, rule.asked) for rule in of) for lang, of in rules.items()}
+        self._wrapped = {lang: Plan((rule, rule.asked) for rule in of if rule.wrapped) for lang, of in rules.items()}
+        self.glance = Glance()
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -41,52 +44,61 @@ class RulesDetector:
         """Types that the rules of one language can return."""
         return tuple(sorted({rule.type for rule in self._rules[lang]}))
 
+    def names(self, lang: str) -> tuple[str, ...]:
+        """Names of the rules of one language."""
+        return tuple(rule.name for rule in self._rules[lang])
+
     def find(self, text: str, lang: str) -> list[Span]:
         """Return the spans found, sorted; see Detector."""
         if lang not in self._rules:
             raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
         view = fold(text)
         deadline = self._clock() + self._timeout_s
-        spans = set(self._spans(self._rules[lang], view, deadline))
+        found = self._spans(self._plans[lang], view, deadline)
         if (joined := unbroken(view)) is not None:
-            wrapped = [rule for rule in self._rules[lang] if rule.wrapped]
-            spans.update(self._spans(wrapped, joined, deadline))
-        return sorted(spans)
+            found += self._spans(self._wrapped[lang], joined, deadline)
+        return [Span(*one) for one in sorted(set(found))]
 
-    def _spans(self, rules: Sequence[Rule], view: View, deadline: float) -> Iterator[Span]:
-        """Run the rules that have what they need."""
-        text, characters = view.text, frozenset(view.text)
-        has_digit = not characters.isdisjoint(_DIGITS)
-        places: dict[frozenset[str], list[int]] = {}
-        for rule in rules:
-            if (rule.digits and not has_digit) or rule.trigger not in text:
-                continue
-            if rule.starts and rule.starts not in places:
-                places[rule.starts] = [place for place, char in enumerate(text) if char in rule.starts]
-            for start, end in self._matches(rule, text, deadline, places.get(rule.starts)):
-                yield Span(*view.original(start, end), rule.type, rule.name)
+    def _spans(self, plan: Plan[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
+        """Run the rules that may match; return start, end, type and rule."""
+        text = view.text
+        found: list[tuple[int, int, str, str]] = []
+        for rule in plan.possible(self.glance.of(text)):
+            for start, end in self._matches(rule, text, deadline):
+                found.append((*view.original(start, end), rule.type, rule.name))
+        return found
 
-    def _matches(
-        self, rule: Rule, text: str, deadline: float, places: Sequence[int] | None = None
-    ) -> list[tuple[int, int]]:
+    def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
         """Return the matches of one rule, or raise when the time of this text is spent."""
-        left = deadline - self._clock()
-        if left <= 0:
+        left_s = deadline - self._clock()
+        if left_s <= 0:
             raise DetectorTimeout(
-                f"rule {rule.name} was not run: {self._timeout_s:g} s for a text of {len(text)} characters are spent"
+                f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
             )
         try:
-            if places is None:
-                matches = rule.pattern.finditer(text, timeout=left)
-            else:
-                tried = (rule.pattern.match(text, place, timeout=left) for place in places)
-                matches = (match for match in tried if match)
-            found = [match.span(rule.group) for match in matches]
+            found = _found(rule, text, left_s)
             if self._clock() > deadline:
                 raise TimeoutError
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
-        return [(s, e) for s, e in found if e > s and (rule.check is None or rule.check(text[s:e]))]
+        if rule.check is None or not found:
+            return [span for span in found if span[1] > span[0]]
+        return [(s, e) for s, e in found if e > s and rule.check(text[s:e])]
+
+
+def _found(rule: Rule, text: str, left_s: float) -> list[tuple[int, int]]:
+    """Return the matches of a rule before its check. Raises TimeoutError."""
+    if rule.find is not None:
+        return list(rule.find(text))
+    matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
+    return [match.span(rule.group) for match in matches]
+
+
+def _tried(rule: Rule, text: str, left_s: float) -> Iterable[Any]:
+    """Yield the matches that begin where one of the rule's characters stands."""
+    places = (place for place, char in enumerate(text) if char in rule.starts)
+    tried = (rule.pattern.match(text, place, timeout=left_s) for place in places)
+    return (match for match in tried if match)
 
 
 _: type[Detector] = RulesDetector

@@ -29,6 +29,7 @@ _LOOKALIKE = dict(
 _PLAIN = re.compile(r"[ -~\n\r\t]*\Z")
 _HIDDEN = re.compile(f"[{_DELETED}{_MARKS}]")
 _RUN = re.compile(r"[ \t\r\n]{2,}|[\t\r\n]")
+_GOES_ON = re.compile(r"\n[ \t]*[\d-]")
 _BREAK = re.compile(r"(?<=[\d-])[ \t]*\r?\n[ \t]*(?=[\d-])")
 
 
@@ -114,7 +115,7 @@ def _revealed(text: str) -> View:
 
 def unbroken(view: View) -> View | None:
     """Return the view without the line breaks inside numbers; None when there are none."""
-    if "\n" not in view.text:
+    if not _GOES_ON.search(view.text):
         return None
     breaks = [found.span() for found in _BREAK.finditer(view.text)]
     if not breaks:
@@ -130,14 +131,15 @@ def flowing(view: View) -> View:
     text = view.text.lower() if view.text.isascii() else view.text.translate(_BARE)
     if not _RUN.search(text):
         return View(text, view.offsets, view.tails)
-    characters, offsets, before = [], [], ""
-    for place, char in enumerate(text):
-        now = " " if char in " \t\r\n" else char
-        if not (now == " " and before == " "):
-            characters.append(now)
-            offsets.append(view.offsets[place])
-        before = now
-    return View("".join(characters), offsets, view.tails)
+    pieces: list[str] = []
+    offsets: list[int] = []
+    at = 0
+    for run in _RUN.finditer(text):
+        start, end = run.span()
+        pieces += (text[at:start], " ")
+        offsets += view.offsets[at : start + 1]
+        at = end
+    return View("".join([*pieces, text[at:]]), [*offsets, *view.offsets[at:]], view.tails)
 
 
 def compact(view: View) -> View:
