@@ -11,7 +11,7 @@ from hdex.deid.errors import ArgumentInvalid
 from hdex.deid.risk import measure
 from hdex.deid.risk_counts import KEY_BITS, class_keys, farthest_class, smallest_class
 
-SCHEMA = {
+SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
     "text": pl.String,
     "kind": pl.Enum(["a", "b", "c"]),
     "flag": pl.Boolean,
@@ -63,6 +63,13 @@ def test_many_wide_columns_and_many_sensitive_values_are_still_told_apart() -> N
         asked = measure(frame, quasi, sensitive="c1").t  # 5,000 values leave a hash too few bits
         assert asked is not None
         assert farthest_class(frame, quasi, "c1") == pytest.approx(asked, abs=1e-12)
+
+
+@pytest.mark.parametrize("width", [255, 256, 257, 65_536])
+def test_a_key_space_at_the_edge_of_a_number_type_is_no_trouble(width: int) -> None:
+    frame = pl.DataFrame({"a": [*range(width), 0], "b": [0] * (width + 1)})
+    assert smallest_class(frame, ["a", "b"]) == 1
+    assert smallest_class(frame, ["b"]) == width + 1
 
 
 def test_classes_of_text_are_told_apart_under_another_seed_every_time() -> None:

@@ -1,9 +1,9 @@
 """k alone and t alone, for a caller who asks for nothing else: several times cheaper than the profile in risk.py.
 
 Every row becomes one number that is equal in rows of one class. Columns that are coded already (categories, Booleans,
-integers) are packed into it exactly. Where text is among them it is a 64-bit hash under a seed drawn anew for every call: among a
-million classes two share a number with a probability of 3e-8. What decides on a release counts exactly instead
-(risk.measure) and is counted again (verify.verify_release).
+integers, dates) are packed into it exactly. Where text is among them it is a 64-bit hash under a seed drawn anew for
+every call: among a million classes two share a number with a probability of 3e-8. What decides on a release counts
+exactly instead (risk.measure) and is counted again (verify.verify_release).
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def smallest_class(frame: pl.DataFrame, quasi: Sequence[str], *, patient: str | 
     return int(run_lengths(keys, size).min())
 
 
-def farthest_class(frame: pl.DataFrame, quasi: Sequence[str], sensitive: str, *, is_ordered: bool | None = None) -> float:
+def farthest_class(
+    frame: pl.DataFrame, quasi: Sequence[str], sensitive: str, *, is_ordered: bool | None = None
+) -> float:
     """Return t: the largest distance of a class from the table over the column `sensitive`, 0-1; 0 for an empty table.
 
     is_ordered: whether distance grows with the values between; None: as the column's type says (numbers and dates).
@@ -61,25 +63,24 @@ def farthest_class(frame: pl.DataFrame, quasi: Sequence[str], sensitive: str, *,
 def class_keys(frame: pl.DataFrame, quasi: Sequence[str]) -> tuple[Numbers, int]:
     """Return a number per row, the same in rows of one class and in no others, and what all numbers are below."""
     names = list(dict.fromkeys(quasi))
-    kinds = {name: frame.get_column(name).dtype for name in names}
-    if not all(map(is_coded, kinds.values())):
-        plain = [pl.col(name).fill_nan(None) if kind.is_float() else pl.col(name) for name, kind in kinds.items()]
+    columns = frame.select(pl.col(names).to_physical()).get_columns()  # whose types are cheaper to ask than categories'
+    if not all(is_whole(codes.dtype) for codes in columns):
+        plain = [pl.col(codes.name).fill_nan(None) if codes.dtype.is_float() else codes.name for codes in columns]
         return frame.select(plain).hash_rows(seed=randbits(KEY_BITS)).to_numpy(), 1 << KEY_BITS
     keys, size = np.zeros(frame.height, dtype=np.uint8), 1
-    for codes in frame.select(pl.col(names).to_physical()).get_columns():
+    for codes in columns:
         numbers, width = small_numbers(codes)
         size *= width
-        if size > 1 << KEY_BITS:
-            groups, count = number_rows(frame, names)
-            return groups, count
-        kind = np.min_scalar_type(size - 1)  # narrow numbers are several times cheaper to move
+        if size >= 1 << KEY_BITS:
+            return number_rows(frame, names)
+        kind = np.min_scalar_type(size)  # narrow numbers are several times cheaper to move
         keys = keys.astype(kind) * kind.type(width) + numbers.astype(kind)
     return keys, size
 
 
-def is_coded(kind: pl.DataType) -> bool:
-    """Whether a column of this type is kept as whole numbers that stand for its values."""
-    return isinstance(kind, pl.Categorical | pl.Enum | pl.Boolean) or kind.is_integer()
+def is_whole(kind: pl.DataType) -> bool:
+    """Whether values are kept as whole numbers of at most 64 bits."""
+    return kind == pl.Boolean or (kind.is_integer() and kind not in (pl.Int128, pl.UInt128))
 
 
 def small_numbers(codes: pl.Series) -> tuple[Numbers, int]:
