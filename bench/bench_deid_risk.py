@@ -21,7 +21,6 @@ from hdex.deid.closeness import BetaLikeness, Closeness, DeltaDisclosure
 from hdex.deid.diversity import Diversity, EntropyDiversity, Model, RecursiveDiversity, encode_sensitive, unprotected
 from hdex.deid.numbering import number_rows
 from hdex.deid.risk import full_profile
-from hdex.deid.risk import measure as risk_of
 from hdex.deid.risk_counts import smallest_class
 from hdex.deid.risk_population import population_uniques
 from hdex.deid.suda import suda
