@@ -50,7 +50,9 @@ def test_the_local_engine_keeps_l(table: Path, tmp_path: Path) -> None:
 
 def test_further_models_are_asked_by_name(table: Path, tmp_path: Path) -> None:
     out, asked = tmp_path / "out.csv", ("--quasi", "age,dx", "--k", "3", "--suppression", "0.2")
-    code, answer, output = run(table, out, *asked, "--sensitive", "hiv", "--model", "entropy-l=1.5", "--model", "beta=2")
+    code, answer, output = run(
+        table, out, *asked, "--sensitive", "hiv", "--model", "entropy-l=1.5", "--model", "beta=2"
+    )
     assert code == 0, output
     assert answer["models"] == ["entropy-l=1.5", "beta=2"]
     sample = tmp_path / "sample.csv"
