@@ -74,7 +74,8 @@ def class_keys(frame: pl.DataFrame, quasi: Sequence[str]) -> tuple[Numbers, int]
         if size >= 1 << KEY_BITS:
             return number_rows(frame, names)
         kind = np.min_scalar_type(size)  # narrow numbers are several times cheaper to move
-        keys = keys.astype(kind) * kind.type(width) + numbers.astype(kind)
+        keys = keys.astype(kind, copy=False) * kind.type(width)
+        keys += numbers.astype(kind, copy=False)
     return keys, size
 
 
