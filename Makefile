@@ -1,6 +1,7 @@
 # Targets with one line of help each: `make help`.
 SHELL := /bin/bash
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := $(shell command -v uv)
@@ -57,11 +58,17 @@ contracts: ## compile the Solidity contract again and compare (needs node)
 bench: $(VENV)/.dev ## measure; rewrites bench/results
 	@for b in core demo deid; do $(BIN)/python bench/bench_$$b.py || exit 1; done
 
-bench-deid: $(VENV)/.dev ## measure de-identification beside its peers
+$(PEERS)/.done: bench/requirements.lock
+	@echo "setting up: the benchmarks' peers into $(PEERS)"; \
+	test -x $(PEERS)/bin/python || $(if $(UV),$(UV) venv --quiet --python $(PYTHON) $(PEERS),$(PYTHON) -m venv $(PEERS)) || exit 1; \
+	$(if $(UV),$(UV) pip install --quiet --python $(PEERS)/bin/python,$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check) --require-hashes -r $< || exit 1; \
+	touch $@
+
+bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its peers
 	@$(BIN)/python bench/bench_deid.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
 
 clean: ## remove what the targets above made
-	@rm -rf $(VENV) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@rm -rf $(VENV) $(PEERS) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

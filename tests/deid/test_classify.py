@@ -255,3 +255,12 @@ def test_a_real_export_is_classified(table: str) -> None:
     found = {p.name: p.role.value for p in classify_columns(frame, table)}
     for role, names in EXPECTED[table].items():
         assert {name: found[name] for name in names.split()} == dict.fromkeys(names.split(), role)
+
+
+def test_a_cell_that_comes_again_in_other_columns_is_judged_alike() -> None:
+    frame = pl.DataFrame({name: ["HIV", "flu", " ", None] for name in ("a1", "a2", "a3")})
+    shares = {profile.evidence for profile in classify_columns(frame)}
+    assert len(shares) == 1
+    assert {profile.level for profile in classify_columns(frame)} == {5}
+    long = pl.DataFrame({"a1": frame["a1"].to_list() * 1_000})  # counted by a query instead
+    assert classify_columns(long)[0].level == 5

@@ -1,6 +1,7 @@
 """A recipe over partitioned Parquet: what is written is counted again, byte by byte the same, all or nothing."""
 
 import hashlib
+import json
 import os
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ import polars as pl
 import pytest
 
 from hdex.deid import partition, recipe
+from hdex.deid.anonymize import typed
+from hdex.deid.anonymize_models import diversity
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.lattice import anonymize
 from hdex.deid.partition import Job, Master, Written, apply_partition, is_open_to_others, places, read_master
-from hdex.deid.partitions import Progress, find, in_turn, ladders_for, plan, run, silent
+from hdex.deid.partitions import Progress, find, in_turn, ladders_for, plan, require_protected, run, silent
 from hdex.deid.pseudonym import derive_keys, pseudonyms
 from hdex.deid.recipe import Recipe, Request
 from hdex.deid.verify import verify_release
@@ -62,6 +65,92 @@ def released(out: Path) -> pl.DataFrame:
 
 def digests(out: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(out.iterdir())}
+
+
+def ill(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table with a diagnosis that goes with age, a cost written as text, and a NULL among them."""
+    draw = np.random.default_rng(5)
+    common = pl.Series(["flu", "cold", "gout", None]).gather(draw.integers(0, 4, frame.height))
+    old = (frame["age"].fill_null(0) > 75) & pl.Series(draw.random(frame.height) < 0.8)
+    costs = [str(number) for number in draw.integers(1, 30, frame.height)]
+    return frame.with_columns(ill=pl.when(old).then(pl.lit("stroke")).otherwise(common), cost=pl.Series(costs))
+
+
+@pytest.mark.parametrize(
+    ("sensitive", "least_values", "distance"),
+    [("ill", 3, None), ("ill", None, 0.25), ("ill", 2, 0.4), ("cost", 4, 0.2)],
+)
+def test_l_and_t_hold_over_all_partitions(
+    tmp_path: Path, sensitive: str, least_values: int | None, distance: float | None
+) -> None:
+    frame = ill(table())
+    source, out = cut(frame, tmp_path / "in"), tmp_path / "out"
+    request = asked(k=3, suppression=0.1, sensitive=sensitive, l=least_values, t=distance)
+    answer = run(source, request, out=out, master=MASTER)
+    found = verify_release(
+        out,
+        list(QUASI),
+        3,
+        patient="pid",
+        sensitive=[sensitive],
+        least_values=least_values,
+        distance=distance,
+        whole=source,
+    )
+    assert found.ok
+    assert answer["risk"]["l"] == found.l  # type: ignore[index]  # a dictionary
+    assert answer["risk"]["t"] == pytest.approx(found.t, abs=1e-9)  # type: ignore[index]
+    models = diversity(sensitive, least_values, distance)
+    whole = frame.with_columns(
+        typed(frame[sensitive]), weight=frame["weight"].to_numpy() + 0.0
+    )  # -0.0 is 0.0 to partitions
+    alone = anonymize(
+        whole,
+        ladders_for(whole.select(QUASI), None),
+        k=3,
+        patient="pid",
+        suppression=0.1,
+        models=models,
+    )
+    assert answer["loss"] == pytest.approx(alone.loss, abs=1e-9)
+    assert answer["suppressed"] == alone.suppressed
+    lax = plan(find(source), asked(k=3, suppression=0.1))
+    assert lax.loss < float(str(answer["loss"])) - 1e-9  # else l and t asked for nothing here
+
+
+def test_a_release_that_misses_l_is_noticed_when_it_is_counted_again(tmp_path: Path) -> None:
+    source = cut(ill(table()), tmp_path / "in")
+    run(source, asked(k=2, suppression=0.1), out=tmp_path / "out", master=MASTER)
+    strict = plan(find(source), asked(k=2, suppression=0.1, sensitive="ill", l=3))
+    with pytest.raises(RiskTooHigh, match="l or t"):
+        require_protected(find(source), tmp_path / "out", strict)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ({"l": 2}, ArgumentInvalid, "need the name of a sensitive column"),
+        ({"sensitive": "age", "l": 2}, ArgumentInvalid, "kept as it is"),
+        ({"sensitive": "pid", "l": 2}, ArgumentInvalid, "kept as it is"),
+        ({"sensitive": "shoe", "l": 2}, ArgumentInvalid, "shoe is not in the partitions"),
+        ({"sensitive": "parts", "l": 2}, InputInvalid, "asked are plain values"),
+    ],
+)
+def test_a_sensitive_column_is_one_that_is_kept(
+    tmp_path: Path, more: dict[str, object], error: type[Exception], message: str
+) -> None:
+    source = cut(table(60).with_columns(parts=pl.Series([[1]] * 60)), tmp_path / "in")
+    with pytest.raises(error, match=message):
+        run(source, asked(k=2, **more), out=tmp_path / "out", master=MASTER)
+
+
+def test_a_recipe_without_a_sensitive_column_is_the_document_it_was(tmp_path: Path) -> None:
+    source = find(cut(ill(table()), tmp_path / "in"))
+    plain, more = plan(source, asked(k=3)), plan(source, asked(k=3, sensitive="ill", t=0.9))
+    assert not {"sensitive", "l", "t", "least_values", "distance"} & set(json.loads(plain.to_json()))
+    assert Recipe.from_json(plain.to_json()) == plain
+    assert Recipe.from_json(more.to_json()) == more
+    assert more.digest != plain.digest
 
 
 def test_what_leaves_verifies_and_every_partition_becomes_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Presets are data; what a policy file says is understood or refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
         ('preset = "controlled"\ndates = "week"', "dates is one of"),
         ('preset = "controlled"\nsuppression = 2', "suppression is 2"),
         ('preset = "controlled"\nshift_days = 0', "shift_days is 0"),
+        ('preset = "controlled"\nshift_days = 6\nkeep_weekday = true', "asked is 7 or more"),
+        ('preset = "controlled"\nkeep_weekday = 1', "keep_weekday is of type int"),
+        ('preset = "controlled"\nkeep_weekdays = true', "did you mean keep_weekday"),
+        ('preset = "controlled"\nages_at = "2024-01-01"', "ages_at is of type str"),
+        ('preset = "controlled"\nages_at = 2024-01-01T00:00:00', "ages_at is of type datetime"),
         ('preset = "registered"\npseudonyms = true', "releases no pseudonym"),
         ('preset = "registered"\nfree_text = "redact"', "no notes"),
         ('preset = "registered"\ndates = "shift"', "no exact dates"),
@@ -56,6 +62,17 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
 def test_what_is_not_understood_is_refused(text: str, message: str) -> None:
     with pytest.raises(PolicyInvalid, match=message):
         parse_policy(text)
+
+
+@pytest.mark.parametrize("name", list(presets()))
+def test_births_over_the_cap_never_leave_a_preset_and_shifts_keep_no_weekday(name: str) -> None:
+    found = preset(name)
+    assert (found.cap_births, found.ages_at, found.keep_weekday) == (True, None, False)
+
+
+def test_a_policy_with_a_day_in_it_is_json() -> None:
+    found = parse_policy('preset = "controlled"\nages_at = 2024-02-29').to_dict()
+    assert json.loads(json.dumps(found))["ages_at"] == "2024-02-29"
 
 
 def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from hdex.deid.errors import InputInvalid
 from hdex.deid.pseudonym import (
+    BLOCK,
     cap_age,
     derive,
     derive_column_key,
@@ -108,6 +109,15 @@ def test_short_keys_and_zero_shifts_are_refused() -> None:
 def test_digests_are_the_hmac_of_the_standard_library(values: list[str | None], key: bytes) -> None:
     expected = [v if v is None else hmac.new(key.hex().encode(), v.encode(), "sha256").hexdigest() for v in values]
     assert macs(pl.Series("id", values, dtype=pl.String), key).to_list() == expected
+
+
+def test_a_column_of_several_blocks_is_hashed_like_its_values_one_by_one() -> None:
+    rows = 2 * BLOCK + 3
+    series = pl.Series("id", [str(row % 40_000) if row % 7 else None for row in range(rows)])
+    made = pseudonyms(series, KEY)
+    assert (len(made), made.null_count()) == (rows, series.null_count())
+    for row in (1, BLOCK - 1, BLOCK, 2 * BLOCK, rows - 1):
+        assert made[row] == pseudonyms(series[row : row + 1], KEY)[0]
 
 
 def test_a_pseudonym_is_never_read_as_a_number() -> None:

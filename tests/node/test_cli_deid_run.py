@@ -73,6 +73,8 @@ def test_what_should_not_pass_unsaid_is_said(parts: Path, tmp_path: Path) -> Non
         ["--quasi", "age", "--engine", "spark"],
         ["--quasi", "age", "--engine", "ray"],
         ["--quasi", "age", "--shift", "name"],
+        ["--quasi", "age", "--l", "2"],
+        ["--quasi", "age", "--sensitive", "age", "--l", "2"],
         [],
     ],
 )

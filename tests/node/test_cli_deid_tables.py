@@ -48,6 +48,23 @@ def test_the_local_engine_keeps_l(table: Path, tmp_path: Path) -> None:
     assert answer["risk"]["l"] >= 2
 
 
+def test_further_models_are_asked_by_name(table: Path, tmp_path: Path) -> None:
+    out, asked = tmp_path / "out.csv", ("--quasi", "age,dx", "--k", "3", "--suppression", "0.2")
+    code, answer, output = run(
+        table, out, *asked, "--sensitive", "hiv", "--model", "entropy-l=1.5", "--model", "beta=2"
+    )
+    assert code == 0, output
+    assert answer["models"] == ["entropy-l=1.5", "beta=2"]
+    sample = tmp_path / "sample.csv"
+    sample.write_text("\n".join(table.read_text().splitlines()[:20]) + "\n")
+    code, answer, output = run(sample, out, *asked, "--model", "k-map=9", "--population", str(table))
+    assert code == 0, output
+    assert set(answer) >= KEYS | {"population", "models"}
+    code, _, output = run(sample, tmp_path / "gone.csv", *asked, "--model", "k-map=9")
+    assert (code, (tmp_path / "gone.csv").exists()) == (2, False)
+    assert "need the table of the population" in " ".join(output.split())
+
+
 def test_a_parent_file_is_found_and_its_gap_is_named(table: Path, tmp_path: Path) -> None:
     folder = tmp_path / "trees"
     folder.mkdir()

@@ -52,6 +52,38 @@ def test_the_original_may_be_the_reference(released: Path, tmp_path: Path) -> No
     assert runner.invoke(app, [*asked, "--whole", str(whole)]).exit_code == 1
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_partitions_of_a_folder_or_a_pattern_are_one_release(released: Path, tmp_path: Path, suffix: str) -> None:
+    whole, folder = pl.read_csv(released), tmp_path / "parts"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    for number in range(3):  # classes of four lie in several parts
+        part, path = whole.gather_every(3, number), folder / f"part-{number}{suffix}"
+        part.write_csv(path) if suffix == ".csv" else part.write_parquet(path)
+    for source in (folder, folder / f"part-*{suffix}"):
+        for k, code in ((4, 0), (5, 1)):
+            ended = runner.invoke(app, ["verify", str(source), "--quasi", "age", "--k", str(k), "--json"])
+            assert ended.exit_code == code, ended.output
+            alone = runner.invoke(app, ["verify", str(released), "--quasi", "age", "--k", str(k), "--json"])
+            assert json.loads(ended.stdout) == json.loads(alone.stdout)
+
+
+def test_a_folder_of_nothing_or_of_something_else_is_no_pass(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    asked = ["verify", str(folder), "--quasi", "age"]
+    assert "holds 0 files" in str(runner.invoke(app, asked).exception)
+    assert "holds 0 files" in str(runner.invoke(app, ["verify", str(folder / "*.csv"), "--quasi", "age"]).exception)
+    pl.DataFrame({"age": [1, 1]}).write_parquet(folder / "a.parquet")
+    (folder / "notes.docx").write_text("x")
+    assert "1 entries that are no Parquet or text tables" in str(runner.invoke(app, asked).exception)
+    (folder / "notes.docx").unlink()
+    (folder / "b.csv").write_bytes(b"%PDF-1.7\n" * 9)
+    looked_into = runner.invoke(app, ["verify", str(folder / "*"), "--quasi", "age", "--k", "2"]).exception
+    assert looked_into is not None
+    assert "PDF" in str(looked_into)
+
+
 def test_a_missing_file_is_no_pass(tmp_path: Path) -> None:
     ended = runner.invoke(app, ["verify", str(tmp_path / "gone.csv"), "--quasi", "age"])
     assert ended.exception is not None

@@ -19,7 +19,9 @@ from hdex.node.sources import (
     SourceBroken,
     SourceError,
     SourceUnknown,
+    dates,
     read_export,
+    sniff,
 )
 from hdex.node.sources.dates import parse_date, parse_datetime
 
@@ -252,3 +254,35 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path: Path, content: by
     finally:
         path.unlink()
     assert all(set(table.frame.columns) >= {"_file", "_row"} for table in export.tables.values())
+
+
+CELLS = st.sampled_from(
+    [None, "NA", " NA ", "-", "1,5", "1,234", "12.5", "7", "2024-01-31", "31.12.2023", "1/2/2020", "Ä"]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
+def test_a_column_is_told_alike_alone_and_among_others(columns: list[list[str | None]]) -> None:
+    frame = pl.DataFrame({f"c{n}": pl.Series(cells, dtype=pl.String) for n, cells in enumerate(columns)})
+    alone = [frame.select(name) for name in frame.columns]
+    assert set(sniff.null_words(frame)) == {word for one in alone for word in sniff.null_words(one)}
+    assert sniff.decimal_mark(frame) == ("," if "," in map(sniff.decimal_mark, alone) else ".")
+    dated = [one.columns[0] for one in alone if dates.recognise(one.to_series()) is not None]
+    assert [name for name, _ in sniff.date_columns(frame)[0]] == dated
+
+
+def test_a_table_of_two_thousand_columns_is_read(tmp_path: Path) -> None:
+    width = 2_000
+    row = ["2024-02-29", "NA", "1,5", *["x"] * (width - 3)]
+    write(tmp_path / "wide.csv", [[f"c{n}" for n in range(width)], row], delimiter=";")
+    table = read_export(tmp_path).tables["wide"]
+    found = (len(table.columns), table.dialect.dates, table.dialect.nulls, table.dialect.decimal)
+    assert found == (width, (("c0", "YYYY-MM-DD"),), ("NA",), ",")
+
+
+def test_a_table_without_a_cell_has_no_dialect_to_tell() -> None:
+    for frame in (pl.DataFrame(), pl.DataFrame({"a": []}, schema={"a": pl.String})):
+        assert sniff.null_words(frame) == ()
+        assert sniff.decimal_mark(frame) == "."
+        assert sniff.date_columns(frame) == ((), ())

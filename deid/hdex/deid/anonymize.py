@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import polars as pl
 
 from hdex.deid import hierarchy
+from hdex.deid.anonymize_models import MEMBERS, Protection
 from hdex.deid.classify import classify_columns
 from hdex.deid.columns import Role
-from hdex.deid.diversity import Diversity
-from hdex.deid.errors import ArgumentInvalid, InputInvalid
+from hdex.deid.diversity import Model
+from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.evaluation import Progress
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
 from hdex.deid.local import LocalResult, anonymize_local
-from hdex.deid.risk import measure
-from hdex.deid.tuples import require_few_columns
+from hdex.deid.presence import SampleK, read_sample, with_membership
+from hdex.deid.risk import measure, unprotected_classes
+from hdex.deid.tuples import check_arguments, require_few_columns
 
+UNPROTECTED = Protection()
 ENGINES = ("exact", "local")
 MOST_CLASSIFIED = 300  # columns that went through and are looked at
 DELIMITERS = (";", ",", "\t", "|")
@@ -34,9 +38,7 @@ def anonymize_file(
     quasi: Sequence[str],
     k: int,
     suppression: float = 0.05,
-    sensitive: str | None = None,
-    least_values: int | None = None,
-    distance: float | None = None,
+    protection: Protection = UNPROTECTED,
     hierarchies: Path | None = None,
     patient: str | None = None,
     engine: str = "exact",
@@ -44,9 +46,9 @@ def anonymize_file(
 ) -> dict[str, object]:
     """Write `source` (delimited text or Parquet) generalised to `out`, and return what it cost.
 
-    least_values (distinct l) and distance (t) are over `sensitive`; where both are given both hold. hierarchies: folder
-    of ARX-style files; a column without one gets a ladder by its type. engine: exact (one level per column) or local
-    (levels per class; `transformation` then holds {column: {level: share of the released rows}}, and `start` says
+    protection: what every class meets beside k; with a population both tables are generalised alike. hierarchies:
+    folder of ARX-style files; a column without one gets a ladder by its type. engine: exact (one level per column) or
+    local (levels per class; `transformation` then holds {column: {level: share of the released rows}}, and `start` says
     which start was better). The answer of the exact engine holds the proven `bound` and the `gap` above it, 0 where
     the optimum is proven. progress: called now and then on long searches. A failed run leaves no output file.
     """
@@ -54,33 +56,94 @@ def anonymize_file(
     if engine not in ENGINES:
         raise ArgumentInvalid(f"engine {engine} is not there; there is {', '.join(ENGINES)}")
     require_few_columns(len(quasi))
-    models = diversity(sensitive, least_values, distance)
+    if protection.population is not None and patient is not None:
+        raise ArgumentInvalid("a population is counted by rows, one per person: leave the patient column out")
+    sensitive = protection.sensitive
     frame, delimiter = read_table(source)
     require_columns(frame, [*quasi, *([sensitive] if sensitive else []), *([patient] if patient else [])])
-    ladders = {name: ladder(frame[name], hierarchies) for name in dict.fromkeys(quasi)}
     ready = frame if sensitive is None else frame.with_columns(typed(frame[sensitive]))
-    result: LatticeResult | LocalResult
-    if engine == "local":
-        result = anonymize_local(
-            ready, ladders, k=k, patient=patient, suppression=suppression, models=models, progress=progress
-        )
-    else:
-        result = anonymize(
-            ready,
-            ladders,
-            k=k,
-            patient=patient,
-            suppression=suppression,
-            models=models,
-            progress=progress,
-        )
-    labelled = [result.frame[name] for name in ladders]
-    write_table(frame.filter(result.kept).with_columns(labelled), out, delimiter)
-    risk = measure(result.frame, list(ladders), patient=patient, sensitive=sensitive)
-    return summary(engine, k, result, frame.height) | {
-        "risk": risk.to_dict(),
-        "cpu_seconds": round(time.process_time() - began, 3),
-    }
+    search = Search(engine, k, suppression, protection.models(), hierarchies, patient, progress)
+    found = searched(ready, list(dict.fromkeys(quasi)), search, protection.population)
+    labels = found.labels.get_columns()
+    write_table(frame.filter(found.kept).with_columns(labels), out, delimiter)
+    released = ready.filter(found.kept).with_columns(labels)
+    risk = measure(released, found.labels.columns, patient=patient, sensitive=sensitive)
+    further = {"models": list(protection.further)} if protection.further else {}
+    return found.told | further | {"risk": risk.to_dict(), "cpu_seconds": round(time.process_time() - began, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an engine is asked."""
+
+    engine: str
+    k: int
+    suppression: float
+    models: Sequence[Model]
+    hierarchies: Path | None
+    patient: str | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What an engine answered: the rows that leave, their quasi-identifiers as they read, the command's answer."""
+
+    kept: pl.Series
+    labels: pl.DataFrame
+    told: dict[str, object]
+
+
+def searched(frame: pl.DataFrame, quasi: Sequence[str], search: Search, population: Path | None) -> Searched:
+    """Generalise a table by itself, or with the population it was drawn from."""
+    if population is not None:
+        return searched_among(frame, read_table(population)[0], quasi, search)
+    result = run(frame, {name: ladder(frame[name], search.hierarchies) for name in quasi}, search)
+    return Searched(result.kept, result.frame.select(quasi), summary(search.engine, search.k, result, frame.height))
+
+
+def searched_among(frame: pl.DataFrame, people: pl.DataFrame, quasi: Sequence[str], search: Search) -> Searched:
+    """Generalise a table and its population alike. Loss, bound and gap are then over the population's rows.
+
+    As many rows of the population may be suppressed as of the table, so that no more of the table's are.
+    """
+    require_columns(people, quasi)
+    sample, population = alike(frame.select(quasi), people.select(quasi))
+    ladders = {name: ladder(population[name], search.hierarchies) for name in quasi}
+    check_arguments(sample, ladders, k=search.k, suppression=search.suppression, patient=None)
+    marked = with_membership(sample, population, quasi, name=MEMBERS)
+    share = search.suppression * sample.height / population.height
+    models = [*search.models, SampleK(MEMBERS, search.k)]
+    result = run(marked, ladders, replace(search, k=1, suppression=share, models=models))
+    kept, labels = read_sample(sample, population, kept=result.kept, released=result.frame)
+    told = summary(search.engine, search.k, result, frame.height)
+    told |= {"suppressed": int((~kept).sum()), "classes": labels.n_unique(), "population": population.height}
+    return Searched(kept, labels, told)
+
+
+def run(frame: pl.DataFrame, ladders: Mapping[str, Hierarchy], search: Search) -> LatticeResult | LocalResult:
+    """Ask the engine, and look once more at what it released. Raises RiskTooHigh for a class that misses a model."""
+    engine = anonymize_local if search.engine == "local" else anonymize
+    result: LatticeResult | LocalResult = engine(
+        frame,
+        ladders,
+        k=search.k,
+        patient=search.patient,
+        suppression=search.suppression,
+        models=search.models,
+        progress=search.progress,
+    )
+    for model in search.models:
+        if missed := unprotected_classes(result.frame, list(ladders), model, whole=frame[model.sensitive]):
+            raise RiskTooHigh(f"classes without {type(model).__name__}", found=missed, asked=0)
+    return result
+
+
+def alike(sample: pl.DataFrame, population: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both with the same types: where they differ (a text file beside Parquet) the column is text in both."""
+    odd = [name for name in sample.columns if sample.schema[name] != population.schema[name]]
+    one, other = ([hierarchy.as_text(table[name]) for name in odd] for table in (sample, population))
+    return sample.with_columns(one), population.with_columns(other)
 
 
 def identifying_columns(released: Path, quasi: Sequence[str]) -> tuple[list[str], int]:
@@ -111,17 +174,6 @@ def summary(engine: str, k: int, result: LatticeResult | LocalResult, rows: int)
         "classes": result.classes,
         "transformation": result.transformation,
     }
-
-
-def diversity(sensitive: str | None, least_values: int | None, distance: float | None) -> list[Diversity]:
-    """The models asked for, each of which every class satisfies."""
-    if sensitive is None:
-        if least_values is not None or distance is not None:
-            raise ArgumentInvalid("l and t need the name of a sensitive column")
-        return []
-    asked = [(least_values, None)] if least_values is not None else []
-    both: list[tuple[int | None, float | None]] = [*asked, *([(None, distance)] if distance is not None else [])]
-    return [Diversity(sensitive, values, near) for values, near in both]
 
 
 def require_columns(frame: pl.DataFrame, asked: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -12,13 +13,14 @@ from hdex.deid.columns import Category, ColumnProfile, LevelDecision, Role
 from hdex.deid.evidence import CERTAIN, by_value, percent
 from hdex.deid.levels import decide_level
 from hdex.deid.scheme import Catalogue, Element, Group, NameMatch, Scheme, load_catalogue, load_scheme
-from hdex.deid.shapes import SAMPLE, Shape, as_text, observe, sample_size
+from hdex.deid.shapes import SAMPLE, SHORT, Shape, as_text, observe, sample_size
 
 # A table with one of these is of patients, though its file be called after the hospital.
 _OF_PATIENTS = frozenset(
     ("birth_date", "birth_year", "patient_key", "record_number", "resident_id", "ssn", "marital", "age")
 )
 _READ = 20_000  # characters of a cell searched for words of severe harm
+_SHORT_CELL, _MOST_HELD = 40, 50_000  # characters of a cell, and cells, whose answer is kept for the next column
 _TEXT_SHARE = 0.05  # a group named in fewer free texts than this is evidence, not a level
 _AMBIGUOUS_NAMES = frozenset(("person_name", "kin_name"))  # `name` is also how drugs and wards are named
 _TERMS = frozenset(("medication", "diagnosis", "procedure", "hospital", "employer", "unit", "kind", "code_system"))
@@ -89,6 +91,7 @@ class _Judge:
         self._table = table
         self._sample = sample
         self._people = people
+        self._held: dict[str, tuple[bool, ...]] = {}
 
     def judged(self, series: pl.Series) -> Judged:
         shape = observe(series, sample=self._sample)
@@ -137,19 +140,38 @@ class _Judge:
         """Return the groups whose codes or words occur in the cells, with the share of filled cells."""
         if role in (Role.DIRECT, Role.QUASI) or not shape.filled or (shape.numeric and shape.share("snomed") < 0.5):
             return []
-        counts = as_text(series).str.head(_READ).value_counts()
-        values, sizes = counts.get_column(series.name).to_list(), counts.get_column("count").to_list()
+        counts = _counts(series)
+        sure = [(size, self._holds(value)) for value, size in counts.items()]
+        icd10 = shape.share("icd10") >= 0.5
         found = []
-        for index in group_indexes(self._scheme):
-            icd10 = shape.share("icd10") >= 0.5
-            hits = sum(
-                size
-                for value, size in zip(values, sizes, strict=True)
-                if index.holds_code(value) or (icd10 and index.holds_icd10(value)) or index.holds_words(value)
-            )
+        for place, index in enumerate(group_indexes(self._scheme)):
+            hits = sum(size for size, held in sure if held[place])
+            if icd10:
+                hits += sum(
+                    size
+                    for (value, size), (_, held) in zip(counts.items(), sure, strict=True)
+                    if not held[place] and index.holds_icd10(value)
+                )
             if hits:
                 found.append((index.group, hits / shape.filled))
         return found
+
+    def _holds(self, value: str) -> tuple[bool, ...]:
+        """Say for every group whether a cell holds a code or a word of it; short cells come again in other columns."""
+        held = self._held.get(value)
+        if held is None:
+            held = tuple(i.holds_code(value) or i.holds_words(value) for i in group_indexes(self._scheme))
+            if len(value) <= _SHORT_CELL and len(self._held) < _MOST_HELD:
+                self._held[value] = held
+        return held
+
+
+def _counts(series: pl.Series) -> Mapping[str, int]:
+    """Count the filled cells of a column, as far as they are searched; a short column needs no query."""
+    if series.dtype == pl.String and series.len() <= SHORT:
+        return Counter(text[:_READ] for cell in series.to_list() if cell and (text := cell.strip()))
+    counts = as_text(series).str.head(_READ).value_counts()
+    return dict(zip(counts.get_column(series.name).to_list(), counts.get_column("count").to_list(), strict=True))
 
 
 def _overrules(named: Element, other: Element, shape: Shape, certainty: float) -> bool:

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,17 +23,21 @@ import numpy as np
 import polars as pl
 
 from hdex.deid import hierarchy
-from hdex.deid.diversity import Codes
+from hdex.deid.anonymize import typed
+from hdex.deid.anonymize_models import diversity
+from hdex.deid.diversity import Codes, Sensitive, encode_sensitive, unprotected
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.hierarchy import Hierarchy
+from hdex.deid.numbering import number_rows
 from hdex.deid.partition import Job, Master, Written, apply_partition, order_key, plainly
-from hdex.deid.recipe import Counts, Recipe, Request, actions, decide
+from hdex.deid.recipe import Counts, Recipe, Request, SensitiveCounts, actions, decide
 from hdex.deid.treatment import Action
 
 SUFFIXES = (".parquet", ".pq")
 MAGIC = b"PAR1"
 ROWS = "\0rows"
 PERSON = "\0person"
+SENSITIVE = "\0secret"
 Progress = Callable[[str, int, int], None]  # step, done, of
 
 
@@ -126,12 +130,28 @@ def count(source: Source, request: Request) -> Counts:
     found = scan.select(plain).group_by(quasi).agg(pl.len().alias(ROWS)).collect(engine="streaming").sort(quasi)
     rows = found[ROWS].to_numpy().astype(np.int64)
     tuples = found.drop(ROWS)
+    pairs = None if request.sensitive is None else sensitive_counts(source, request.sensitive, tuples)
     if request.patient is None:
-        return Counts(tuples, rows, None, sum(source.rows))
+        return Counts(tuples, rows, None, sum(source.rows), pairs)
     person = scan.select(*plain, pl.col(request.patient).cast(pl.String).alias(PERSON))
     patients = people_of(person, request.patient)
-    pairs = None if patients == sum(source.rows) else pairs_of(person, tuples)
-    return Counts(tuples, rows, pairs, patients)
+    people = None if patients == sum(source.rows) else pairs_of(person, tuples)
+    return Counts(tuples, rows, people, patients, pairs)
+
+
+def sensitive_counts(source: Source, column: str, tuples: pl.DataFrame) -> SensitiveCounts:
+    """The values of a sensitive column with their rows, by tuple."""
+    numbered = tuples.with_row_index("\0tuple").lazy()
+    columns = [*(plainly(name, source.schema[name]) for name in tuples.columns)]
+    secret = plainly(column, source.schema[column]).alias(SENSITIVE)
+    scan = pl.scan_parquet(list(source.files), hive_partitioning=False).select(*columns, secret)
+    counted = scan.group_by([*tuples.columns, SENSITIVE]).agg(pl.len().alias(ROWS))
+    joined = counted.join(numbered, on=tuples.columns, how="inner", nulls_equal=True)
+    found = joined.select("\0tuple", SENSITIVE, ROWS).collect(engine="streaming").sort("\0tuple", SENSITIVE)
+    rows = found[ROWS].to_numpy().astype(np.int64)
+    coded = encode_sensitive(typed(found[SENSITIVE]))
+    shares = np.bincount(coded.codes, weights=rows, minlength=len(coded.shares)) / max(int(rows.sum()), 1)
+    return SensitiveCounts(found["\0tuple"].to_numpy().astype(np.int64), replace(coded, shares=shares), rows)
 
 
 def people_of(person: pl.LazyFrame, column: str) -> int:
@@ -176,6 +196,8 @@ def in_turn(jobs: Sequence[Job], recipe: Recipe, master: Master, progress: Progr
 def plan(source: Source, request: Request, *, hierarchies: Path | None = None, progress: Progress = silent) -> Recipe:
     """Count, search, decide. hierarchies: folder of ARX-style files; other columns get a ladder by their type."""
     columns = actions(request, list(source.schema))
+    if request.sensitive is not None:
+        require_plain(source, request.sensitive)
     require_kinds(source, columns)
     progress("count", 0, sum(source.rows))
     counts = count(source, request)
@@ -189,6 +211,14 @@ def plan(source: Source, request: Request, *, hierarchies: Path | None = None, p
         source=source.digest,
         progress=lambda checked, bound, best: progress("search", checked, 0),
     )
+
+
+def require_plain(source: Source, column: str) -> None:
+    """Raise ArgumentInvalid for a sensitive column that is not there, InputInvalid for one without plain values."""
+    if column not in source.schema:
+        raise ArgumentInvalid(f"sensitive column {column} is not in the partitions")
+    if (kind := source.schema[column]).is_nested() or kind in (pl.Binary, pl.Object):
+        raise InputInvalid(f"column {column} is {kind}, asked are plain values")
 
 
 def require_kinds(source: Source, columns: Sequence[tuple[str, Action]]) -> None:
@@ -228,6 +258,7 @@ def run(
         began = time.process_time()
         require_unchanged(source, recipe)
         require_as_planned(whole, recipe, written, len(jobs))
+        require_protected(found, whole, recipe)
     if saved is not None:
         save(recipe, saved)
     seconds = planned + sum(one.cpu_seconds for one in written) + time.process_time() - began
@@ -303,6 +334,26 @@ def require_as_planned(whole: Path, recipe: Recipe, written: Sequence[Written], 
         raise InputInvalid(f"{classes} classes were written, decided were {len(next(iter(recipe.classes.values())))}")
 
 
+def require_protected(source: Source, whole: Path, recipe: Recipe) -> None:
+    """Count l and t of what was written, against all partitions as they were read, and raise RiskTooHigh for a miss."""
+    if recipe.sensitive is None:
+        return
+    quasi = list(recipe.generalised)
+    secret = plainly(recipe.sensitive, source.schema[recipe.sensitive]).alias(SENSITIVE)
+    read = pl.scan_parquet(list(source.files), hive_partitioning=False)
+    written = pl.scan_parquet(sorted(whole.iterdir()))
+    total = read.group_by(secret).agg(pl.len().alias(ROWS)).collect(engine="streaming")
+    cells = written.group_by(*quasi, secret).agg(pl.len().alias(ROWS)).collect(engine="streaming")
+    coded = encode_sensitive(typed(pl.concat([total[SENSITIVE], cells[SENSITIVE]])))
+    shares = np.bincount(coded.codes[: total.height], weights=total[ROWS], minlength=len(coded.shares))
+    own = Sensitive(coded.codes[total.height :], shares / sum(source.rows), coded.is_ordered)
+    groups, classes = number_rows(cells, quasi)
+    for model in diversity(recipe.sensitive, recipe.l, recipe.t):
+        weak = int(unprotected(model, groups, own, cells[ROWS].to_numpy().astype(np.int64), classes).sum())
+        if weak:
+            raise RiskTooHigh(f"classes without l or t: {recipe.sensitive}", found=weak, asked=0)
+
+
 def save(recipe: Recipe, path: Path) -> None:
     """Write the recipe, readable by its owner: it lists the values of the quasi-identifiers."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -325,6 +376,7 @@ def answer(recipe: Recipe, *, partitions: int) -> dict[str, object]:
             "k": recipe.smallest,
             "prosecutor_max": 1 / recipe.smallest if recipe.smallest else 0.0,
             "prosecutor_avg": recipe.average,
+            **({} if recipe.sensitive is None else {"l": recipe.least_values, "t": recipe.distance}),
         },
         "partitions": partitions,
         "recipe": recipe.digest,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from hdex.deid import hierarchy
 from hdex.deid.attack import AttackResult, linkage, views
+from hdex.deid.births import capped_births, is_birth
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.diversity import Diversity
 from hdex.deid.dossier import Dossier, Evidence, compile_dossier
@@ -18,7 +19,7 @@ from hdex.deid.hierarchy import DATE_STEPS, Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
 from hdex.deid.notes import NoteInput, ages_in_decades, redact, sweep
 from hdex.deid.policy import Dates, Finest, Policy
-from hdex.deid.pseudonym import Keys
+from hdex.deid.pseudonym import WEEK, Keys, shift_days
 from hdex.deid.report import Ceiling, ColumnReport, ReleaseReport
 from hdex.deid.risk import RiskProfile, measure, unprotected_classes
 from hdex.deid.subject import Subject, admit, treat
@@ -102,6 +103,9 @@ def deidentify(
     Raises RiskTooHigh, ResidueFound, HierarchyIncomplete, InputInvalid.
     """
     subject = admit(frame, profiles, policy, keys=keys, patient=patient, seed=seed, decision=decision)
+    if policy.keep_weekday:
+        weeks = shift_days(frame[patient], keys.shift, policy.shift_days, step=WEEK)
+        subject = replace(subject, shift=weeks)
     if subject.decision.level == 5:
         return federated_only(subject, profiles)
     profiles, quasi = with_shadows(subject.frame, profiles, quasi)
@@ -110,7 +114,8 @@ def deidentify(
     noted = redact(subject.frame, texts, notes, key=keys.surrogate, shift=subject.shift)
     if any(one.is_age and one.action is Action.GENERALISE for one in plan):
         noted = ages_in_decades(noted)
-    treated = treat(subject, plan).with_columns(noted.texts)
+    born = replace(subject, frame=capped_births(subject.frame, profiles, policy))
+    treated = treat(born, plan).with_columns(noted.texts)
     ladders = build_ladders(treated, plan, policy, hierarchies or {})
     models = protections(treated, plan, policy)
     lattice = generalise(treated, ladders, models, policy, worth=weigh(plan, weights))
@@ -274,16 +279,17 @@ def below(measure_name: str, found: float, asked: float) -> Ceiling:
 
 
 def attacked(made: Made, attacker: Attacker) -> tuple[AttackResult, AttackResult]:
-    """The same attacker on the raw table and on the release. He knows the hierarchies and the widest shift."""
+    """The same attacker on the raw table and on the release. He knows the hierarchies, the widest shift and the cap."""
     original, seed = made.subject.frame, made.subject.seed
+    ruled = capped_births(original, [one.profile for one in made.plan], made.subject.policy)
     known, targets = attacker.known, attacker.targets
     dates = [name for name in known if name in original.columns and is_date(original[name])]
     most = made.subject.policy.shift_days
     days = {name: most for name in dates if name in made.released.columns and is_date(made.released[name])}
-    read = views(original, made.labelled, [n for n in known if n not in days], dates=dates, shift_days=most)
+    read = views(ruled, made.labelled, [n for n in known if n not in days], dates=dates, shift_days=most)
     before = linkage(original, original, known=known, targets=targets, seed=seed)
     after = linkage(
-        original, made.released, known=known, truth=made.source, views=read, shifted=days, targets=targets, seed=seed
+        ruled, made.released, known=known, truth=made.source, views=read, shifted=days, targets=targets, seed=seed
     )
     return before, after
 
@@ -304,6 +310,8 @@ def told(one: Treatment, policy: Policy, transformation: Mapping[str, int], heig
     }
     profile = one.profile
     detail = details.get(one.action, f"{policy.age_cap}+" if one.is_age else "")
+    if policy.cap_births and is_birth(profile) and one.action is not Action.REMOVE:
+        detail += f", {policy.age_cap}+"
     return ColumnReport(one.name, profile.role, profile.category, profile.level, one.action, detail)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from datetime import date, datetime
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Self
 from hdex.deid.errors import PolicyInvalid
 from hdex.deid.scheme import hint
 
+WEEK = 7
 PRESET_OF_LEVEL = {1: "public", 2: "registered", 3: "controlled"}
 
 
@@ -63,6 +65,9 @@ class Policy:
     l: int | None = None  # noqa: E741  distinct sensitive values of a class; one of l and t suffices
     t: float | None = None
     unique_rows: int | None = None  # None: reported, no ceiling
+    cap_births: bool = True  # a birth that tells an age of age_cap or more is told as the day that age was reached
+    ages_at: date | None = None  # the day of that age; None: the patient's death, else the last date of the table
+    keep_weekday: bool = False  # shifts are whole weeks: rhythms of the week survive, a seventh of the offsets is left
     round_digits: Mapping[str, int] = field(default_factory=dict)  # column -> decimals; other numbers stay unaltered
 
     def __post_init__(self) -> None:
@@ -75,6 +80,8 @@ class Policy:
                 raise PolicyInvalid(f"{name} is {getattr(self, name):g}, asked is a share from 0 to 1")
         if self.shift_days < 1:
             raise PolicyInvalid(f"shift_days is {self.shift_days}, asked is 1 or more")
+        if self.keep_weekday and self.shift_days < WEEK:
+            raise PolicyInvalid(f"shift_days is {self.shift_days}, asked is {WEEK} or more to keep the day of the week")
         if self.level <= 2 and (self.pseudonyms or self.free_text is FreeText.REDACT or self.dates is Dates.SHIFT):
             raise PolicyInvalid(f"level {self.level} releases no pseudonym, no notes and no exact dates")
 
@@ -84,7 +91,8 @@ class Policy:
 
     def to_dict(self) -> dict[str, object]:
         """As JSON values."""
-        return {**asdict(self), "round_digits": dict(self.round_digits)}
+        day = None if self.ages_at is None else self.ages_at.isoformat()
+        return {**asdict(self), "ages_at": day, "round_digits": dict(self.round_digits)}
 
 
 KINDS: dict[str, tuple[type, ...]] = {
@@ -100,6 +108,9 @@ KINDS: dict[str, tuple[type, ...]] = {
     "quasi_dates": (str,),
     "age_cap": (int,),
     "shift_days": (int,),
+    "cap_births": (bool,),
+    "ages_at": (date,),
+    "keep_weekday": (bool,),
     "l": (int,),
     "t": (int, float),
     "unique_rows": (int,),
@@ -153,7 +164,7 @@ def parse_policy(text: str, *, name: str = "policy") -> Policy:
 def build(table: Mapping[str, object], name: str) -> Policy:
     """A policy from a full table of values."""
     values = checked({"name": name, **table}, name)
-    needed = {one.name for one in fields(Policy)} - {"l", "t", "unique_rows", "round_digits"}
+    needed = {one.name for one in fields(Policy) if one.default is MISSING and one.default_factory is MISSING}
     missing = sorted(needed - set(values))
     if missing:
         raise PolicyInvalid(f"policy {name} lacks {', '.join(missing)}")
@@ -170,8 +181,8 @@ def checked(values: Mapping[str, object], name: str) -> dict[str, object]:
 
 def converted(key: str, value: object, name: str) -> object:
     """One value in our type."""
-    is_flag = isinstance(value, bool)
-    if not isinstance(value, KINDS[key]) or (is_flag and bool not in KINDS[key]):
+    is_other = (isinstance(value, bool) and bool not in KINDS[key]) or isinstance(value, datetime)
+    if not isinstance(value, KINDS[key]) or is_other:
         wanted = " or ".join(kind.__name__ for kind in KINDS[key])
         raise PolicyInvalid(f"policy {name}: {key} is of type {type(value).__name__}, asked is {wanted}")
     if key not in ENUMS:

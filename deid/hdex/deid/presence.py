@@ -46,6 +46,24 @@ class KMap:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleK:
+    """Every class that holds a member of the sample holds k of them: k-anonymity, in a search over the population."""
+
+    sensitive: str  # Boolean column: in the sample
+    k: int
+
+    @property
+    def is_monotone(self) -> bool:
+        """A part without a member stays."""
+        return False
+
+    def weak(self, groups: Codes, sensitive: Sensitive, weights: Codes, count: int) -> NDArray[np.bool_]:
+        """Groups with members, but fewer than k."""
+        _, members = head_counts(groups, sensitive, weights, count)
+        return (members > 0) & (members < self.k)
+
+
+@dataclass(frozen=True, slots=True)
 class DeltaPresence:
     """The share of a class of the population that is in the sample lies between `least` and `most`."""
 
@@ -101,3 +119,21 @@ def with_membership(
     place = np.empty(len(own), dtype=np.int64)
     place[order] = np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return population.with_columns(pl.Series(name, place < asked[own], dtype=pl.Boolean))
+
+
+def read_sample(
+    sample: pl.DataFrame, population: pl.DataFrame, *, kept: pl.Series, released: pl.DataFrame
+) -> tuple[pl.Series, pl.DataFrame]:
+    """Return which rows of the sample leave, and these as they read, from a search over its population.
+
+    sample, population: their quasi-identifiers. kept: one Boolean per row of the population; released: its kept rows as
+    labels. An engine treats rows of one tuple alike, so any row of the population speaks for the sample's.
+    """
+    both = pl.concat([sample, population], how="vertical_relaxed")
+    groups, count = number_rows(both, both.columns)
+    speaker = np.zeros(count, dtype=np.int64)
+    speaker[groups[sample.height :]] = np.arange(population.height)
+    rows = speaker[groups[: sample.height]]
+    stays = kept.to_numpy()
+    place = (np.cumsum(stays) - 1)[rows[stays[rows]]]
+    return pl.Series("kept", stays[rows]), released.select(sample.columns)[place]

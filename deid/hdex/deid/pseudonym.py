@@ -4,13 +4,14 @@ Every key is derived for one recipient, one project and one kind of column: what
 unkeyed digest of a resident id is found by trying all of them within minutes: there is none here.
 
 The HMACs are computed by polars-hash, whose key is text and is part of polars' query plan. Therefore plans with a key
-are built, run and dropped inside `macs`: what leaves is a column of digests, never an expression or a lazy frame, and
+are built, run and dropped inside `keyed`: what leaves is a column of digests, never an expression or a lazy frame, and
 an error of polars is told in our words, for its own may quote the plan.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -23,6 +24,7 @@ KEY_BYTES = 32
 PSEUDONYM_BITS = 120  # 30 hexadecimal digits: no collision to speak of among 10^9 patients
 SHIFT_BITS = 60  # modulo a range of some hundred days: no bias to speak of
 WEEK = 7
+BLOCK = 1 << 15  # rows hashed at once
 DAY_UNITS = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 AGE_CAP = 90  # 45 CFR 164.514(b)(2)(i)(C): all ages over 89 are one category
 
@@ -87,15 +89,23 @@ def macs(values: pl.Series, key: bytes) -> pl.Series:
     polars-hash takes its key as text: it is given the hexadecimal form of `key`, so that
     macs(v) == hmac.new(key.hex().encode(), v.encode(), "sha256").hexdigest(). Runs eagerly; no plan leaves.
     """
+    return keyed(values, key, lambda digest: digest)
+
+
+def keyed(values: pl.Series, key: bytes, form: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """What `form` makes of the HMAC of every value, block by block: the digests of a block stay in the cache."""
     require_key(key)
+    wrong = f"column {values.name} is {values.dtype}, asked are values that read as text"
     if values.dtype.is_nested():
-        raise InputInvalid(f"column {values.name} is {values.dtype}, asked are values that read as text")
+        raise InputInvalid(wrong)
     try:
         text = values.cast(pl.String).alias("value")
-        digests = text.to_frame().select(pl.col("value").chash.hmac_sha256(key=key.hex()))  # type: ignore[attr-defined]  # polars-hash adds the namespace at run time
+        starts = range(0, max(len(text), 1), BLOCK)
+        digest = pl.col("value").chash.hmac_sha256(key=key.hex())  # type: ignore[attr-defined]  # polars-hash adds the namespace at run time
+        blocks = [text.slice(start, BLOCK).to_frame().select(form(digest)).to_series() for start in starts]
     except pl.exceptions.PolarsError:
-        raise InputInvalid(f"column {values.name} is {values.dtype}, asked are values that read as text") from None
-    return digests.to_series().alias(values.name)
+        raise InputInvalid(wrong) from None
+    return pl.concat(blocks).alias(values.name)
 
 
 def pseudonyms(ids: pl.Series, key: bytes) -> pl.Series:
@@ -103,8 +113,7 @@ def pseudonyms(ids: pl.Series, key: bytes) -> pl.Series:
 
     The letter in front keeps programs that guess types from reading a pseudonym as a number.
     """
-    digits = macs(ids, key)
-    return ("p" + digits.str.slice(0, PSEUDONYM_BITS // 4)).alias(ids.name)
+    return keyed(ids, key, lambda digest: "p" + digest.str.head(PSEUDONYM_BITS // 4))
 
 
 def shift_days(patients: pl.Series, key: bytes, max_days: int, *, step: int = 1) -> pl.Series:
@@ -119,9 +128,14 @@ def shift_days(patients: pl.Series, key: bytes, max_days: int, *, step: int = 1)
     if max_days < step:
         raise InputInvalid(f"shift_days is {max_days}, asked is {step} or more")
     most = max_days // step
-    drawn = macs(patients, key).str.slice(0, SHIFT_BITS // 4).str.to_integer(base=16, dtype=pl.Int64) % (2 * most)
+    drawn = keyed(patients, key, first_bits) % (2 * most)
     side = (drawn >= most).cast(pl.Int64)  # 0 .. most-1 is the past, most .. 2 most-1 the future: 0 is left out
     return ((drawn - most + side) * step).cast(pl.Int32).alias(patients.name)
+
+
+def first_bits(digest: pl.Expr) -> pl.Expr:
+    """The first SHIFT_BITS bits of a digest as a number."""
+    return digest.str.head(SHIFT_BITS // 4).str.to_integer(base=16, dtype=pl.Int64)
 
 
 def shift_dates(dates: pl.Series, days: pl.Series) -> pl.Series:

@@ -18,17 +18,31 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from hdex.deid.diversity import Codes
+from hdex.deid.anonymize_models import diversity
+from hdex.deid.diversity import Codes, Diversity, Model, Sensitive, distances, distinct_values
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.evaluation import Limits, Progress, finest
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import optimum
 from hdex.deid.nested import require_shallow
 from hdex.deid.treatment import Action
-from hdex.deid.tuples import MOST_QUASI, Mask, Node, Table, class_sizes, classes_of, encoded, packed, tabulate
+from hdex.deid.tuples import (
+    MOST_QUASI,
+    Mask,
+    Node,
+    Table,
+    Unit,
+    class_sizes,
+    classes_of,
+    encoded,
+    packed,
+    tabulate,
+    weak_classes,
+)
 
 VERSION = 1
 SHIFT_DAYS = 60  # as in the preset of level 3
+UNSAID = ("sensitive", "l", "t", "least_values", "distance")  # where nothing is asked, the document is as it was
 MOST_TUPLES = 1_000_000  # distinct tuples the engine is given: about half a gigabyte with eight columns
 
 
@@ -46,6 +60,13 @@ class Request:
     shift_days: int = SHIFT_DAYS
     recipient: str = ""  # with project: what the keys are derived for
     project: str = ""
+    sensitive: str | None = None  # a kept column, for l and t
+    l: int | None = None  # noqa: E741  distinct sensitive values of every class
+    t: float | None = None  # largest distance of a class from the table
+
+    def models(self) -> list[Diversity]:
+        """What every class meets beside k."""
+        return diversity(self.sensitive, self.l, self.t)
 
     def __post_init__(self) -> None:
         if not self.quasi:
@@ -58,8 +79,30 @@ class Request:
             raise ArgumentInvalid(f"suppression is {self.suppression:g}, asked is a share from 0 to 1")
         if self.shift and self.patient is None:
             raise ArgumentInvalid("dates move by the patient's secret offset: name the patient column")
+        self.models()  # says what l and t lack
+        if self.sensitive in {*self.quasi, *self.drop, *self.pseudonym, *self.shift, self.patient} - {None}:
+            raise ArgumentInvalid(f"sensitive column {self.sensitive} is kept as it is, it cannot be another one too")
         if self.patient in {*self.quasi, *self.shift}:
             raise ArgumentInvalid(f"patient column {self.patient} is a pseudonym or dropped, it cannot be generalised")
+
+
+@dataclass(frozen=True, slots=True)
+class SensitiveCounts:
+    """A sensitive column over the distinct (tuple, value) pairs."""
+
+    tuples: Codes
+    values: Sensitive  # codes: one per pair; shares: over all rows of the table
+    rows: Codes  # of every pair
+
+    def over(self, numbers: Codes) -> SensitiveCounts:
+        """The same where tuple i has become `numbers[i]`, by tuple."""
+        width = len(self.values.shares)
+        keys = numbers[self.tuples] * width + self.values.codes
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        tuples, codes = np.divmod(ordered[starts], width)
+        return SensitiveCounts(tuples, replace(self.values, codes=codes), np.add.reduceat(self.rows[order], starts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +113,7 @@ class Counts:
     rows: Codes
     people: tuple[Codes, Codes] | None
     patients: int
+    sensitive: SensitiveCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +147,11 @@ class Recipe:
     average: float  # mean over released rows of 1 / patients of the class
     source: str  # digest of the footers of the partitions it was decided for
     version: int = VERSION
+    sensitive: str | None = None
+    l: int | None = None  # noqa: E741  asked for
+    t: float | None = None
+    least_values: int | None = None  # distinct sensitive values of the poorest released class
+    distance: float | None = None  # of the farthest released class from the table
 
     @property
     def transformation(self) -> dict[str, int]:
@@ -116,7 +165,8 @@ class Recipe:
 
     def to_json(self) -> str:
         """The document: keys sorted, no spaces, so that equal recipes are equal bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        said = {name: value for name, value in asdict(self).items() if value is not None or name not in UNSAID}
+        return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -172,15 +222,16 @@ def decide(
         raise RiskTooHigh("k", found=counts.patients, asked=request.k)
     ready = {name: with_null(ladders[name], counts.tuples[name]) for name in request.quasi}
     fewer, floor = coarsened(counts, ready, MOST_TUPLES)
-    table = weighted(fewer, ready)
+    table = weighted(fewer, ready, request.models())
     limits = Limits(request.k, int(request.suppression * table.total + 1e-9), floor)
     found = optimum(table, limits, budget=budget, progress=progress)
     node = finest(table, found.node or floor, floor)
     classes, count = classes_of(table, node)
     sizes = class_sizes(table, classes, count)
-    keep = (sizes >= request.k)[classes]
+    keep = ~weak_classes(table, classes, count, request.k)[classes]
     kept = sizes[classes[keep]]  # patients beside every kept tuple
     released = int(table.rows[keep].sum())
+    least, farthest = poorest(fewer.sensitive, table.numbers, classes, keep)
     return Recipe(
         columns=columns,
         generalised={name: generalised(ready[name], level) for name, level in zip(request.quasi, node, strict=True)},
@@ -198,7 +249,30 @@ def decide(
         smallest=int(kept.min()) if released else 0,
         average=round(float((table.rows[keep] / kept).sum()) / max(released, 1), 12),
         source=source,
+        sensitive=request.sensitive,
+        l=request.l,
+        t=request.t,
+        least_values=least,
+        distance=farthest,
     )
+
+
+def poorest(
+    counted: SensitiveCounts | None, numbers: Codes, classes: Codes, keep: Mask
+) -> tuple[int | None, float | None]:
+    """Fewest values and farthest distance of the kept classes; None without a sensitive column or a kept class.
+
+    numbers: the engine's tuple of every counted one. The distance is from the whole table, what is left out included.
+    """
+    if counted is None or not keep.any():
+        return None, None
+    mine = counted.over(numbers)
+    inside = keep[mine.tuples]
+    _, groups = np.unique(classes[mine.tuples[inside]], return_inverse=True)
+    values = replace(mine.values, codes=mine.values.codes[inside])
+    rows, count = mine.rows[inside], int(groups.max()) + 1
+    least = distinct_values(groups, values, rows, count).min()
+    return int(least), round(float(distances(groups, values, rows, count).max()), 12)
 
 
 def with_null(ladder: Hierarchy, values: pl.Series) -> Hierarchy:
@@ -228,7 +302,8 @@ def coarsened(counts: Counts, ladders: Mapping[str, Hierarchy], most: int) -> tu
         numbers, first = packed(groups)
     rows = rows_in(counts.rows, numbers, len(first))
     people = None if counts.people is None else (numbers[counts.people[0]], counts.people[1])
-    return Counts(counts.tuples[first], rows, people, counts.patients), tuple(floor)
+    sensitive = None if counts.sensitive is None else counts.sensitive.over(numbers)
+    return Counts(counts.tuples[first], rows, people, counts.patients, sensitive), tuple(floor)
 
 
 def rows_in(rows: Codes, numbers: Codes, count: int) -> Codes:
@@ -250,12 +325,16 @@ def cheapest(ladders: Sequence[Hierarchy], weights: Sequence[Codes], floor: Sequ
     return min(range(len(ladders)), key=price)
 
 
-def weighted(counts: Counts, ladders: Mapping[str, Hierarchy]) -> Table:
-    """The engine's table of distinct tuples, each with the rows it stands for."""
+def weighted(counts: Counts, ladders: Mapping[str, Hierarchy], models: Sequence[Model] = ()) -> Table:
+    """The engine's table of distinct tuples, each with the rows it stands for; `numbers`: which is whose."""
     table = tabulate(counts.tuples.select(*ladders), ladders, patient=None, models=(), weights=None)
     rows = rows_in(counts.rows, table.numbers, len(table.rows))
     people = None if counts.people is None else (table.numbers[counts.people[0]], counts.people[1])
-    return replace(table, rows=rows, people=people, total=int(rows.sum()), numbers=np.zeros(0, dtype=np.int64))
+    units = []
+    if counts.sensitive is not None:
+        mine = counts.sensitive.over(table.numbers)
+        units = [Unit(model, mine.tuples, mine.values, mine.rows) for model in models]
+    return replace(table, rows=rows, people=people, units=units, total=int(rows.sum()))
 
 
 def generalised(ladder: Hierarchy, level: int) -> Generalised:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hdex.deid.diversity import Codes, unprotected
 from hdex.deid.evaluation import Limits
+from hdex.deid.numbering import distinct
 from hdex.deid.peel import Recoding
 from hdex.deid.tuples import Losses, Node, Table
 
@@ -246,7 +247,7 @@ def holds(now: Classes, groups: list[Group]) -> bool:
         entries, whose = entries_of(now.people, tuples, owner)
         ids = now.table.people[1][entries]
         width = int(ids.max(initial=0)) + 1
-        sizes = np.bincount(np.unique(whose * width + ids) // width, minlength=len(groups))
+        sizes = np.bincount(distinct(whose * width + ids) // width, minlength=len(groups))
     if (sizes < now.k).any():
         return False
     for unit, starts in zip(now.table.units, now.units, strict=True):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import polars as pl
 
+from hdex.deid import risk_counts
 from hdex.deid.classify import Judged, classify_dataset, judge_columns
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.context import in_context
 from hdex.deid.errors import InputInvalid
 from hdex.deid.links import Links, TableKind, find_links
 from hdex.deid.minors import has_minors
+from hdex.deid.numbering import number_values
 from hdex.deid.scheme import Catalogue, Scheme, load_catalogue, load_scheme
 
+_PERSON = "\0person"  # a column of our own, beside whatever the table calls its columns
 _NOT_OF_PATIENTS = (TableKind.STAFF, TableKind.ORGANISATIONS, TableKind.DICTIONARY)
 
 
@@ -81,10 +85,12 @@ def smallest_class(
 
 def _smallest(frame: pl.DataFrame, quasi: Sequence[str], patient: str | None) -> int:
     """Patients of the smallest class. NULL is a value; a row without a patient is a patient of its own."""
-    people = frame[patient].cast(pl.String) if patient else pl.repeat(None, frame.height, dtype=pl.String, eager=True)
-    own = pl.int_range(frame.height, eager=True).cast(pl.String)
-    counted = pl.DataFrame({"class": frame.select(quasi).hash_rows(), "person": people.fill_null("row " + own)})
-    return min(counted.group_by("class").agg(pl.col("person").n_unique()).get_column("person").to_list(), default=0)
+    if patient is None:
+        return risk_counts.smallest_class(frame, quasi)
+    ids, width = number_values(frame[patient])
+    own = np.where(frame[patient].is_null().to_numpy(), width + np.arange(frame.height), ids)
+    people = pl.Series(_PERSON, own)
+    return risk_counts.smallest_class(frame.select(quasi).with_columns(people), quasi, patient=_PERSON)
 
 
 def count_patients(tables: Mapping[str, pl.DataFrame], links: Links) -> int | None:

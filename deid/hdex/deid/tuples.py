@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hdex.deid.diversity import Codes, Model, Sensitive, encode_sensitive, unprotected
 from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
 from hdex.deid.hierarchy import Hierarchy, as_text
+from hdex.deid.numbering import distinct
 
 MOST_QUASI = 64  # an outsider who knows more than that about a patient knows the patient
 Node = tuple[int, ...]
@@ -200,7 +201,7 @@ def patient_pairs(numbers: Codes, patients: pl.Series) -> tuple[Codes, Codes] | 
     ids, first = dense(patients)
     if len(first) == len(ids):
         return None
-    pairs = np.unique(numbers * len(first) + ids)
+    pairs = distinct(numbers * len(first) + ids)
     return pairs // len(first), pairs % len(first)
 
 
@@ -226,7 +227,7 @@ def class_sizes(table: Table, classes: Codes, count: int) -> Codes:
         return np.bincount(classes, weights=table.rows, minlength=count).astype(np.int64)
     tuples, ids = table.people
     width = int(ids.max()) + 1
-    return np.bincount(np.unique(classes[tuples] * width + ids) // width, minlength=count)
+    return np.bincount(distinct(classes[tuples] * width + ids) // width, minlength=count)
 
 
 def weak_classes(table: Table, classes: Codes, count: int, k: int) -> Mask:

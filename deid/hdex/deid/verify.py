@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from glob import glob
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +27,8 @@ ORDERED = (int, float, Decimal, date, datetime, time, timedelta)
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")  # a leading zero makes a code, not a number
 FRACTION = re.compile(r"-?(0|[1-9]\d*)\.\d+")
 TOLERANCE = 1e-9
+PARQUET, TEXT = {".parquet", ".pq"}, {".csv", ".tsv", ".txt", ".psv"}
+MARKS = set("*?[")  # of a pattern
 WIDEST_CELL = (1 << 31) - 1
 
 
@@ -72,6 +75,7 @@ def verify_release(
 ) -> Verification:
     """Count the classes of a released Parquet or CSV file (or frame) again; `ok` when all that is asked holds.
 
+    A folder of partitions, or a pattern that names files, is one release: a class may lie in several of them.
     least_values, distance: l and t, both over every sensitive column. whole: the table whose shares t is measured
     from, such as the original; None: the release itself. No row at all counts as k = 0 and ok: nothing is released
     about anybody. Text of a file that is plain numbers throughout is ordered for t, other text is not.
@@ -176,11 +180,37 @@ def ordered(values: set[Cell], *, is_file: bool) -> dict[Cell, object] | None:
 
 
 def records(source: Source, columns: Sequence[str]) -> Iterator[Key]:
-    """The cells of `columns`, row by row."""
-    if isinstance(source, Path) and source.suffix.lower() not in {".parquet", ".pq"}:
-        yield from text_records(source, columns)
+    """The cells of `columns`, row by row; of a folder or a pattern, file by file."""
+    if isinstance(source, pl.DataFrame):
+        yield from frame_records(source, columns)
         return
-    frame = source if isinstance(source, pl.DataFrame) else read_parquet(source)
+    for path in files_of(source):
+        is_parquet = path.suffix.lower() in PARQUET
+        yield from frame_records(read_parquet(path), columns) if is_parquet else text_records(path, columns)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, the partitions of a folder, or the files a pattern such as out/part-*.parquet names, in order.
+
+    What begins with a dot or an underscore in a folder is no data. Raises ReleaseUnreadable for a folder or a pattern
+    of no file, and for anything in it that is no table: left out unsaid, it would count as verified.
+    """
+    if path.is_dir():
+        there = sorted(one for one in path.iterdir() if not one.name.startswith((".", "_")))
+    elif path.exists() or not MARKS & set(str(path)):
+        return [path]
+    else:
+        there = sorted(Path(found) for found in glob(str(path), recursive=True))
+    odd = [one for one in there if not one.is_file() or one.suffix.lower() not in PARQUET | TEXT]
+    if odd:
+        raise ReleaseUnreadable(f"{path.name} holds {len(odd)} entries that are no Parquet or text tables: move them")
+    if not there:
+        raise ReleaseUnreadable(f"{path.name} holds 0 files, asked is at least 1")
+    return there
+
+
+def frame_records(frame: pl.DataFrame, columns: Sequence[str]) -> Iterator[Key]:
+    """The cells of `columns`, row by row."""
     require(frame.columns, columns)
     if not columns:
         yield from [()] * frame.height

@@ -20,6 +20,11 @@ def run(  # noqa: PLR0913  every option is a parameter
     quasi: Annotated[str, typer.Option(help="Quasi-identifiers, separated by commas.")],
     out: Annotated[Path, typer.Option(help="Folder to make: one file per partition.")],
     k: Annotated[int, typer.Option(help="Smallest number of patients of a class.")] = 5,
+    sensitive: Annotated[str | None, typer.Option(help="Sensitive column for --l and --t; it stays as it is.")] = None,
+    l: Annotated[int | None, typer.Option(help="Distinct sensitive values of every class.")] = None,  # noqa: E741
+    t: Annotated[
+        float | None, typer.Option(help="Largest distance of a class from the table of all partitions, 0-1.")
+    ] = None,
     suppression: Annotated[float, typer.Option(help="Share of rows that may be left out, 0-1.")] = 0.05,
     hierarchies: Annotated[Path | None, typer.Option(help="Folder with <column>.csv files, ARX style.")] = None,
     patient: Annotated[
@@ -47,6 +52,9 @@ def run(  # noqa: PLR0913  every option is a parameter
             quasi=tuple(dict.fromkeys(names(quasi))),
             k=k,
             suppression=suppression,
+            sensitive=sensitive,
+            l=l,
+            t=t,
             patient=patient,
             drop=tuple(names(drop)),
             pseudonym=tuple(names(pseudonym)),

@@ -10,7 +10,7 @@ import typer
 from hdex.node.cli.deid_files import AsJson, names, tell, usage
 
 
-def anonymize(
+def anonymize(  # noqa: PLR0913  every option is a parameter
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Delimited text or Parquet.")],
     *,
     quasi: Annotated[str, typer.Option(help="Quasi-identifiers, separated by commas.")],
@@ -23,10 +23,22 @@ def anonymize(
     hierarchies: Annotated[Path | None, typer.Option(help="Folder with <column>.csv files, ARX style.")] = None,
     patient: Annotated[str | None, typer.Option(help="Column whose distinct values k counts.")] = None,
     engine: Annotated[str, typer.Option(help="exact: one level per column; local: levels per class.")] = "exact",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Further model of every class, as entropy-l=L, recursive-l=C,RANK, t-equal=T, t-ordered=T, beta=BETA, "
+            "enhanced-beta=BETA, delta-disclosure=DELTA, delta-disclosure-present=DELTA; with --population k-map=K, "
+            "delta-presence=LEAST,MOST. May be given again."
+        ),
+    ] = None,
+    population: Annotated[
+        Path | None, typer.Option(help="Table of the people INPUT was drawn from, for k-map and delta-presence.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Generalise a table to k with the least loss, and write what may leave."""
     from hdex.deid.anonymize import anonymize_file, identifying_columns
+    from hdex.deid.anonymize_models import Protection
 
     progress = tell_progress if sys.stderr.isatty() else None
     with usage():
@@ -36,9 +48,7 @@ def anonymize(
             quasi=names(quasi),
             k=k,
             suppression=suppression,
-            sensitive=sensitive,
-            least_values=l,
-            distance=t,
+            protection=Protection(sensitive, l, t, tuple(model or ()), population),
             hierarchies=hierarchies,
             patient=patient,
             engine=engine,

@@ -9,7 +9,13 @@ from hdex.node.cli.deid_files import AsJson, names, tell, usage
 
 
 def verify(
-    released: Annotated[Path, typer.Argument(metavar="FILE", help="Released Parquet or delimited text.")],
+    released: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Released Parquet or delimited text: a file, a folder of partitions, or a quoted pattern.",
+        ),
+    ],
     *,
     quasi: Annotated[str, typer.Option(help="Quasi-identifiers, separated by commas.")],
     k: Annotated[int, typer.Option(help="Smallest number of patients of a class.")] = 5,
@@ -20,12 +26,15 @@ def verify(
     patient: Annotated[str | None, typer.Option(help="Column whose distinct values k counts.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count a released file again, by code that shares nothing with the engines. Exit 0 verified, 1 not."""
+    """Count a released table again, by code that shares nothing with the engines. Exit 0 verified, 1 not."""
     from dataclasses import asdict
 
-    from hdex.deid.verify import verify_release
+    from hdex.deid.content import require_readable
+    from hdex.deid.verify import files_of, verify_release
 
     with usage():
+        for file in files_of(released):
+            require_readable(file)
         found = verify_release(
             released,
             names(quasi),

@@ -14,6 +14,7 @@ DELIMITERS = ",;\t|^~¦\x1f"
 QUOTES = "\"'"
 SAMPLE_RECORDS = 200
 SAMPLE_CHARACTERS = 1 << 18
+SAMPLE_CELLS, SAMPLE_VALUES = 5_000, 500  # of a column, as dates.recognise looks at them
 NULLS = (
     "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "Null", "None", "NaN", "nan", "(null)", "[NULL]", "\\N",
     "?", "-", "--", "—", "——", ".", "/", "缺失", "未填", "未填写", "k. A.", "k.A.",
@@ -22,6 +23,9 @@ NUMBER = re.compile(r"^[+-]?\d+([.,]\d+)*(e[+-]?\d+)?$", re.IGNORECASE)
 COMMA_DECIMAL = r"^[+-]?\d+,\d+$"
 COMMA_SURE = r"^[+-]?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+|\d{4,},\d+)$"  # 1,234 could be a thousands mark, 1,23 cannot
 NUMERIC = r"^[+-]?\d+(,\d+)?$"
+ANY_DATE = "|".join(
+    re.sub(r"\?P<\w+>", "", shape) for shape in dates.SHAPES.values()
+)  # the same group name stands once
 DATA_LIKE = re.compile(r"^\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}")
 
 
@@ -81,22 +85,23 @@ def is_header(first: Sequence[str | None]) -> bool:
 
 def null_words(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return which of the known words for "no value" stand alone in some cell."""
-    found: set[str] = set()
-    for column in frame.select(pl.col(pl.String)).get_columns():
-        stripped = column.str.strip_chars()
-        found.update(stripped.filter(stripped.is_in(NULLS)).unique().to_list())
-    return tuple(word for word in NULLS if word in found)
+    cells = pl.col(pl.String).str.strip_chars()
+    found = frame.select(cells.filter(cells.is_in(NULLS)).unique().implode())  # one query, however wide the table is
+    there = {word for words in found.get_columns() for word in words.item()}
+    return tuple(word for word in NULLS if word in there)
 
 
 def decimal_mark(frame: pl.DataFrame) -> str:
     """Return "," when some column's numbers are written with a decimal comma, else "."."""
-    for column in frame.get_columns():
-        sample = column.drop_nulls().head(2_000).unique().str.strip_chars()
-        if sample.is_empty() or not sample.str.contains(NUMERIC).all():
-            continue
-        if sample.str.contains(COMMA_DECIMAL).any() and sample.str.contains(COMMA_SURE).any():
-            return ","
-    return "."
+    head = pl.all().drop_nulls().head(2_000)
+    commas = frame.select(head.str.contains(",", literal=True).any())  # most columns end here, without a pattern
+    few = [column.name for column in commas.get_columns() if column.item()]
+    if not few:
+        return "."
+    sample = head.unique().str.strip_chars()
+    numbers = sample.str.contains(NUMERIC).all()
+    with_comma = numbers & sample.str.contains(COMMA_DECIMAL).any() & sample.str.contains(COMMA_SURE).any()
+    return "," if any(column.item() for column in frame.select(few).select(with_comma).get_columns()) else "."
 
 
 def date_columns(frame: pl.DataFrame) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -104,7 +109,7 @@ def date_columns(frame: pl.DataFrame) -> tuple[tuple[tuple[str, str], ...], tupl
 
     An ambiguous column takes the order of the file's unambiguous ones.
     """
-    found = {column.name: seen for column in frame.get_columns() if (seen := dates.recognise(column)) is not None}
+    found = {name: seen for name in _dated(frame) if (seen := dates.recognise(frame[name])) is not None}
     sure = {dates.order_of(pattern) for pattern, ambiguous in found.values() if not ambiguous} & {"MDY", "DMY"}
     patterns: list[tuple[str, str]] = []
     doubtful: list[str] = []
@@ -115,6 +120,15 @@ def date_columns(frame: pl.DataFrame) -> tuple[tuple[tuple[str, str], ...], tupl
         patterns.append((name, pattern))
         doubtful.extend([name] if ambiguous else [])
     return tuple(patterns), tuple(doubtful)
+
+
+def _dated(frame: pl.DataFrame) -> list[str]:
+    """Return the columns that may hold dates, by one query: enough of the sample has the shape of some date."""
+    if not frame.width:
+        return []
+    sample = pl.all().drop_nulls().head(SAMPLE_CELLS).unique(maintain_order=True).head(SAMPLE_VALUES)
+    shares = frame.select(sample.str.strip_chars().str.contains(ANY_DATE).mean())
+    return [column.name for column in shares.get_columns() if (column.item() or 0.0) >= dates.ENOUGH]
 
 
 def reorder(pattern: str, order: str) -> str:
