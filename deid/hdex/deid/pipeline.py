@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from hdex.deid import hierarchy
-from hdex.deid.attack import AttackResult, linkage, views
+from hdex.deid.attack import AttackResult, linkage, require_withstood, views
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.diversity import Diversity
 from hdex.deid.dossier import Dossier, Evidence, compile_dossier
@@ -130,6 +130,7 @@ def certified(made: Made, attacker: Attacker, residue: int) -> ReleaseReport:
     quasi, sensitive = list(made.ladders), [model.sensitive for model in made.models]
     ceilings, risk_after = examine(made, quasi)
     before, after = attacked(made, attacker)
+    require_withstood(after, k=policy.k, preset=policy.name)
     heights = {name: ladder.height for name, ladder in made.ladders.items()}
     return ReleaseReport(
         policy=policy,

@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from hdex.deid.attack import require_withstood
 from hdex.deid.certificate import render
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.errors import RegisterRefused
@@ -161,7 +160,7 @@ class Releases:
             found = identities(rows, self._datasets.persons(order.dataset))
             notes = NoteInput(found, self._workshop.detector())
         policy = preset(order.preset)
-        made = deidentify(
+        return deidentify(
             rows,
             profiles,
             policy,
@@ -175,9 +174,6 @@ class Releases:
             notes=notes,
             decision=decision,
         )
-        if (attacked := made.report.attack_after) is not None:
-            require_withstood(attacked, k=policy.k, preset=policy.name)
-        return made
 
     def _keep(
         self, made: Release, facts: Document, data: bytes, *, actor: Identity, candidate: Candidate | None
