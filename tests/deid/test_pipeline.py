@@ -243,6 +243,7 @@ def test_text_that_is_a_date_is_treated_as_one() -> None:
 def test_timestamps_keep_their_hour() -> None:
     start = datetime(2024, 3, 9, 14, 30)
     frame = patients(300).with_columns(admitted=pl.Series([start + timedelta(days=i) for i in range(300)]))
+    frame = frame.drop("discharged", "implant_month")  # beside a second date the days between would give him away
     assert release(frame).frame["admitted"].dt.hour().unique().to_list() == [14]
 
 

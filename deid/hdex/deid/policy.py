@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -35,7 +35,7 @@ class Dates(StrEnum):
 
 
 class Finest(StrEnum):
-    """The finest a quasi-identifying date may read."""
+    """The finest a quasi-identifying date, or a date of a patient with several rows, may read."""
 
     DAY = "day"
     MONTH = "month"
@@ -64,6 +64,8 @@ class Policy:
     t: float | None = None
     unique_rows: int | None = None  # None: reported, no ceiling
     round_digits: Mapping[str, int] = field(default_factory=dict)  # column -> decimals; other numbers stay unaltered
+    longitudinal: bool = False  # a patient may have several rows; k still counts patients
+    event_dates: Finest = Finest.QUARTER  # the finest his dates may read then; coarser where the attack asks it
 
     def __post_init__(self) -> None:
         if self.k < 2:
@@ -104,8 +106,10 @@ KINDS: dict[str, tuple[type, ...]] = {
     "t": (int, float),
     "unique_rows": (int,),
     "round_digits": (dict,),
+    "longitudinal": (bool,),
+    "event_dates": (str,),
 }
-ENUMS: dict[str, type[StrEnum]] = {"free_text": FreeText, "dates": Dates, "quasi_dates": Finest}
+ENUMS: dict[str, type[StrEnum]] = {"free_text": FreeText, "dates": Dates, "quasi_dates": Finest, "event_dates": Finest}
 
 
 def preset(name: str) -> Policy:
@@ -153,7 +157,7 @@ def parse_policy(text: str, *, name: str = "policy") -> Policy:
 def build(table: Mapping[str, object], name: str) -> Policy:
     """A policy from a full table of values."""
     values = checked({"name": name, **table}, name)
-    needed = {one.name for one in fields(Policy)} - {"l", "t", "unique_rows", "round_digits"}
+    needed = {one.name for one in fields(Policy) if one.default is MISSING and one.default_factory is MISSING}
     missing = sorted(needed - set(values))
     if missing:
         raise PolicyInvalid(f"policy {name} lacks {', '.join(missing)}")

@@ -39,13 +39,13 @@ def admit(
     seed: int | bytes,
     decision: LevelDecision | None,
 ) -> Subject:
-    """Check the input: rows, one per patient, no column twice, level and national grade known."""
+    """Check the input: rows, one per patient unless the policy is longitudinal, level and national grade known."""
     if patient not in frame.columns:
         raise InputInvalid(f"patient column {patient} is not in the table")
     if frame.height == 0:
         raise InputInvalid("the table has 0 rows")
     ids = frame[patient]
-    if ids.null_count() or ids.n_unique() != frame.height:
+    if ids.null_count() or (ids.n_unique() != frame.height and not policy.longitudinal):
         raise InputInvalid(f"{frame.height} rows name {ids.drop_nulls().n_unique()} patients, asked is one row each")
     highest = max((p.level for p in profiles if p.name in frame.columns), default=4)
     known = decision or LevelDecision(highest, (f"level {highest}: the highest of its columns",), 2, min(highest, 2))
