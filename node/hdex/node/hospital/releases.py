@@ -89,13 +89,23 @@ class Releases:
                 if known["inputs"] == inputs:
                     return known
             say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
+            flags = self._flags(order, decision, say)
             made, candidate = self._apart(order, rows, profiles, decision=decision, say=say)  # 3 treated, compared
             say("risk", told(made))
             data = parquet(made.frame) if made.may_leave_as_rows else b""
             facts = facts_of(order, made, self._version(order.dataset, data), data)
-            facts |= {"inputs": inputs, "classification_digest": approved}
+            facts |= {"inputs": inputs, "classification_digest": approved, **flags}
             self._keep(made, facts, data, actor=actor, candidate=candidate)  # 4 remembered, kept
             return facts
+
+    def _flags(self, order: ReleaseOrder, decision: LevelDecision, say: Say) -> Document:
+        """Return what a person said of the data set that travels with its versions: children, national grade."""
+        flags: Document = {"national_grade": decision.national_grade.value, "minor_under_14": decision.minor_under_14}
+        if decision.minor_under_14:
+            left = self._datasets.without_guardian(order.dataset, order.purpose, order.recipient_class)
+            say("minors", f"{left} patients who consented under age, and no guardian for them, are left out")
+            flags["without_guardian"] = left
+        return flags
 
     def _version(self, dataset: str, data: bytes) -> str:
         """Return the next version whose file is not taken by other bytes: a run that broke off may have left one."""
