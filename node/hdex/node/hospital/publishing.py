@@ -31,6 +31,7 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
+from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.datasets import Datasets, study_columns
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
@@ -109,6 +110,7 @@ class Publishing:
     def publish(self, dataset: str, version: str, offer: Offer, *, actor: Identity, say: Say) -> Document:
         """Sign the manifest of a release and list it; return {"product", "version", "digest", "level"}."""
         with self._recorder.refusals("catalogue.publish", actor, product=f"{self._me.hospital}.{dataset}"):
+            Borders(self._me.hospital, self._me.documents).require_product(dataset, version)
             product = self._product(dataset, version, offer)
             self._products.require_next(product)
         envelope = sign("manifest", product.document(), self._me.hospital, self._me.keys.secret("sign"))
