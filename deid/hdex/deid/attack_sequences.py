@@ -61,6 +61,7 @@ def hide(story: Story, labelled: pl.DataFrame, policy: Policy) -> Hidden:
     if not story.has_several_rows and len(story.dates) + len(story.others) < 2:
         return Hidden(labelled)
     steps = STEPS[STEPS.index(policy.event_dates) :] if story.has_several_rows else STEPS
+    steps = steps if story.dates else steps[:1]  # labels of the lattice stay as they are
     attempt = None
     for step in steps:
         told = coarser(story, labelled, step)
