@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.node.market_stage import BUYER, OFFICER, Market, person
 from tests.node.record_stage import HIV, Record
+from tests.node.test_site_admission import Round
 
 from hdex.catalog.contract import State
 from hdex.node.directory import Directory, Member
@@ -89,6 +90,14 @@ def test_a_grade_set_later_stops_the_approval_and_the_next_range(tmp_path: Path)
         market.negotiations.decide("c-2", OFFICER, approved=True)
     rule = "national_grade.storage_abroad"
     assert market.hospital.ground.refusals() == [("export", rule), ("contract.agree", rule)]
+
+
+def test_a_grade_set_later_stops_the_next_round(tmp_path: Path) -> None:
+    stage = Round(Market(tmp_path, HOME | {BUYER: "DE"}))
+    study = stage.study()
+    dataset = stage.market.hospital.products.dataset(stage.product.id)
+    stage.market.hospital.ground.documents.put("classification", dataset, {"envelope": {"document": IMPORTANT}})
+    assert stage.refused(study) == "national_grade.storage_abroad"
 
 
 def test_a_buyer_who_moves_abroad_gets_no_further_range(tmp_path: Path) -> None:

@@ -27,14 +27,13 @@ class Borders:
 
     def require_product(self, dataset: str, version: str) -> NationalGrade:
         """Return the grade of a version that may be a product. Raises AccessDenied."""
-        now = self._approved(dataset)
-        said = [grade_of(now), grade_of(self._released(dataset, version))]
-        grade = max(said, key=MILDEST_FIRST.index)
+        said = (self._approved(dataset), self._released(dataset, version))
+        grade = max(map(grade_of, said), key=MILDEST_FIRST.index)
         if grade is NationalGrade.CORE:
             raise AccessDenied(
                 "national_grade.core", "withdraw it: core data is never a product", "the data set is graded core"
             )
-        if grade is NationalGrade.IMPORTANT and not str(now.get("assessment") or "").strip():
+        if grade is NationalGrade.IMPORTANT and not any(str(one.get("assessment") or "").strip() for one in said):
             raise AccessDenied(
                 "national_grade.assessment",
                 "name the assessment's number in the classification and sign it again",

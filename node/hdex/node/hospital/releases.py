@@ -103,7 +103,11 @@ class Releases:
 
     def _flags(self, order: ReleaseOrder, decision: LevelDecision, say: Say) -> Document:
         """Return what a person said of the data set that travels with its versions: children, national grade."""
-        flags: Document = {"national_grade": decision.national_grade.value, "minor_under_14": decision.minor_under_14}
+        flags: Document = {
+            "national_grade": decision.national_grade.value,
+            "assessment": decision.assessment,
+            "minor_under_14": decision.minor_under_14,
+        }
         if decision.minor_under_14:
             left = self._datasets.without_guardian(order.dataset, order.purpose, order.recipient_class)
             say("minors", f"{left} patients who consented under age, and no guardian for them, are left out")
