@@ -123,7 +123,9 @@ def test_what_a_steward_signs_reaches_the_buyers_refusal(tmp_path: Path) -> None
     """From the classification over release and manifest to a request from abroad, and to core after all."""
     record = Record(tmp_path, countries={"hospital-c": "CN", BUYER: "DE"})
     record.ingest(HIV)
-    record.approve("classification", HIV, record.classified(HIV) | IMPORTANT)
+    proposed = record.classified(HIV)
+    assert proposed["flags"] == {"minor_under_14": False}  # grown-ups
+    record.approve("classification", HIV, proposed | IMPORTANT)
     version = str(record.release(HIV)["version"])
     assert record.releases.facts(HIV, version)["national_grade"] == "important"
     record.publish(HIV, version)

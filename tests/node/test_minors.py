@@ -108,12 +108,6 @@ def test_a_version_and_its_manifest_tell_that_children_are_in_it(tmp_path: Path)
     assert MINORS in record.products.all()[0].inclusion
 
 
-def test_grown_ups_are_not_flagged(tmp_path: Path) -> None:
-    record = Record(tmp_path)
-    record.ingest()
-    assert record.classified()["flags"] == {"minor_under_14": False}
-
-
 @pytest.fixture(params=["memory", "sqlite"])
 def consents(request: pytest.FixtureRequest, tmp_path: Path) -> Consents:
     return MemoryConsents() if request.param == "memory" else SqliteConsents(tmp_path / "consents.db")
