@@ -145,6 +145,32 @@ def an_attack_above_its_ceiling_is_refused() -> None:
     refuses(RiskTooHigh, lambda: attack_module.require_withstood(found, k=5))
 
 
+def an_attacker_who_finds_too_many_stops_the_release() -> None:
+    frame = ward().with_columns(ward=pl.int_range(ROWS).cast(pl.String))
+    refuses(RiskTooHigh, lambda: release(frame, attacker=pipeline.Attacker(("ward",))))
+
+
+def days_between_dates_lead_to_nobody() -> None:
+    """Admission and a later visit: by shifted days they would be so many days apart for him alone."""
+    random = np.random.default_rng(4)
+    later = [
+        day + timedelta(days=int(n)) for day, n in zip(ward()["admitted"], random.integers(1, 500, ROWS), strict=True)
+    ]
+    made = release(ward().with_columns(seen=pl.Series(later)), roles={"seen": (Role.OTHER, 4)})
+    told = made.frame.select("admitted", "seen").rows()
+    assert not any(isinstance(day, date) for row in told for day in row)
+
+
+def k_counts_patients_of_several_rows() -> None:
+    frame = pl.concat([ward().drop("outcome", "admitted")] * 6)
+    made = release(frame, preset("controlled").with_changes(longitudinal=True))
+    whose = frame["patient_id"].gather(made.source_rows).to_list()
+    classes: dict[Any, set[str]] = {}
+    for key, who in zip(made.frame.select(QUASI).rows(), whose, strict=True):
+        classes.setdefault(key, set()).add(who)
+    assert min(map(len, classes.values())) >= 5
+
+
 def a_class_of_one_value_does_not_leave() -> None:
     outcome = pl.Series([i < 10 or i == 30 for i in range(ROWS)])
     frame = ward().with_columns(outcome=outcome, sex=pl.Series(["X"] * 10 + ["F"] * (ROWS - 10)))
@@ -276,6 +302,9 @@ CHECKS: dict[str, Callable[[], None]] = {
         one_in_k_is_found_and_no_more,
         a_release_above_its_ceiling_is_refused,
         an_attack_above_its_ceiling_is_refused,
+        an_attacker_who_finds_too_many_stops_the_release,
+        days_between_dates_lead_to_nobody,
+        k_counts_patients_of_several_rows,
         a_class_of_one_value_does_not_leave,
         what_a_quasi_identifier_determines_is_one,
         no_quasi_identifier_is_left_out,

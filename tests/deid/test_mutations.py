@@ -11,6 +11,7 @@ import pytest
 from tests.deid.red_team_checks import CHECKS
 
 from hdex.deid import attack, attack_differencing, lattice, notes, pipeline, pseudonym, subject, treatment, verify
+from hdex.deid.attack_sequences import Hidden
 from hdex.deid.columns import LevelDecision, Role
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.report import Ceiling
@@ -136,6 +137,18 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the ceilings": Mutation(pipeline, "below", ceilings_never_broken, ("a_release_above_its_ceiling_is_refused",)),
     "the attack ceiling": Mutation(
         attack, "require_withstood", constant(None), ("an_attack_above_its_ceiling_is_refused",)
+    ),
+    "the attack ceiling inside the pipeline": Mutation(
+        pipeline, "require_withstood", constant(None), ("an_attacker_who_finds_too_many_stops_the_release",)
+    ),
+    "the attack by sequence": Mutation(
+        pipeline,
+        "hide",
+        lambda _: lambda _story, labelled, _policy: Hidden(labelled),
+        ("days_between_dates_lead_to_nobody",),
+    ),
+    "k counting patients of several rows": Mutation(
+        pipeline, "anonymize", with_options(patient=None), ("k_counts_patients_of_several_rows",)
     ),
     "the diversity models": Mutation(pipeline, "protections", constant([]), ("a_class_of_one_value_does_not_leave",)),
     "shadows of quasi-identifiers": Mutation(

@@ -228,9 +228,9 @@ def released(rows: int = 400) -> pl.DataFrame:
 
 
 class Market:
-    """Everybody, and the time."""
+    """Everybody, and the time. countries: where participants store things, as the directory says it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, countries: Mapping[str, str] | None = None) -> None:
         self.now = NOW
         self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
         self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
@@ -242,6 +242,7 @@ class Market:
                 trust_domain=DOMAIN,
                 keys=self.keys[name],
                 endpoint="" if kind == "buyer" else "127.0.0.1:1",
+                storage_country=(countries or {}).get(name, ""),
             )
             for name, kind in KINDS.items()
         ]

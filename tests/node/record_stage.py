@@ -1,6 +1,7 @@
 """Two hospitals' exports on their way from folder to product, in one process and with the shipped memory twins."""
 
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def offer(**changed: Any) -> Offer:
 class Record:
     """One hospital's verbs of record, with its staff's keys."""
 
-    def __init__(self, folder: Path, hospital: str = "hospital-c") -> None:
-        self.market = Market(folder)
+    def __init__(self, folder: Path, hospital: str = "hospital-c", countries: Mapping[str, str] | None = None) -> None:
+        self.market = Market(folder, countries)
         self.hospital = hospital
         side, ground = self.market.hospitals[hospital], self.market.grounds[hospital]
         self.ground, self.vault, self.products = ground, side.vault, side.products

@@ -65,6 +65,17 @@ def test_what_should_not_pass_unsaid_is_said(parts: Path, tmp_path: Path) -> Non
     assert "no --key" in runner.invoke(app, ["run", str(parts), "--quasi", "age", "--out", str(tmp_path / "o")]).stderr
 
 
+def test_several_shifted_days_of_one_patient_do_not_pass_unsaid(tmp_path: Path) -> None:
+    days = pl.Series(range(19_000, 19_060)).cast(pl.Int32).cast(pl.Date)
+    for name, people in (("several", 30), ("single", 60)):
+        frame = pl.DataFrame({"pid": [f"P{one % people}" for one in range(60)], "sex": ["F"] * 60, "seen": days})
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+        asked = ["run", str(tmp_path / f"{name}.parquet"), "--quasi", "sex", "--patient", "pid", "--shift", "seen"]
+        made = runner.invoke(app, [*asked, "--out", str(tmp_path / name)])
+        assert made.exit_code == 0, made.output
+        assert ("seen tell several shifted days of one patient" in made.stderr) == (name == "several")
+
+
 @pytest.mark.parametrize(
     "extra",
     [

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.node.record_stage import HIV, PURPOSE, RECIPIENT, STENTS, Record, exports
+from tests.node.record_stage import HIV, PURPOSE, RECIPIENT, STENTS, Record, exports, order
 
 from hdex.deid.errors import PolicyInvalid, RiskTooHigh
 from hdex.deid.verify import verify_release
 from hdex.ledger.errors import LogFailed
+from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.datasets import PATIENT
 from hdex.node.hospital.delivery import release_name
@@ -149,6 +150,45 @@ def test_two_orders_at_once_make_two_versions(record: Record) -> None:
     for facts in made:
         name = release_name(str(facts["version"]))
         assert record.vault.stat(STENTS, name).sha256 == facts["sha256"]
+
+
+def before_the_register(record: Record, version: str = "1.0.0") -> Document:
+    """Make a version's document as it was written before there was a register; return what it said."""
+    facts = record.releases.facts(STENTS, version)
+    known: Document = facts.pop("register")
+    record.ground.documents.put("release", f"{STENTS}/{version}", facts)
+    return known
+
+
+def test_a_version_of_before_the_register_gets_its_entry_from_its_stored_file(record: Record, tmp_path: Path) -> None:
+    record.release()
+    known = before_the_register(record)
+    with pytest.raises(AccessDenied, match="no readable entry") as refused:
+        record.datasets.register.entries(record.datasets.table(STENTS), STENTS)
+    assert "hdex node deidentify stents" in refused.value.next_step
+    told: list[str] = []
+    withdraw(record, tmp_path, record.datasets.rows(STENTS)[PATIENT].to_list()[0])
+    record.releases.deidentify(order(), actor=record.who(), say=lambda step, text: told.append(f"{step} {text}"))
+    assert "register version 1.0.0: its entry was made anew from the stored file" in told
+    restored = record.releases.facts(STENTS, "1.0.0")["register"]
+    assert {name: restored[name] for name in ("table", "k", "members")} == {
+        name: known[name] for name in ("table", "k", "members")
+    }
+
+
+@pytest.mark.parametrize(("lost", "why"), [("file", "its file cannot be read"), ("names", "no pseudonyms")])
+def test_where_the_entry_cannot_be_made_anew_nothing_is_released(record: Record, lost: str, why: str) -> None:
+    record.release(**({"preset": "registered"} if lost == "names" else {}))
+    before_the_register(record)
+    if lost == "file":
+        record.vault._path(STENTS, release_name("1.0.0")).unlink()
+    with pytest.raises(AccessDenied, match=why) as refused:
+        record.release(recipient_class="hospital")
+    assert (refused.value.rule, record.ground.refusals()[-1]) == (
+        "register.incomplete",
+        ("deidentify.run", "register.incomplete"),
+    )
+    assert "privacy officer" in refused.value.next_step
 
 
 def test_level_5_makes_no_file_and_reads_no_note(small: Record) -> None:

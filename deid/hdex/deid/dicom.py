@@ -19,7 +19,6 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-import polars as pl
 import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -48,7 +47,6 @@ from hdex.deid.dicom_profile import (
     text_of,
 )
 from hdex.deid.errors import ArgumentInvalid, ContentRefused, InputInvalid, PolicyInvalid, ResidueFound
-from hdex.deid.pseudonym import shift_days
 from hdex.deid.resource_keys import ResourceKeys
 from hdex.deid.text import residue_sweep
 
@@ -66,9 +64,13 @@ def profile() -> dict[int, str]:
 
 
 def deidentify_dicom(
-    dataset: FileDataset, *, key: bytes, policy: DicomPolicy | None = None, report: DicomReport | None = None
+    dataset: FileDataset,
+    *,
+    key: bytes | ResourceKeys,
+    policy: DicomPolicy | None = None,
+    report: DicomReport | None = None,
 ) -> FileDataset:
-    """Return the object de-identified, ready to be written; the argument is used up.
+    """Return the object de-identified, ready to be written; the argument is used up. key: 32 bytes, or keys derived.
 
     Raises ContentRefused for pixels, embedded documents and media directories (unless header_only drops the first two),
     ResidueFound when a value of the patient is left somewhere, InputInvalid for a key under 32 bytes.
@@ -87,7 +89,7 @@ def deidentify_dicom(
             del dataset[name]
             told.by_rule["pixels or document dropped"] += 1
     treatment.walk(dataset)
-    _name(dataset, keys.word(identity, kind="patient") if identity else "")
+    _name(dataset, keys.patients([identity])[0] if identity else "")
     _declare(dataset, chosen)
     _renew_meta(dataset)
     _sweep(dataset, values, told.by_rule)
@@ -96,7 +98,7 @@ def deidentify_dicom(
 
 
 def deidentify_dicom_file(
-    source: Path, *, key: bytes, policy: DicomPolicy | None = None, report: DicomReport | None = None
+    source: Path, *, key: bytes | ResourceKeys, policy: DicomPolicy | None = None, report: DicomReport | None = None
 ) -> tuple[str, bytes]:
     """Return (new SOP Instance UID, the file's bytes) for one file. Raises InputInvalid for what is no DICOM object."""
     done = deidentify_dicom(read_dicom(source), key=key, policy=policy, report=report)
@@ -106,7 +108,7 @@ def deidentify_dicom_file(
 
 
 def deidentify_dicom_files(
-    source: Path, *, out: Path, key: bytes, policy: DicomPolicy | None = None
+    source: Path, *, out: Path, key: bytes | ResourceKeys, policy: DicomPolicy | None = None
 ) -> dict[str, object]:
     """Write a file's or a folder's objects de-identified and return {files, objects, by_rule}; all or nothing.
 
@@ -266,11 +268,11 @@ def _refuse_pixels(dataset: FileDataset, policy: DicomPolicy) -> None:
 
 
 def _days(dataset: Dataset, keys: ResourceKeys, policy: DicomPolicy) -> int | None:
-    """The patient's shift, back only; None where dates are not moved or nobody says whose they are."""
+    """The patient's shift; None where dates are not moved or nobody says whose they are."""
     patient = text_of(dataset.get("PatientID"))
     if policy.dates != "shift" or not patient:
         return None
-    return -abs(int(shift_days(pl.Series([f"dicom/{patient}"]), keys.shift, policy.shift_days)[0]))
+    return keys.patient_days([patient], policy.shift_days)[0]
 
 
 def _name(dataset: Dataset, pseudonym: str) -> None:

@@ -50,7 +50,7 @@ METHODS = {
 class DicomPolicy:
     """What of images is decided by the data's holder."""
 
-    dates: str = "empty"  # empty: as the basic profile says; shift: all dates of one patient move back together
+    dates: str = "empty"  # empty: as the basic profile says; shift: all dates of one patient move together
     header_only: bool = False  # drop pixels and embedded documents instead of refusing the object
     shift_days: int = 3650
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from hdex.deid.attack_linkage import Attempt
 from hdex.deid.attack_tables import attack
 from hdex.deid.attackers import fits, known_columns, profiles
 from hdex.deid.columns import ColumnProfile
@@ -15,6 +16,8 @@ from hdex.deid.risk import full_profile
 from hdex.deid.utility import describe
 
 TARGETS = 1000
+PERSON = "\0person"
+FOLLOWER = {"en": "anyone who knows three events of a patient and their days", "zh": "知道患者三个事件及其日期的任何人"}
 FEW = range(2, 11)  # values of a column that a model can tell apart
 
 
@@ -47,14 +50,18 @@ class Evidence:
     shift_days: int = 0
     ladders: Mapping[str, Hierarchy] = field(default_factory=dict)
     owners: Sequence[object] = field(default=(), repr=False)
+    longitudinal: bool = False  # a patient may have several rows
+    sequence: Attempt | None = None  # the attack by who knows days and events of a patient, where it was run
 
 
 def compile_dossier(evidence: Evidence) -> Dossier:
     """Return the dossier of one release."""
     seen = evidence
     return Dossier(
-        risk=full_profile(seen.released, seen.quasi, sensitive=seen.sensitive),
-        attacks=tuple(attacks_of(seen)),
+        risk=full_profile(
+            people_of(seen), seen.quasi, sensitive=seen.sensitive, patient=PERSON if seen.longitudinal else None
+        ),
+        attacks=(*attacks_of(seen), *follower(seen.sequence)),
         worth=describe(
             seen.treated,
             seen.released,
@@ -86,6 +93,26 @@ def attacks_of(seen: Evidence) -> list[Mapping[str, object]]:
         ).to_dict()
         for profile in able
     ]
+
+
+def people_of(seen: Evidence) -> pl.DataFrame:
+    """The release, with whose each row is where a patient may have several."""
+    if not seen.longitudinal:
+        return seen.released
+    return seen.released.with_columns(pl.Series(PERSON, list(map(str, seen.owners)), dtype=pl.String))
+
+
+def follower(attempt: Attempt | None) -> list[Mapping[str, object]]:
+    """The attack by sequence as `attack_tables.Findings` tells an attack."""
+    if attempt is None:
+        return []
+    told: dict[str, object] = {
+        "as": "follower", "title": FOLLOWER["en"], "title_zh": FOLLOWER["zh"], "known": [], "unread": [],
+        "targets": attempt.targets, "reidentified": attempt.succeeded, "rate": attempt.rate,
+        "by_chance": attempt.by_chance, "bound": attempt.bound, "within_bound": attempt.is_within,
+        "kinds": [attempt.to_dict()],
+    }  # fmt: skip
+    return [told]
 
 
 def target_of(seen: Evidence) -> str | None:

@@ -53,8 +53,9 @@ class RiskTooHigh(DeidError):
     measure: the name of the risk measure; found and asked: its value and the ceiling (or floor, for k).
     """
 
-    def __init__(self, measure: str, *, found: float, asked: float, preset: str = "") -> None:
+    def __init__(self, measure: str, *, found: float, asked: float, preset: str = "", next_step: str = "") -> None:
         self.measure = measure
+        self.next_step = next_step
         self.found = found
         self.asked = asked
         self.preset = preset

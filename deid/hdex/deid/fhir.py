@@ -40,7 +40,8 @@ class FhirPolicy:
     """What of resources is decided by the data's holder."""
 
     lang: str = "en"  # of texts without Han script
-    shift_days: int = 3650  # every date of one patient moves back by one secret number of days, 1 to shift_days
+    shift_days: int = 3650  # every date of one patient moves by one secret number of days in +-shift_days, never 0
+    patient: str = "id"  # what the patient's number is, as tables and images know him: id, or record (identifier MR)
     age_cap: int = 90  # 45 CFR 164.514(b)(2)(i)(C): all ages over 89 are one category
     replace: str = "surrogate"  # in free text: surrogate or tag
     unknown: str = "refuse"  # resource types not known: refuse everything, or drop them
@@ -51,6 +52,7 @@ class FhirPolicy:
             ("replace", self.replace, ("surrogate", "tag")),
             ("unknown", self.unknown, ("refuse", "drop")),
             ("attachments", self.attachments, ("drop", "refuse")),
+            ("patient", self.patient, ("id", "record")),
         ):
             if value not in choices:
                 raise PolicyInvalid(f"{name} is {value}, asked is {' or '.join(choices)}")
@@ -78,7 +80,7 @@ class ResourceReport:
 def deidentify_resources(
     resources: Iterable[Resource],
     *,
-    key: bytes,
+    key: bytes | ResourceKeys,
     detector: Detector,
     policy: FhirPolicy | None = None,
     report: ResourceReport | None = None,
@@ -86,9 +88,10 @@ def deidentify_resources(
 ) -> Iterator[Resource]:
     """Yield the resources (Bundles stay Bundles) de-identified under a project's key, in their order.
 
-    key: 32 bytes or more; the same key gives the same ids, dates and pseudonyms in every run. today: the day ages are
-    counted to (UTC's today). report: filled while the output is taken. Raises before the first resource: ReleaseRefused
-    for resource types that are not known, InputInvalid for what is no resource; later ResidueFound, DetectorTimeout,
+    key: 32 bytes or more, or keys derived for a recipient and project; the same key gives the same ids, dates and
+    pseudonyms in every run, and each Patient the pseudonym that tables and images give him, as one more identifier.
+    today: the day ages are counted to (UTC's today). report: filled while the output is taken. Raises before the first
+    resource: ReleaseRefused for types not known, InputInvalid for what is none; later ResidueFound, DetectorTimeout,
     ContentRefused, InputInvalid for an element that has not the shape R4 asks. The argument is read into memory once.
     """
     taken = list(resources)
@@ -96,10 +99,15 @@ def deidentify_resources(
     yield from treat_resources(taken, index, key=key, detector=detector, policy=policy, report=report, today=today)
 
 
-def index_resources(resources: Iterable[Resource], *, key: bytes, policy: FhirPolicy | None = None) -> Index:
-    """The first pass: patients and whose each resource is. Raises ReleaseRefused for types that are not known."""
+def index_resources(
+    resources: Iterable[Resource], *, key: bytes | ResourceKeys, policy: FhirPolicy | None = None
+) -> Index:
+    """The first pass: patients and whose each resource is.
+
+    Raises ReleaseRefused for types that are not known, InputInvalid where a record number is asked and not there.
+    """
     chosen = policy or FhirPolicy()
-    index = Index.of(resources, key=ResourceKeys.of(key).shift, max_days=chosen.shift_days)
+    index = Index.of(resources, keys=ResourceKeys.of(key), max_days=chosen.shift_days, number=chosen.patient)
     if index.refused and chosen.unknown == "refuse":
         reasons = load_rules().refused
         told = "; ".join(
@@ -115,7 +123,7 @@ def treat_resources(
     resources: Iterable[Resource],
     index: Index,
     *,
-    key: bytes,
+    key: bytes | ResourceKeys,
     detector: Detector,
     policy: FhirPolicy | None = None,
     report: ResourceReport | None = None,
@@ -130,7 +138,7 @@ def treat_each(
     resources: Iterable[Resource],
     index: Index,
     *,
-    key: bytes,
+    key: bytes | ResourceKeys,
     detector: Detector,
     policy: FhirPolicy | None = None,
     report: ResourceReport | None = None,

@@ -90,6 +90,7 @@ def birth(walk: Walk, value: object, site: Site) -> object | None:
         walk.counts["age capped"] += 1
         return f"{end.year - walk.age_cap:04d}"
     year = year_of(moved) if moved else None
+    year = min(year, f"{walk.today.year:04d}") if year else None  # nobody is born in the future
     oldest = f"{walk.today.year - walk.age_cap + 1:04d}"  # a moved birth must not read as an age over the cap
     return max(year, oldest) if year and not (person and person.ended) else year
 

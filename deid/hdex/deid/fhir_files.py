@@ -25,6 +25,7 @@ from hdex.deid.fhir_index import Resource
 from hdex.deid.fhir_schema import load_schema
 from hdex.deid.nested import require_shallow
 from hdex.deid.ports import Detector
+from hdex.deid.resource_keys import ResourceKeys
 
 ENDINGS = (".ndjson", ".jsonl", ".json")
 _EXACT = token_hex(8)  # marks a number that must be written as it was read; random, so that no text can look like it
@@ -35,7 +36,7 @@ def deidentify_files(
     source: Path,
     *,
     out: Path,
-    key: bytes,
+    key: bytes | ResourceKeys,
     detector: Detector,
     policy: FhirPolicy | None = None,
     today: date | None = None,

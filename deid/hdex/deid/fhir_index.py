@@ -11,15 +11,12 @@ from datetime import date
 from hashlib import blake2b
 from typing import cast
 
-import polars as pl
-
 from hdex.deid.errors import InputInvalid
 from hdex.deid.fhir_dates import day_of
 from hdex.deid.fhir_schema import Rules, load_rules, load_schema
 from hdex.deid.folding import compact_key
 from hdex.deid.identity import Identity
-from hdex.deid.pseudonym import shift_days
-from hdex.deid.resource_keys import UUID_SHAPE
+from hdex.deid.resource_keys import UUID_SHAPE, ResourceKeys
 
 Resource = dict[str, object]
 _TAIL = re.compile(r"([A-Z][A-Za-z]{2,40})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
@@ -38,6 +35,7 @@ class Person:
     identity: Identity = field(repr=False)
     born: date | None = field(default=None, repr=False)
     ended: date | None = field(default=None, repr=False)  # day of death
+    record: str = field(default="", repr=False)  # medical record number
 
 
 @dataclass(slots=True)
@@ -51,16 +49,18 @@ class Index:
     contained: dict[str, str] = field(default_factory=dict, repr=False)  # key of a contained resource -> its type
     refused: Counter[str] = field(default_factory=Counter)
     shifts: dict[str, int] = field(default_factory=dict, repr=False)
+    pseudonyms: dict[str, str] = field(default_factory=dict, repr=False)  # as tables and images name the patients
 
     @classmethod
-    def of(cls, resources: Iterable[Resource], *, key: bytes, max_days: int) -> Index:
-        """Read every resource once. key: the one dates are shifted under; max_days: how far at most."""
+    def of(cls, resources: Iterable[Resource], *, keys: ResourceKeys, max_days: int, number: str = "id") -> Index:
+        """Read every resource once. max_days: of a shift, at most. number: what names a patient, id or record."""
         index = cls()
         kin: dict[str, list[str]] = {}
         for resource in resources:
             for one, full_url, container in nested(resource):
                 index._take(one, full_url, container, kin)
-        index._settle(kin, key, max_days)
+        index._settle(kin)
+        index._name_patients(keys, max_days, number)
         return index
 
     def key_of(self, reference: str, container: str) -> str:
@@ -111,7 +111,8 @@ class Index:
 
     def _take_patient(self, resource: Resource, key: str) -> None:
         died = resource.get("deceasedDateTime")
-        self.people[key] = Person(person_identity(resource, key), day_of(resource.get("birthDate")), day_of(died))
+        born = day_of(resource.get("birthDate"))
+        self.people[key] = Person(person_identity(resource, key), born, day_of(died), record_number(resource))
         for identifier in objects(resource.get("identifier")):
             self.aliases.setdefault(logical_key(identifier), key)
 
@@ -137,25 +138,37 @@ class Index:
         identifier = value.get("identifier")
         return logical_key(identifier) if isinstance(identifier, dict) else ""
 
-    def _settle(self, kin: Mapping[str, list[str]], key: bytes, max_days: int) -> None:
-        """Resolve pointers, hand relatives to their patients and give everybody a shift."""
+    def _settle(self, kin: Mapping[str, list[str]]) -> None:
+        """Resolve pointers and hand relatives to their patients."""
         for name, found in self.owners.items():
             if isinstance(found, tuple):
                 resolved = tuple(self._resolved(one) for one in found)
                 self.owners[name] = tuple(one for one in resolved if one and one != name)
         patients = {*self.people, *(one for o in self.owners.values() if isinstance(o, tuple) for one in o)}
         known = sorted(one for one in patients if one in self.people or one.startswith("Patient/"))
-        days = shift_days(pl.Series(known, dtype=pl.String), key, max_days)
-        # Back only: a record moved into the future would show that it was moved.
-        self.shifts = {one: -abs(by) for one, by in zip(known, days.to_list(), strict=True)}
         relatives: dict[str, list[str]] = {}
         for pointer, names in kin.items():
             relatives.setdefault(self._resolved(pointer), []).extend(names)
         for one in known:
             person = self.people.get(one, Person(Identity(patient=one)))
-            self.people[one] = Person(
-                _with(person.identity, relatives.get(one, []), self.shifts[one]), person.born, person.ended
+            kin_of = (*person.identity.kin, *relatives.get(one, []))
+            self.people[one] = replace(person, identity=replace(person.identity, kin=kin_of))
+
+    def _name_patients(self, keys: ResourceKeys, max_days: int, number: str) -> None:
+        """Give everybody the pseudonym and the shift of his number. Raises InputInvalid for who has none."""
+        numbers = {one: number_of(one) if number == "id" else person.record for one, person in self.people.items()}
+        if missing := sum(not found for found in numbers.values()):
+            raise InputInvalid(
+                f"{missing} of {len(numbers)} patients have no identifier of type MR in a Patient resource here: "
+                "add their Patient resources, or let the resource's id be the patient's number"
             )
+        asked = list(dict.fromkeys(numbers.values()))
+        days = dict(zip(asked, keys.patient_days(asked, max_days), strict=True))
+        names = dict(zip(asked, keys.patients(asked), strict=True))
+        self.shifts = {one: days[found] for one, found in numbers.items()}
+        self.pseudonyms = {one: names[found] for one, found in numbers.items()}
+        for one, person in self.people.items():
+            self.people[one] = replace(person, identity=replace(person.identity, shift_days=self.shifts[one]))
 
     def _resolved(self, pointer: str) -> str:
         """Return the key a raw pointer means; an unknown UUID where a patient must stand is a patient's."""
@@ -168,8 +181,19 @@ class Index:
         return f"Patient/{bare.removeprefix('urn:uuid:').lower()}" if told else ""
 
 
-def _with(identity: Identity, kin: Iterable[str], days: int) -> Identity:
-    return replace(identity, kin=(*identity.kin, *kin), shift_days=days)
+def number_of(key: str) -> str:
+    """Return the number that a patient's key holds: `Patient/12`, `Patient/urn:uuid:...` or that of a contained one."""
+    return key.removeprefix("Patient/").removeprefix("urn:uuid:")
+
+
+def record_number(resource: Mapping[str, object]) -> str:
+    """Return the value of the first identifier of type MR (HL7 table 0203: medical record number); "" without one."""
+    for one in objects(resource.get("identifier")):
+        kind = one.get("type")
+        codings = objects(kind.get("coding")) if isinstance(kind, dict) else []
+        if any(coding.get("code") == "MR" for coding in codings) and str(one.get("value") or "").strip():
+            return str(one["value"])
+    return ""
 
 
 def key_of_resource(resource: Mapping[str, object], full_url: str, container: str) -> str:

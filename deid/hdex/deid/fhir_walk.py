@@ -21,6 +21,7 @@ PSEUDONYMISED = {  # HL7 v3-ObservationValue, security alteration integrity
     "code": "PSEUDED",
     "display": "pseudonymized",
 }
+PATIENT_PSEUDONYM = "urn:hdex:patient"  # system of the identifier by which tables and images know the patient
 _GENERAL = {
     "extension": Element("Extension", needed=False, many=True),
     "modifierExtension": Element("Extension", needed=False, many=True),
@@ -55,6 +56,9 @@ class Walk:
         if "id" in source:
             made["id"] = self.names.id(str(source["id"]))
         self.elements(source, kind, about, made)
+        if kind == "Patient" and (pseudonym := self.index.pseudonyms.get(key)):
+            own = {"system": PATIENT_PSEUDONYM, "value": pseudonym}
+            made["identifier"] = [*cast("list[object]", made.get("identifier") or []), own]
         if kind == "Bundle":
             as_collection(made)
         if not container:

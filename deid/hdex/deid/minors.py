@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 import polars as pl
 
@@ -29,6 +30,19 @@ def has_minors(tables: Tables, judged: Mapping[str, Sequence[Judged]], links: Li
         (n for t in patients for one in judged[t] if _is_dated(one) if (n := _latest(tables[t], one))), default=0
     )
     return any((days.max() or 0) > latest - below * 10_000 for days in born if latest and days.len())  # type: ignore[operator]
+
+
+def of_age(births: pl.Series, *, years: int = 14) -> pl.Series:
+    """The day on which each person becomes `years` old; of 29 February it is 1 March in years that have none."""
+    after = f"{years}y"
+    days = pl.DataFrame({"on": births.dt.offset_by(after), "late": births.dt.offset_by("-1d")})
+    late = days["late"].dt.offset_by(after).dt.offset_by("1d")
+    return days.select(pl.max_horizontal("on", late)).to_series().alias(births.name)
+
+
+def under_age(births: pl.Series, at: date, *, years: int = 14) -> pl.Series:
+    """Whether each person is younger than `years` on the day `at`; who has no date of birth is not said to be."""
+    return (of_age(births, years=years) > at).fill_null(value=False).alias(births.name)
 
 
 def _tells_age(one: Judged) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from hdex.deid import hierarchy
-from hdex.deid.attack import AttackResult, linkage, views
+from hdex.deid.attack import AttackResult, linkage, require_withstood, views
+from hdex.deid.attack_sequences import Hidden, Story, hide
 from hdex.deid.births import capped_births, is_birth
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.diversity import Diversity
@@ -36,6 +37,7 @@ MODES = {
     5: ("federated",),
 }
 MOST_NODES = 300_000  # a lattice of this size is searched within seconds
+OWNER = "\0owner"  # whose each row is, where k counts patients of several rows; never part of a release
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,17 @@ class Made:
     models: Sequence[Diversity]
     lattice: LatticeResult
     redacted: Mapping[str, int]
+    hidden: Hidden  # how dates of one patient are told together
+
+    @property
+    def owned(self) -> pl.DataFrame:
+        """The released rows with whose each is."""
+        return self.released.with_columns(self.subject.frame[self.subject.patient].gather(self.source).alias(OWNER))
+
+    @property
+    def owner(self) -> str | None:
+        """The column that says whose rows are whose; None where every row is a patient."""
+        return OWNER if self.subject.policy.longitudinal else None
 
 
 def deidentify(
@@ -94,8 +107,9 @@ def deidentify(
 ) -> Release:
     """Return the released table and its certificate, or raise and release nothing.
 
-    frame: one row per patient. profiles: one per column, reviewed. decision: level of the data set; None: the highest
-    of its columns. quasi: None means every column of role quasi; dates left out of it move by the secret shift only.
+    frame: one row per patient, or several where the policy is longitudinal. profiles: one per column, reviewed.
+    decision: level of the data set; None: the highest of its columns. quasi: None means every column of role quasi;
+    dates left out of it move by the secret shift, and are told coarser where days between them would tell who it is.
     A column that a quasi-identifier determines becomes one itself. hierarchies: ladders or how to build them, where
     the automatic one does not fit. weights: what each quasi-identifier's detail is worth; else data/worth.toml. notes:
     needed where notes are redacted. attacker: None knows the quasi-identifiers. A level 5 data set is prepared for
@@ -118,13 +132,16 @@ def deidentify(
     treated = treat(born, plan).with_columns(noted.texts)
     ladders = build_ladders(treated, plan, policy, hierarchies or {})
     models = protections(treated, plan, policy)
-    lattice = generalise(treated, ladders, models, policy, worth=weigh(plan, weights))
+    people = treated.with_columns(subject.frame[patient].alias(OWNER))
+    lattice = generalise(people, ladders, models, policy, worth=weigh(plan, weights))
     order = np.random.default_rng(subject.seed).permutation(lattice.frame.height).tolist()
     source = pl.Series("source", np.flatnonzero(lattice.kept.to_numpy()))[order]
     labelled = coarsened(labels_of(treated, ladders, lattice.transformation), plan, policy)
+    hidden = hide(story_of(subject, plan, treated, source), labelled, policy)
+    labelled = hidden.labelled
     released = labelled.filter(lattice.kept)[order]
     residue = sweep(released, notes)
-    made = Made(subject, plan, treated, labelled, released, source, ladders, models, lattice, noted.counts)
+    made = Made(subject, plan, treated, labelled, released, source, ladders, models, lattice, noted.counts, hidden)
     report = certified(made, attacker or Attacker(tuple(ladders)), residue)
     return Release(released, report, ladders, source)
 
@@ -135,6 +152,7 @@ def certified(made: Made, attacker: Attacker, residue: int) -> ReleaseReport:
     quasi, sensitive = list(made.ladders), [model.sensitive for model in made.models]
     ceilings, risk_after = examine(made, quasi)
     before, after = attacked(made, attacker)
+    require_withstood(after, k=policy.k, preset=policy.name)
     heights = {name: ladder.height for name, ladder in made.ladders.items()}
     return ReleaseReport(
         policy=policy,
@@ -147,14 +165,16 @@ def certified(made: Made, attacker: Attacker, residue: int) -> ReleaseReport:
         suppressed=lattice.suppressed,
         quasi=tuple(quasi),
         sensitive=tuple(sensitive),
-        columns=tuple(told(one, policy, lattice.transformation, heights) for one in made.plan),
+        columns=tuple(told(one, policy, lattice.transformation, heights, made.hidden.step) for one in made.plan),
         transformation=lattice.transformation,
         heights=heights,
         loss=loss(made.treated, made.ladders, lattice.transformation, lattice.kept),
-        risk_before=measure(made.subject.frame, quasi, sensitive=sensitive),
+        risk_before=measure(
+            made.subject.frame, quasi, sensitive=sensitive, patient=made.subject.patient if made.owner else None
+        ),
         risk_after=risk_after,
         ceilings=ceilings,
-        verification=verify_release(made.released, quasi, policy.k),
+        verification=verify_release(made.owned, quasi, policy.k, patient=made.owner),
         attack_before=before,
         attack_after=after,
         distributions=compared(made, [*quasi, *sensitive]),
@@ -180,7 +200,9 @@ def dossier(made: Made, quasi: Sequence[str], sensitive: Sequence[str]) -> Dossi
             seed=subject.seed,
             shift_days=subject.policy.shift_days,
             ladders=made.ladders,
-            owners=subject.frame[subject.patient].gather(made.source).to_list(),
+            owners=made.owned[OWNER].to_list(),
+            longitudinal=made.owner is not None,
+            sequence=made.hidden.attempt,
         )
     )
 
@@ -218,10 +240,10 @@ def generalise(
     *,
     worth: Mapping[str, float],
 ) -> LatticeResult:
-    """The lattice's optimum under the policy; a table without quasi-identifiers is one class."""
+    """The lattice's optimum under the policy; a table without quasi-identifiers is one class. OWNER says whose rows."""
     if not ladders:
-        if treated.height < policy.k:
-            raise RiskTooHigh("k", found=treated.height, asked=policy.k, preset=policy.name)
+        if (patients := treated[OWNER].n_unique()) < policy.k:
+            raise RiskTooHigh("k", found=patients, asked=policy.k, preset=policy.name)
         kept = pl.repeat(value=True, n=treated.height, eager=True)
         return LatticeResult(treated, {}, 0.0, 0, 1, 0, kept)
     dated = [name for name in ladders if is_date(treated[name])]
@@ -230,12 +252,22 @@ def generalise(
         treated,
         ladders,
         k=policy.k,
+        patient=OWNER if policy.longitudinal else None,
         suppression=policy.suppression,
         models=models,
         weights=worth,
         floors=floors,
         max_average=policy.max_average,
     )
+
+
+def story_of(subject: Subject, plan: Sequence[Treatment], treated: pl.DataFrame, source: pl.Series) -> Story:
+    """What the attack by sequence looks at."""
+    dated = [one for one in plan if one.name in treated.columns and is_date(treated[one.name])]
+    moved = tuple(one.name for one in dated if one.action in (Action.SHIFT, Action.COARSEN))
+    others = tuple(one.name for one in dated if one.name not in moved)
+    columns = [one.profile for one in plan]
+    return Story(subject.frame, treated, source, subject.patient, moved, others, columns, subject.seed)
 
 
 def labels_of(
@@ -257,13 +289,16 @@ def coarsened(frame: pl.DataFrame, plan: Sequence[Treatment], policy: Policy) ->
 def examine(made: Made, quasi: Sequence[str]) -> tuple[tuple[Ceiling, ...], RiskProfile]:
     """Measure the released table and raise RiskTooHigh for the first ceiling it breaks."""
     policy = made.subject.policy
-    risk = measure(made.released, quasi, sensitive=[model.sensitive for model in made.models])
+    sensitive = [model.sensitive for model in made.models]
+    risk = measure(made.owned, quasi, sensitive=sensitive, patient=made.owner)
     ceilings = [
         Ceiling("k", risk.k, policy.k, risk.k >= policy.k),
         below("max_prosecutor", risk.prosecutor_max, policy.max_prosecutor),
         below("average_risk", risk.prosecutor_avg, policy.max_average),
         *([] if policy.unique_rows is None else [below("unique_rows", risk.unique_rows, policy.unique_rows)]),
     ]
+    if (followed := made.hidden.attempt) is not None:  # below its bound: hide() raised otherwise
+        ceilings.append(below("trajectory", followed.rate, followed.bound))
     for model in made.models:
         weak = unprotected_classes(made.released, quasi, model, whole=made.treated[model.sensitive])
         ceilings.append(below(f"classes without l or t: {model.sensitive}", weak, 0))
@@ -300,11 +335,13 @@ def compared(made: Made, names: Sequence[str]) -> tuple[Distribution, ...]:
     return tuple(distribution(made.labelled[name], made.released[name], least=least) for name in names)
 
 
-def told(one: Treatment, policy: Policy, transformation: Mapping[str, int], heights: Mapping[str, int]) -> ColumnReport:
-    """What the certificate says of one column; details need no language."""
+def told(
+    one: Treatment, policy: Policy, transformation: Mapping[str, int], heights: Mapping[str, int], step: str = ""
+) -> ColumnReport:
+    """What the certificate says of one column; details need no language. step: what moved dates are told by."""
     details = {
-        Action.SHIFT: f"±{policy.shift_days} d",
-        Action.COARSEN: str(policy.dates if policy.dates is not Dates.SHIFT else Finest.MONTH),
+        Action.SHIFT: f"±{policy.shift_days} d" + (f", {step}" if step else ""),
+        Action.COARSEN: step or str(policy.dates if policy.dates is not Dates.SHIFT else Finest.MONTH),
         Action.ROUND: str(policy.round_digits.get(one.name, "")),
         Action.GENERALISE: f"{transformation.get(one.name, 0)}/{heights.get(one.name, 1) - 1}",
     }

@@ -37,7 +37,7 @@ class Dates(StrEnum):
 
 
 class Finest(StrEnum):
-    """The finest a quasi-identifying date may read."""
+    """The finest a quasi-identifying date, or a date of a patient with several rows, may read."""
 
     DAY = "day"
     MONTH = "month"
@@ -69,6 +69,8 @@ class Policy:
     ages_at: date | None = None  # the day of that age; None: the patient's death, else the last date of the table
     keep_weekday: bool = False  # shifts are whole weeks: rhythms of the week survive, a seventh of the offsets is left
     round_digits: Mapping[str, int] = field(default_factory=dict)  # column -> decimals; other numbers stay unaltered
+    longitudinal: bool = False  # a patient may have several rows; k still counts patients
+    event_dates: Finest = Finest.QUARTER  # the finest his dates may read then; coarser where the attack asks it
 
     def __post_init__(self) -> None:
         if self.k < 2:
@@ -115,8 +117,10 @@ KINDS: dict[str, tuple[type, ...]] = {
     "t": (int, float),
     "unique_rows": (int,),
     "round_digits": (dict,),
+    "longitudinal": (bool,),
+    "event_dates": (str,),
 }
-ENUMS: dict[str, type[StrEnum]] = {"free_text": FreeText, "dates": Dates, "quasi_dates": Finest}
+ENUMS: dict[str, type[StrEnum]] = {"free_text": FreeText, "dates": Dates, "quasi_dates": Finest, "event_dates": Finest}
 
 
 def preset(name: str) -> Policy:

@@ -13,6 +13,7 @@ from hdex.deid.columns import ColumnProfile, LevelDecision
 from hdex.deid.errors import InputInvalid
 from hdex.deid.policy import Policy
 from hdex.deid.pseudonym import Keys
+from hdex.deid.resource_keys import patient_keys
 from hdex.deid.treatment import Action, Treatment, is_date, typed_dates
 
 
@@ -39,13 +40,13 @@ def admit(
     seed: int | bytes,
     decision: LevelDecision | None,
 ) -> Subject:
-    """Check the input: rows, one per patient, no column twice, level and national grade known."""
+    """Check the input: rows, one per patient unless the policy is longitudinal, level and national grade known."""
     if patient not in frame.columns:
         raise InputInvalid(f"patient column {patient} is not in the table")
     if frame.height == 0:
         raise InputInvalid("the table has 0 rows")
     ids = frame[patient]
-    if ids.null_count() or ids.n_unique() != frame.height:
+    if ids.null_count() or (ids.n_unique() != frame.height and not policy.longitudinal):
         raise InputInvalid(f"{frame.height} rows name {ids.drop_nulls().n_unique()} patients, asked is one row each")
     highest = max((p.level for p in profiles if p.name in frame.columns), default=4)
     known = decision or LevelDecision(highest, (f"level {highest}: the highest of its columns",), 2, min(highest, 2))
@@ -54,7 +55,7 @@ def admit(
         known = replace(known, level=5, reasons=reasons, may_lower_to=5)
     known.require_product()
     number = seed if isinstance(seed, int) else int.from_bytes(sha256(seed).digest(), "big")
-    shift = pseudonym.shift_days(ids, keys.shift, policy.shift_days)
+    shift = pseudonym.shift_days(patient_keys(ids), keys.shift, policy.shift_days)
     return Subject(typed_dates(without_nan(frame)), policy, patient, known, keys, number, shift)
 
 
@@ -73,7 +74,7 @@ def treated_column(subject: Subject, one: Treatment) -> pl.Series:
     """One column after its own treatment, before generalisation."""
     values, policy = subject.frame[one.name], subject.policy
     if one.action is Action.PSEUDONYMISE:
-        return pseudonym.pseudonyms(values, subject.keys.pseudonym)
+        return pseudonym.pseudonyms(patient_keys(values), subject.keys.pseudonym)
     if one.action is Action.ROUND:
         return values.cast(pl.Float64).round(policy.round_digits[one.name]).alias(one.name)
     if is_date(values):

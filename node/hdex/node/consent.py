@@ -1,11 +1,12 @@
 """Who may be used for what: consents given and withdrawn, and the patients they cover at one moment.
 
 A patient is covered when some consent given by now includes the purpose and the recipient, has not ended, and no
-withdrawal at or after it touches the purpose. Silence is no consent. Counts leave the node in bands only: an exact
-difference of one would publish the person.
+withdrawal at or after it touches the purpose. Silence is no consent, and a consent from before the patient was
+fourteen counts only where a guardian gave it: neither the child's own nor a basis in law will do. A withdrawal counts
+whoever says it. Counts leave the node in bands only: an exact difference of one would publish the person.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from hdex.node.sources import ConsentInvalid, read_export
 from hdex.node.sources.dates import parse_date
 
 GIVEN, WITHDRAWN = "given", "withdrawn"
+GUARDIAN = "guardian"  # form of a consent
+NOBODY: Mapping[str, datetime] = {}
 ANY = "any"  # every class of recipients
 EVERY_PURPOSE = "*"  # of a withdrawal: whatever was consented to
 LEGAL_BASIS_PURPOSE = "DUO:0000042"
@@ -63,8 +66,19 @@ class Consents(Protocol):
         """Record that these patients withdraw whatever they consented to."""
         ...
 
-    def covered(self, patients: Sequence[str], purpose: str, *, recipient_class: str | None, at: datetime) -> set[str]:
-        """Return the patients covered at this moment. No recipient class: only consents open to any recipient."""
+    def covered(
+        self,
+        patients: Sequence[str],
+        purpose: str,
+        *,
+        recipient_class: str | None,
+        at: datetime,
+        of_age: Mapping[str, datetime] = NOBODY,
+    ) -> set[str]:
+        """Return the patients covered at this moment. No recipient class: only consents open to any recipient.
+
+        of_age: from when on a patient's own consent counts; before, only a guardian's. Who is not in it is of age.
+        """
         ...
 
 
@@ -78,7 +92,13 @@ def includes(given: str, asked: str) -> bool:
     return False
 
 
-def covered_by(consents: Iterable[Consent], purpose: str, recipient_class: str | None, at: datetime) -> set[str]:
+def covered_by(
+    consents: Iterable[Consent],
+    purpose: str,
+    recipient_class: str | None,
+    at: datetime,
+    of_age: Mapping[str, datetime] = NOBODY,
+) -> set[str]:
     """Return the patients these consents cover. A withdrawal at the same moment as a consent wins."""
     given: dict[str, datetime] = {}
     withdrawn: dict[str, datetime] = {}
@@ -87,7 +107,7 @@ def covered_by(consents: Iterable[Consent], purpose: str, recipient_class: str |
             continue
         if consent.status == WITHDRAWN and _touches(consent, purpose, recipient_class):
             withdrawn[consent.patient] = max(consent.start, withdrawn.get(consent.patient, consent.start))
-        if consent.status == GIVEN and _allows(consent, purpose, recipient_class, at):
+        if consent.status == GIVEN and _is_entitled(consent, of_age) and _allows(consent, purpose, recipient_class, at):
             given[consent.patient] = max(consent.start, given.get(consent.patient, consent.start))
     return {patient for patient, since in given.items() if patient not in withdrawn or since > withdrawn[patient]}
 
@@ -95,6 +115,12 @@ def covered_by(consents: Iterable[Consent], purpose: str, recipient_class: str |
 def _allows(consent: Consent, purpose: str, recipient_class: str | None, at: datetime) -> bool:
     to = consent.recipient_class == ANY or (bool(recipient_class) and consent.recipient_class == recipient_class)
     return to and includes(consent.purpose, purpose) and (consent.end is None or at < consent.end)
+
+
+def _is_entitled(consent: Consent, of_age: Mapping[str, datetime]) -> bool:
+    """Return whether who gave it could: a guardian, or a patient who was of age then (PIPL article 31)."""
+    since = of_age.get(consent.patient)
+    return since is None or consent.form == GUARDIAN or consent.start >= since
 
 
 def _touches(consent: Consent, purpose: str, recipient_class: str | None) -> bool:
@@ -169,8 +195,16 @@ class MemoryConsents:
     def withdraw(self, patients: Sequence[str], *, at: datetime) -> None:
         self._rows |= dict.fromkeys(withdrawals(patients, at))
 
-    def covered(self, patients: Sequence[str], purpose: str, *, recipient_class: str | None, at: datetime) -> set[str]:
-        return covered_by(self._rows, purpose, recipient_class, at) & set(patients)
+    def covered(
+        self,
+        patients: Sequence[str],
+        purpose: str,
+        *,
+        recipient_class: str | None,
+        at: datetime,
+        of_age: Mapping[str, datetime] = NOBODY,
+    ) -> set[str]:
+        return covered_by(self._rows, purpose, recipient_class, at, of_age) & set(patients)
 
 
 _: type[Consents] = MemoryConsents

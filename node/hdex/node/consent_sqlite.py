@@ -2,13 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from hdex.node.consent import Consent, Consents, consents_of, covered_by, legal_basis, withdrawals
+from hdex.node.consent import NOBODY, Consent, Consents, consents_of, covered_by, legal_basis, withdrawals
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS consents (
@@ -45,10 +45,18 @@ class SqliteConsents:
     def withdraw(self, patients: Sequence[str], *, at: datetime) -> None:
         self._insert(withdrawals(patients, at))
 
-    def covered(self, patients: Sequence[str], purpose: str, *, recipient_class: str | None, at: datetime) -> set[str]:
+    def covered(
+        self,
+        patients: Sequence[str],
+        purpose: str,
+        *,
+        recipient_class: str | None,
+        at: datetime,
+        of_age: Mapping[str, datetime] = NOBODY,
+    ) -> set[str]:
         with self._lock:
             rows = self._db.execute(f"SELECT {COLUMNS} FROM consents").fetchall()  # noqa: S608  # a constant
-        return covered_by((_consent(row) for row in rows), purpose, recipient_class, at) & set(patients)
+        return covered_by((_consent(row) for row in rows), purpose, recipient_class, at, of_age) & set(patients)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,6 +1,7 @@
 """Who is who: the list of participants with their public keys, signed by the consortium."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -14,6 +15,7 @@ from hdex.node.pki import Authority
 from hdex.node.signed import Envelope, sign, verify
 
 SIGNER = "consortium"
+COUNTRY = re.compile(r"[A-Z]{2}")
 KEY_NAMES = {"sign_key": "sign", "log_key": "log", "witness_key": "witness", "mask_key": "mask", "hpke_key": "hpke"}
 
 
@@ -32,11 +34,14 @@ class Member:
     hpke_key: bytes = b""  # X25519: deliveries to it
     chain_address: str = ""
     endpoint: str = ""  # host:port of its gRPC server; empty when it does not listen
+    storage_country: str = ""  # where it stores what it holds and receives (ISO 3166-1, two letters); empty: not said
 
     def __post_init__(self) -> None:
         known = parse_spiffe(self.spiffe_id, self.spiffe_id.removeprefix("spiffe://").partition("/")[0])
         if (known.kind, known.participant, known.role) != (self.kind, self.id, ""):
             raise ConfigInvalid(f"the member {self.id} is listed under the SPIFFE id of another")
+        if self.storage_country and not COUNTRY.fullmatch(self.storage_country):
+            raise ConfigInvalid(f"the storage_country of {self.id} is not two capital letters, as in CN")
         for name in KEY_NAMES:
             if len(getattr(self, name)) not in ({32} if name == "sign_key" else {0, 32}):
                 raise ConfigInvalid(f"the {name} of {self.id} does not have 32 bytes")
@@ -93,7 +98,14 @@ class Directory:
 
 
 def member_of(
-    participant: str, kind: str, *, organisation: str, trust_domain: str, keys: KeyProvider, endpoint: str = ""
+    participant: str,
+    kind: str,
+    *,
+    organisation: str,
+    trust_domain: str,
+    keys: KeyProvider,
+    endpoint: str = "",
+    storage_country: str = "",
 ) -> Member:
     """Return what a participant tells the consortium about itself: public halves of the keys it has."""
     there = set(keys.names())
@@ -105,6 +117,7 @@ def member_of(
         spiffe_id=f"spiffe://{trust_domain}/{kind}/{participant}",
         chain_address=chain_address(keys.public("chain")) if "chain" in there else "",
         endpoint=endpoint,
+        storage_country=storage_country,
         **public,
     )
 

@@ -5,8 +5,11 @@ import typer
 from hdex.node.cli.deid_attack import attack
 from hdex.node.cli.deid_classify import classify
 from hdex.node.cli.deid_content import looked_into
+from hdex.node.cli.deid_escrow import app as escrow
+from hdex.node.cli.deid_link import agree, link
 from hdex.node.cli.deid_resources import dicom, fhir
 from hdex.node.cli.deid_run import run
+from hdex.node.cli.deid_sign import sign
 from hdex.node.cli.deid_tables import anonymize
 from hdex.node.cli.deid_text import redact
 from hdex.node.cli.deid_verify import verify
@@ -21,4 +24,6 @@ def files() -> None:
 
 for verb in (classify, anonymize, verify, redact, attack, run, fhir):
     app.command()(looked_into(verb))
-app.command()(dicom)  # looks at its input itself: every image is one
+for verb_of_keys in (dicom, agree, link, sign):  # these look at their inputs themselves: others are keys and folders
+    app.command()(verb_of_keys)
+app.add_typer(escrow, name="escrow", help="Reversible pseudonyms, sealed by one, opened by two.")

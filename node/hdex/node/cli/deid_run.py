@@ -73,6 +73,7 @@ def run(  # noqa: PLR0913  every option is a parameter
             saved=recipe,
         )
     warn_of_identifiers(out, request.quasi, {*request.pseudonym, *([patient] if patient else [])})
+    warn_of_sequences(out, request.patient, request.shift)
     tell({"engine": engine, **answer}, as_json=as_json)
 
 
@@ -124,3 +125,21 @@ def warn_of_identifiers(out: Path, quasi: tuple[str, ...], replaced: set[str]) -
     found = [p.name for p in classify_columns(sample) if p.role in telling and p.name not in {*quasi, *replaced}]
     if found:
         typer.echo(f"warning: {', '.join(found)} identify directly and went through unchanged", err=True)
+
+
+def warn_of_sequences(out: Path, patient: str | None, shifted: tuple[str, ...]) -> None:
+    """Say that shifted days of one patient, told in several rows or columns, follow him by the days between them."""
+    import polars as pl
+
+    if patient is None or not shifted:
+        return
+    table = pl.scan_parquet(sorted(out.iterdir()))
+    if patient not in table.collect_schema().names():
+        return
+    rows, people = table.select(pl.len(), pl.col(patient).n_unique().alias("people")).collect().row(0)
+    if len(shifted) > 1 or people < rows:
+        typer.echo(
+            f"warning: {', '.join(shifted)} tell several shifted days of one patient: the days between single him out; "
+            "generalise them (--quasi), or try hdex deid attack before it leaves",
+            err=True,
+        )

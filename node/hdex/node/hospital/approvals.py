@@ -20,8 +20,8 @@ Review = Callable[[str, Document], tuple[int, str]]
 class Approvals:
     """Keeps signed documents. A steward signs; where the values speak against a classification, so does the officer.
 
-    staff: role -> Ed25519 public key of who holds it. review(dataset, classification): how many columns the document
-    places below what their values show, and which export it was held against; raises when it describes another.
+    staff: role -> Ed25519 public key of who holds it. review(dataset, classification): how many columns and flags the
+    document places below what the values show, and which export it was held against; raises when it describes another.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Approvals:
                 raise AccessDenied(
                     "classification.contested",
                     "the privacy officer reads and signs it too",
-                    f"{contested} columns are placed below what their values show",
+                    f"{contested} columns or flags are placed below what the values show",
                 )
             return self._keep(kind, dataset, envelope, actor, of=export)
 

@@ -39,7 +39,12 @@ class Classifications:
         quasi = [profile.name for profile in profiles if profile.role is Role.QUASI]
         say("classify", f"{len(profiles)} columns, quasi-identifiers: {', '.join(quasi) or 'none'}")
         risk = measure(rows, quasi)
-        decision = classify_dataset(profiles, inclusion=list(view.inclusion), k_without_suppression=risk.k)
+        decision = classify_dataset(
+            profiles,
+            inclusion=list(view.inclusion),
+            k_without_suppression=risk.k,
+            minor_under_14=self._datasets.has_minors(dataset),
+        )
         say("level", f"level {decision.level}: {'; '.join(decision.reasons)}")
         attacker = attacker_of(rows.columns)
         attack = attack_raw(rows, attacker, seed=self._attack_seed)
@@ -52,15 +57,16 @@ class Classifications:
         }
 
     def contested(self, dataset: str, document: Mapping[str, Any]) -> tuple[int, str]:
-        """Return how many columns a classification places below what their values show, and the export they are of.
+        """Return how many columns or flags a classification places below what the values show, and the export.
 
         Raises InputInvalid when it is not one, or is not of this data set and exactly its columns.
         """
-        profiles, _ = from_document(document)
+        profiles, decision = from_document(document)
         if {profile.table for profile in profiles} != {dataset}:
             raise InputInvalid(f"the classification is not of the data set {dataset}")
         found = contradictions(document, self._datasets.rows(dataset), dataset)
-        return len(found), str(self._datasets.facts(dataset)["export_digest"])
+        missed = self._datasets.has_minors(dataset) and not decision.minor_under_14
+        return len(found) + missed, str(self._datasets.facts(dataset)["export_digest"])
 
     def approved(self, dataset: str, rows: pl.DataFrame) -> tuple[list[ColumnProfile], LevelDecision, str]:
         """Return profiles, level and digest of the approved classification; raise AccessDenied where there is none."""

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from hdex.deid import minors
+from hdex.deid.scheme import load_scheme
 from hdex.node.consent import Consents, band
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
@@ -26,7 +28,7 @@ from hdex.node.views import build_view, load_view
 
 INGEST, MAPPING = "ingest", "mapping"
 VIEW, PERSONS = "view", "persons"
-PATIENT = "person_id"
+PATIENT, BIRTH = "person_id", "birth_date"
 Say = Callable[[str, str], None]
 
 
@@ -88,11 +90,22 @@ class Datasets:
     def consented(self, dataset: str, purpose: str, recipient_class: str | None) -> pl.DataFrame:
         """Return the raw rows to use for this purpose and recipient now: consent covers them, no few set apart."""
         rows = self.rows(dataset)
-        covered = self._archive.consents.covered(
-            rows[PATIENT].to_list(), purpose, recipient_class=recipient_class or None, at=self._clock()
-        )
+        covered = self._covered(rows, purpose, recipient_class, self._of_age(dataset, rows))
         settled = self._archive.populations.settle(dataset, sorted(covered), table=self.table(dataset))
         return rows.filter(pl.col(PATIENT).is_in(settled))
+
+    def without_guardian(self, dataset: str, purpose: str, recipient_class: str | None) -> str:
+        """Return in bands how many patients are left out who consented as children, and no guardian for them."""
+        rows = self.rows(dataset)
+        otherwise = self._covered(rows, purpose, recipient_class, {})
+        return band(len(otherwise - self._covered(rows, purpose, recipient_class, self._of_age(dataset, rows))))
+
+    def has_minors(self, dataset: str) -> bool:
+        """Return whether a patient was under age on the last day of the record, so that every day says the same."""
+        last = self.facts(dataset).get("last_day")  # absent from data sets ingested before it was kept
+        at = date.fromisoformat(str(last)) if last else self._clock().date()
+        births = self._births(dataset, self.rows(dataset))[BIRTH]
+        return bool(minors.under_age(births, at, years=load_scheme().minor_age).any())
 
     def study_frame(self, dataset: str, version: str, purpose: str) -> pl.DataFrame:
         """Return the numeric columns of the consented rows for a study."""
@@ -112,6 +125,32 @@ class Datasets:
             self._archive.consents.withdraw(found, at=self._clock())
         return {"dataset": dataset, "asked": len(patients), "withdrawn": len(found)}
 
+    def _covered(
+        self, rows: pl.DataFrame, purpose: str, recipient_class: str | None, of_age: dict[str, datetime]
+    ) -> set[str]:
+        return self._archive.consents.covered(
+            rows[PATIENT].to_list(),
+            purpose,
+            recipient_class=recipient_class or None,
+            at=self._clock(),
+            of_age=of_age,
+        )
+
+    def _births(self, dataset: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return (patient, date of birth) of the rows' patients, from the rows or from the table of persons."""
+        source = rows if BIRTH in rows.columns else self.persons(dataset)
+        born = source.select(PATIENT, BIRTH).drop_nulls().unique(PATIENT, keep="first", maintain_order=True)
+        return born.join(rows.select(PATIENT), on=PATIENT, how="semi", maintain_order="left")
+
+    def _of_age(self, dataset: str, rows: pl.DataFrame) -> dict[str, datetime]:
+        """Return from when on each patient's own consent counts."""
+        born = self._births(dataset, rows)
+        days = minors.of_age(born[BIRTH], years=load_scheme().minor_age)
+        return {
+            patient: datetime.combine(day, time(), UTC)
+            for patient, day in zip(born[PATIENT].to_list(), days.to_list(), strict=True)
+        }
+
     def _keep(
         self, dataset: str, export: Export, mapping: Mapping, *, view: str, actor: Identity, say: Say
     ) -> Document:
@@ -125,6 +164,7 @@ class Datasets:
         built = build_view(common, load_view(view))
         say("view", f"{view}: {built.frame.height} patients, {built.frame.width} columns")
         facts = self._facts(dataset, digest, view, common, built.frame)
+        facts["last_day"] = built.index_date.isoformat()
         with self._recorder.release(
             "ingest.run", actor, product=dataset, rows=built.frame.height, result_digest=digest
         ):

@@ -18,6 +18,7 @@ from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
+from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
@@ -60,6 +61,7 @@ class Negotiations:
         self._recorder = recorder
         self._facts = facts
         self._meter = meter
+        self._borders = Borders(papers.hospital, documents, directory)
         self._changing = threading.RLock()  # a record is read and replaced in one step; not held while a peer is asked
 
     def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
@@ -130,6 +132,7 @@ class Negotiations:
             )
         agreement = Agreement.from_document(record.agreement["document"])
         agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
+        self._require_within(agreement.product, agreement.version, consumer)
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
         return record, agreement
 
@@ -186,6 +189,7 @@ class Negotiations:
         if record.state == State.AGREED:
             return record
         product = self._products.live(record.asked["product"], record.asked["manifest_digest"])
+        self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
         if product.level >= LEVEL_5:
             record = self._approved(record, actor)
             if len(record.approvals) < len(TWO_PERSONS):
@@ -221,7 +225,15 @@ class Negotiations:
         decision = decide(product.terms, replace(from_document(AccessRequest, asked["access"]), at=at))
         if decision.outcome == Outcome.PROHIBITED:
             return AccessDenied(decision.rule, decision.next_step)
+        try:
+            self._require_within(product.id, product.version, asked["consumer"])
+        except AccessDenied as refused:
+            return refused
         return None
+
+    def _require_within(self, product: str, version: str, consumer: str) -> None:
+        """Raise AccessDenied where the national grade keeps this version from where the consumer stores things."""
+        self._borders.require_recipient(self._products.dataset(product), version, consumer)
 
     def _finalize(self, record: ContractRecord, envelope: Envelope, paper: bytes, actor: Identity) -> ContractRecord:
         verified = step(State(record.state), Party.CONSUMER, Message.VERIFICATION)

@@ -31,6 +31,7 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
+from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.datasets import Datasets, study_columns
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
@@ -58,6 +59,8 @@ METHODS = {  # what was done to a column -> the catalogue's word
     "remove": "removed",
 }
 TENS = 10
+MINORS = "patients under 14, with a guardian's consent"  # told in the signed manifest, beside what chose the patients
+IMPORTANT = "national grade: important"
 Say = Callable[[str, str], None]
 
 
@@ -107,9 +110,12 @@ class Publishing:
     def publish(self, dataset: str, version: str, offer: Offer, *, actor: Identity, say: Say) -> Document:
         """Sign the manifest of a release and list it; return {"product", "version", "digest", "level"}."""
         with self._recorder.refusals("catalogue.publish", actor, product=f"{self._me.hospital}.{dataset}"):
+            Borders(self._me.hospital, self._me.documents).require_product(dataset, version)
             product = self._product(dataset, version, offer)
             self._products.require_next(product)
         envelope = sign("manifest", product.document(), self._me.hospital, self._me.keys.secret("sign"))
+        for flag in sorted(set(product.inclusion) & {MINORS, IMPORTANT}):
+            say("flag", flag)
         say("manifest", f"{product.id} {product.version}, level {product.level}, {', '.join(product.delivery_modes)}")
         digest = product.digest()
         with self._recorder.release(
@@ -160,7 +166,7 @@ class Publishing:
             preview=self._preview(dataset, version, level),
             issued=format_time(self._me.clock()),
             keywords=offer.keywords,
-            inclusion=tuple(view.inclusion),
+            inclusion=(*view.inclusion, *flags_of(release)),
             release=release_file(release),
         )
 
@@ -188,6 +194,12 @@ def offer_of(product: DataProduct) -> Offer:
     """Return what the hospital said of a product when it was made."""
     said = (product.title, product.description, product.provider.name, product.terms, product.price)
     return Offer(*said, product.keywords)
+
+
+def flags_of(release: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the manifest tells of a release beside its level; releases of before the flags tell nothing."""
+    told = {MINORS: release.get("minor_under_14") is True, IMPORTANT: release.get("national_grade") == "important"}
+    return tuple(flag for flag, is_set in told.items() if is_set)
 
 
 def lowered(level: int) -> int:

@@ -62,6 +62,20 @@ class ReleaseRegister:
         }
         return {"table": candidate.table, "k": entry.k, **names}
 
+    def has_entry(self, facts: Document) -> bool:
+        """Return whether a version's document names an entry that is there; a version without rows needs none."""
+        known = facts.get("register")
+        return known is not None and (not known or self._vault.contains(SHELF, str(known["members"])))
+
+    def restore(self, table: str, facts: Document, frame: pl.DataFrame, patients: pl.Series) -> Document:
+        """Make a version's entry anew from its stored rows and whose they are; return what its document says of it.
+
+        How its values were told is not known any more: the next version chooses its labels freely.
+        """
+        report = facts["report"]
+        entry = enter("restored", patients, frame, report["quasi"], k=int(report["policy"]["k"]), key=self._key)
+        return self.keep(Candidate(table, entry, {}))
+
     def entries(self, table: str, dataset: str) -> list[Entry]:
         """Return the entries of a table's versions, oldest first. Raises AccessDenied where one cannot be read."""
         return [self._entry(facts) for facts in self._versions(table, dataset)]
@@ -86,7 +100,10 @@ class ReleaseRegister:
         for facts in self._documents.all(RELEASE):
             known = facts.get("register")
             if known is None and facts.get("dataset") == dataset:
-                raise incomplete(str(facts["version"]))
+                raise incomplete(
+                    str(facts["version"]),
+                    f"run hdex node deidentify {dataset}: it makes the entry from the stored file",
+                )
             if known and known["table"] == table:
                 found.append(facts)
         return found
@@ -114,10 +131,10 @@ class ReleaseRegister:
         return self._vault.read_frame(SHELF, name)
 
 
-def incomplete(version: str) -> AccessDenied:
+def incomplete(version: str, next_step: str = "") -> AccessDenied:
     """Return the refusal of a node that cannot tell what it has released before."""
     return AccessDenied(
         "register.incomplete",
-        "restore the vault from its copy, or withdraw that version and ask the privacy officer",
+        next_step or "restore the vault from its copy, or withdraw that version and ask the privacy officer",
         f"the release register has no readable entry of version {version}",
     )

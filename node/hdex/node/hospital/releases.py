@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from hdex.deid.attack import require_withstood
 from hdex.deid.certificate import render
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.errors import RegisterRefused
@@ -19,17 +18,19 @@ from hdex.deid.notes import NoteInput
 from hdex.deid.pipeline import Attacker, Recipe, Release, deidentify
 from hdex.deid.policy import Dates, Policy, preset
 from hdex.deid.ports import Detector
-from hdex.deid.pseudonym import Keys, derive
+from hdex.deid.pseudonym import Keys, derive, pseudonyms
 from hdex.deid.treatment import study_weights
+from hdex.node.consent import band
 from hdex.node.documents import Document, Documents
 from hdex.node.durable import write_atomic
+from hdex.node.errors import NodeError
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.attackers import attacker_of
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import PATIENT, Datasets
 from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.people import identities
-from hdex.node.hospital.release_register import Candidate
+from hdex.node.hospital.release_register import Candidate, incomplete
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.recorder import Recorder
@@ -82,6 +83,7 @@ class Releases:
         """Return the facts of a release that meets its preset, or raise and keep nothing; a refusal is an event."""
         with self._recorder.refusals("deidentify.run", actor, product=order.dataset), self._making:
             everyone = self._datasets.rows(order.dataset)
+            self._restore_register(order.dataset, everyone[PATIENT], say)
             rows = self._datasets.consented(order.dataset, order.purpose, order.recipient_class)  # 1 who may be in it
             rows = rows.select(self._datasets.released_columns(order.dataset))
             profiles, decision, approved = self._classifications.approved(order.dataset, rows)  # 2 read by a person
@@ -90,13 +92,63 @@ class Releases:
                 if known["inputs"] == inputs:
                     return known
             say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
+            flags = self._flags(order, decision, say)
             made, candidate = self._apart(order, rows, profiles, decision=decision, say=say)  # 3 treated, compared
             say("risk", told(made))
             data = parquet(made.frame) if made.may_leave_as_rows else b""
             facts = facts_of(order, made, self._version(order.dataset, data), data)
-            facts |= {"inputs": inputs, "classification_digest": approved}
+            facts |= {"inputs": inputs, "classification_digest": approved, **flags}
             self._keep(made, facts, data, actor=actor, candidate=candidate)  # 4 remembered, kept
             return facts
+
+    def _flags(self, order: ReleaseOrder, decision: LevelDecision, say: Say) -> Document:
+        """Return what a person said of the data set that travels with its versions: children, national grade."""
+        flags: Document = {
+            "national_grade": decision.national_grade.value,
+            "assessment": decision.assessment,
+            "minor_under_14": decision.minor_under_14,
+        }
+        if decision.minor_under_14:
+            left = self._datasets.without_guardian(order.dataset, order.purpose, order.recipient_class)
+            say("minors", f"{left} patients who consented under age, and no guardian for them, are left out")
+            flags["without_guardian"] = left
+        return flags
+
+    def _restore_register(self, dataset: str, patients: pl.Series, say: Say) -> None:
+        """Give versions of before the register, or whose entry is lost, an entry made from their stored rows."""
+        register = self._datasets.register
+        for facts in self._of(dataset):
+            if register.has_entry(facts):
+                continue
+            version, known = str(facts["version"]), {}
+            if int(facts["bytes"]):
+                frame = self._stored(dataset, version)
+                whose = self._whose(facts, frame, patients)
+                known = register.restore(self._datasets.table(dataset), facts, frame, whose)
+            self._workshop.documents.put(KIND, f"{dataset}/{version}", facts | {"register": known})
+            say("register", f"version {version}: its entry was made anew from the stored file")
+
+    def _stored(self, dataset: str, version: str) -> pl.DataFrame:
+        try:
+            return self.frame(dataset, version)
+        except NodeError as error:
+            raise incomplete(f"{version}, and its file cannot be read") from error
+
+    def _whose(self, facts: Document, frame: pl.DataFrame, patients: pl.Series) -> pl.Series:
+        """Return whose the rows of a stored version are, by the pseudonyms this node gives. Raises AccessDenied."""
+        version = str(facts["version"])
+        if PATIENT not in frame.columns:
+            raise incomplete(f"{version}, which has no pseudonyms to make one from")
+        order = ReleaseOrder(*(str(facts[name]) for name in ("dataset", "preset", "purpose", "recipient_class")))
+        given = pseudonyms(patients, self._keys(order).pseudonym)
+        whose = frame[PATIENT].replace_strict(given, patients, default=None, return_dtype=pl.String)
+        if lost := whose.null_count():
+            raise incomplete(f"{version}, and {band(lost)} of its rows are of nobody who is in the data set now")
+        return whose
+
+    def _keys(self, order: ReleaseOrder) -> Keys:
+        master = self._workshop.keys.secret("pseudonym")
+        return Keys(*(derive(master, name, *order.context()) for name in ("pseudonym", "shift", "surrogate")))
 
     def _version(self, dataset: str, data: bytes) -> str:
         """Return the next version whose file is not taken by other bytes: a run that broke off may have left one."""
@@ -153,31 +205,26 @@ class Releases:
         decision: LevelDecision,
         recipes: Mapping[str, Recipe],
     ) -> Release:
-        master = self._workshop.keys.secret("pseudonym")
-        keys = Keys(*(derive(master, name, *order.context()) for name in ("pseudonym", "shift", "surrogate")))
         has_notes = any(profile.role is Role.FREE_TEXT for profile in profiles if profile.name in rows.columns)
         notes = None
         if has_notes and decision.level != LEVEL_5:  # of level 5 no text is ever part of anything
             found = identities(rows, self._datasets.persons(order.dataset))
             notes = NoteInput(found, self._workshop.detector())
         policy = preset(order.preset)
-        made = deidentify(
+        return deidentify(
             rows,
             profiles,
             policy,
             quasi=quasi_identifiers(profiles, policy),
             hierarchies=recipes,
             weights=study_weights(profiles, str(self._datasets.facts(order.dataset)["view"])),
-            keys=keys,
+            keys=self._keys(order),
             patient=PATIENT,
-            seed=derive(master, "order", *order.context()),
+            seed=derive(self._workshop.keys.secret("pseudonym"), "order", *order.context()),
             attacker=Attacker(attacker_of(rows.columns, order.recipient_class).known),
             notes=notes,
             decision=decision,
         )
-        if (attacked := made.report.attack_after) is not None:
-            require_withstood(attacked, k=policy.k, preset=policy.name)
-        return made
 
     def _keep(
         self, made: Release, facts: Document, data: bytes, *, actor: Identity, candidate: Candidate | None
