@@ -9,7 +9,7 @@ knows three consecutive events, a real one may know thirty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -19,7 +19,7 @@ from hdex.deid.attack_trajectory import trajectory
 from hdex.deid.attackers import Known, known_columns, profiles
 from hdex.deid.columns import ColumnProfile
 from hdex.deid.errors import RiskTooHigh
-from hdex.deid.hierarchy import DATE_STEPS, as_text, date_labels, label_step
+from hdex.deid.hierarchy import DATE_STEPS, Hierarchy, as_text, date_labels, label_step
 from hdex.deid.policy import Finest, Policy
 
 STEPS: tuple[Finest, ...] = tuple(Finest)  # day, month, quarter, half, year: finest first
@@ -40,6 +40,7 @@ class Story:
     others: tuple[str, ...]  # dates that are quasi-identifiers: labels already
     columns: Sequence[ColumnProfile]
     seed: int = field(repr=False)
+    ladders: Mapping[str, Hierarchy] = field(default_factory=dict)  # of quasi-identifiers: what their labels hold
 
     @property
     def has_several_rows(self) -> bool:
@@ -105,7 +106,9 @@ def follow(story: Story, labelled: pl.DataFrame, *, k: int) -> Attempt | None:
         return None
     whose = trail(shown, owners.gather(story.source), dates, codes)[PERSON].to_list()
     known = [Known(name, event=True) for name in (DAY, EVENT, *codes)]
-    return trajectory(Siege.lay(raw, told, known, patient=PERSON, k=k, seed=story.seed, owners=whose))
+    ladders = {name: story.ladders[name] for name in codes if name in story.ladders}
+    siege = Siege.lay(raw, told, known, patient=PERSON, k=k, seed=story.seed, owners=whose, ladders=ladders)
+    return trajectory(siege)
 
 
 def is_dated(labels: pl.Series) -> bool:

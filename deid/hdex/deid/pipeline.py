@@ -137,7 +137,7 @@ def deidentify(
     order = np.random.default_rng(subject.seed).permutation(lattice.frame.height).tolist()
     source = pl.Series("source", np.flatnonzero(lattice.kept.to_numpy()))[order]
     labelled = coarsened(labels_of(treated, ladders, lattice.transformation), plan, policy)
-    hidden = hide(story_of(subject, plan, treated, source), labelled, policy)
+    hidden = hide(story_of(subject, plan, treated, source, ladders), labelled, policy)
     labelled = hidden.labelled
     released = labelled.filter(lattice.kept)[order]
     residue = sweep(released, notes)
@@ -261,13 +261,19 @@ def generalise(
     )
 
 
-def story_of(subject: Subject, plan: Sequence[Treatment], treated: pl.DataFrame, source: pl.Series) -> Story:
+def story_of(
+    subject: Subject,
+    plan: Sequence[Treatment],
+    treated: pl.DataFrame,
+    source: pl.Series,
+    ladders: Mapping[str, Hierarchy],
+) -> Story:
     """What the attack by sequence looks at."""
     dated = [one for one in plan if one.name in treated.columns and is_date(treated[one.name])]
     moved = tuple(one.name for one in dated if one.action in (Action.SHIFT, Action.COARSEN))
     others = tuple(one.name for one in dated if one.name not in moved)
     columns = [one.profile for one in plan]
-    return Story(subject.frame, treated, source, subject.patient, moved, others, columns, subject.seed)
+    return Story(subject.frame, treated, source, subject.patient, moved, others, columns, subject.seed, ladders)
 
 
 def labels_of(
