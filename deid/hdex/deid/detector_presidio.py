@@ -123,7 +123,7 @@ class PresidioDetector:
         logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)  # it warns of every language without defaults
         _keep_tldextract_offline()
         self._languages = tuple(languages)
-        registry = RecognizerRegistry(recognizers=[], supported_languages=list(languages))
+        registry = _Registry(recognizers=[], supported_languages=list(languages))
         own = RulesDetector(rules, timeout_s=timeout_s)
         for lang in languages:
             registry.add_recognizer(_RulesRecognizer(own, lang))
@@ -273,6 +273,21 @@ class _Analyzer(AnalyzerEngine):
         return raw_results
 
 
+class _Registry(RecognizerRegistry):
+    """A registry that is complete once it is built: which recognisers read a language is looked up once."""
+
+    _of: dict[str, list[EntityRecognizer]] | None = None
+
+    def get_recognizers(self, language: str, *args: Any, **kwargs: Any) -> list[EntityRecognizer]:
+        """Return the recognisers of a language; asked for some entities only, as Presidio does."""
+        if args or not kwargs.get("all_fields") or kwargs.get("ad_hoc_recognizers"):
+            return list(super().get_recognizers(language, *args, **kwargs))
+        self._of = {} if self._of is None else self._of
+        if language not in self._of:
+            self._of[language] = list(super().get_recognizers(language, **kwargs))
+        return self._of[language]
+
+
 class _NoContext(ContextAwareEnhancer):
     """Leaves scores alone: our rules look at context themselves, the kept recognisers check digits.
 
@@ -302,9 +317,9 @@ class _RulesRecognizer(EntityRecognizer):
     def analyze(self, text: str, entities: list[str], nlp_artifacts: object = None) -> list[RecognizerResult]:
         """Return one result per span of our rules."""
         return [
-            _RESULT(span.type, span.start, span.end, 0.85, None, self._told[span.rule])
-            for span in self._detector.find(text, self.supported_language)
-            if span.type in entities
+            _RESULT(kind, start, end, 0.85, None, self._told[rule])
+            for start, end, kind, rule in self._detector.found(text, self.supported_language)
+            if kind in entities
         ]
 
 

@@ -50,6 +50,10 @@ class RulesDetector:
 
     def find(self, text: str, lang: str) -> list[Span]:
         """Return the spans found, sorted; see Detector."""
+        return [Span(*one) for one in self.found(text, lang)]
+
+    def found(self, text: str, lang: str) -> list[tuple[int, int, str, str]]:
+        """Return start, end, type and rule of each span, sorted: `find` for those who make values of their own."""
         if lang not in self._rules:
             raise InputInvalid(f"language asked is {lang!r}, rules exist for {sorted(self._rules)}")
         view = fold(text)
@@ -57,15 +61,16 @@ class RulesDetector:
         found = self._spans(self._plans[lang], view, deadline)
         if (joined := unbroken(view)) is not None:
             found += self._spans(self._wrapped[lang], joined, deadline)
-        return [Span(*one) for one in sorted(set(found))]
+        return sorted(set(found))
 
     def _spans(self, plan: Plan[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
         """Run the rules that may match; return start, end, type and rule."""
-        text = view.text
+        text, is_plain = view.text, isinstance(view.offsets, range)  # nothing moved: places are the original's
         found: list[tuple[int, int, str, str]] = []
         for rule in plan.possible(self.glance.of(text)):
             for start, end in self._matches(rule, text, deadline):
-                found.append((*view.original(start, end), rule.type, rule.name))
+                place = (start, end) if is_plain else view.original(start, end)
+                found.append((*place, rule.type, rule.name))
         return found
 
     def _matches(self, rule: Rule, text: str, deadline: float) -> list[tuple[int, int]]:
