@@ -41,11 +41,12 @@ def test_a_consortium_is_made_and_joined(home: Path) -> None:
     keystore = home / "keys.json"
     run(keys.app, "create", keystore, "--passphrase-file", home / "pass")
     member = ["member", "hospital/h1", "--keystore", keystore, "--passphrase-file", home / "pass"]
+    member += ["--storage-country", "CN"]
     run(ca.app, *member, "--organisation", "第一医院", "--out", home / "m.json", "--trust-domain", "care.test")
     run(ca.app, "directory", home / "ca", home / "m.json", "--out", home / "directory.json")
     ca_pem = (home / "ca/ca.pem").read_bytes()
     read = directory.load(home / "directory.json", ca_pem, trust_domain="care.test")
-    assert read.member("h1").organisation == "第一医院"
+    assert (read.member("h1").organisation, read.member("h1").storage_country) == ("第一医院", "CN")
 
     run(ca.app, "revoke", home / "ca", "--certificate", home / "h1.pem")
     assert pki.read_denied(home / "ca/denied.txt") == {int(issued["serial"], 16)}

@@ -103,6 +103,7 @@ def member(
     organisation: Annotated[str, typer.Option(help="The organisation's name.")],
     out: Out,
     endpoint: Annotated[str, typer.Option(help="host:port of its gRPC server.")] = "",
+    storage_country: Annotated[str, typer.Option(help="Where it stores what it receives: ISO 3166-1, as in CN.")] = "",
     trust_domain: Annotated[str, typer.Option(help="The consortium's name.")] = "hdex.test",
     as_json: Json = False,
 ) -> None:
@@ -120,6 +121,7 @@ def member(
         trust_domain=trust_domain,
         keys=keys,
         endpoint=endpoint,
+        storage_country=storage_country,
     )
     _write_new(out, _json_bytes(entry.document()), mode=0o644)
     _say({"member": str(out), "id": entry.id}, as_json)
