@@ -54,8 +54,8 @@ def test_important_data_goes_to_who_stores_it_in_the_country(tmp_path: Path) -> 
     ("countries", "rule", "told"),
     [
         (HOME | {BUYER: "DE"}, "national_grade.storage_abroad", "store it in CN, or ask for a product"),
-        ({"hospital-a": "CN"}, "national_grade.storage_unknown", f"entry of {BUYER} and sign the directory again"),
-        ({BUYER: "CN"}, "national_grade.storage_unknown", "entry of hospital-a and sign the directory again"),
+        ({"hospital-a": "CN"}, "national_grade.storage_unknown", f"entry of {BUYER} anew"),
+        ({BUYER: "CN"}, "national_grade.storage_unknown", "entry of hospital-a anew"),
         ({}, "national_grade.storage_unknown", "entry of hospital-a"),
     ],
 )

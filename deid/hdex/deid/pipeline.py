@@ -20,7 +20,7 @@ from hdex.deid.hierarchy import DATE_STEPS, Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
 from hdex.deid.notes import NoteInput, ages_in_decades, redact, sweep
 from hdex.deid.policy import Dates, Finest, Policy
-from hdex.deid.pseudonym import WEEK, Keys, shift_days
+from hdex.deid.pseudonym import Keys
 from hdex.deid.report import Ceiling, ColumnReport, ReleaseReport
 from hdex.deid.risk import RiskProfile, measure, unprotected_classes
 from hdex.deid.subject import Subject, admit, treat
@@ -117,9 +117,6 @@ def deidentify(
     Raises RiskTooHigh, ResidueFound, HierarchyIncomplete, InputInvalid.
     """
     subject = admit(frame, profiles, policy, keys=keys, patient=patient, seed=seed, decision=decision)
-    if policy.keep_weekday:
-        weeks = shift_days(frame[patient], keys.shift, policy.shift_days, step=WEEK)
-        subject = replace(subject, shift=weeks)
     if subject.decision.level == 5:
         return federated_only(subject, profiles)
     profiles, quasi = with_shadows(subject.frame, profiles, quasi)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from hdex.deid.errors import PolicyInvalid
+from hdex.deid.pseudonym import WEEK
 from hdex.deid.scheme import hint
 
-WEEK = 7
 PRESET_OF_LEVEL = {1: "public", 2: "registered", 3: "controlled"}
 
 

@@ -155,7 +155,7 @@ class Catalogue:
         self.by_code = {element.code: element for element in elements}
         self.by_kind = {kind: element for element in elements for kind in element.kinds}
         patterns = [(_Pattern.parse(name), element) for element in elements for name in element.names]
-        self._open = [(pattern, element) for pattern, element in patterns if not pattern.exact]
+        self._open = _Index([(pattern, element) for pattern, element in patterns if not pattern.exact])
         self._exact: dict[str, list[tuple[_Pattern, Element]]] = {}
         for pattern, element in patterns:
             if pattern.exact:
@@ -176,9 +176,7 @@ class Catalogue:
     def _best(self, keys: tuple[str, ...], tables: tuple[str, ...], *, people: bool) -> NameMatch | None:
         best: tuple[int, NameMatch] | None = None
         exact = [entry for key in keys for entry in self._exact.get(key, ())]
-        for pattern, element in [*exact, *self._open]:
-            if not pattern.exact and not any(pattern.fits(key) for key in keys):
-                continue
+        for pattern, element in [*exact, *self._open.fitting(keys)]:
             if people and element.tables and element.role is not Role.DIRECT:
                 continue
             if element.tables and not any(p.fits(key) for p in self._tables[element.code] for key in tables):
@@ -217,6 +215,23 @@ class _Pattern:
         if self.open_right:
             return key.startswith(self.text)
         return key == self.text
+
+
+class _Index:
+    """Open patterns by their text: the pieces of a name are looked up, not every pattern tried."""
+
+    def __init__(self, entries: list[tuple[_Pattern, Element]]) -> None:
+        self._entries = entries
+        self._by_text: dict[str, list[int]] = {}
+        for place, (pattern, _) in enumerate(entries):
+            self._by_text.setdefault(pattern.text, []).append(place)
+        self._lengths = sorted({len(text) for text in self._by_text})
+
+    def fitting(self, keys: tuple[str, ...]) -> list[tuple[_Pattern, Element]]:
+        """Return the patterns that fit one of the names, in their order."""
+        pieces = {key[i : i + size] for key in keys for size in self._lengths for i in range(len(key) - size + 1)}
+        places = sorted(place for piece in pieces for place in self._by_text.get(piece, ()))
+        return [self._entries[place] for place in places if any(self._entries[place][0].fits(key) for key in keys)]
 
 
 def _standing(element: Element, pattern: _Pattern) -> int:

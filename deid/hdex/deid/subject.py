@@ -12,7 +12,7 @@ from hdex.deid import hierarchy, pseudonym
 from hdex.deid.columns import ColumnProfile, LevelDecision
 from hdex.deid.errors import InputInvalid
 from hdex.deid.policy import Policy
-from hdex.deid.pseudonym import Keys
+from hdex.deid.pseudonym import WEEK, Keys
 from hdex.deid.resource_keys import patient_keys
 from hdex.deid.treatment import Action, Treatment, is_date, typed_dates
 
@@ -55,7 +55,8 @@ def admit(
         known = replace(known, level=5, reasons=reasons, may_lower_to=5)
     known.require_product()
     number = seed if isinstance(seed, int) else int.from_bytes(sha256(seed).digest(), "big")
-    shift = pseudonym.shift_days(patient_keys(ids), keys.shift, policy.shift_days)
+    step = WEEK if policy.keep_weekday else 1
+    shift = pseudonym.shift_days(patient_keys(ids), keys.shift, policy.shift_days, step=step)
     return Subject(typed_dates(without_nan(frame)), policy, patient, known, keys, number, shift)
 
 

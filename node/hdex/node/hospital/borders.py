@@ -59,8 +59,8 @@ class Borders:
         if not country:
             raise AccessDenied(
                 "national_grade.storage_unknown",
-                f"write the entry of {participant} with its country (hdex ca member --storage-country) and sign the directory "
-                "again (hdex ca directory)",
+                f"write the entry of {participant} anew (hdex ca member --storage-country), then sign the directory "
+                "(hdex ca directory)",
                 f"the directory does not say where {participant} stores things, and the data set is graded important",
             )
         return country
