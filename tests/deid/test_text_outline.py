@@ -72,3 +72,14 @@ def test_alternatives_grouped_by_initial_match_the_same_and_the_longest_first() 
         assert (plain.match(text) or [None])[0] == (grouped.match(text) or [None])[0]
     assert first_heads("New York|St\\.? Louis") == {"New", "St"}
     assert heads("New York|UCSF") == {"New", "York", "UCSF"}
+
+
+def test_the_short_way_through_presidio_finds_what_its_whole_engine_does() -> None:
+    from presidio_analyzer import Pattern, PatternRecognizer
+
+    from hdex.deid.detector_presidio import PresidioDetector
+
+    idle = PatternRecognizer("NOTHING", patterns=[Pattern("nothing", "never written", 0.9)])
+    short, whole = PresidioDetector(("en",)), PresidioDetector(("en",), recognizers=[idle])
+    for text in (" ".join(PIECES), ", ".join(reversed(PIECES)), "mail a@b.org, ::1, 10.1.2.3, 912-70-1234"):
+        assert short.find(text, "en") == whole.find(text, "en")

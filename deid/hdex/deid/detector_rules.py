@@ -81,22 +81,18 @@ class RulesDetector:
                 f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
             )
         try:
-            found = _found(rule, text, left_s)
+            if rule.find is not None:
+                found = list(rule.find(text))
+            else:
+                matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
+                group = rule.group
+                found = [match.span(group) for match in matches]
             if self._clock() > deadline:
                 raise TimeoutError
         except TimeoutError as error:
             raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
-        if rule.check is None or not found:
-            return [span for span in found if span[1] > span[0]]
-        return [(s, e) for s, e in found if e > s and rule.check(text[s:e])]
-
-
-def _found(rule: Rule, text: str, left_s: float) -> list[tuple[int, int]]:
-    """Return the matches of a rule before its check. Raises TimeoutError."""
-    if rule.find is not None:
-        return list(rule.find(text))
-    matches = _tried(rule, text, left_s) if rule.starts else rule.pattern.finditer(text, timeout=left_s)
-    return [match.span(rule.group) for match in matches]
+        check = rule.check
+        return [(s, e) for s, e in found if e > s and (check is None or check(text[s:e]))]
 
 
 def _tried(rule: Rule, text: str, left_s: float) -> Iterable[Any]:

@@ -6,7 +6,7 @@ Most patterns find nothing in most notes. Each says what every one of its matche
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,6 +28,7 @@ class _Layout(dict[int, str]):
 
 
 _LAYOUT = _Layout()
+_LAYOUT_ASCII = "".join(_LAYOUT[point] for point in range(128))  # a table that translate reads without asking a dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Outline:
     @classmethod
     def of(cls, text: str) -> Outline:
         """Return the outline of a folded text."""
-        layout = text.translate(_LAYOUT)
+        layout = text.translate(_LAYOUT_ASCII if text.isascii() else _LAYOUT)
         blocks, runs = layout.translate(_BLOCKS), layout.translate(_SEPARATORS)
         return cls(text, text.lower(), layout, blocks, runs, frozenset(_HEAD.findall(text)), layout.count("0"))
 
@@ -106,9 +107,19 @@ class Plan(Generic[T]):
                     break
             else:
                 continue
-            if not more or all(any(member in forms[other] for member in others) for other, others in more):
+            if not more or _holds_all(forms, more):
                 found.append(thing)
         return found
+
+
+def _holds_all(forms: Sequence[str], asked: Sequence[_Asked]) -> bool:
+    for form, members in asked:
+        for member in members:
+            if member in forms[form]:
+                break
+        else:
+            return False
+    return True
 
 
 def _step(needs: Needs) -> tuple[int, frozenset[str], int, tuple[str, ...], list[_Asked]]:
