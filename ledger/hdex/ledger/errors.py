@@ -7,6 +7,7 @@ LedgerError
 ├── LogFailed               our writer failed: everything is refused until the log is reopened
 ├── LogConflict             another writer appended to our log
 ├── StoreCorrupt            what is stored is not what was signed
+├── IndexFailed             the search index cannot be used: derived data, build it again
 ├── WitnessRefused          a witness does not cosign (each leaf carries its HTTP status)
 │   ├── OriginUnknown       404
 │   ├── KeyUnknown          403
@@ -55,6 +56,10 @@ class LogConflict(LedgerError):
 
 class StoreCorrupt(LedgerError):
     """Stored entries do not hash to the checkpoint that was signed over them."""
+
+
+class IndexFailed(LedgerError):
+    """The search index is damaged, behind or cannot be written; the log is whole and the index is built again."""
 
 
 class WitnessRefused(LedgerError):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from hdex.ledger.event import Event
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -69,6 +71,51 @@ class LogStore(Protocol):
 
     def close(self) -> None:
         """Let go of the files. Nothing else may be called afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """What is searched for: every given field must equal the event's; the default asks for everything."""
+
+    organisation: str | None = None
+    role: str | None = None
+    product: str | None = None
+    contract: str | None = None
+    grant: str | None = None
+    purpose: str | None = None
+    action: str | None = None
+    decision: str | None = None
+    actor: tuple[str, ...] = ()  # commitments, any of them: one person has another one in every event
+    since: datetime | None = None  # this moment or later
+    until: datetime | None = None  # before this moment
+    first: int = 0  # the lowest log index that is wanted: the last one found + 1 asks for the next page
+    limit: int = 100  # at most this many
+
+
+class EventIndex(Protocol):
+    """Where events are found by their fields. Derived from the log: rebuilt when in doubt, never believed.
+
+    Raises IndexFailed when it cannot be read or written.
+    """
+
+    def add(self, first: int, events: Sequence[Event]) -> None:
+        """Index the events of the log from index `first` on; what is indexed already is skipped.
+
+        Raises IndexFailed when `first` lies beyond `size()`: an entry would be missing.
+        """
+        ...
+
+    def search(self, query: EventQuery) -> list[int]:
+        """Return the log indexes that match, ascending."""
+        ...
+
+    def size(self) -> int:
+        """Return how many entries are indexed: all below this index."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
         ...
 
 
