@@ -57,6 +57,7 @@ class Action(StrEnum):
     STUDY_PLAN = "study.plan"
     STUDY_START = "study.start"
     ROUND_SEAL = "round.seal"
+    CHANNEL_OPEN = "channel.open"
     KEY_CREATE = "key.create"
     CONNECTION_REFUSE = "connection.refuse"
     CALL_REFUSE = "call.refuse"

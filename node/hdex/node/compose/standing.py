@@ -28,6 +28,7 @@ from hdex.node.logbook import Logbook
 from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
 from hdex.node.recorder import Recorder
+from hdex.node.remembered import AT_GATE
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.interceptors import Access, Doorkeeper
 from hdex.node.wire.remote import RemoteWitness
@@ -172,10 +173,12 @@ class Standing:
 
     def remember(self, access: Access) -> None:
         """Make a refused call an event. Allowed ones are remembered by their verbs, with what they are about."""
+        digest = access.request_sha256 or hashlib.sha256(access.method.encode()).hexdigest()
         if access.allow:
+            if access.caller is not None and access.action in AT_GATE:
+                self.recorder.allow(AT_GATE[access.action], access.caller, request_digest=digest)
             return
         action = "connection.refuse" if access.caller is None else "call.refuse"
-        digest = access.request_sha256 or hashlib.sha256(access.method.encode()).hexdigest()
         self.recorder.deny(action, access.caller or STRANGER, access.rule, request_digest=digest)
 
     def run(self) -> None:
