@@ -7,6 +7,9 @@ LedgerError
 ├── LogFailed               our writer failed: everything is refused until the log is reopened
 ├── LogConflict             another writer appended to our log
 ├── StoreCorrupt            what is stored is not what was signed
+├── DetailErased            who stands behind an event is erased, or not kept here
+├── ErasureRefused          a detail must stay: its term or a legal hold; `rule` and `next_step` say which and when
+├── RetentionInvalid        the file of retention terms cannot be used
 ├── IndexFailed             the search index cannot be used: derived data, build it again
 ├── WitnessRefused          a witness does not cosign (each leaf carries its HTTP status)
 │   ├── OriginUnknown       404
@@ -60,6 +63,23 @@ class StoreCorrupt(LedgerError):
 
 class IndexFailed(LedgerError):
     """The search index is damaged, behind or cannot be written; the log is whole and the index is built again."""
+
+
+class DetailErased(LedgerError):
+    """The key of an event's detail was destroyed, or the detail was never kept here."""
+
+
+class ErasureRefused(LedgerError):
+    """Details may not be erased now, or not in this way."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
+
+
+class RetentionInvalid(LedgerError):
+    """The file of retention terms lacks a class or a term."""
 
 
 class WitnessRefused(LedgerError):

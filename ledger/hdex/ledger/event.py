@@ -63,6 +63,9 @@ class Action(StrEnum):
     CALL_REFUSE = "call.refuse"
     AUDIT_READ = "audit.read"
     ERASURE_APPLY = "erasure.apply"
+    HOLD_PLACE = "hold.place"
+    HOLD_LIFT = "hold.lift"
+    SHARD_OPEN = "shard.open"
     BREAKGLASS_OPEN = "breakglass.open"
 
 

@@ -119,6 +119,59 @@ class EventIndex(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetailRow:
+    """One event's identifying detail, sealed, and the wrapped key that opens it."""
+
+    event_id: str
+    time: str  # as the event says it
+    action: str
+    product: str | None
+    contract: str | None
+    sealed: bytes
+    key: bytes
+    tag: bytes  # keyed digest of the actor; destroyed with the key
+
+
+class DetailStore(Protocol):
+    """Sealed details in one place, their keys in another: who destroys a key has erased the detail.
+
+    Raises LogFailed when it cannot be written, StoreCorrupt when it is damaged.
+    """
+
+    def put(self, rows: Sequence[DetailRow]) -> None:
+        """Keep rows with their keys, durably on return; a row whose event is known already changes nothing."""
+        ...
+
+    def get(self, event_id: str) -> DetailRow | None:
+        """Return a row with its key, None when either is not there."""
+        ...
+
+    def find(self, tag: bytes) -> list[DetailRow]:
+        """Return the rows with this tag whose keys are there, oldest first."""
+        ...
+
+    def destroy(self, event_ids: Sequence[str]) -> None:
+        """Destroy the keys and tags of these events, so that no file holds their bytes on return."""
+        ...
+
+    def put_hold(self, name: str, sealed: bytes) -> None:
+        """Keep a legal hold, durably, in place of one of the same name."""
+        ...
+
+    def drop_hold(self, name: str) -> None:
+        """Forget a legal hold."""
+        ...
+
+    def holds(self) -> list[tuple[str, bytes]]:
+        """Return the legal holds, by name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
 class WitnessStore(Protocol):
     """What a witness remembers of each log it watches: its last cosigned checkpoint and the leaf hashes shown."""
 

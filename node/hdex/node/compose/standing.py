@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_sqlite import SqliteDetailStore
+from hdex.ledger.erasure import Eraser
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.outbox_sqlite import SqliteOutbox
 from hdex.ledger.ports import Chain
+from hdex.ledger.retention import load_retention
 from hdex.ledger.store_sqlite import SqliteLogStore, SqliteWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
@@ -22,12 +26,12 @@ from hdex.node.documents import SqliteDocuments
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
 from hdex.node.keeper import Anchoring, Keeper
-from hdex.node.keys import KeyProvider, read_passphrase
+from hdex.node.keys import KeyProvider, data_key, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
 from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Recorder, move_details
 from hdex.node.remembered import AT_GATE
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.interceptors import Access, Doorkeeper
@@ -94,7 +98,16 @@ class Standing:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.log, self.documents, node=self.config.id, organisation=self.config.organisation, clock=now)
+        move_details(self.documents, self.details, self.log)
+        return Recorder(self.log, self.details, node=self.config.id, organisation=self.config.organisation, clock=now)
+
+    @cached_property
+    def details(self) -> Details:
+        return Details(SqliteDetailStore(self.data / "details.db"), data_key(self.keys, "event details"))
+
+    @cached_property
+    def eraser(self) -> Eraser:
+        return Eraser(self.details, load_retention(self.data / "retention.toml"), now)
 
     @cached_property
     def witness(self) -> Witness:
@@ -188,6 +201,7 @@ class Standing:
             self.serving.stop()
         self.channels.close()
         self.log.close()
+        self.details.close()
 
 
 def open_chain(peer: ChainPeer | None, keys: KeyProvider) -> Chain:
