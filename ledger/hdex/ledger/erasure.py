@@ -86,12 +86,16 @@ class Eraser:
         """Keep everything in this scope until the hold is lifted."""
         self._details.place_hold(name, scope.document())
 
+    def require_hold(self, name: str) -> None:
+        """Raise ErasureRefused when no hold of this name stands."""
+        names = sorted(dict(self._details.holds()))
+        if name not in names:
+            stand = ", ".join(names) or "none"
+            raise ErasureRefused("no hold of this name stands", rule="hold.unknown", next_step=f"there stand: {stand}")
+
     def lift_hold(self, name: str) -> None:
         """Lift a hold. Raises ErasureRefused when there is none of this name."""
-        if name not in dict(self._details.holds()):
-            raise ErasureRefused(
-                "no hold of this name stands", rule="hold.unknown", next_step="list them: hdex node hold"
-            )
+        self.require_hold(name)
         self._details.lift_hold(name)
 
     def holds(self) -> dict[str, Scope]:

@@ -20,9 +20,9 @@ CHAIN_KEEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """The events that a verb leaves when it does what it was asked, and the module of the node that records them."""
+    """The events that a verb leaves when it does what it was asked, and the modules of the node that record them."""
 
-    module: str  # below hdex.node
+    module: str  # below hdex.node; several with a space between
     actions: tuple[Action, ...]
 
 
