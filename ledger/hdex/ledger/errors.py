@@ -7,6 +7,7 @@ LedgerError
 ├── LogFailed               our writer failed: everything is refused until the log is reopened
 ├── LogConflict             another writer appended to our log
 ├── StoreCorrupt            what is stored is not what was signed
+├── TileUnknown             no tile of this name, or not yet (404)
 ├── DetailErased            who stands behind an event is erased, or not kept here
 ├── ErasureRefused          a detail must stay: its term or a legal hold; `rule` and `next_step` say which and when
 ├── RetentionInvalid        the file of retention terms cannot be used
@@ -63,6 +64,12 @@ class StoreCorrupt(LedgerError):
 
 class IndexFailed(LedgerError):
     """The search index is damaged, behind or cannot be written; the log is whole and the index is built again."""
+
+
+class TileUnknown(LedgerError):
+    """A path names no tile, or one that the log does not hold yet."""
+
+    status: ClassVar[int] = 404
 
 
 class DetailErased(LedgerError):

@@ -11,7 +11,7 @@ from threading import Condition
 
 from hdex.ledger import event as events
 from hdex.ledger.errors import EventInvalid, LedgerError, LogFailed, NoteInvalid, StoreCorrupt
-from hdex.ledger.merkle import Tree, leaf_hash
+from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.note import (
     Signer,
     Verifier,
@@ -23,6 +23,7 @@ from hdex.ledger.note import (
     verify_note,
 )
 from hdex.ledger.ports import LogStore
+from hdex.ledger.tiles import Frontier, TiledTree
 
 COSIGNED = "cosigned"
 _MAX_GROUP = 1000
@@ -63,15 +64,14 @@ class Log:
         self._queue: list[_Waiting] = []
         self._writing = False
         self._failed: LedgerError | None = None
-        hashes, head = store.load()
-        self._tree = _tree_of(hashes)
+        size, edges, head = store.load()
+        self._tree = TiledTree(Frontier(size, edges), store.tile)  # replaced as a whole: readers need no lock
         self._head = self._verified(head)
-        self._size = len(self._tree)
 
     @property
     def size(self) -> int:
         """How many entries are durable."""
-        return self._size
+        return len(self._tree)
 
     @property
     def failed(self) -> bool:
@@ -128,12 +128,19 @@ class Log:
         """Return the leaf hashes with start <= index < stop, durable ones only."""
         return self._tree.leaves(start, min(stop, self.size))
 
+    def tile_hashes(self, level: int, start: int, stop: int) -> bytes:
+        """Return hashes of one level of tiles, side by side; level 0 are the leaf hashes. Raises ValueError."""
+        if stop > self._tree.count(level):
+            raise ValueError(f"level {level} has {self._tree.count(level)} hashes, {stop} are asked")
+        return self._tree.hashes(level, start, stop)
+
     def entries(self, start: int, stop: int) -> list[bytes]:
         """Return the leaves with start <= index < stop, each checked. Raises StoreCorrupt naming the first bad one."""
         stop = min(stop, self.size)
         found = self._store.read(start, stop)
-        for index, leaf in enumerate(found, start):
-            if leaf_hash(leaf) != self._tree.leaf(index):
+        signed = self._tree.leaves(start, stop)
+        for index, (leaf, expected) in enumerate(zip(found, signed, strict=False), start):
+            if leaf_hash(leaf) != expected:
                 raise StoreCorrupt(f"entry {index} is not the one that was signed")
         if len(found) != max(0, stop - start):
             raise StoreCorrupt(f"entry {start + len(found)} is missing from the store")
@@ -206,39 +213,29 @@ class Log:
 
     def _write(self, group: list[_Waiting]) -> None:
         """Make one group durable in one transaction, or mark the log failed; each caller learns which."""
-        first = len(self._tree)
         try:
             if self._failed is not None:
                 raise self._failed
-            self._head = self._commit(first, group)
+            self._commit(group)
         except BaseException as error:
-            self._fail(error, first, group)
+            self._fail(error, group)
             if not isinstance(error, LedgerError):
                 raise
-            return
-        self._size = len(self._tree)
-        root = self._tree.root()
-        for index, waiting in enumerate(group, first):
-            waiting.receipt = Receipt(index, self._tree.leaf(index), self._size, root, self._head)
 
-    def _fail(self, error: BaseException, first: int, group: list[_Waiting]) -> None:
+    def _fail(self, error: BaseException, group: list[_Waiting]) -> None:
         """Refuse everything from now on: whether the group reached the disk is not known before reopening."""
-        self._tree.truncate(first)
         self._failed = error if isinstance(error, LedgerError) else LogFailed("the writer was interrupted")
         for waiting in group:
             waiting.error = self._failed
 
-    def _commit(self, first: int, group: list[_Waiting]) -> str:
-        leaves = [waiting.leaf for waiting in group]
-        for leaf in leaves:
-            self._tree.append(leaf_hash(leaf))
-        head = self._sign(len(self._tree), self._tree.root())
+    def _commit(self, group: list[_Waiting]) -> None:
+        first, leaves = len(self._tree), [waiting.leaf for waiting in group]
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        tree = self._tree.grown(hashes)
+        root = tree.root()
+        head = self._sign(len(tree), root)
         self._store.append(first, leaves, head)
-        return head
-
-
-def _tree_of(hashes: list[bytes]) -> Tree:
-    try:
-        return Tree(hashes)
-    except ValueError as error:
-        raise StoreCorrupt("a stored leaf hash is not 32 bytes") from error
+        self._tree = tree
+        self._head = head
+        for index, (waiting, hashed) in enumerate(zip(group, hashes, strict=True), first):
+            waiting.receipt = Receipt(index, hashed, len(tree), root, head)

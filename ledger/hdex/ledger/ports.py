@@ -53,8 +53,15 @@ class LogStore(Protocol):
         """Return the leaves with start <= index < stop, fewer when the log ends before."""
         ...
 
-    def load(self) -> tuple[list[bytes], str | None]:
-        """Return all leaf hashes, noted when the leaves were appended, and the newest head, as of one moment."""
+    def load(self) -> tuple[int, tuple[bytes, ...], str | None]:
+        """Return size, edges and the newest head, as of one moment; the cost does not grow with the log.
+
+        edges[l]: the hashes of the last, not full tile of level l, 32 bytes each; see tiles.py.
+        """
+        ...
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Return the hashes of one full tile, 256 of 32 bytes each, None when there is none."""
         ...
 
     def size(self) -> int:

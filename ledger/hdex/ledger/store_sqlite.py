@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from sqlite3 import Connection
 
 from hdex.ledger.database import Database, blob
-from hdex.ledger.errors import LogConflict
-from hdex.ledger.merkle import leaf_hash
+from hdex.ledger.errors import LogConflict, StoreCorrupt
+from hdex.ledger.merkle import HASH_SIZE, leaf_hash
 from hdex.ledger.ports import LogStore, WitnessStore
+from hdex.ledger.tiles import HEIGHT, Frontier, levels_of
 
 _LOG = """
-CREATE TABLE IF NOT EXISTS leaf (position INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS leaf (position INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tile (number INTEGER PRIMARY KEY, hashes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS head (only INTEGER PRIMARY KEY CHECK (only = 0), note TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS note (number INTEGER PRIMARY KEY, kind TEXT, note TEXT, UNIQUE (kind, note));
 """
@@ -19,6 +22,9 @@ CREATE TABLE IF NOT EXISTS mirror (origin TEXT, position INTEGER, hash BLOB NOT 
     WITHOUT ROWID;
 """
 _PUT_HEAD = "INSERT INTO head VALUES (0, ?) ON CONFLICT (only) DO UPDATE SET note = excluded.note"
+_LAST = "SELECT max(position) FROM leaf"
+_TILE = "SELECT hashes FROM tile WHERE number = ?"
+_LEVEL_BITS = 48
 _PUT_LATEST = "INSERT INTO latest VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET note = excluded.note"
 
 
@@ -27,15 +33,17 @@ class SqliteLogStore:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _LOG)
+        self._adopt()
 
     def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
-        """Insert all leaves and the head in one transaction."""
-        rows = [(first + i, leaf_hash(leaf), leaf) for i, leaf in enumerate(leaves)]
+        """Insert all leaves, their hashes and the head in one transaction."""
+        hashes = [leaf_hash(leaf) for leaf in leaves]
         with self._database.transaction() as connection:
-            stored = _count(connection.execute("SELECT max(position) FROM leaf").fetchall())
+            stored = _count(connection.execute(_LAST).fetchall())
             if stored != first:
                 raise LogConflict(f"{stored} entries are stored, the writer knows {first}")
-            connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", rows)
+            connection.executemany("INSERT INTO leaf VALUES (?, ?)", enumerate(leaves, first))
+            _add_hashes(connection, _frontier(connection, stored), hashes)
             connection.execute(_PUT_HEAD, (head,))
 
     def read(self, start: int, stop: int) -> list[bytes]:
@@ -43,15 +51,21 @@ class SqliteLogStore:
         sql = "SELECT body FROM leaf WHERE position >= ? AND position < ? ORDER BY position"
         return [blob(row[0]) for row in self._database.query(sql, start, stop)]
 
-    def load(self) -> tuple[list[bytes], str | None]:
-        """Read the hash column and the head in one read transaction."""
+    def load(self) -> tuple[int, tuple[bytes, ...], str | None]:
+        """Read the edges and the head in one transaction."""
         with self._database.snapshot() as connection:
-            hashes = [blob(row[0]) for row in connection.execute("SELECT hash FROM leaf ORDER BY position")]
-            return hashes, _only_text(connection.execute("SELECT note FROM head").fetchall())
+            size = _count(connection.execute(_LAST).fetchall())
+            head = _only_text(connection.execute("SELECT note FROM head").fetchall())
+            return size, _edges(connection, size), head
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Read one row."""
+        found = self._database.query(_TILE, _row(level, number))
+        return blob(found[0][0]) if found else None
 
     def size(self) -> int:
         """Return one more than the last position."""
-        return _count(self._database.query("SELECT max(position) FROM leaf"))
+        return _count(self._database.query(_LAST))
 
     def put_note(self, kind: str, note: str) -> None:
         """Insert once."""
@@ -67,6 +81,19 @@ class SqliteLogStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _adopt(self) -> None:
+        """Move the hashes of a file of an earlier version from beside its leaves into tiles."""
+        with self._database.snapshot() as connection:
+            columns = connection.execute("SELECT name FROM pragma_table_info('leaf')").fetchall()
+        if ("hash",) not in columns:
+            return
+        with self._database.transaction() as connection:
+            hashes = [blob(row[0]) for row in connection.execute("SELECT hash FROM leaf ORDER BY position")]
+            if any(len(value) != HASH_SIZE for value in hashes):
+                raise StoreCorrupt(f"a stored leaf hash is not {HASH_SIZE} bytes")
+            _add_hashes(connection, Frontier(), hashes)
+            connection.execute("ALTER TABLE leaf DROP COLUMN hash")
 
 
 class SqliteWitnessStore:
@@ -100,6 +127,29 @@ class SqliteWitnessStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _row(level: int, number: int) -> int:
+    """Return the row of a tile: levels apart, a level's tiles side by side."""
+    return level << _LEVEL_BITS | number
+
+
+def _edges(connection: Connection, size: int) -> tuple[bytes, ...]:
+    """Return the edge of each level; one that is missing comes out empty and fits no size."""
+    numbers = [(level, size >> HEIGHT * (level + 1)) for level in range(levels_of(size))]
+    found = [connection.execute(_TILE, (_row(*number),)).fetchone() for number in numbers]
+    return tuple(b"" if row is None else blob(row[0]) for row in found)
+
+
+def _frontier(connection: Connection, size: int) -> Frontier:
+    return Frontier(size, _edges(connection, size))
+
+
+def _add_hashes(connection: Connection, frontier: Frontier, hashes: Sequence[bytes]) -> None:
+    """Write the tiles that these hashes fill, and the new edges: a tile that fills takes the place of its edge."""
+    grown, full = frontier.grown(hashes)
+    rows = [(_row(tile.level, tile.number), tile.hashes) for tile in (*full, *grown.partial())]
+    connection.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
 
 
 def _count(rows: Sequence[tuple[object, ...]]) -> int:
