@@ -16,19 +16,21 @@ from hdex.ledger.errors import LogFailed, StoreCorrupt
 class Database:
     """A writer and a reader on one file, each behind its lock."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, *, page_bytes: int = 4096) -> None:
+        """Open or create; page_bytes counts for a new file."""
         self._failed = False
         try:
-            self._writer = self._connect(path)
+            self._writer = self._connect(path, page_bytes)
             self._writer.executescript(schema)
-            self._reader = self._connect(path)
+            self._reader = self._connect(path, page_bytes)
         except sqlite3.DatabaseError as error:
             raise _translate(error, "opened") from error
         self._write_lock, self._read_lock = Lock(), Lock()
 
     @staticmethod
-    def _connect(path: Path) -> sqlite3.Connection:
+    def _connect(path: Path, page_bytes: int) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute(f"PRAGMA page_size = {page_bytes:d}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection

@@ -25,6 +25,7 @@ _PUT_HEAD = "INSERT INTO head VALUES (0, ?) ON CONFLICT (only) DO UPDATE SET not
 _LAST = "SELECT max(position) FROM leaf"
 _TILE = "SELECT hashes FROM tile WHERE number = ?"
 _LEVEL_BITS = 48
+_PAGE_BYTES = 8192  # of the log: a tile and its neighbours waste least
 _PUT_LATEST = "INSERT INTO latest VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET note = excluded.note"
 
 
@@ -32,7 +33,7 @@ class SqliteLogStore:
     """A log in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _LOG)
+        self._database = Database(path, _LOG, page_bytes=_PAGE_BYTES)
         self._adopt()
 
     def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
