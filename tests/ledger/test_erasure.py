@@ -162,17 +162,24 @@ def test_the_shipped_terms_are_three_and_six_years_and_cover_every_action(tmp_pa
     assert load_retention(tmp_path / "none").term(ACCESS).months == 72
 
 
+def test_an_action_without_a_class_is_kept_longest() -> None:
+    partial = from_toml(CN.format(actions='"export"') + '[[class]]\nname = "other"\nactions = []\n')
+    assert partial.term(ACCESS).months == 36
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "rubbish",
-        CN.format(actions='"export"'),
         CN.format(actions='"no.such"'),
-        "extra = 1\n" + CN.format(actions=""),
+        "extra = 1\n" + CN.format(actions='"export"'),
+        CN.format(actions='"export"').replace("36", "0"),
+        CN.format(actions='"export"').replace("all = 36", "other = 36"),
+        CN.format(actions='"export"') + '[[class]]\nname = "second"\nactions = ["export"]\n',
     ],
 )
-def test_terms_that_leave_an_action_out_do_not_load(text: str) -> None:
+def test_terms_that_cannot_be_used_do_not_load(text: str) -> None:
     with pytest.raises(RetentionInvalid):
         from_toml(text)
 

@@ -21,6 +21,7 @@ SCHEMA = 1
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _HEX32 = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 256
+_LONGEST_NOTE = 4096
 Scalar = str | int | float
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -113,6 +114,7 @@ class Event:
     epsilon: float | None = None
     request_digest: str | None = None
     result_digest: str | None = None
+    checkpoint: str | None = None  # of a shard's first entry: the last signed head of the shard before
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -124,6 +126,7 @@ class Event:
         parse_time(self.time)
         for name in _TEXTS:
             _require_text(name, getattr(self, name))
+        _require_text("checkpoint", self.checkpoint, longest=_LONGEST_NOTE)
         for name in ("rows", "fields"):
             _require_count(name, getattr(self, name))
         for name in ("actor", "policy_digest", "request_digest", "result_digest"):
@@ -216,11 +219,11 @@ def _member(kind: type[Kind], value: object, name: str) -> Kind:
         raise EventInvalid(f"{name} is none of the {len(kind)} known") from error
 
 
-def _require_text(name: str, value: object) -> None:
+def _require_text(name: str, value: object, *, longest: int = _LONGEST) -> None:
     if value is None and name not in {"event_id", "node"}:
         return
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
-        raise EventInvalid(f"{name} is not a text of 1 to {_LONGEST} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise EventInvalid(f"{name} is not a text of 1 to {longest} characters")
 
 
 def _require_count(name: str, value: object) -> None:

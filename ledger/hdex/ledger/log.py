@@ -4,7 +4,7 @@ Callers in many threads share one fsync: whoever finds no writer at work writes 
 log refuses everything until it is opened again, because nobody knows what reached the disk; reading goes on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
@@ -51,27 +51,62 @@ class _Waiting:
         self.error: LedgerError | None = None
 
 
-class Log:
-    """An append-only log under one origin (`hdex/<node>/<year>`), signed by one key."""
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """An empty store in which the log goes on under another origin, and the entry with which it begins there."""
 
-    def __init__(self, store: LogStore, origin: str, signer: Signer) -> None:
-        """Open and verify. Raises StoreCorrupt when the stored leaves are not those of the last signed head."""
+    store: LogStore
+    signer: Signer
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """All that readers need, as of one moment. Replaced as a whole, so they need no lock."""
+
+    store: LogStore
+    signer: Signer
+    tree: TiledTree
+    head: str
+
+
+class Log:
+    """An append-only log under one origin (`hdex/<node>/<year>`), signed by one key.
+
+    When it goes on under the next origin, everything here speaks of the new shard from then on.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        origin: str,
+        signer: Signer,
+        *,
+        following: Callable[[str], Successor | None] = lambda head: None,
+    ) -> None:
+        """Open and verify. Raises StoreCorrupt when the stored leaves are not those of the last signed head.
+
+        following: asked with the newest head before every write; where the log goes on, None: here.
+        """
         if signer.name != origin:
             raise NoteInvalid("a log signs under its origin: the signer has another name")
-        self.origin = origin
-        self._store, self._signer = store, signer
+        self._following = following
         self._turn = Condition()  # guards everything below
         self._queue: list[_Waiting] = []
         self._writing = False
         self._failed: LedgerError | None = None
-        size, edges, head = store.load()
-        self._tree = TiledTree(Frontier(size, edges), store.tile)  # replaced as a whole: readers need no lock
-        self._head = self._verified(head)
+        self._finished: list[LogStore] = []  # of shards that ended while this process ran
+        self._shard = _opened(store, signer)
+
+    @property
+    def origin(self) -> str:
+        """The origin of the shard that is written now."""
+        return self._shard.signer.name
 
     @property
     def size(self) -> int:
         """How many entries are durable."""
-        return len(self._tree)
+        return len(self._shard.tree)
 
     @property
     def failed(self) -> bool:
@@ -81,7 +116,7 @@ class Log:
     @property
     def public_key(self) -> bytes:
         """The key under which this log's checkpoints verify."""
-        return self._signer.public_key
+        return self._shard.signer.public_key
 
     def append(self, leaf: bytes) -> Receipt:
         """Return the receipt of a leaf that is on disk, or raise LogFailed; many callers share one fsync."""
@@ -110,35 +145,37 @@ class Log:
 
     def checkpoint(self) -> str:
         """Return the signed head over all durable entries."""
-        return self._head
+        return self._shard.head
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the proof that entry `index` is among the first `size`. Raises ValueError out of range."""
-        return self._tree.inclusion_proof(index, self._durable(size))
+        return self._durable(size).inclusion_proof(index, size)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the proof that the first `old` entries are a prefix of the first `new`. Raises ValueError."""
-        return self._tree.consistency_proof(old, self._durable(new))
+        return self._durable(new).consistency_proof(old, new)
 
     def root_at(self, size: int) -> bytes | None:
         """Return the root over the first `size` entries, None when the log is shorter."""
-        return self._tree.root(size) if 0 <= size <= self.size else None
+        tree = self._shard.tree
+        return tree.root(size) if 0 <= size <= len(tree) else None
 
     def leaf_hashes(self, start: int, stop: int) -> list[bytes]:
         """Return the leaf hashes with start <= index < stop, durable ones only."""
-        return self._tree.leaves(start, min(stop, self.size))
+        return self._shard.tree.leaves(start, stop)
 
     def tile_hashes(self, level: int, start: int, stop: int) -> bytes:
         """Return hashes of one level of tiles, side by side; level 0 are the leaf hashes. Raises ValueError."""
-        if stop > self._tree.count(level):
-            raise ValueError(f"level {level} has {self._tree.count(level)} hashes, {stop} are asked")
-        return self._tree.hashes(level, start, stop)
+        tree = self._shard.tree
+        if stop > tree.count(level):
+            raise ValueError(f"level {level} has {tree.count(level)} hashes, {stop} are asked")
+        return tree.hashes(level, start, stop)
 
     def entries(self, start: int, stop: int) -> list[bytes]:
         """Return the leaves with start <= index < stop, each checked. Raises StoreCorrupt naming the first bad one."""
-        stop = min(stop, self.size)
-        found = self._store.read(start, stop)
-        signed = self._tree.leaves(start, stop)
+        shard = self._shard
+        stop = min(stop, len(shard.tree))
+        found, signed = shard.store.read(start, stop), shard.tree.leaves(start, stop)
         for index, (leaf, expected) in enumerate(zip(found, signed, strict=False), start):
             if leaf_hash(leaf) != expected:
                 raise StoreCorrupt(f"entry {index} is not the one that was signed")
@@ -158,46 +195,26 @@ class Log:
 
         The lines are not verified here: whoever relies on them does, with the keys of the trust file.
         """
-        self._require_ours(checkpoint)
+        shard = self._shard
+        _require_signed(checkpoint, shard.signer)
         cosigned = add_signatures(checkpoint, lines)
-        self._store.put_note(COSIGNED, cosigned)
+        shard.store.put_note(COSIGNED, cosigned)
         return cosigned
 
     def cosigned(self) -> list[str]:
         """Return all cosigned checkpoints kept, oldest first."""
-        return self._store.notes(COSIGNED)
+        return self._shard.store.notes(COSIGNED)
 
     def close(self) -> None:
-        """Close the store."""
-        self._store.close()
+        """Close the stores."""
+        for store in (*self._finished, self._shard.store):
+            store.close()
 
-    def _durable(self, size: int) -> int:
-        if size > self.size:
-            raise ValueError(f"size {size} is beyond the {self.size} durable entries")
-        return size
-
-    def _sign(self, size: int, root: bytes) -> str:
-        return sign_note(format_checkpoint(self.origin, size, root), self._signer)
-
-    def _verified(self, head: str | None) -> str:
-        """Return the stored head after checking it against key and leaves; a first head for an empty log."""
-        if head is None:
-            if len(self._tree):
-                raise StoreCorrupt(f"{len(self._tree)} entries are stored, but no signed head")
-            return self._sign(0, self._tree.root())
-        try:
-            self._require_ours(head)
-        except NoteInvalid as error:
-            raise StoreCorrupt("the stored head is not signed by this log's key") from error
-        found = parse_checkpoint(head)
-        if found.size != len(self._tree) or found.root != self._tree.root():
-            raise StoreCorrupt(f"{len(self._tree)} stored entries do not hash to the signed head of {found.size}")
-        return head
-
-    def _require_ours(self, checkpoint: str) -> None:
-        verify_note(checkpoint, [Verifier(self.origin, self._signer.public_key)])
-        if parse_checkpoint(parse_note(checkpoint).text).origin != self.origin:
-            raise NoteInvalid("the checkpoint is of another origin")
+    def _durable(self, size: int) -> TiledTree:
+        tree = self._shard.tree
+        if size > len(tree):
+            raise ValueError(f"size {size} is beyond the {len(tree)} durable entries")
+        return tree
 
     def _write_groups(self, mine: _Waiting) -> None:
         """Write group after group until our own leaf is among them, then hand the pen on."""
@@ -229,13 +246,47 @@ class Log:
             waiting.error = self._failed
 
     def _commit(self, group: list[_Waiting]) -> None:
-        first, leaves = len(self._tree), [waiting.leaf for waiting in group]
-        hashes = [leaf_hash(leaf) for leaf in leaves]
-        tree = self._tree.grown(hashes)
+        shard, leaves = self._shard, [waiting.leaf for waiting in group]
+        after = self._following(shard.head)
+        if after is not None:  # the shard has ended: the group opens the next one, behind its link
+            shard, leaves = _opened(after.store, after.signer), [after.link, *leaves]
+        first, hashes = len(shard.tree), [leaf_hash(leaf) for leaf in leaves]
+        tree = shard.tree.grown(hashes)
         root = tree.root()
-        head = self._sign(len(tree), root)
-        self._store.append(first, leaves, head)
-        self._tree = tree
-        self._head = head
-        for index, (waiting, hashed) in enumerate(zip(group, hashes, strict=True), first):
-            waiting.receipt = Receipt(index, hashed, len(tree), root, head)
+        head = _signed(shard.signer, len(tree), root)
+        shard.store.append(first, leaves, head)
+        if after is not None:
+            self._finished.append(self._shard.store)
+        self._shard = _Shard(shard.store, shard.signer, tree, head)
+        start = first + len(leaves) - len(group)
+        for index, waiting in enumerate(group, start):
+            waiting.receipt = Receipt(index, hashes[index - first], len(tree), root, head)
+
+
+def _opened(store: LogStore, signer: Signer) -> _Shard:
+    """Return what a store holds after checking it against key and leaves; a first head for an empty one."""
+    size, edges, head = store.load()
+    tree = TiledTree(Frontier(size, edges), store.tile)
+    if head is None:
+        if size:
+            raise StoreCorrupt(f"{size} entries are stored, but no signed head")
+        return _Shard(store, signer, tree, _signed(signer, 0, tree.root()))
+    try:
+        _require_signed(head, signer)
+    except NoteInvalid as error:
+        raise StoreCorrupt("the stored head is not signed by this log's key") from error
+    found = parse_checkpoint(head)
+    if found.size != size or found.root != tree.root():
+        raise StoreCorrupt(f"{size} stored entries do not hash to the signed head of {found.size}")
+    return _Shard(store, signer, tree, head)
+
+
+def _signed(signer: Signer, size: int, root: bytes) -> str:
+    return sign_note(format_checkpoint(signer.name, size, root), signer)
+
+
+def _require_signed(checkpoint: str, signer: Signer) -> None:
+    """Raise NoteInvalid unless the checkpoint is of this signer's log."""
+    verify_note(checkpoint, [Verifier(signer.name, signer.public_key)])
+    if parse_checkpoint(parse_note(checkpoint).text).origin != signer.name:
+        raise NoteInvalid("the checkpoint is of another origin")

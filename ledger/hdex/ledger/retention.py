@@ -1,6 +1,6 @@
 """How long the details of an event must be kept: terms per record class and regime, read from data.
 
-Where several regimes apply the longest term counts.
+Where several regimes apply the longest term counts, and for an action without a class the longest of all.
 """
 
 import tomllib
@@ -45,11 +45,12 @@ class Retention:
 
     def term(self, action: Action) -> Term:
         """Return the term of an action's class."""
-        return self.terms[self.classes[action]]
+        name = self.classes.get(action)
+        return self.terms[name] if name is not None else max(self.terms.values(), key=lambda term: term.months)
 
 
 def from_toml(text: str) -> Retention:
-    """Return the retention in a TOML text. Raises RetentionInvalid unless every action has one class with a term."""
+    """Return the retention in a TOML text. Raises RetentionInvalid unless every class in it has a term."""
     try:
         found = tomllib.loads(text)
         classes = _classes(found["class"])
@@ -58,9 +59,8 @@ def from_toml(text: str) -> Retention:
         raise RetentionInvalid("the retention file lacks a part, or one is of another type") from error
     if set(found) != {"class", "term"}:
         raise RetentionInvalid("the retention file has a part that is neither class nor term")
-    missing = [action for action in Action if action not in classes]
-    if missing:
-        raise RetentionInvalid(f"{len(missing)} actions have no record class, first {missing[0]}")
+    if not terms:
+        raise RetentionInvalid("the retention file has no class")
     return Retention(MappingProxyType(classes), MappingProxyType(terms))
 
 

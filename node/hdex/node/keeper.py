@@ -49,17 +49,25 @@ class Keeper:
         self._lock = threading.Lock()  # guards what follows: one pass at a time
         self._sizes = {witness.name: 0 for witness in witnesses}
         self._cosigned: dict[str, int] = {}
+        self._origin = log.origin
 
     def keep(self) -> str:
         """Have the newest checkpoint cosigned by every witness that answers, anchor it, and return it with them."""
         with self._lock:
             checkpoint = self._log.checkpoint()
             size = parse_checkpoint(checkpoint).size
+            self._begin(parse_checkpoint(checkpoint).origin)
             behind = [witness for witness in self._witnesses if self._cosigned.get(witness.name, -1) < size]
             lines = [line for witness in behind if (line := self._ask(witness, checkpoint, size))]
             note = self._log.add_cosignatures(checkpoint, lines) if lines else checkpoint
             self._anchor(note)
             return note
+
+    def _begin(self, origin: str) -> None:
+        """Forget where the witnesses stood in an earlier shard: in a new one they have seen nothing."""
+        if origin != self._origin:
+            self._origin, self._cosigned = origin, {}
+            self._sizes = dict.fromkeys(self._sizes, 0)
 
     def run(self, stop: threading.Event) -> None:
         """Keep the log until `stop`; a failed pass is logged and tried again, whatever failed: nobody else keeps it."""

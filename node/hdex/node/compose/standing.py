@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 from hdex.ledger.detail import Details
 from hdex.ledger.detail_sqlite import SqliteDetailStore
@@ -15,7 +16,9 @@ from hdex.ledger.note import Signer
 from hdex.ledger.outbox_sqlite import SqliteOutbox
 from hdex.ledger.ports import Chain
 from hdex.ledger.retention import load_retention
-from hdex.ledger.store_sqlite import SqliteLogStore, SqliteWitnessStore
+from hdex.ledger.shard import origin_of, parse_origin
+from hdex.ledger.shard_sqlite import Shards
+from hdex.ledger.store_sqlite import SqliteWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
 from hdex.node.authz import CedarAuthorizer
@@ -43,17 +46,13 @@ from hdex.node.wire.tls import Tls
 logger = logging.getLogger(__name__)
 Config = HospitalConfig | ExchangeConfig | KeyholderConfig
 KEEP_PERIOD_S = 2.0
+FIRST_YEAR = 2026  # no log is older
 STRANGER = Identity("spiffe://unknown", "unknown", "unknown")
 
 
 def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
-
-
-def origin_of(participant: str, year: int) -> str:
-    """Return the origin of a participant's log in one year."""
-    return f"hdex/{participant}/{year}"
 
 
 class Standing:
@@ -67,6 +66,7 @@ class Standing:
         self._chain_lock = threading.Lock()
         self._chain: Chain | None = None
         self._anchoring: Anchoring | None = None
+        self._anchored_origin = ""
         self.stop = threading.Event()
         self.serving: Serving | None = None
 
@@ -93,8 +93,10 @@ class Standing:
 
     @cached_property
     def log(self) -> Log:
-        origin = origin_of(self.config.id, now().year)
-        return Log(SqliteLogStore(self.data / "log.db"), origin, Signer(origin, self.keys.secret("log")))
+        def signer(origin: str) -> Signer:
+            return Signer(origin, self.keys.secret("log"))
+
+        return Shards(self.data, self.config.id, signer=signer, clock=now).open()
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -111,11 +113,12 @@ class Standing:
 
     @cached_property
     def witness(self) -> Witness:
-        year = now().year
+        years = range(FIRST_YEAR, now().year + 2)  # a shard that begins while this process runs is known already
         logs = {
             origin_of(member.id, year): member.log_key
             for member in self.directory.members
             if member.log_key and member.endpoint and member.id != self.config.id
+            for year in years
         }
         signer = Signer(self.config.id, self.keys.secret("witness"))
         return Witness(signer, SqliteWitnessStore(self.data / "witness.db"), logs=logs, clock=now)
@@ -153,14 +156,27 @@ class Standing:
 
     def anchoring(self) -> Anchoring:
         """Return the outbox of checkpoints."""
-        chain = self.chain()
+        chain, origin = self.chain(), self.log.origin
         with self._chain_lock:
-            if self._anchoring is None:
+            if self._anchoring is None or self._anchored_origin != origin:
                 from hdex.ledger.anchor import Anchorer
 
-                outbox = SqliteOutbox(self.data / "outbox.db")
-                self._anchoring = Anchorer(chain, outbox, self.config.id, root_at=self.log.root_at)
+                name, outbox = self.anchored_as(origin)
+                self._anchoring = Anchorer(chain, SqliteOutbox(outbox), name, root_at=self.log.root_at)
+                self._anchored_origin = origin
             return self._anchoring
+
+    def anchored_as(self, origin: str) -> tuple[str, Path]:
+        """Return the name under which a shard is anchored, and its outbox: the contract lets a name's size only grow.
+
+        The first shard has the participant's own name; a later one `<participant>/<year>`, which the chain's operator
+        enrols before New Year.
+        """
+        _, year = parse_origin(origin)
+        first = next(iter(sorted(Shards.years(self.data))), year)
+        if year == first:
+            return self.config.id, self.data / "outbox.db"
+        return f"{self.config.id}/{year}", self.data / f"outbox-{year}.db"
 
     def serve(self, adders: Sequence[Adder]) -> Serving:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
