@@ -50,6 +50,11 @@ class _Waiting:
         self.receipt: Receipt | None = None
         self.error: LedgerError | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether it is known what became of the leaf."""
+        return self.receipt is not None or self.error is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Successor:
@@ -120,18 +125,25 @@ class Log:
 
     def append(self, leaf: bytes) -> Receipt:
         """Return the receipt of a leaf that is on disk, or raise LogFailed; many callers share one fsync."""
-        waiting = _Waiting(leaf)
+        return self.append_all([leaf])[0]
+
+    def append_all(self, leaves: Sequence[bytes]) -> list[Receipt]:
+        """Return the receipts of leaves that are on disk, in their order, or raise LogFailed when one is not."""
+        mine = [_Waiting(leaf) for leaf in leaves]
+        if not mine:
+            return []
+        last = mine[-1]  # groups are written in the order of the queue: when it is done, all are
         with self._turn:
-            self._queue.append(waiting)
-            while self._writing and waiting.receipt is None and waiting.error is None:
-                self._turn.wait()
-            if waiting.receipt is None and waiting.error is None:
+            self._queue += mine
+            self._turn.wait_for(lambda: last.done or not self._writing)
+            if not last.done:
                 self._writing = True
-        if waiting.receipt is None and waiting.error is None:
-            self._write_groups(waiting)
-        if waiting.receipt is None:
-            raise LogFailed("the entry is not in the log: the writer failed") from waiting.error
-        return waiting.receipt
+        if not last.done:
+            self._write_groups(last)
+        failed = next((one for one in mine if one.receipt is None), None)
+        if failed is not None:
+            raise LogFailed("the entry is not in the log: the writer failed") from failed.error
+        return [one.receipt for one in mine if one.receipt is not None]
 
     @contextmanager
     def release(self, event: events.Event) -> Iterator[Receipt]:
@@ -219,7 +231,7 @@ class Log:
     def _write_groups(self, mine: _Waiting) -> None:
         """Write group after group until our own leaf is among them, then hand the pen on."""
         try:
-            while mine.receipt is None and mine.error is None:
+            while not mine.done:
                 with self._turn:
                     group, self._queue = self._queue[:_MAX_GROUP], self._queue[_MAX_GROUP:]
                 self._write(group)
