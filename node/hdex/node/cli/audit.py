@@ -2,11 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.serving import show
+
+if TYPE_CHECKING:
+    from hdex.ledger.bundle import Evidence
+    from hdex.ledger.ports import EventQuery
+    from hdex.node.auditor import Auditor
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 NOT_VERIFIED = 1
@@ -18,27 +25,48 @@ def audit() -> None:
 
 
 @app.command()
+@filtered
 def export(
     out: Annotated[Path, typer.Option(help="Evidence file to write.")],
     config: Config,
     trust: Annotated[Path | None, typer.Option(help="Also write the trust file of this consortium.")] = None,
     witnesses: Annotated[int, typer.Option(help="Witnesses that must agree, for the trust file.")] = 2,
     as_json: Json = False,
+    query: "EventQuery | None" = None,
 ) -> None:
-    """Ask every witness, read every log and the chain, and write one evidence file."""
-    from hdex.node.cli.serving import prepare, show
+    """Ask every witness, read every log and the chain, and write one evidence file.
+
+    With a filter the file holds only the entries that match, each with its proof.
+    """
+    auditor = auditor_of(config)
+    evidence = auditor.export(out, query)
+    if trust is not None:
+        trust.write_text(json.dumps(auditor.trust(witnesses), indent=1), encoding="utf-8")
+    show(told_evidence(out, evidence), as_json=as_json)
+
+
+def auditor_of(config: Path) -> "Auditor":
+    """Return the auditor of a configuration; only its peers can be reached from then on."""
+    from hdex.node.cli.serving import prepare
     from hdex.node.config import BuyerConfig, load
 
     settings = load(config, BuyerConfig)
     prepare(settings.data_dir, [settings.exchange.endpoint])
     from hdex.node.compose.client import open_auditor
 
-    auditor = open_auditor(settings)
-    evidence = auditor.export(out)
-    if trust is not None:
-        trust.write_text(json.dumps(auditor.trust(witnesses), indent=1), encoding="utf-8")
-    events = sum(len(log.entries) for log in evidence.logs)
-    show({"evidence": str(out), "logs": len(evidence.logs), "events": events}, as_json=as_json)
+    return open_auditor(settings)
+
+
+def told_evidence(out: Path, evidence: "Evidence") -> dict[str, object]:
+    """Return what the export says of its file."""
+    whole, parts = evidence.logs, evidence.extracts
+    return {
+        "evidence": str(out),
+        "format": evidence.format,
+        "logs": len(whole) + len(parts),
+        "events": sum(len(log.entries) for log in whole) + sum(len(part.entries) for part in parts),
+        "absent": [f"{one.participant} ({one.part}: {one.why})" for one in evidence.absent],
+    }
 
 
 @app.command()
