@@ -6,15 +6,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from hdex.ledger.accesses import matching
 from hdex.ledger.bundle import Absence, Evidence, LogEvidence, WitnessEvidence, write_evidence
 from hdex.ledger.bundle_extract import answer, question
 from hdex.ledger.errors import ChainUnavailable
+from hdex.ledger.event import document, parse
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor, Chain, EventQuery
 from hdex.ledger.trust import ChainFacts
 from hdex.node.config import ChainPeer
 from hdex.node.directory import Directory, Member
 from hdex.node.errors import NodeError, PeerUnavailable, describe
+
+Found = dict[str, Any]  # {"log", "index", "event"}
 
 
 class Logs(Protocol):
@@ -55,7 +59,7 @@ class Auditor:
         """
         absent: list[Absence] = []
         kept = self._keepers()
-        origins = {member.id: f"hdex/{member.id}/{self._clock().year}" for member in kept}
+        origins = {member.id: self._origin(member) for member in kept}
         pairs = [(witness.id, member.id) for member in kept for witness in kept if witness.id != member.id]
         witnesses = [
             found for witness, node in pairs
@@ -66,6 +70,31 @@ class Auditor:
             raise PeerUnavailable(f"none of the {len(kept)} logs could be read")
         chain, logs = self._anchored(read, absent)
         return Evidence(self._clock(), chain, tuple(logs), tuple(witnesses), absent=tuple(dict.fromkeys(absent)))
+
+    def search(self, query: EventQuery | None, *, limit: int) -> tuple[list[Found], list[Absence]]:
+        """Return what the logs hold on a question, at most `limit` of each, in the order of time, and who was away."""
+        asked = replace(query or EventQuery(), limit=limit)
+        evidence = self.collect_logs()
+        found = [one for log in evidence.logs for one in found_in(log, asked)]
+        return sorted(found, key=lambda one: str(one["event"]["time"])), list(evidence.absent)
+
+    def collect_logs(self) -> Evidence:
+        """Return the logs alone: no witness and no chain is asked. Raises PeerUnavailable when none could be read."""
+        absent: list[Absence] = []
+        logs = [log for member in self._keepers() for log in self._log(member, self._origin(member), absent)]
+        if not logs:
+            raise PeerUnavailable("none of the logs could be read")
+        return Evidence(self._clock(), {}, tuple(logs), absent=tuple(absent))
+
+    def read_log(self, node: str) -> LogEvidence:
+        """Return one log with the anchors that the chain holds of it. Raises PeerUnavailable, ChainUnavailable."""
+        member = self._directory.member(node)
+        checkpoints, entries = self._logs.read(node)
+        if not checkpoints:
+            raise PeerUnavailable(f"{node} gave no checkpoint of its log")
+        return LogEvidence(
+            node, self._origin(member), tuple(entries), tuple(checkpoints), tuple(self._chain().anchors(node))
+        )
 
     def trust(self, witnesses: int) -> dict[str, Any]:
         """Return the trust document of this consortium: whose signatures count, and how many must agree."""
@@ -82,6 +111,9 @@ class Auditor:
 
     def _keepers(self) -> list[Member]:
         return [member for member in self._directory.members if member.log_key and member.endpoint]
+
+    def _origin(self, member: Member) -> str:
+        return f"hdex/{member.id}/{self._clock().year}"
 
     def _witnessed(self, witness: str, node: str, origin: str, absent: list[Absence]) -> list[WitnessEvidence]:
         if any(one.participant == witness for one in absent):  # asked once: who is away is away for every log
@@ -119,6 +151,12 @@ class Auditor:
         chain = self._chain()
         contract = self._contract.contract if self._contract else ""
         return {"chain_id": chain.chain_id(), "contract": contract, "operator": chain.operator()}
+
+
+def found_in(log: LogEvidence, query: EventQuery) -> list[Found]:
+    """Return the events of one log that match, each with its place."""
+    events = [parse(entry) for entry in log.entries]
+    return [{"log": log.node, "index": index, "event": document(events[index])} for index in matching(events, query)]
 
 
 def narrowed(evidence: Evidence, query: EventQuery) -> Evidence:

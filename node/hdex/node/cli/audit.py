@@ -8,12 +8,15 @@ import typer
 
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
-from hdex.node.cli.serving import show
+from hdex.node.cli.serving import plain, show, talk
 
 if TYPE_CHECKING:
     from hdex.ledger.bundle import Evidence
     from hdex.ledger.ports import EventQuery
+    from hdex.ledger.trust import ChainFacts
+    from hdex.ledger.verify import AuditReport
     from hdex.node.auditor import Auditor
+    from hdex.node.auditor_full import Anchors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 NOT_VERIFIED = 1
@@ -80,15 +83,80 @@ def verify(
     from hdex.ledger.trust import read_trust
     from hdex.ledger.verify import verify_evidence
 
-    report = verify_evidence(evidence, read_trust(trust), earlier=earlier)
+    conclude(verify_evidence(evidence, read_trust(trust), earlier=earlier), as_json=as_json)
+
+
+@app.command()
+def full(
+    where: Annotated[str, typer.Argument(help="Data folder of a node, or the id of one that answers.")],
+    trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    chain: Annotated[str | None, typer.Option(help="URL of the chain, to ask it for the anchors.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The auditor's file, for an id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hash every entry of a log again and hold it against signatures, witnesses and chain. Exit as verify."""
+    from hdex.ledger.trust import read_trust
+    from hdex.node.auditor_full import audit_folder, audit_node
+
+    trusted = read_trust(trust)
+    anchors = anchors_from(chain, trusted.chain) if chain else None
+    if Path(where).exists():
+        report = audit_folder(Path(where), trusted, anchors=anchors, say=say_entries)
+    elif config is None:
+        raise typer.BadParameter("there is no such folder; for a participant's id name the auditor's --config")
+    else:
+        report = audit_node(auditor_of(config), where, trusted, say=say_entries)
+    conclude(report, as_json=as_json)
+
+
+def anchors_from(url: str, facts: "ChainFacts") -> "Anchors":
+    """Return the function that asks the chain of the trust file for a node's anchors."""
+    from hdex.ledger.errors import EvidenceUnreadable
+
+    if not facts.get("contract") or not facts.get("chain_id"):
+        raise EvidenceUnreadable("the trust file names no chain and contract: what the chain says cannot be believed")
+    from hdex.ledger.chain_web3 import Web3Chain
+
+    return Web3Chain(url, str(facts["contract"]), None, int(facts["chain_id"])).anchors
+
+
+def say_entries(done: int) -> None:
+    """Say on stderr how far an audit is."""
+    talk("audit", f"{done:,} entries")
+
+
+def conclude(report: "AuditReport", *, as_json: bool) -> None:
+    """Print what an audit found and exit with what it means."""
     if as_json:
         print(json.dumps(report.document(), ensure_ascii=False))
     else:
         print("verified" if report.verified else "NOT VERIFIED")
         for line in report.checked:
-            print(f"  checked      {line}")
+            print(f"  checked      {plain(line)}")
         for line in report.not_checked:
-            print(f"  not checked  {line}")
+            print(f"  not checked  {plain(line)}")
         if report.first_offence:
             print(f"  offence      {json.dumps(report.first_offence, ensure_ascii=False)}")
     raise typer.Exit(0 if report.verified else NOT_VERIFIED)
+
+
+@app.command()
+@filtered
+def search(
+    config: Config,
+    limit: Annotated[int, typer.Option(help="At most so many of each log.", min=1)] = 100,
+    as_json: Json = False,
+    query: "EventQuery | None" = None,
+) -> None:
+    """Read every log and print the events that match. The reading is an event in each of them."""
+    found, absent = auditor_of(config).search(query, limit=limit)
+    if as_json:
+        print(json.dumps({"events": found, "absent": [one.participant for one in absent]}, ensure_ascii=False))
+        return
+    for one in found:
+        event = one["event"]
+        about = " ".join(str(event[name]) for name in ("product", "contract", "purpose", "reason") if name in event)
+        decision = event.get("decision", "-")
+        print(plain(f"{event['time']}  {one['log']}  {one['index']:>6}  {event['action']:<22} {decision:<5} {about}"))
+    for gone in absent:
+        talk("absent", f"{gone.participant}: {gone.why}")
