@@ -11,15 +11,19 @@ from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hdex.ledger.audit_report import LogState
     from hdex.ledger.bundle import Evidence
     from hdex.ledger.ports import EventQuery
-    from hdex.ledger.trust import ChainFacts
+    from hdex.ledger.trust import ChainFacts, Trust
     from hdex.ledger.verify import AuditReport
     from hdex.node.auditor import Auditor
     from hdex.node.auditor_full import Anchors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 NOT_VERIFIED = 1
+Report = Annotated[Path | None, typer.Option(help="Also write the report to this file, .html or .json.")]
 
 
 @app.callback()
@@ -77,13 +81,23 @@ def verify(
     evidence: Annotated[Path, typer.Argument(help="Evidence file (zip).")],
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
     earlier: Annotated[Path | None, typer.Option(help="Evidence kept from an earlier audit.")] = None,
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Verify evidence with no network. Exit 0 verified, 1 not, 3 unreadable."""
     from hdex.ledger.trust import read_trust
     from hdex.ledger.verify import verify_evidence
 
-    conclude(verify_evidence(evidence, read_trust(trust), earlier=earlier), as_json=as_json)
+    trusted = read_trust(trust)
+    found = verify_evidence(evidence, trusted, earlier=earlier)
+    if report is not None:
+        from hdex.ledger.audit_report import states, subject_of
+        from hdex.ledger.bundle import read_evidence
+
+        held = read_evidence(evidence)
+        subject = {"file": evidence.name, "sha256": sha256_of(evidence), **subject_of(held)}
+        keep(report, found, trusted, subject, states(held, trusted))
+    conclude(found, as_json=as_json)
 
 
 @app.command()
@@ -92,6 +106,7 @@ def full(
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
     chain: Annotated[str | None, typer.Option(help="URL of the chain, to ask it for the anchors.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The auditor's file, for an id.")] = None,
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Hash every entry of a log again and hold it against signatures, witnesses and chain. Exit as verify."""
@@ -101,12 +116,34 @@ def full(
     trusted = read_trust(trust)
     anchors = anchors_from(chain, trusted.chain) if chain else None
     if Path(where).exists():
-        report = audit_folder(Path(where), trusted, anchors=anchors, say=say_entries)
+        found, subject = audit_folder(Path(where), trusted, anchors=anchors, say=say_entries), {"folder": where}
     elif config is None:
         raise typer.BadParameter("there is no such folder; for a participant's id name the auditor's --config")
     else:
-        report = audit_node(auditor_of(config), where, trusted, say=say_entries)
-    conclude(report, as_json=as_json)
+        found, subject = audit_node(auditor_of(config), where, trusted, say=say_entries), {"log": where}
+    if report is not None:
+        keep(report, found, trusted, subject, [])
+    conclude(found, as_json=as_json)
+
+
+def keep(
+    path: Path, found: "AuditReport", trust: "Trust", subject: "Mapping[str, object]", logs: "list[LogState]"
+) -> None:
+    """Write the report of an audit to a file."""
+    from datetime import UTC, datetime
+
+    from hdex.ledger.audit_report import report_document
+    from hdex.node.web.auditor_report import write_report
+
+    write_report(path, report_document(found, trust, made=datetime.now(UTC), subject=subject, logs=logs))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hex, so that a report says which file it is about."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def anchors_from(url: str, facts: "ChainFacts") -> "Anchors":
