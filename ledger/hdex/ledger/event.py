@@ -69,6 +69,7 @@ class Action(StrEnum):
     HOLD_LIFT = "hold.lift"
     SHARD_OPEN = "shard.open"
     BREAKGLASS_OPEN = "breakglass.open"
+    ALERT_RAISE = "alert.raise"
 
 
 RELEASES = frozenset(

@@ -197,3 +197,27 @@ def search(
         print(plain(f"{event['time']}  {one['log']}  {one['index']:>6}  {event['action']:<22} {decision:<5} {about}"))
     for gone in absent:
         talk("absent", f"{gone.participant}: {gone.why}")
+
+
+@app.command()
+def alerts(
+    config: Config,
+    rules: Annotated[Path | None, typer.Option(help="Thresholds of your own, as TOML.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read every log; print the alerts its node raised, and what looks unusual from here. Exit 1 when there is any."""
+    from hdex.ledger.anomaly_rules import default_rules, rules_from_text
+    from hdex.node.auditor_alerts import alerts_in
+
+    asked = rules_from_text(rules.read_text(encoding="utf-8")) if rules else default_rules()
+    evidence = auditor_of(config).collect_logs()
+    found = [one.document() for log in evidence.logs for one in alerts_in(log, asked)]
+    if as_json:
+        print(json.dumps({"alerts": found, "absent": [one.participant for one in evidence.absent]}))
+    else:
+        for one in found:
+            span = f"{one['first']}-{one['last']}"
+            print(plain(f"{one['time']}  {one['log']}  {span:>15}  {one['rule']:<20} by {one['by']}  {one['who']}"))
+        for gone in evidence.absent:
+            talk("absent", f"{gone.participant}: {gone.why}")
+    raise typer.Exit(1 if found else 0)
