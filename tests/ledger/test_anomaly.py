@@ -138,6 +138,7 @@ def test_a_release_right_after_refusals_is_raised_with_all_of_them() -> None:
     ]
     assert watched([*refused, event(1000)]) == []
     assert watched([*refused[:2], event(10)]) == []
+    assert watched([*refused[:2], event(10), event(11, decision=DENY, reason="r"), event(12)]) == []  # not in a row
 
 
 def test_touching_many_products_in_a_day_is_raised() -> None:

@@ -202,11 +202,11 @@ class Detector:
                 yield Rule.BREADTH, history.day_first
 
     def _refused_before(self, history: History, event: Event) -> int | None:
-        """Return the first of the refusals that came right before this release, and forget them."""
+        """Return the first of the refusals that came right before this release; a release ends their row."""
         rule, refused = self._rules.denied_then_allowed, history.refused
+        history.refused = []
         if len(refused) < rule.denials:
             return None
-        history.refused = []
         first, time = refused[0]
         is_near = event.at - datetime.fromisoformat(time) <= timedelta(seconds=rule.within_s)
         return int(first) if is_near else None

@@ -221,3 +221,28 @@ def alerts(
         for gone in evidence.absent:
             talk("absent", f"{gone.participant}: {gone.why}")
     raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def serve(
+    config: Config,
+    trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    port: Annotated[int, typer.Option(help="Port on this machine's own address.", min=1, max=65535)] = 8480,
+) -> None:
+    """Serve the auditor's pages to this machine's browser until told to stop. Reads every log once at the start."""
+    import threading
+
+    from hdex.ledger.trust import read_trust
+    from hdex.node.cli.serving import prepare, stop_on_signals
+    from hdex.node.config import BuyerConfig, load
+
+    settings, trusted = load(config, BuyerConfig), read_trust(trust)
+    prepare(settings.data_dir, [settings.exchange.endpoint])
+    from hdex.node.compose.auditing import serve_auditor
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    talk("reading", "every log, once")
+    serve_auditor(settings, trusted, port, stop=stop)
+    talk("pages", f"http://127.0.0.1:{port}/")
+    stop.wait()
