@@ -30,7 +30,7 @@ from hdex.ledger.store_sqlite import SqliteLogStore
 from hdex.ledger.trust import Trust
 from hdex.ledger.verify import AuditReport
 from hdex.ledger.verify_full import Frontier, LogCopy, audit_log
-from hdex.ledger.verify_sqlite import open_log
+from hdex.ledger.verify_sqlite import open_log, shard_files
 
 NODE = "hospital-a"
 
@@ -192,7 +192,7 @@ def stored(path: Path) -> Path:
 
 def of_file(path: Path) -> AuditReport:
     asked = trust(witnesses=0)
-    with open_log(path) as file:
+    with open_log(shard_files(path)[0]) as file:
         log = asked.log(file.origin())
         assert log is not None
         return audit_log(log, LogCopy(file.entries(), file.head(), file.cosigned()), asked)

@@ -99,4 +99,4 @@ def test_what_is_not_canonical_is_refused(raw: bytes) -> None:
 
 def test_the_usual_leaf_takes_the_quick_way_and_every_field_is_known_to_it() -> None:
     assert _pattern().fullmatch(leaf().decode())
-    assert {field.name for field in fields(Event)} - {"time", "epsilon"} <= _FORMS.keys()
+    assert {field.name for field in fields(Event)} - {"time", "epsilon", "checkpoint"} <= _FORMS.keys()

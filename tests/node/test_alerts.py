@@ -1,6 +1,7 @@
 """A node's watch makes alerts events of its own log, once each, over restarts and crashes, and names nobody."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.ledger.evidence_story import log_signer, make_event, origin
@@ -8,9 +9,13 @@ from tests.ledger.evidence_story import log_signer, make_event, origin
 from hdex.ledger.anomaly import Rule
 from hdex.ledger.anomaly_rules import default_rules
 from hdex.ledger.bundle import LogEvidence
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import Action, Event, parse
 from hdex.ledger.log import Log
+from hdex.ledger.note import Signer
+from hdex.ledger.shard_sqlite import Shards
 from hdex.ledger.store_memory import MemoryLogStore
 from hdex.node.alerts import KIND, STATE, AlertWatch
 from hdex.node.auditor_alerts import SeenAlert, alerts_in, raised_alert
@@ -31,7 +36,8 @@ class Node:
         self.now = START
         self.store, self.documents = MemoryLogStore(), MemoryDocuments()
         self.log = Log(self.store, origin(NODE), log_signer(NODE))
-        self.recorder = Recorder(self.log, self.documents, node=NODE, organisation="A", clock=self.clock)
+        self.details = Details(MemoryDetailStore(), b"m" * 32)
+        self.recorder = Recorder(self.log, self.details, node=NODE, organisation="A", clock=self.clock)
 
     def clock(self) -> datetime:
         return self.now
@@ -40,7 +46,7 @@ class Node:
         return AlertWatch(
             self.log,
             self.documents,
-            recorded_actor(self.documents),
+            recorded_actor(self.details),
             default_rules(),
             node=NODE,
             organisation="A",
@@ -172,3 +178,21 @@ def test_an_auditor_sees_what_the_node_raised_and_what_it_finds_itself() -> None
 def test_an_alert_that_points_nowhere_is_passed_over(reason: str | None) -> None:
     event = make_event(NODE, 0, Action.ALERT_RAISE, **({"reason": reason} if reason else {}))
     assert raised_alert(NODE, event, [event]) is None
+
+
+def test_the_watch_goes_on_in_the_log_of_a_new_year(tmp_path: Path) -> None:
+    node = Node()
+    node.now = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+    shards = Shards(tmp_path, NODE, signer=lambda name: Signer(name, log_signer(NODE).seed), clock=node.clock)
+    node.log = shards.open()
+    node.recorder = Recorder(node.log, node.details, node=NODE, organisation="A", clock=node.clock)
+    watch = node.watch()
+    node.export(BUYERS[0], 10)
+    assert watch.run_once() == []
+    node.now += timedelta(minutes=2)
+    node.export(BUYERS[0], 100)
+    (alert,) = watch.run_once()
+    assert (alert.rule, alert.first) == (Rule.RATE, 1)  # entry 0 of the new shard is its link
+    watch.keep()
+    assert node.watch()._next == node.log.size - 1  # it stands before its own alert
+    node.log.close()

@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -14,8 +15,9 @@ from starlette.testclient import TestClient
 from tests.ledger.evidence_story import START, make_event
 from tests.node.auditor_stage import NOW, Hall
 
+from hdex.ledger.anomaly import Rule
 from hdex.ledger.anomaly_rules import default_rules
-from hdex.ledger.event import Action, Decision
+from hdex.ledger.event import Action, Decision, Event
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.trust import trust_from_document
 from hdex.ledger.verify import verify_evidence
@@ -23,6 +25,7 @@ from hdex.node.auditor_desk import Desk
 from hdex.node.web.auditor_app import create_auditor_app
 from hdex.node.web.auditor_path import steps
 from hdex.node.web.auditor_views import Search
+from hdex.node.web.auditor_words import table
 
 BASE = "http://127.0.0.1:8480"
 PATHS = ("/", "/events", "/logs/hospital-a/5", "/alerts", "/report")
@@ -99,10 +102,11 @@ def test_a_log_whose_anchor_is_late_and_one_that_nobody_cosigned_are_seen(tmp_pa
 
 
 def test_a_forged_log_is_named_on_the_first_page(tmp_path: Path, hall: Hall) -> None:
+    def change(entries: list[bytes]) -> None:
+        entries[9] = entries[9].replace(b'"rows":', b'"rows":9')
+
+    hall.logs.forged["hospital-b"] = change
     office = Office(tmp_path, hall)
-    store = hall.told.logs["hospital-b"]._store
-    store._leaves[9] = store._leaves[9].replace(b'"rows":', b'"rows":9')  # type: ignore[attr-defined]
-    hall.told.logs["hospital-b"]._tree = Tree(leaf_hash(leaf) for leaf in store._leaves)  # type: ignore[attr-defined]
     said = office.words("/")
     assert "What was read does not verify" in said
     assert "Entry 9 is not the one under the checkpoint of size 17" in said
@@ -242,3 +246,9 @@ def test_a_search_s_address_leads_back_to_it() -> None:
     search = Search.read({"log": "a", "product": "p & q", "decision": "deny", "since": "2026-11-01", "page": "3"})
     assert search.address() == "log=a&product=p+%26+q&decision=deny&since=2026-11-01"
     assert search.address(page=4).endswith("page=4")
+
+
+def test_every_action_and_field_has_its_words() -> None:
+    assert [one.value for one in Action if one.value not in table()["action"]] == []
+    assert [one.name for one in fields(Event) if one.name not in table()["field"]] == []
+    assert [one.value for one in Rule if one.value not in table()["rule"]] == []

@@ -69,13 +69,30 @@ class Clockwork:
         return None
 
 
-def access_offences(events: Iterable[Event], log: int, book: GrantBook) -> Iterator[tuple[int, str]]:
-    """Yield index and reason of every entry that breaks a rule; `log` is this log's number in the book."""
+def access_offences(
+    events: Iterable[tuple[int, Event]], log: int, book: GrantBook, *, is_partial: bool
+) -> Iterator[tuple[int, str]]:
+    """Yield index and reason of every entry that breaks a rule; `log` is this log's number in the book.
+
+    is_partial: a grant whose issue is in none of the logs may have been issued where these entries do not reach.
+    """
     clockwork = Clockwork(book.tolerance)
-    for index, event in enumerate(events):
-        for why in (clockwork.offence(event), undecided(event) or grant_offence(event, log, index, book)):
+    for index, event in events:
+        is_judged = not is_partial or event.grant is None or book.knows(event.grant)
+        granted = grant_offence(event, log, index, book) if is_judged else None
+        for why in (clockwork.offence(event), undecided(event) or granted):
             if why is not None:
                 yield index, why
+
+
+def unjudged(events: Iterable[tuple[int, Event]], book: GrantBook) -> int:
+    """Return how many releases name a grant whose issue is in none of the logs."""
+    return sum(needs_grant(event) and event.grant is not None and not book.knows(event.grant) for _, event in events)
+
+
+def is_continued(event: Event) -> bool:
+    """Return whether a log that begins with this event goes on from an earlier one."""
+    return event.action is Action.SHARD_OPEN
 
 
 def undecided(event: Event) -> str | None:

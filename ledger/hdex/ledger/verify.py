@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hdex.ledger.accesses import GrantBook, access_offences
+from hdex.ledger.accesses import GrantBook, access_offences, is_continued, unjudged
 from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, read_evidence
 from hdex.ledger.errors import EventInvalid, NoteInvalid
 from hdex.ledger.event import Event, parse
@@ -106,10 +106,20 @@ def _check_accesses(cases: list[_Case], extracts: list[ExtractCase], trust: Trus
     for number, part in enumerate(extracts, len(cases)):
         say_partial(part, number, book, findings)
     for number, case in enumerate(cases):
-        findings.settle(
-            f"{case.log.node}: times grow; every release has a decision, and a grant issued and not revoked before it",
-            [case.offence(index, why) for index, why in access_offences(case.events, number, book)],
-        )
+        _settle_accesses(case, number, book, findings)
+
+
+def _settle_accesses(case: _Case, number: int, book: GrantBook, findings: Findings) -> None:
+    """Check one whole log; of a shard that continues an earlier one, grants issued there are not known."""
+    name, events = case.log.node, list(enumerate(case.events))
+    is_partial = bool(case.events) and is_continued(case.events[0])
+    findings.settle(
+        f"{name}: times grow; every release has a decision, and a grant issued and not revoked before it",
+        [case.offence(index, why) for index, why in access_offences(events, number, book, is_partial=is_partial)],
+    )
+    unknown = unjudged(events, book) if is_partial else 0
+    if unknown:
+        findings.not_checked.append(f"{name}: the grants of {unknown} releases: their issue is not in the file")
 
 
 def _say_compared(cases: list[_Case], contradicted: list[Offence], findings: Findings) -> None:

@@ -6,7 +6,7 @@ An extract can show that something was written. It cannot show that nothing else
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hdex.ledger.accesses import Clockwork, GrantBook, grant_offence, needs_grant, undecided
+from hdex.ledger.accesses import GrantBook, access_offences, unjudged
 from hdex.ledger.bundle import Evidence, LogExtract, ProvenEntry, WitnessEvidence
 from hdex.ledger.errors import EventInvalid, NoteInvalid, ProofInvalid
 from hdex.ledger.event import Event, parse
@@ -73,23 +73,11 @@ def say_partial(case: ExtractCase, number: int, book: GrantBook, findings: Findi
     name = case.log.node
     findings.settle(
         f"{name}: times of the entries grow; every release among them has a decision, and no grant that forbids it",
-        [case.offence(index, why) for index, why in _access_offences(case, number, book)],
+        [case.offence(index, why) for index, why in access_offences(case.events, number, book, is_partial=True)],
     )
-    unknown = sum(needs_grant(event) and not book.knows(str(event.grant)) for _, event in case.events)
+    unknown = unjudged(case.events, book)
     if unknown:
         findings.not_checked.append(f"{name}: the grants of {unknown} releases: their issue is not in the file")
-
-
-def _access_offences(case: ExtractCase, number: int, book: GrantBook) -> Iterator[tuple[int, str]]:
-    clockwork = Clockwork(book.tolerance)
-    for index, event in case.events:
-        shown = event.grant is None or book.knows(event.grant)
-        for why in (
-            clockwork.offence(event),
-            undecided(event) or (grant_offence(event, number, index, book) if shown else None),
-        ):
-            if why is not None:
-                yield index, why
 
 
 def _check_cosigned(case: ExtractCase, head: Testimony, trust: Trust, findings: Findings) -> None:

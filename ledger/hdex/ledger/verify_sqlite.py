@@ -6,10 +6,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hdex.ledger.errors import EvidenceUnreadable, NoteInvalid
+from hdex.ledger.merkle import HASH_SIZE
 from hdex.ledger.note import parse_checkpoint
+from hdex.ledger.tiles import WIDTH
 
 GONE = (b"", bytes(32))
-_ENTRIES = "SELECT position, CAST(body AS BLOB), CAST(hash AS BLOB) FROM leaf ORDER BY position"
+_ENTRIES = "SELECT position, CAST(body AS BLOB) FROM leaf ORDER BY position"
+_TILE = "SELECT hashes FROM tile WHERE number = ?"  # of level 0: its number alone
 _COSIGNED = "SELECT note FROM note WHERE kind = 'cosigned' ORDER BY number"
 
 
@@ -18,6 +21,7 @@ class LogFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._number, self._tile = -1, b""
 
     def size(self) -> int:
         """Return how many entries there are."""
@@ -27,10 +31,18 @@ class LogFile:
         """Yield the entries from index 0 with the leaf hash each was stored under; one that is gone is empty."""
         with _readable():
             expected = 0
-            for position, body, leaf in self._connection.execute(_ENTRIES):
+            for position, body in self._connection.execute(_ENTRIES):
                 yield from (GONE for _ in range(expected, position))
-                yield bytes(body), bytes(leaf)
+                yield bytes(body), self._told(position)
                 expected = position + 1
+
+    def _told(self, position: int) -> bytes:
+        """Return the leaf hash that the tiles hold of an entry; a tile is read once."""
+        number, place = divmod(position, WIDTH)
+        if number != self._number:
+            found = self._connection.execute(_TILE, (number,)).fetchone()
+            self._number, self._tile = number, bytes(found[0]) if found else b""
+        return self._tile[HASH_SIZE * place : HASH_SIZE * (place + 1)]
 
     def head(self) -> str | None:
         """Return the newest signed head."""
@@ -52,12 +64,17 @@ class LogFile:
             return [str(row[0]) for row in self._connection.execute(sql)]
 
 
-@contextmanager
-def open_log(path: Path) -> Iterator[LogFile]:
-    """Open a log's file, or the log in a participant's data folder. Raises EvidenceUnreadable."""
-    file = path / "log.db" if path.is_dir() else path
-    if not file.is_file():
+def shard_files(path: Path) -> list[Path]:
+    """Return the shards of a participant's data folder, oldest first, or the one file. Raises EvidenceUnreadable."""
+    files = [path] if path.is_file() else [path / "log.db", *sorted(path.glob("log-????.db"))]
+    if not files[0].is_file():
         raise EvidenceUnreadable(f"{path} holds no log: a participant's data folder with log.db is asked")
+    return files
+
+
+@contextmanager
+def open_log(file: Path) -> Iterator[LogFile]:
+    """Open the file of one shard. Raises EvidenceUnreadable."""
     with _readable(), closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         connection.execute("BEGIN")
         yield LogFile(connection)

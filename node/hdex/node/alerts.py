@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from hdex.ledger.anomaly import Alert, Detector, seat
 from hdex.ledger.anomaly_rules import Rules
@@ -36,6 +37,7 @@ class AlertWatch:
         """actor_of: event id -> who acted, None where the node's records do not say (erased, or another's event)."""
         self._log, self._documents, self._actor_of, self._rules = log, documents, actor_of, rules
         self._node, self._organisation, self._secret, self._clock = node, organisation, secret, clock
+        self._origin = log.origin
         self._detector, self._next = self._recall()
         self._said: set[str] | None = None  # alerts that stand in the log behind the state we began with
         self._kept = clock()
@@ -43,6 +45,8 @@ class AlertWatch:
     def run_once(self) -> list[Alert]:
         """Look at all entries that are new; raise and return the alerts. Raises LogFailed when one cannot be raised."""
         raised: list[Alert] = []
+        if self._log.origin != self._origin:  # a new year's shard
+            self._origin, self._next = self._log.origin, 0
         stop = self._log.size
         if self._said is None:
             self._said = self._spoken(self._next, stop)
@@ -65,14 +69,18 @@ class AlertWatch:
 
     def keep(self) -> None:
         """Keep what was learnt, durably. After a crash later entries are looked at again, and no alert raised twice."""
-        self._documents.put(KIND, STATE, {"next": self._next, "detector": self._detector.document()})
+        self._documents.put(KIND, STATE, self._state())
         self._kept = self._clock()
+
+    def _state(self) -> dict[str, Any]:
+        return {"origin": self._origin, "next": self._next, "detector": self._detector.document()}
 
     def _recall(self) -> tuple[Detector, int]:
         try:
             found = self._documents.get(KIND, STATE)
-            if found["next"] <= self._log.size:
-                return Detector.from_document(self._rules, found["detector"]), int(found["next"])
+            known = int(found["next"]) if found["origin"] == self._origin else 0
+            if known <= self._log.size:
+                return Detector.from_document(self._rules, found["detector"]), known
         except NotFound:
             pass
         except (KeyError, TypeError):

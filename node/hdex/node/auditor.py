@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from hdex.ledger.accesses import matching
 from hdex.ledger.bundle import Absence, Evidence, LogEvidence, WitnessEvidence, write_evidence
 from hdex.ledger.bundle_extract import answer, question
-from hdex.ledger.errors import ChainUnavailable
+from hdex.ledger.errors import ChainUnavailable, NoteInvalid
 from hdex.ledger.event import document, parse
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor, Chain, EventQuery
+from hdex.ledger.shard import linked_head, origin_of, parse_origin
 from hdex.ledger.trust import ChainFacts
 from hdex.node.config import ChainPeer
 from hdex.node.directory import Directory, Member
@@ -59,13 +60,10 @@ class Auditor:
         """
         absent: list[Absence] = []
         kept = self._keepers()
-        origins = {member.id: self._origin(member) for member in kept}
         pairs = [(witness.id, member.id) for member in kept for witness in kept if witness.id != member.id]
-        witnesses = [
-            found for witness, node in pairs
-            for found in self._witnessed(witness, node, origins[node], absent)
-        ]  # fmt: skip
-        read = [log for member in kept for log in self._log(member, origins[member.id], absent)]
+        told = [found for witness, node in pairs for found in self._witnessed(witness, node, absent)]
+        read = [log for member in kept for log in self._log(member, absent)]
+        witnesses = [one for one in told if any(is_about(one, log) for log in read)]
         if not read:
             raise PeerUnavailable(f"none of the {len(kept)} logs could be read")
         chain, logs = self._anchored(read, absent)
@@ -81,20 +79,15 @@ class Auditor:
     def collect_logs(self) -> Evidence:
         """Return the logs alone: no witness and no chain is asked. Raises PeerUnavailable when none could be read."""
         absent: list[Absence] = []
-        logs = [log for member in self._keepers() for log in self._log(member, self._origin(member), absent)]
+        logs = [log for member in self._keepers() for log in self._log(member, absent)]
         if not logs:
             raise PeerUnavailable("none of the logs could be read")
         return Evidence(self._clock(), {}, tuple(logs), absent=tuple(absent))
 
     def read_log(self, node: str) -> LogEvidence:
         """Return one log with the anchors that the chain holds of it. Raises PeerUnavailable, ChainUnavailable."""
-        member = self._directory.member(node)
-        checkpoints, entries = self._logs.read(node)
-        if not checkpoints:
-            raise PeerUnavailable(f"{node} gave no checkpoint of its log")
-        return LogEvidence(
-            node, self._origin(member), tuple(entries), tuple(checkpoints), tuple(self._chain().anchors(node))
-        )
+        found = self._read(self._directory.member(node))
+        return replace(found, anchors=tuple(self._chain().anchors(anchored_as(found))))
 
     def trust(self, witnesses: int) -> dict[str, Any]:
         """Return the trust document of this consortium: whose signatures count, and how many must agree."""
@@ -102,7 +95,7 @@ class Auditor:
         return {
             "policy": {"witnesses": witnesses},
             "logs": [
-                {"node": member.id, "origin": f"hdex/{member.id}/{year}", "log_key": member.log_key.hex()}
+                {"node": member.id, "origin": origin_of(member.id, year), "log_key": member.log_key.hex()}
                 for member in kept
             ],
             "witnesses": [{"name": member.id, "key": member.witness_key.hex()} for member in kept],
@@ -112,28 +105,38 @@ class Auditor:
     def _keepers(self) -> list[Member]:
         return [member for member in self._directory.members if member.log_key and member.endpoint]
 
-    def _origin(self, member: Member) -> str:
-        return f"hdex/{member.id}/{self._clock().year}"
-
-    def _witnessed(self, witness: str, node: str, origin: str, absent: list[Absence]) -> list[WitnessEvidence]:
+    def _witnessed(self, witness: str, node: str, absent: list[Absence]) -> list[WitnessEvidence]:
+        """Return what a witness cosigned of a log's shard of this year, or of the last where this has not begun."""
         if any(one.participant == witness for one in absent):  # asked once: who is away is away for every log
             return []
         try:
-            checkpoint, mirror = self._logs.mirror(witness, origin)
+            for year in (self._clock().year, self._clock().year - 1):
+                checkpoint, mirror = self._logs.mirror(witness, origin_of(node, year))
+                if checkpoint:
+                    return [WitnessEvidence(witness, node, checkpoint, tuple(mirror))]
         except NodeError as error:
             absent.append(Absence(witness, "witness", describe(error).rule))
-            return []
-        return [WitnessEvidence(witness, node, checkpoint, tuple(mirror))] if checkpoint else []
+        return []
 
-    def _log(self, member: Member, origin: str, absent: list[Absence]) -> list[LogEvidence]:
+    def _log(self, member: Member, absent: list[Absence]) -> list[LogEvidence]:
         try:
-            checkpoints, entries = self._logs.read(member.id)
-            if not checkpoints:
-                raise PeerUnavailable(f"{member.id} gave no checkpoint of its log")
+            return [self._read(member)]
         except NodeError as error:
             absent.append(Absence(member.id, "log", describe(error).rule))
             return []
-        return [LogEvidence(member.id, origin, tuple(entries), tuple(checkpoints))]
+
+    def _read(self, member: Member) -> LogEvidence:
+        """Return the shard that a participant writes now: its checkpoint says which. Raises PeerUnavailable."""
+        checkpoints, entries = self._logs.read(member.id)
+        try:
+            origin = parse_checkpoint(checkpoints[-1]).origin
+            node, _ = parse_origin(origin)
+        except (IndexError, NoteInvalid) as error:
+            raise PeerUnavailable(f"{member.id} gave no checkpoint of its log") from error
+        if node != member.id:
+            raise PeerUnavailable(f"{member.id} gave the checkpoint of another log")
+        own = tuple(note for note in checkpoints if origin_in(note) == origin)
+        return LogEvidence(member.id, origin, tuple(entries), own)
 
     def _anchored(self, logs: list[LogEvidence], absent: list[Absence]) -> tuple[ChainFacts, list[LogEvidence]]:
         """Return what chain this is and the logs with their anchors; without either when the chain is away."""
@@ -145,12 +148,31 @@ class Auditor:
 
     def _anchors(self, log: LogEvidence) -> tuple[Anchor, ...]:
         size = parse_checkpoint(log.checkpoints[-1]).size
-        return tuple(anchor for anchor in self._chain().anchors(log.node) if anchor.size <= size)
+        return tuple(anchor for anchor in self._chain().anchors(anchored_as(log)) if anchor.size <= size)
 
     def _chain_facts(self) -> ChainFacts:
         chain = self._chain()
         contract = self._contract.contract if self._contract else ""
         return {"chain_id": chain.chain_id(), "contract": contract, "operator": chain.operator()}
+
+
+def origin_in(note: str) -> str:
+    """Return the origin a checkpoint names, nothing where it cannot be read."""
+    try:
+        return parse_checkpoint(note).origin
+    except NoteInvalid:
+        return ""
+
+
+def is_about(told: WitnessEvidence, log: LogEvidence) -> bool:
+    """Return whether a witness speaks of this shard; one that cannot be read is kept, for the verifier to refuse."""
+    return told.node == log.node and origin_in(told.checkpoint) in {log.origin, ""}
+
+
+def anchored_as(log: LogEvidence) -> str:
+    """Return the name under which a shard is anchored: the first has its node's own, a later one that of its year."""
+    is_later = bool(log.entries) and linked_head(log.entries[0]) is not None
+    return f"{log.node}/{parse_origin(log.origin)[1]}" if is_later else log.node
 
 
 def found_in(log: LogEvidence, query: EventQuery) -> list[Found]:

@@ -3,11 +3,10 @@
 import threading
 
 from hdex.ledger.anomaly_rules import Rules, default_rules, rules_from_text
+from hdex.ledger.detail import Details
+from hdex.ledger.errors import DetailErased, StoreCorrupt
 from hdex.node.alerts import ActorOf, AlertWatch
 from hdex.node.compose.standing import Standing, now
-from hdex.node.documents import Documents
-from hdex.node.errors import NotFound
-from hdex.node.recorder import DETAIL
 from hdex.node.stream import derive
 
 RULES = "anomaly.toml"  # in the data folder; without it the thresholds that come with hdex hold
@@ -25,7 +24,7 @@ def make_watch(standing: Standing) -> AlertWatch:
     return AlertWatch(
         standing.log,
         standing.documents,
-        recorded_actor(standing.documents),
+        recorded_actor(standing.details),
         rules_of(standing),
         node=standing.config.id,
         organisation=standing.config.organisation,
@@ -40,13 +39,13 @@ def rules_of(standing: Standing) -> Rules:
     return rules_from_text(own.read_text(encoding="utf-8")) if own.exists() else default_rules()
 
 
-def recorded_actor(documents: Documents) -> ActorOf:
+def recorded_actor(details: Details) -> ActorOf:
     """Return the function from an event's id to who acted, as the participant's own records have it."""
 
     def actor_of(event_id: str) -> str | None:
         try:
-            return str(documents.get(DETAIL, event_id)["actor"])
-        except NotFound:
+            return details.open(event_id).actor
+        except (DetailErased, StoreCorrupt):
             return None
 
     return actor_of
