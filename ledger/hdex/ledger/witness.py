@@ -20,7 +20,16 @@ from hdex.ledger.errors import (
     WitnessRefused,
 )
 from hdex.ledger.merkle import EMPTY_ROOT, Tree, verify_consistency
-from hdex.ledger.note import Checkpoint, Signer, Verifier, add_signatures, cosign, parse_checkpoint, verify_note
+from hdex.ledger.note import (
+    Checkpoint,
+    Signer,
+    Verifier,
+    add_signatures,
+    cosign,
+    parse_checkpoint,
+    parse_note,
+    verify_note,
+)
 from hdex.ledger.ports import WitnessStore
 
 
@@ -82,6 +91,7 @@ class Witness:
         return len(self._tree(origin))
 
     def _authentic(self, note: str) -> Checkpoint:
+        parse_note(note)
         offered = parse_checkpoint(note)
         key = self._logs.get(offered.origin)
         if key is None:
@@ -98,7 +108,10 @@ class Witness:
         known = parse_checkpoint(latest) if latest is not None else Checkpoint(offered.origin, 0, EMPTY_ROOT)
         if known.size == offered.size and known.root != offered.root:
             raise CheckpointConflict(
-                f"the log signed two roots for size {offered.size}", known=latest or "", submitted=note
+                f"the log signed two roots for size {offered.size}",
+                known=latest or "",
+                submitted=note,
+                size=known.size,
             )
         if old_size != known.size:
             raise OldSizeWrong(f"old size is {old_size}, this witness stands at {known.size}", size=known.size)

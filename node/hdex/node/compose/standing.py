@@ -29,6 +29,8 @@ from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
 from hdex.node.recorder import Recorder
 from hdex.node.wire.channels import Channels
+from hdex.node.wire.http_ledger import Offer, ledger_app
+from hdex.node.wire.http_server import HttpServing, serve_https
 from hdex.node.wire.interceptors import Access, Doorkeeper
 from hdex.node.wire.remote import RemoteWitness
 from hdex.node.wire.server import Adder, Serving, serve
@@ -64,6 +66,7 @@ class Standing:
         self._anchoring: Anchoring | None = None
         self.stop = threading.Event()
         self.serving: Serving | None = None
+        self.http: HttpServing | None = None
 
     @cached_property
     def keys(self) -> KeyProvider:
@@ -152,9 +155,19 @@ class Standing:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
         ledger = ledger_adders(self.witness, self.logbook)
         serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
+        self.http = self.serve_http()
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving
+
+    def serve_http(self) -> HttpServing | None:
+        """Serve log and witness over HTTPS, where the configuration names a port for it."""
+        listen = self.config.listen
+        port = listen.ledger_port if isinstance(self.config, ExchangeConfig) else listen.http_port
+        if not port:
+            return None
+        app = ledger_app(Offer(self.log, self.keeper.published, self.witness))
+        return serve_https(app, (listen.host, port), self.config.identity)
 
     def door(self) -> Doorkeeper:
         """Return the gate's rules: who this is, who may call, what is remembered of a refusal."""
@@ -181,6 +194,8 @@ class Standing:
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
         self.stop.wait()
+        if self.http is not None:
+            self.http.stop()
         if self.serving is not None:
             self.serving.stop()
         self.channels.close()
