@@ -92,6 +92,11 @@ class Verifier:
         """The first four bytes of SHA-256(name || newline || type || public key)."""
         return sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public_key).digest()[:4]
 
+    @property
+    def vkey(self) -> str:
+        """The key in the `name+hash+base64` form."""
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes([self.type]) + self.public_key).decode()}"
+
     @classmethod
     def from_vkey(cls, vkey: str) -> "Verifier":
         """Return the key of a `name+hash+base64` verifier key. Raises NoteInvalid when its parts disagree."""
