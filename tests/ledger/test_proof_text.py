@@ -129,7 +129,8 @@ def wide_trust() -> Trust:
 def test_at_a_million_entries_the_text_with_four_cosignatures_is_under_2_kb(index: int) -> None:
     """Any 20 hashes lead to some root: this one is signed, so nothing is built but the text."""
     size, leaf = 1_000_000, leaf_hash(b"entry")
-    hashes, running, fn, sn = [], leaf, index, size - 1
+    hashes: list[bytes] = []
+    running, fn, sn = leaf, index, size - 1
     while sn:  # RFC 9162, section 2.1.3.2
         if fn & 1 or fn < sn:
             hashes.append(sha256(f"{len(hashes)}".encode()).digest())

@@ -18,6 +18,7 @@ from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
 from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
+from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
@@ -107,7 +108,9 @@ class Standing:
             if member.log_key and member.endpoint and member.id != self.config.id
         }
         signer = Signer(self.config.id, self.keys.secret("witness"))
-        return Witness(signer, SqliteWitnessStore(self.data / "witness.db"), logs=logs, clock=now)
+        docket = Docket(self.data / "fraud")
+        store = SqliteWitnessStore(self.data / "witness.db")
+        return Witness(signer, store, logs=logs, clock=now, accuse=docket.accuse)
 
     @cached_property
     def keeper(self) -> Keeper:

@@ -99,7 +99,6 @@ def answer_submission(witness: Witness, body: bytes) -> Response:
     except OldSizeWrong as error:
         return stands_at(error.size)
     except CheckpointConflict as error:
-        logger.critical("a log signed two roots for one size", extra={"witness": witness.name})
         return conflicting(witness, submission, error)
     except LedgerError as error:
         status = getattr(error, "status", None)
