@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from hdex.node.cli import audit_fraud
+from hdex.node.cli import audit_fraud, audit_monitor
 from hdex.node.cli.options import Config, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(audit_fraud.fraud)
 app.command()(audit_fraud.proof)
+app.command()(audit_monitor.monitor)
 NOT_VERIFIED = 1
 
 
