@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 from tests.journeys.stage import Stage, patiently
@@ -55,7 +56,14 @@ def test_the_monitor_finds_nothing_wrong_and_goes_on_where_it_stood(stage: Stage
     stage.reach("ingest")
     patiently(lambda: acts_proof.audit(stage.memory))
     home = stage.setting.home(AUDITOR)
-    arguments = ["audit", "monitor", "--config", stage.setting.config_file(AUDITOR), "--trust", home / "trust.json"]
+    arguments: list[str | Path] = [
+        "audit",
+        "monitor",
+        "--config",
+        stage.setting.config_file(AUDITOR),
+        "--trust",
+        home / "trust.json",
+    ]
     arguments += ["--state", home / "monitor" / "state.json", "--once", "--json"]
     sizes: list[dict[str, int]] = []
     for _ in range(2):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_typing import HexStr
 from web3 import HTTPProvider, Web3
 from web3.exceptions import ContractLogicError, MethodUnavailable, TransactionNotFound
 from web3.middleware import SignAndSendRawMiddlewareBuilder
@@ -54,7 +55,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
     with ChainServer(respond) as server:
         web3 = Web3(HTTPProvider(server.url))
-        signing: Any = SignAndSendRawMiddlewareBuilder.build("0x" + KEY.hex())  # type: ignore[no-untyped-call]
+        signing: Any = SignAndSendRawMiddlewareBuilder.build("0x" + KEY.hex())
         web3.middleware_onion.inject(signing, layer=0)
         web3.eth.default_account = ADDRESS
         made = Client(web3, asked)
@@ -106,16 +107,18 @@ def test_every_read_of_the_eth_module_is_answered(client: Client) -> None:
     assert [found["transactionHash"] for found in eth.get_block_receipts(number)] == [tx["hash"]]
     assert len(eth.get_logs({"fromBlock": 0, "toBlock": "latest", "address": client.ledger.address})) >= 1
     assert eth.estimate_gas({"from": ADDRESS, "to": ADDRESS}) >= 21_000
-    for missing in (lambda: eth.get_transaction_by_block(number, 7), lambda: eth.get_transaction(b"\x01" * 32)):
-        with pytest.raises(TransactionNotFound):
-            missing()
+    with pytest.raises(TransactionNotFound):
+        eth.get_transaction_by_block(number, 7)
+    with pytest.raises(TransactionNotFound):
+        eth.get_transaction(HexStr("0x" + "01" * 32))
 
 
 def test_requests_in_a_batch_are_answered(client: Client) -> None:
     with client.web3.batch_requests() as batch:
         batch.add(client.web3.eth.get_block("latest"))
         batch.add(client.ledger.functions.operator())
-        block, operator = batch.execute()
+        found: Any = batch.execute()
+    block, operator = found
     assert operator == "1 operator: test"
     assert block["number"] == client.web3.eth.block_number
 
