@@ -70,6 +70,11 @@ class ChainPeer:
     url: str
     contract: str = ""
     chain_id: int = 0
+    fail_closed_after_s: float = 0.0  # refuse releases when an entry has waited longer for its anchor; 0: never
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fail_closed_after_s < float("inf"):
+            raise ConfigInvalid("chain.fail_closed_after_s is a number of seconds, 0 for never")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from hdex.ledger.anchor import STEADY, Anchorer
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.outbox_sqlite import SqliteOutbox
@@ -14,6 +15,7 @@ from hdex.ledger.ports import Chain
 from hdex.ledger.store_sqlite import SqliteLogStore, SqliteWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
+from hdex.node.anchored import AnchoredRecorder
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
 from hdex.node.databases import require_whole
@@ -22,7 +24,7 @@ from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
-from hdex.node.keeper import Anchoring, Keeper
+from hdex.node.keeper import Keeper
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
@@ -64,7 +66,7 @@ class Standing:
         require_whole(self.data)
         self._chain_lock = threading.Lock()
         self._chain: Chain | None = None
-        self._anchoring: Anchoring | None = None
+        self._anchoring: Anchorer | None = None
         self.stop = threading.Event()
         self.serving: Serving | None = None
         self.http: HttpServing | None = None
@@ -97,7 +99,12 @@ class Standing:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.log, self.documents, node=self.config.id, organisation=self.config.organisation, clock=now)
+        limit = timedelta(seconds=self.config.chain.fail_closed_after_s) if self.config.chain else timedelta()
+        who = {"node": self.config.id, "organisation": self.config.organisation}
+        if not limit:
+            return Recorder(self.log, self.documents, **who, clock=now)
+        age = self.anchor_age
+        return AnchoredRecorder(self.log, self.documents, **who, clock=now, age=age, limit=limit)
 
     @cached_property
     def witness(self) -> Witness:
@@ -143,16 +150,19 @@ class Standing:
                 self._chain = open_chain(self.config.chain, self.keys)
             return self._chain
 
-    def anchoring(self) -> Anchoring:
+    def anchoring(self) -> Anchorer:
         """Return the outbox of checkpoints."""
         chain = self.chain()
         with self._chain_lock:
             if self._anchoring is None:
-                from hdex.ledger.anchor import Anchorer
-
                 outbox = SqliteOutbox(self.data / "outbox.db")
-                self._anchoring = Anchorer(chain, outbox, self.config.id, root_at=self.log.root_at)
+                root_at = self.log.root_at
+                self._anchoring = Anchorer(chain, outbox, self.config.id, root_at=root_at, pace=STEADY, clock=now)
             return self._anchoring
+
+    def anchor_age(self) -> timedelta:
+        """Return how long the oldest entry without anchor has waited. Raises ChainUnavailable where none is named."""
+        return self.anchoring().age()
 
     def serve(self, adders: Sequence[Adder]) -> Serving:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
