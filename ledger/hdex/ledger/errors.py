@@ -128,10 +128,11 @@ class CheckpointConflict(WitnessRefused):
 
     status: ClassVar[int] = 409
 
-    def __init__(self, message: str, *, known: str, submitted: str) -> None:
+    def __init__(self, message: str, *, known: str, submitted: str, size: int) -> None:
         super().__init__(message)
         self.known = known
         self.submitted = submitted
+        self.size = size  # where the witness stands
 
 
 class ChainUnavailable(LedgerError):

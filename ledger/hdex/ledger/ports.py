@@ -1,7 +1,7 @@
 """What the ledger needs from outside: somewhere durable for leaves, and a chain that several organisations read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -202,6 +202,7 @@ class Head:
     size: int
     root: bytes  # 32 bytes
     note_hash: bytes  # 32 bytes
+    since: datetime | None = field(default=None, compare=False)  # when the oldest entry not anchored was noted
 
 
 class Outbox(Protocol):

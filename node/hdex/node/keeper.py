@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hdex.ledger.errors import AnchorAlarm, ChainUnavailable, ChainWrong, LedgerError, NoteInvalid
+from hdex.ledger.errors import AnchorAlarm, ChainUnavailable, ChainWrong, LedgerError, MirrorInvalid, NoteInvalid
 from hdex.ledger.log import Log
 from hdex.ledger.note import add_signatures, parse_checkpoint, parse_note
-from hdex.node.errors import NodeError
+from hdex.node.errors import NodeError, RemoteRefused, describe
 from hdex.node.meter import Meter
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Keeper:
         self._sizes = {witness.name: 0 for witness in witnesses}
         self._cosigned: dict[str, int] = {}
         self._origin = log.origin
+        self._published = ""
 
     def keep(self) -> str:
         """Have the newest checkpoint cosigned by every witness that answers, anchor it, and return it with them."""
@@ -59,15 +60,28 @@ class Keeper:
             self._begin(parse_checkpoint(checkpoint).origin)
             behind = [witness for witness in self._witnesses if self._cosigned.get(witness.name, -1) < size]
             lines = [line for witness in behind if (line := self._ask(witness, checkpoint, size))]
-            note = self._log.add_cosignatures(checkpoint, lines) if lines else checkpoint
+            note = self._log.add_cosignatures(self._with_earlier(checkpoint), lines) if lines else checkpoint
+            if lines:
+                self._published = note
             self._anchor(note)
             return note
 
     def _begin(self, origin: str) -> None:
         """Forget where the witnesses stood in an earlier shard: in a new one they have seen nothing."""
         if origin != self._origin:
-            self._origin, self._cosigned = origin, {}
+            self._origin, self._cosigned, self._published = origin, {}, ""
             self._sizes = dict.fromkeys(self._sizes, 0)
+
+    def published(self) -> str:
+        """Return the newest checkpoint that a witness cosigned, or the log's own head before the first."""
+        if not self._published:
+            self._published = next(reversed(self._log.cosigned()), "")
+        return self._published or self._log.checkpoint()
+
+    def _with_earlier(self, checkpoint: str) -> str:
+        """Return the checkpoint with the cosignatures that an earlier pass got for it."""
+        known = self._published
+        return known if known and parse_note(known).text == parse_note(checkpoint).text else checkpoint
 
     def run(self, stop: threading.Event) -> None:
         """Keep the log until `stop`; a failed pass is logged and tried again, whatever failed: nobody else keeps it."""
@@ -95,8 +109,21 @@ class Keeper:
         return line
 
     def _offer(self, witness: WitnessPeer, old: int, checkpoint: str, size: int) -> tuple[str, int]:
+        """Offer the checkpoint with the leaf hashes from `old` on, and with all when the witness's mirror lacks some.
+
+        Anyone may show a witness our public checkpoint over HTTP, without leaf hashes: it must not stop us.
+        """
         proof = self._log.consistency(old, size) if old else []
-        hashes = self._log.leaf_hashes(old, size)
+        try:
+            return self._send(witness, old, proof, checkpoint, self._log.leaf_hashes(old, size))
+        except (MirrorInvalid, RemoteRefused) as error:
+            if describe(error).rule != "mirror-invalid" or old == 0:
+                raise
+        return self._send(witness, old, proof, checkpoint, self._log.leaf_hashes(0, size))
+
+    def _send(
+        self, witness: WitnessPeer, old: int, proof: Sequence[bytes], checkpoint: str, hashes: Sequence[bytes]
+    ) -> tuple[str, int]:
         self._meter.add("checkpoints", len(checkpoint.encode()) + sum(map(len, (*proof, *hashes))))
         return witness.add_checkpoint(old, proof, checkpoint, hashes)
 

@@ -4,10 +4,11 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+from hdex.ledger.anchor import STEADY, Anchorer
 from hdex.ledger.detail import Details
 from hdex.ledger.detail_sqlite import SqliteDetailStore
 from hdex.ledger.erasure import Eraser
@@ -21,14 +22,16 @@ from hdex.ledger.shard_sqlite import Shards
 from hdex.ledger.store_sqlite import SqliteWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
+from hdex.node.anchored import AnchoredRecorder
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
 from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
+from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
-from hdex.node.keeper import Anchoring, Keeper
+from hdex.node.keeper import Keeper
 from hdex.node.keys import KeyProvider, data_key, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
@@ -37,6 +40,8 @@ from hdex.node.pki import DenyList
 from hdex.node.recorder import Recorder, move_details
 from hdex.node.remembered import AT_GATE
 from hdex.node.wire.channels import Channels
+from hdex.node.wire.http_ledger import Offer, ledger_app
+from hdex.node.wire.http_server import HttpServing, serve_https
 from hdex.node.wire.interceptors import Access, Doorkeeper
 from hdex.node.wire.remote import RemoteWitness
 from hdex.node.wire.server import Adder, Serving, serve
@@ -65,10 +70,11 @@ class Standing:
         require_whole(self.data)
         self._chain_lock = threading.Lock()
         self._chain: Chain | None = None
-        self._anchoring: Anchoring | None = None
+        self._anchoring: Anchorer | None = None
         self._anchored_origin = ""
         self.stop = threading.Event()
         self.serving: Serving | None = None
+        self.http: HttpServing | None = None
 
     @cached_property
     def keys(self) -> KeyProvider:
@@ -101,7 +107,11 @@ class Standing:
     @cached_property
     def recorder(self) -> Recorder:
         move_details(self.documents, self.details, self.log)
-        return Recorder(self.log, self.details, node=self.config.id, organisation=self.config.organisation, clock=now)
+        limit = timedelta(seconds=self.config.chain.fail_closed_after_s) if self.config.chain else timedelta()
+        who = {"node": self.config.id, "organisation": self.config.organisation}
+        if not limit:
+            return Recorder(self.log, self.details, **who, clock=now)
+        return AnchoredRecorder(self.log, self.details, **who, clock=now, age=self.anchor_age, limit=limit)
 
     @cached_property
     def details(self) -> Details:
@@ -121,7 +131,9 @@ class Standing:
             for year in years
         }
         signer = Signer(self.config.id, self.keys.secret("witness"))
-        return Witness(signer, SqliteWitnessStore(self.data / "witness.db"), logs=logs, clock=now)
+        docket = Docket(self.data / "fraud")
+        store = SqliteWitnessStore(self.data / "witness.db")
+        return Witness(signer, store, logs=logs, clock=now, accuse=docket.accuse)
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -154,15 +166,14 @@ class Standing:
                 self._chain = open_chain(self.config.chain, self.keys)
             return self._chain
 
-    def anchoring(self) -> Anchoring:
+    def anchoring(self) -> Anchorer:
         """Return the outbox of checkpoints."""
         chain, origin = self.chain(), self.log.origin
         with self._chain_lock:
             if self._anchoring is None or self._anchored_origin != origin:
-                from hdex.ledger.anchor import Anchorer
-
                 name, outbox = self.anchored_as(origin)
-                self._anchoring = Anchorer(chain, SqliteOutbox(outbox), name, root_at=self.log.root_at)
+                root_at = self.log.root_at
+                self._anchoring = Anchorer(chain, SqliteOutbox(outbox), name, root_at=root_at, pace=STEADY, clock=now)
                 self._anchored_origin = origin
             return self._anchoring
 
@@ -178,13 +189,27 @@ class Standing:
             return self.config.id, self.data / "outbox.db"
         return f"{self.config.id}/{year}", self.data / f"outbox-{year}.db"
 
+    def anchor_age(self) -> timedelta:
+        """Return how long the oldest entry without anchor has waited. Raises ChainUnavailable where none is named."""
+        return self.anchoring().age()
+
     def serve(self, adders: Sequence[Adder]) -> Serving:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
         ledger = ledger_adders(self.witness, self.logbook)
         serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
+        self.http = self.serve_http()
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving
+
+    def serve_http(self) -> HttpServing | None:
+        """Serve log and witness over HTTPS, where the configuration names a port for it."""
+        listen = self.config.listen
+        port = listen.ledger_port if isinstance(self.config, ExchangeConfig) else listen.http_port
+        if not port:
+            return None
+        app = ledger_app(Offer(self.log, self.keeper.published, self.witness))
+        return serve_https(app, (listen.host, port), self.config.identity)
 
     def door(self) -> Doorkeeper:
         """Return the gate's rules: who this is, who may call, what is remembered of a refusal."""
@@ -213,6 +238,8 @@ class Standing:
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
         self.stop.wait()
+        if self.http is not None:
+            self.http.stop()
         if self.serving is not None:
             self.serving.stop()
         self.channels.close()
