@@ -90,7 +90,7 @@ def measured(bench: Bench) -> dict[str, Any]:
     gas: dict[str, int | list[int]] = {"deploy": bench.deployment}
     gas["enroll"] = bench.call("operator", "enroll", node, WHO["node"], digest("key"))
     anchors = [
-        bench.call("node", "anchor", node, size * EVENTS_PER_ANCHOR, digest(f"root {size}"), digest(f"note {size}"))
+        bench.call("node", "anchor", node, 0, size * EVENTS_PER_ANCHOR, digest(f"root {size}"), digest(f"note {size}"))
         for size in range(1, ANCHORS + 1)
     ]
     gas["anchor, first"], gas["anchor"] = anchors[0], anchors[1:]

@@ -87,7 +87,9 @@ def told(chain: str) -> Ledger:
     ledger = Ledger(chain)
     ledger.send("operator", "enroll", A, WHO["a"], word("log key"))
     ledger.send("operator", "enroll", B, WHO["b"], word("log key of b"))
-    ledger.send("a", "anchor", A, 5, word("root"), word("note"))
+    ledger.send("a", "anchor", A, 0, 5, word("root"), word("note"))
+    ledger.send("b", "anchor", B, 0, 7, word("root of b"), word("note"))
+    ledger.send("b", "anchor", B, 2027, 2, word("root of b in 2027"), word("note"))
     ledger.send("a", "listProduct", A, word("listed"))
     ledger.send("a", "listProduct", A, word("withdrawn"))
     ledger.send("a", "withdraw", word("withdrawn"))
@@ -104,8 +106,8 @@ REFUSALS: dict[str, list[tuple[Any, ...]]] = {
         ("operator", "setAdmin", WHO["operator"], False),  # one admin always stays
     ],
     "NotTheNodesKey": [
-        ("b", "anchor", A, 6, word("root"), word("note")),
-        ("a", "anchor", C, 6, word("root"), word("note")),
+        ("b", "anchor", A, 0, 6, word("root"), word("note")),
+        ("a", "anchor", C, 0, 6, word("root"), word("note")),
         ("b", "rotate", A, WHO["new"], word("k")),
         ("b", "listProduct", A, word("p")),
         ("b", "withdraw", word("listed")),
@@ -124,8 +126,16 @@ REFUSALS: dict[str, list[tuple[Any, ...]]] = {
         ("operator", "enroll", C, WHO["a"], word("k")),
         ("a", "rotate", A, WHO["b"], word("k")),
     ],
-    "SizeMustGrow": [("a", "anchor", A, 4, word("root"), word("note"))],
-    "RootDiffers": [("a", "anchor", A, 5, word("another root"), word("note"))],
+    "SizeMustGrow": [
+        ("a", "anchor", A, 0, 4, word("root"), word("note")),
+        ("b", "anchor", B, 0, 9_000, word("root"), word("note")),  # its shard of 2027 has begun
+        ("b", "anchor", B, 2026, 9_000, word("root"), word("note")),
+        ("b", "anchor", B, 2027, 1, word("root"), word("note")),
+    ],
+    "RootDiffers": [
+        ("a", "anchor", A, 0, 5, word("another root"), word("note")),
+        ("b", "anchor", B, 2027, 2, word("another root"), word("note")),
+    ],
     "ProductOfAnother": [("b", "listProduct", B, word("listed"))],
     "ProductWithdrawnAlready": [
         ("a", "listProduct", A, word("withdrawn")),
@@ -144,7 +154,7 @@ REFUSALS: dict[str, list[tuple[Any, ...]]] = {
         ("operator", "enroll", ZERO, WHO["new"], word("k")),
         ("operator", "enroll", C, NOBODY, word("k")),
         ("a", "rotate", A, NOBODY, word("k")),
-        ("a", "anchor", A, 0, word("root"), word("note")),
+        ("a", "anchor", A, 0, 0, word("root"), word("note")),
         ("a", "listProduct", A, ZERO),
         ("a", "issueGrant", ZERO, A, word("agreement"), LATER),
         ("a", "issueGrant", word("g"), A, ZERO, LATER),
@@ -173,9 +183,9 @@ def test_every_fact_is_told_by_one_event_and_the_same_again_by_none(chain: str) 
             {"node": A, "key": WHO["a"], "logKeyHash": word("k")},
         ),
         (
-            ("a", "anchor", A, 3, word("root"), word("note")),
+            ("a", "anchor", A, 0, 3, word("root"), word("note")),
             "CheckpointAnchored",
-            {"node": A, "size": 3, "root": word("root"), "noteHash": word("note")},
+            {"node": A, "shard": 0, "size": 3, "root": word("root"), "noteHash": word("note")},
         ),
         (("a", "listProduct", A, word("p")), "ProductListed", {"node": A, "digest": word("p")}),
         (("a", "withdraw", word("p")), "ProductWithdrawn", {"node": A, "digest": word("p")}),
@@ -208,11 +218,11 @@ def test_every_fact_is_told_by_one_event_and_the_same_again_by_none(chain: str) 
 def test_after_a_rotation_the_new_key_speaks_and_the_log_goes_on(chain: str) -> None:
     ledger = Ledger(chain)
     ledger.send("operator", "enroll", A, WHO["a"], word("k"))
-    ledger.send("a", "anchor", A, 3, word("root"), word("note"))
+    ledger.send("a", "anchor", A, 0, 3, word("root"), word("note"))
     ledger.send("operator", "rotate", A, WHO["new"], word("k2"))  # the key was lost: an admin may
-    assert ledger.refusal("a", "anchor", A, 4, word("root 4"), word("note 4")) == "NotTheNodesKey"
-    assert ledger.refusal("new", "anchor", A, 2, word("root 2"), word("note 2")) == "SizeMustGrow"
-    ledger.send("new", "anchor", A, 4, word("root 4"), word("note 4"))
+    assert ledger.refusal("a", "anchor", A, 0, 4, word("root 4"), word("note 4")) == "NotTheNodesKey"
+    assert ledger.refusal("new", "anchor", A, 0, 2, word("root 2"), word("note 2")) == "SizeMustGrow"
+    ledger.send("new", "anchor", A, 0, 4, word("root 4"), word("note 4"))
     ledger.send("operator", "enroll", C, WHO["a"], word("k3"))  # the old account is free again
     assert ledger.view("nodeOf", WHO["a"]) == C
     assert ledger.view("nodes", A)[:2] == [WHO["new"], 4]
@@ -237,6 +247,6 @@ def test_the_contract_says_who_runs_the_chain_and_takes_no_money(told: Ledger) -
 
 def test_an_event_in_an_anchor_of_2000_costs_a_thousandth_of_its_own_transaction(told: Ledger) -> None:
     """bench/results/gas.json has the exact figures; an estimate is a quarter above what is spent."""
-    spent = told.gas("a", "anchor", A, 2_005, word("root of 2,005"), word("note")) * 4 // 5
+    spent = told.gas("a", "anchor", A, 0, 2_005, word("root of 2,005"), word("note")) * 4 // 5
     cheapest_transaction = 21_000 + 32 * 16  # which does not even emit an event
     assert spent / 2_000 < cheapest_transaction / 1_000

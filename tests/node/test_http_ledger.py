@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.node.wire_stage import DOMAIN
 
 from hdex.ledger.errors import StoreCorrupt
@@ -25,9 +27,9 @@ from hdex.ledger.witness import Witness
 from hdex.node import pki
 from hdex.node.config import IdentityFiles
 from hdex.node.errors import CannotListen
-from hdex.node.wire.http_ledger import Offer, ledger_app
+from hdex.node.wire.http_ledger import Offer, answer_submission, ledger_app
 from hdex.node.wire.http_limits import Rate
-from hdex.node.wire.http_server import serve_https
+from hdex.node.wire.http_server import AgedConnection, serve_https
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 OWN, OTHER = "hdex/hospital-a/2026", "hdex/hospital-b/2026"
@@ -50,11 +52,11 @@ class StockClient:
         self._context = ssl.create_default_context(cafile=str(ca))
         self._port, self._name = port, name
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
         raw = socket.create_connection(("127.0.0.1", self._port), timeout=10)
         connection = http.client.HTTPSConnection(self._name, self._port, timeout=10)
         connection.sock = self._context.wrap_socket(raw, server_hostname=self._name)
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         kind, cache = response.getheader("Content-Type", ""), response.getheader("Cache-Control", "")
         answer = Answer(response.status, kind or "", cache or "", response.read())
@@ -144,6 +146,17 @@ def log_of(origin: str, signer: Signer, entries: int) -> Log:
     for number in range(entries):
         log.append(b"%s %d" % (origin.encode(), number))
     return log
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> bytes:
+    """Draw a good body with one piece cut out, doubled or overwritten."""
+    log = log_of(OTHER, OTHER_SIGNER, 3)
+    body = ("old 0\n\n" + log.checkpoint()).encode()
+    start = draw(st.integers(0, len(body)))
+    stop = draw(st.integers(start, min(len(body), start + 40)))
+    piece = draw(st.one_of(st.just(b""), st.just(body[start:stop] * 2), st.binary(max_size=40)))
+    return body[:start] + piece + body[stop:]
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +309,39 @@ def test_without_tls_or_with_an_old_one_nobody_is_answered(served: Served) -> No
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
         old.wrap_socket(raw)
+
+
+class Impatient(AgedConnection):
+    age_s = 0.2
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_a_client_that_says_nothing_or_never_ends_is_let_go(identity: IdentityFiles, own: Log, said: bytes) -> None:
+    witness = Witness(WITNESS_SIGNER, MemoryWitnessStore(), logs={}, clock=lambda: NOW)
+    app = ledger_app(Offer(own, own.checkpoint, witness))
+    serving = serve_https(app, ("127.0.0.1", 0), identity, connection=Impatient)
+    context = ssl.create_default_context(cafile=str(identity.ca))
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as raw:
+        wrapped = context.wrap_socket(raw, server_hostname=f"hospital-a.{DOMAIN}")
+        wrapped.sendall(said)
+        assert wrapped.recv(100) == b""  # closed by the server
+    serving.stop()
+
+
+def test_a_forged_forwarding_header_does_not_lift_the_limit(identity: IdentityFiles, own: Log) -> None:
+    witness = Witness(WITNESS_SIGNER, MemoryWitnessStore(), logs={}, clock=lambda: NOW)
+    app = ledger_app(Offer(own, own.checkpoint, witness, reads=Rate(1, 2), clock=Clock()))
+    serving = serve_https(app, ("127.0.0.1", 0), identity)
+    client = StockClient(serving.port, identity.ca, f"hospital-a.{DOMAIN}")
+    forged = [{"X-Forwarded-For": f"10.0.0.{number}"} for number in range(3)]
+    assert [client.ask("GET", "/checkpoint", headers=one).status for one in forged] == [200, 200, 429]
+    serving.stop()
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode), mutations()))
+def test_no_body_is_answered_but_with_a_published_status(body: bytes) -> None:
+    witness = Witness(WITNESS_SIGNER, MemoryWitnessStore(), logs={OTHER: OTHER_SIGNER.public_key}, clock=lambda: NOW)
+    assert answer_submission(witness, body).status_code in {200, 400, 403, 404, 409, 422}
 
 
 def test_a_taken_port_is_named(identity: IdentityFiles, served: Served) -> None:

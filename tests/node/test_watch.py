@@ -30,7 +30,7 @@ from hdex.ledger.ports import Chain
 from hdex.ledger.store_memory import MemoryLogStore
 from hdex.node.docket import Docket
 from hdex.node.errors import PeerUnavailable
-from hdex.node.watch import Report, Watch
+from hdex.node.watch import Report, Watch, anchored_as
 
 A = NODES[0]
 
@@ -171,3 +171,10 @@ def test_a_damaged_state_is_not_taken_for_a_new_one(stage: Stage) -> None:
     (stage.folder / "state.json").write_text("{}")
     with pytest.raises(StoreCorrupt, match="begin anew"):
         stage.round()
+
+
+def test_a_log_that_continues_an_earlier_year_is_anchored_under_its_year() -> None:
+    log = trust().logs[0]
+    for first in ([], [b"{}"], [b"not JSON"], [b'{"action":"audit.read"}'], [b"[1]"]):
+        assert anchored_as(log, first) == A
+    assert anchored_as(log, [b'{"action":"shard.open"}', b"{}"]) == f"{A}/2026"

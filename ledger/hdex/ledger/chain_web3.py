@@ -206,18 +206,21 @@ class Web3Chain:
             return self._bind("rotate", node_id, address, contract.digest_word(log_key_hash))
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
-        word = contract.node_word(node_id)
+        node, shard = contract.shard_of(node_id)
+        word, facts = contract.node_word(node), (shard, contract.size_word(size))
         with self._ours():
-            standing = self._anchor_at(word, contract.count(size))
+            standing = self._anchor_at(word, *facts)
             if standing is None:
-                return self._write("anchor", word, size, contract.digest_word(root), contract.digest_word(note_hash))
+                return self._write("anchor", word, *facts, contract.digest_word(root), contract.digest_word(note_hash))
         if standing.root != root:
             raise AnchorAlarm(f"the chain holds another root of {node_id} at size {size}")
         return TxRef(standing.tx, standing.block)
 
     def anchors(self, node_id: str) -> list[Anchor]:
+        node, shard = contract.shard_of(node_id)
         with self._ours():
-            return [self._anchor(log) for log in self._logs("CheckpointAnchored", node=contract.node_word(node_id))]
+            logs = self._logs("CheckpointAnchored", node=contract.node_word(node), shard=shard)
+            return [self._anchor(log) for log in logs]
 
     def list_product(self, node_id: str, digest: bytes) -> TxRef:
         word = contract.node_word(node_id)
@@ -300,9 +303,9 @@ class Web3Chain:
     def _bind(self, name: str, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
         word, key = contract.node_word(node_id), Web3.to_checksum_address(address)
         held = self._view("nodes", word)
-        if (held[0], held[4]) == (key, log_key_hash):
-            event = "NodeEnrolled" if self._found("NodeEnrolled", held[5], node=word) else "NodeKeyRotated"
-            return self._standing(held[5], event, node=word)
+        if (held[0], held[5]) == (key, log_key_hash):
+            event = "NodeEnrolled" if self._found("NodeEnrolled", held[6], node=word) else "NodeKeyRotated"
+            return self._standing(held[6], event, node=word)
         return self._write(name, word, key, log_key_hash)
 
     def _found(self, event: str, block: int, **arguments: object) -> list[Fields]:
@@ -316,11 +319,12 @@ class Web3Chain:
             return TxRef(bytes(log["transactionHash"]), log["blockNumber"])
         raise ChainWrong(f"the chain's state holds a fact that no {event} of block {block} tells")
 
-    def _anchor_at(self, word: bytes, size: int) -> Anchor | None:
+    def _anchor_at(self, word: bytes, shard: int, size: int) -> Anchor | None:
         """Return the anchor of exactly this size; the state tells whether looking for it can find one."""
-        if self._view("nodes", word)[1] < size:
+        _, newest_size, newest_shard, *_ = self._view("nodes", word)
+        if (newest_shard, newest_size) < (shard, size):
             return None
-        logs = self._logs("CheckpointAnchored", node=word, size=size)
+        logs = self._logs("CheckpointAnchored", node=word, shard=shard, size=size)
         return self._anchor(logs[0]) if logs else None
 
     def _logs(self, event: str, **arguments: object) -> list[Fields]:

@@ -244,11 +244,14 @@ class Chain(Protocol):
         ...
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
-        """Anchor a checkpoint; size must grow. Raises AnchorAlarm when this size stands with another root."""
+        """Anchor a checkpoint; size must grow. Raises AnchorAlarm when this size stands with another root.
+
+        node_id: the node, or `<node>/<year>` for a later shard of its log, which may begin small again.
+        """
         ...
 
     def anchors(self, node_id: str) -> list[Anchor]:
-        """Return all anchors of a node in growing size."""
+        """Return all anchors of a node's first shard, or of the shard `<node>/<year>`, in growing size."""
         ...
 
     def list_product(self, node_id: str, digest: bytes) -> TxRef:

@@ -2,12 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from hdex.ledger.errors import AnchorAlarm, ChainUnavailable, ChainWrong, LedgerError, MirrorInvalid, NoteInvalid
 from hdex.ledger.log import Log
-from hdex.ledger.note import add_signatures, parse_checkpoint, parse_note
+from hdex.ledger.note import SignatureType, Verifier, add_signatures, parse_checkpoint, parse_note, verify_note
 from hdex.node.errors import NodeError, RemoteRefused, describe
 from hdex.node.meter import Meter
 
@@ -39,8 +39,11 @@ class Keeper:
     def __init__(
         self, log: Log, witnesses: Sequence[WitnessPeer], *,
         anchoring: Callable[[], Anchoring], flush: Callable[[], object], meter: Meter, period_s: float,
+        keys: Mapping[str, bytes] | None = None,
     ) -> None:  # fmt: skip
+        """keys: the witnesses' public keys by name. A line under a known key that does not verify is not kept."""
         self._log = log
+        self._keys = dict(keys or {})
         self._witnesses = witnesses
         self._anchoring = anchoring
         self._flush = flush
@@ -99,7 +102,7 @@ class Keeper:
             line, stands = self._offer(witness, old, checkpoint, size)
             if not line and 0 <= stands <= size:  # it stands elsewhere than we thought: once more from there
                 line, stands = self._offer(witness, stands, checkpoint, size)
-            require_own_line(witness.name, checkpoint, line)
+            require_own_line(witness.name, checkpoint, line, self._keys.get(witness.name))
         except (NodeError, LedgerError) as error:
             logger.warning("a witness did not cosign", extra={"witness": witness.name, "reason": type(error).__name__})
             return ""
@@ -139,10 +142,15 @@ class Keeper:
             raise
 
 
-def require_own_line(name: str, checkpoint: str, line: str) -> None:
-    """Raise NoteInvalid unless a witness's answer is empty or one signature line under its own name.
+def require_own_line(name: str, checkpoint: str, line: str, key: bytes | None = None) -> None:
+    """Raise NoteInvalid unless a witness's answer is empty or one signature line under its own name, and key if known.
 
-    The signature itself is checked by whoever relies on it; but one witness must not spoil the others' lines.
+    One witness must not spoil the others' lines: a note on which a known key's signature does not hold is no note.
     """
-    if line and [found.name for found in parse_note(add_signatures(checkpoint, [line])).signatures][1:] != [name]:
+    if not line:
+        return
+    signed = add_signatures(checkpoint, [line])
+    if [found.name for found in parse_note(signed).signatures][1:] != [name]:
         raise NoteInvalid("a witness answered with something else than its own cosignature")
+    if key is not None:
+        verify_note(signed, [Verifier(name, key, SignatureType.COSIGNATURE_V1)])

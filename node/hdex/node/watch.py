@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hdex.ledger.alarm import Alarm, Severity
+from hdex.ledger.document import load
 from hdex.ledger.errors import ChainUnavailable, ChainWrong, LedgerError
 from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.monitor import KEY_RECORDS, Monitor, Round
@@ -22,6 +23,7 @@ from hdex.node.durable import write_atomic
 from hdex.node.errors import NodeError
 
 logger = logging.getLogger(__name__)
+LATER_SHARD = "shard.open"  # the action of the first entry of a log that continues that of an earlier year
 
 
 class Logs(Protocol):
@@ -107,7 +109,8 @@ class Watch:
         known = self._state.logs.get(origin)
         start = known.frontier.size if known else 0
         hashes = partial(leaf_hashes, entries)
-        yield Seen(log, tuple(notes), start, entries[start:], hashes, mirrors[origin], self._anchors(node))
+        anchors = self._anchors(anchored_as(log, entries))
+        yield Seen(log, tuple(notes), start, entries[start:], hashes, mirrors[origin], anchors)
 
     def _mirrors(self, log: TrustedLog) -> dict[str, str]:
         """Return what each witness that answers last cosigned."""
@@ -124,9 +127,9 @@ class Watch:
                 found[witness.name] = note
         return found
 
-    def _anchors(self, node: str) -> tuple[Anchor, ...] | None:
+    def _anchors(self, name: str) -> tuple[Anchor, ...] | None:
         try:
-            return tuple(self._chain().anchors(node))
+            return tuple(self._chain().anchors(name))
         except (ChainUnavailable, ChainWrong) as error:
             self._chain_silent = type(error).__name__
             return None
@@ -137,6 +140,16 @@ class Watch:
         except (ChainUnavailable, ChainWrong) as error:
             self._chain_silent = type(error).__name__
             return []
+
+
+def anchored_as(log: TrustedLog, entries: Sequence[bytes]) -> str:
+    """Return the name a log is anchored under: its keeper, or `<keeper>/<year>` when it continues an earlier year."""
+    try:
+        first = load(entries[0], max_depth=1) if entries else None
+    except ValueError:
+        first = None  # the monitor tells of an entry that is none
+    continues = isinstance(first, dict) and first.get("action") == LATER_SHARD
+    return f"{log.node}/{log.origin.rpartition('/')[2]}" if continues else log.node
 
 
 def leaf_hashes(entries: Sequence[bytes]) -> list[bytes]:

@@ -145,6 +145,7 @@ class Standing:
             flush=self.facts.flush,
             meter=self.meter,
             period_s=KEEP_PERIOD_S,
+            keys={member.id: member.witness_key for member in self.directory.members if member.witness_key},
         )
 
     @cached_property
