@@ -13,6 +13,7 @@ BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
 LOOKS = "the look of the pages"
+READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
 CHAIN_KEEPS = (
     "the chain is its own record: what is written is a signed transaction, what is read is public to its users"
 )
@@ -81,6 +82,18 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/products/{product_id}/manifest": PUBLIC,
         "/products/{product_id}/dcat": PUBLIC,
         "/static": LOOKS,
+    },
+    "hdex.node.web.auditor_app": {
+        "*/": READ_BEFORE,
+        "*/events": READ_BEFORE,
+        "*/logs/{node}/{index:int}": READ_BEFORE,
+        "*/logs/{node}/{index:int}/proof.zip": READ_BEFORE,
+        "*/alerts": READ_BEFORE,
+        "*/report": READ_BEFORE,
+        "*/evidence.zip": READ_BEFORE,
+        "*/read": Action.AUDIT_READ,
+        "/static": LOOKS,
+        "/static/auditor": LOOKS,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
 }

@@ -30,19 +30,25 @@ def create_auditor_app(desk: Desk) -> FastAPI:
     pages = AuditorPages(desk)
     for lang in LANGUAGES:
         root, words = root_of(lang), AuditWords(lang)
-        for path, page in pages.table().items():
-            app.add_api_route(
-                root + path, bound(page, words), methods=["GET", "HEAD"], include_in_schema=False, response_model=None
-            )
-        app.add_api_route(
-            f"{root}/read", bound(pages.read, words), methods=["POST"], include_in_schema=False, response_model=None
-        )
+        _route(app, f"{root}/", bound(pages.logs, words))
+        _route(app, f"{root}/events", bound(pages.events, words))
+        _route(app, f"{root}/logs/{{node}}/{{index:int}}", bound(pages.event, words))
+        _route(app, f"{root}/logs/{{node}}/{{index:int}}/proof.zip", bound(pages.proof, words))
+        _route(app, f"{root}/alerts", bound(pages.alerts, words))
+        _route(app, f"{root}/report", bound(pages.report, words))
+        _route(app, f"{root}/evidence.zip", bound(pages.evidence, words))
+        _route(app, f"{root}/read", bound(pages.read, words), method="POST")
     app.mount("/static/auditor", StaticFiles(directory=str(files("hdex.node.web").joinpath("static"))), name="own")
     app.mount("/static", StaticFiles(directory=str(files("hdex.catalog.web").joinpath("static"))), name="static")
     app.add_exception_handler(HTTPException, pages.problem)
     app.add_exception_handler(Exception, pages.failure)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _route(app: FastAPI, path: str, answer: Callable[[Request], Response], *, method: str = "GET") -> None:
+    methods = ["GET", "HEAD"] if method == "GET" else [method]
+    app.add_api_route(path, answer, methods=methods, include_in_schema=False, response_model=None)
 
 
 def bound(page: Page, words: AuditWords) -> Callable[[Request], Response]:
@@ -81,18 +87,6 @@ class AuditorPages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._token = secrets.token_urlsafe(24)  # only a page of ours can ask for another reading
-
-    def table(self) -> dict[str, Page]:
-        """Return address -> page."""
-        return {
-            "/": self.logs,
-            "/events": self.events,
-            "/logs/{node}/{index:int}": self.event,
-            "/logs/{node}/{index:int}/proof.zip": self.proof,
-            "/alerts": self.alerts,
-            "/report": self.report,
-            "/evidence.zip": self.evidence,
-        }
 
     def logs(self, request: Request, words: AuditWords) -> Response:
         """Return the state of every log."""
