@@ -7,8 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.ledger.evidence_story import (
     START,
     Consortium,
@@ -23,13 +21,13 @@ from tests.ledger.evidence_story import (
 from hdex.ledger.errors import EvidenceUnreadable
 from hdex.ledger.event import Action, Decision, Event, canonical
 from hdex.ledger.log import Log
-from hdex.ledger.merkle import leaf_hash, root
+from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.note import add_signatures, cosign
 from hdex.ledger.ports import Anchor
 from hdex.ledger.store_sqlite import SqliteLogStore
 from hdex.ledger.trust import Trust
 from hdex.ledger.verify import AuditReport
-from hdex.ledger.verify_full import Frontier, LogCopy, audit_log
+from hdex.ledger.verify_full import LogCopy, audit_log
 from hdex.ledger.verify_sqlite import open_log, shard_files
 
 NODE = "hospital-a"
@@ -55,15 +53,6 @@ def offence(copy: LogCopy) -> tuple[object, object, str]:
     found = audit(copy).first_offence
     assert found is not None
     return found["index"], found["contradicted_by"], str(found["why"])
-
-
-@given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
-def test_the_frontier_has_the_root_of_the_tree_at_every_size(hashes: list[bytes]) -> None:
-    frontier = Frontier()
-    for size, value in enumerate(hashes):
-        assert frontier.root() == root(hashes[:size])
-        frontier.append(value)
-    assert frontier.root() == root(hashes)
 
 
 def test_an_honest_log_holds() -> None:

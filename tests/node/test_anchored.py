@@ -45,7 +45,7 @@ class Stage:
 
     def recorder_of(self, age: Callable[[], timedelta]) -> AnchoredRecorder:
         return AnchoredRecorder(
-            self.ground.log, self.ground.documents, node="hospital-a", organisation="A", clock=self.market.clock,
+            self.ground.log, self.ground.details, node="hospital-a", organisation="A", clock=self.market.clock,
             age=age, limit=LIMIT,
         )  # fmt: skip
 

@@ -8,8 +8,8 @@ from typing import Any
 from hdex.ledger.bundle import Evidence, LogEvidence, LogExtract
 from hdex.ledger.errors import NoteInvalid
 from hdex.ledger.event import format_time
-from hdex.ledger.note import parse_checkpoint, verify_note
 from hdex.ledger.ports import Anchor
+from hdex.ledger.testimony import authenticate, cosigned_at
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify import AuditReport
 
@@ -74,13 +74,9 @@ def state_of(log: LogEvidence | LogExtract, trusted: TrustedLog, trust: Trust) -
 def _authentic(note: str, log: TrustedLog, trust: Trust) -> tuple[int, dict[str, datetime]] | None:
     """Return size and cosigners of a checkpoint of this log, None when it is none."""
     try:
-        head = parse_checkpoint(note)
-        signed = verify_note(note, [log.verifier, *trust.witnesses_of(log)])
+        return authenticate(note, log, trust).size, cosigned_at(note, log, trust)
     except NoteInvalid:
         return None
-    if head.origin != log.origin or all(one.verifier != log.verifier for one in signed):
-        return None
-    return head.size, {one.verifier.name: one.time for one in signed if one.time is not None}
 
 
 def report_document(

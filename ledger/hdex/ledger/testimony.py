@@ -62,6 +62,11 @@ def cosigners(note: str, log: TrustedLog, trust: Trust) -> list[str]:
     return sorted({name for name, _ in _cosignatures(note, log, trust)})
 
 
+def cosigned_at(note: str, log: TrustedLog, trust: Trust) -> dict[str, datetime]:
+    """Return when each trusted witness cosigned a checkpoint that `authenticate` took, its latest time."""
+    return dict(sorted(_cosignatures(note, log, trust), key=lambda pair: pair[1]))
+
+
 def _cosignatures(note: str, log: TrustedLog, trust: Trust) -> list[tuple[str, datetime]]:
     """Return who cosigned and when; a replaced key's signature counts up to its end."""
     ends = {key.verifier: key.until + trust.clock_tolerance for key in trust.earlier_witnesses_of(log)}

@@ -22,7 +22,7 @@ from hdex.ledger.testimony import (
 )
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify_extract import ExtractCase, check_extract, open_extracts, say_partial
-from hdex.ledger.verify_findings import Findings, Offence
+from hdex.ledger.verify_findings import Findings, Offence, asked_of
 
 ABSENCES = {
     "log": "its log could not be read",
@@ -265,16 +265,16 @@ def _check_witnessed(case: _Case, trust: Trust, findings: Findings) -> None:
         names = sorted({name for one in _same(case, case.newest) for name in one.cosigners})
         findings.settle(
             f"{case.log.node}: its newest checkpoint, of size {case.newest.size}, is cosigned by {', '.join(names)}",
-            _too_few(case, len(names), trust.min_witnesses),
+            _too_few(case, names, trust),
         )
 
 
-def _too_few(case: _Case, found: int, asked: int) -> Iterator[Offence]:
+def _too_few(case: _Case, names: list[str], trust: Trust) -> Iterator[Offence]:
     """Yield the first index that too few witnesses vouch for."""
-    if found < asked:
-        last = max((one.size for one in case.testimonies if len(one.cosigners) >= asked), default=0)
-        why = f"{found} witnesses cosigned the newest checkpoint, {asked} are needed"
-        yield case.offence(min(last, len(case.tree)), why)
+    if not trust.is_witnessed_by(names):
+        enough = (one.size for one in case.testimonies if trust.is_witnessed_by(one.cosigners))
+        why = f"{len(names)} witnesses cosigned the newest checkpoint, {asked_of(trust)} are needed"
+        yield case.offence(min(max(enough, default=0), len(case.tree)), why)
 
 
 def _same(case: _Case, head: Testimony) -> list[Testimony]:

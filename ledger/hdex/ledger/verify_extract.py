@@ -13,7 +13,7 @@ from hdex.ledger.event import Event, parse
 from hdex.ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from hdex.ledger.testimony import Testimony, authenticate, with_leaf_hashes
 from hdex.ledger.trust import Trust, TrustedLog
-from hdex.ledger.verify_findings import Findings, Offence
+from hdex.ledger.verify_findings import Findings, Offence, asked_of
 
 
 @dataclass(slots=True)
@@ -81,14 +81,14 @@ def say_partial(case: ExtractCase, number: int, book: GrantBook, findings: Findi
 
 
 def _check_cosigned(case: ExtractCase, head: Testimony, trust: Trust, findings: Findings) -> None:
-    names, asked = head.cosigners, trust.min_witnesses
-    if asked == 0:
+    names = head.cosigners
+    if trust.min_witnesses == 0:
         findings.not_checked.append(f"{case.log.node}: the trust file asks for no witness")
         return
-    why = f"{len(names)} witnesses cosigned the head of the extract, {asked} are needed"
+    why = f"{len(names)} witnesses cosigned the head of the extract, {asked_of(trust)} are needed"
     findings.settle(
         f"{case.log.node}: its newest checkpoint, of size {head.size}, is cosigned by {', '.join(names)}",
-        [] if len(names) >= asked else [case.offence(None, why)],
+        [] if trust.is_witnessed_by(names) else [case.offence(None, why)],
     )
 
 

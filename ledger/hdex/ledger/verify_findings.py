@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from hdex.ledger.trust import Trust
+
 ALWAYS_UNCHECKED = (
     "the chain itself was not contacted: its anchors are as exported, its blocks were not verified",
     "clocks: times are those the participants wrote, compared with each other only",
@@ -40,3 +42,8 @@ class Findings:
         self.offences += found
         if not found:
             self.checked.append(sentence)
+
+
+def asked_of(trust: Trust) -> str:
+    """Return how many witnesses a trust file asks for, in words: a number, or its groups."""
+    return f"{trust.min_witnesses} of its groups" if trust.quorum else str(trust.min_witnesses)

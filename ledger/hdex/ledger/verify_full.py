@@ -5,18 +5,19 @@ length is audited in the same memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hdex.ledger.accesses import NEED_GRANT
 from hdex.ledger.errors import EventInvalid, NoteInvalid
 from hdex.ledger.event import RELEASES, Action, Decision, format_time
-from hdex.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
-from hdex.ledger.note import parse_checkpoint, verify_note
+from hdex.ledger.frontier import Frontier
+from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.ports import Anchor
+from hdex.ledger.testimony import authenticate, cosigned_at
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify import AuditReport
-from hdex.ledger.verify_findings import ALWAYS_UNCHECKED, Findings, Offence
+from hdex.ledger.verify_findings import ALWAYS_UNCHECKED, Findings, Offence, asked_of
 from hdex.ledger.verify_leaf import Leaf, read_leaf
 
 Say = Callable[[int], None]
@@ -35,31 +36,6 @@ class Claim:
     by: str | None = None  # who but the log's keeper vouches for it
     time: datetime | None = None  # entries below `size` are not younger
     cosigned: tuple[datetime, ...] = ()
-
-
-@dataclass(slots=True)
-class Frontier:
-    """The right edge of a growing tree: the root of all leaves so far in O(log n) memory."""
-
-    size: int = 0
-    _edge: list[bytes] = field(default_factory=list)  # roots of complete subtrees, largest first
-
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash."""
-        carried, size = leaf, self.size
-        while size & 1:
-            carried, size = node_hash(self._edge.pop(), carried), size >> 1
-        self._edge.append(carried)
-        self.size += 1
-
-    def root(self) -> bytes:
-        """Return the root over the leaves so far."""
-        if not self._edge:
-            return EMPTY_ROOT
-        running = self._edge[-1]
-        for left in reversed(self._edge[:-1]):
-            running = node_hash(left, running)
-        return running
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +92,9 @@ def _claims(log: TrustedLog, copy: LogCopy, trust: Trust, findings: Findings) ->
 
 
 def _claim(note: str, log: TrustedLog, trust: Trust, name: str) -> Claim:
-    head = parse_checkpoint(note)
-    if head.origin != log.origin:
-        raise NoteInvalid("it is of another origin")
-    found = verify_note(note, [log.verifier, *trust.witnesses_of(log)])
-    if all(one.verifier != log.verifier for one in found):
-        raise NoteInvalid("the log's key has not signed it")
-    others = sorted({one.verifier.name for one in found if one.time is not None})
-    times = tuple(one.time for one in found if one.time is not None)
-    return Claim(head.size, head.root, name, ", ".join(others) or None, cosigned=times)
+    found = authenticate(note, log, trust)
+    by = ", ".join(found.cosigners) or None
+    return Claim(found.size, found.root, name, by, cosigned=tuple(cosigned_at(note, log, trust).values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +112,14 @@ def _bounds(claims: Sequence[Claim], trust: Trust) -> list[Bound]:
     for claim in claims:
         if claim.time is not None:
             found.append(Bound(claim.size, _text(claim.time, trust.clock_tolerance), ""))
-        elif 0 < trust.min_witnesses <= len(claim.cosigned):
+        elif trust.min_witnesses and trust.is_witnessed_by(_names(claim)):
             latest = _text(max(claim.cosigned), trust.clock_tolerance)
             found.append(Bound(claim.size, latest, _text(min(claim.cosigned), -trust.clock_tolerance)))
     return found
+
+
+def _names(claim: Claim) -> list[str]:
+    return claim.by.split(", ") if claim.by else []
 
 
 def _text(time: datetime, shift: timedelta) -> str:
@@ -158,7 +132,7 @@ class _Audit:
     def __init__(
         self, log: TrustedLog, trust: Trust, bounds: Sequence[Bound], claims: Sequence[Claim], *, grants: Grants | None
     ) -> None:
-        self.log, self._trust = log, trust
+        self.log, self.trust = log, trust
         self.offences: list[Offence] = []
         self.tree = Frontier()
         self.held: list[Claim] = []
@@ -237,7 +211,7 @@ class _Audit:
             return "the entry is younger than a cosignature or an anchor that covers it"
         if time > self._newest:
             self._newest = time
-            self._slack = _text(_moment(time), -self._trust.clock_tolerance)
+            self._slack = _text(_moment(time), -self.trust.clock_tolerance)
         return ""
 
     def _access_offence(self, leaf: Leaf) -> str:
@@ -292,22 +266,24 @@ def _settle(audit: _Audit, copy: LogCopy, findings: Findings) -> None:
 
 
 def _settle_heads(audit: _Audit, copy: LogCopy, findings: Findings) -> None:
-    name, asked = audit.log.node, audit._trust.min_witnesses
+    name, trust = audit.log.node, audit.trust
     heads = [claim for claim in audit.held if claim.time is None]
     if not heads:
         findings.offences.append(Offence(name, None, "no checkpoint in the log is signed by its key and holds"))
         return
     findings.checked.append(f"{name}: {len(heads)} signed checkpoints, the newest of size {heads[-1].size}, hold")
-    cosigned = [claim for claim in heads if claim.by and len(claim.by.split(", ")) >= asked]
-    if asked == 0:
+    cosigned = [claim for claim in heads if trust.is_witnessed_by(_names(claim))]
+    if trust.min_witnesses == 0:
         findings.not_checked.append(f"{name}: the trust file asks for no witness")
     elif cosigned:
         left = audit.tree.size - cosigned[-1].size
         findings.checked.append(f"{name}: its checkpoint of size {cosigned[-1].size} is cosigned by {cosigned[-1].by}")
         if left:
-            findings.not_checked.append(f"{name}: the last {left} entries: {asked} witnesses have not cosigned them")
+            findings.not_checked.append(
+                f"{name}: the last {left} entries: {asked_of(trust)} witnesses have not cosigned them"
+            )
     else:
-        findings.offences.append(Offence(name, 0, f"no checkpoint is cosigned by {asked} witnesses"))
+        findings.offences.append(Offence(name, 0, f"no checkpoint is cosigned by {asked_of(trust)} witnesses"))
 
 
 def _settle_anchors(audit: _Audit, copy: LogCopy, findings: Findings) -> None:

@@ -1,10 +1,12 @@
 """Alerts as an auditor sees them: what nodes raised in their logs, and what is unusual by organisation and role."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hdex.ledger.anomaly import Rule, seat, unusual
+from hdex.ledger.alarm import Alarm, Severity
+from hdex.ledger.anomaly import Detector, Rule, seat, unusual
 from hdex.ledger.anomaly_rules import Rules
 from hdex.ledger.bundle import LogEvidence
 from hdex.ledger.event import Action, Event, parse
@@ -49,3 +51,19 @@ def raised_alert(node: str, event: Event, events: list[Event]) -> SeenAlert | No
     if not first <= last < len(events):
         return None
     return SeenAlert(node, told["rule"], first, last, event.time, "node", seat(events[last]))
+
+
+def anomaly_hook(rules: Rules) -> Callable[[Sequence[Event]], list[Alarm]]:
+    """Return what tells a monitor of unusual events, each log on its own; what it learnt lasts as long as it runs."""
+    detectors: dict[str, Detector] = {}
+
+    def look(events: Sequence[Event]) -> list[Alarm]:
+        return [
+            Alarm(
+                f"anomaly.{found.rule.value}", Severity.WARN, event.node, f"unusual for {found.actor} at {found.time}"
+            )
+            for event in events
+            for found in detectors.setdefault(event.node, Detector(rules)).observe(0, seat(event), event)
+        ]
+
+    return look

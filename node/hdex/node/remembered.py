@@ -10,6 +10,7 @@ from hdex.ledger.event import Action
 
 NOTHING_OF_ANYONE = "says only that the process serves"
 BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask for the next checkpoint, without end"
+HASHES = "heads and hashes only, published on purpose; entries are not served here"
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
 LOOKS = "the look of the pages"
@@ -96,4 +97,9 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/static/auditor": LOOKS,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
+    "hdex.node.wire.http_ledger": {
+        "/add-checkpoint": BEGETS_ITSELF,
+        "/checkpoint": HASHES,
+        "/tile/{name:path}": HASHES,
+    },
 }

@@ -200,8 +200,15 @@ class Standing:
         serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
         self.http = self.serve_http()
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
+        self.watch_alerts()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving
+
+    def watch_alerts(self) -> None:
+        """Raise alerts about this participant's own log until `stop` is set."""
+        from hdex.node.compose.alerting import start_alerts
+
+        start_alerts(self)
 
     def serve_http(self) -> HttpServing | None:
         """Serve log and witness over HTTPS, where the configuration names a port for it."""

@@ -46,7 +46,7 @@ def log_card(log: ReadLog, reading: Reading, trust: Trust) -> LogCard:
     age = reading.taken - state.anchored.time if state.anchored else None
     behind = state.entries - (state.anchored.size if state.anchored else 0)
     offence = reading.report["first_offence"] or {}
-    is_bad = len(state.cosigners) < trust.min_witnesses or offence.get("log") == log.node
+    is_bad = not trust.is_witnessed_by(state.cosigners) or offence.get("log") == log.node
     late = age if behind and age is not None else timedelta()
     mood = "bad" if is_bad or late > ANCHOR_ALARM else "wait" if late > ANCHOR_WARN or age is None else "good"
     return LogCard(log, others, trust.min_witnesses, mood, age, behind)
@@ -168,6 +168,6 @@ def event_stages(log: ReadLog, index: int, trust: Trust, words: AuditWords) -> l
     return [
         Stage("durable", True, words.minute(log.events[index].at)),
         Stage("checkpointed", is_signed, f"{words.say('logs.size')} {state.size:,}" if is_signed else ""),
-        Stage("witnessed", is_signed and count >= max(1, trust.min_witnesses), vouched),
+        Stage("witnessed", count > 0 and trust.is_witnessed_by(state.cosigners), vouched),
         Stage("anchored", anchor is not None, block),
     ]
