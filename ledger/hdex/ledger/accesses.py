@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from hdex.ledger.event import RELEASES, Action, Decision, Event
 from hdex.ledger.index import matches
@@ -11,13 +12,28 @@ NEED_GRANT = frozenset({Action.PRODUCT_READ, Action.EXPORT, Action.ROUND_SUBMIT}
 GRANT_CHANGES = frozenset({Action.GRANT_ISSUE, Action.GRANT_REVOKE})
 
 
+class Access(Protocol):
+    """What the rules look at: an event, or what was read of its leaf."""
+
+    @property
+    def time(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def action(self) -> Action: ...
+    @property
+    def decision(self) -> Decision | None: ...
+    @property
+    def grant(self) -> str | None: ...
+
+
 class GrantBook:
     """When each grant was issued and revoked, over all logs.
 
     Within one log the order of entries decides; between logs the written times do, within a tolerance.
     """
 
-    def __init__(self, logs: Sequence[Sequence[Event]], tolerance: timedelta) -> None:
+    def __init__(self, logs: Sequence[Sequence[Access]], tolerance: timedelta) -> None:
         self.tolerance = tolerance
         self._issued: dict[str, list[tuple[int, int, datetime]]] = {}
         self._revoked: dict[str, list[tuple[int, int, datetime]]] = {}
@@ -43,7 +59,7 @@ class GrantBook:
             for number, where, when in self._revoked.get(grant, ())
         )
 
-    def note(self, number: int, index: int, event: Event) -> None:
+    def note(self, number: int, index: int, event: Access) -> None:
         """Take down what entry `index` of log `number` does to a grant."""
         if event.grant is None or event.decision is Decision.DENY:
             return
@@ -58,19 +74,19 @@ class Clockwork:
 
     def __init__(self, tolerance: timedelta) -> None:
         self._tolerance = tolerance
-        self._latest: datetime | None = None
+        self._latest: Access | None = None
 
-    def offence(self, event: Event) -> str | None:
-        """Return what is wrong with the next event's time."""
-        time, latest = event.at, self._latest
-        self._latest = time if latest is None else max(latest, time)
-        if latest is not None and time < latest - self._tolerance:
-            return "the entry's time is before that of an earlier entry"
-        return None
+    def offence(self, event: Access) -> str | None:
+        """Return what is wrong with the next event's time. Times of this form sort as text."""
+        if self._latest is None or event.time >= self._latest.time:
+            self._latest = event
+            return None
+        is_late = event.at < self._latest.at - self._tolerance
+        return "the entry's time is before that of an earlier entry" if is_late else None
 
 
 def access_offences(
-    events: Iterable[tuple[int, Event]], log: int, book: GrantBook, *, is_partial: bool
+    events: Iterable[tuple[int, Access]], log: int, book: GrantBook, *, is_partial: bool
 ) -> Iterator[tuple[int, str]]:
     """Yield index and reason of every entry that breaks a rule; `log` is this log's number in the book.
 
@@ -85,27 +101,27 @@ def access_offences(
                 yield index, why
 
 
-def unjudged(events: Iterable[tuple[int, Event]], book: GrantBook) -> int:
+def unjudged(events: Iterable[tuple[int, Access]], book: GrantBook) -> int:
     """Return how many releases name a grant whose issue is in none of the logs."""
     return sum(needs_grant(event) and event.grant is not None and not book.knows(event.grant) for _, event in events)
 
 
-def is_continued(event: Event) -> bool:
+def is_continued(event: Access) -> bool:
     """Return whether a log that begins with this event goes on from an earlier one."""
     return event.action is Action.SHARD_OPEN
 
 
-def undecided(event: Event) -> str | None:
+def undecided(event: Access) -> str | None:
     """Return what is wrong with a release that nobody decided."""
     return f"a {event.action} has no decision" if event.action in RELEASES and event.decision is None else None
 
 
-def needs_grant(event: Event) -> bool:
+def needs_grant(event: Access) -> bool:
     """Return whether this entry is a release that some grant must cover."""
     return event.action in NEED_GRANT and event.decision is Decision.ALLOW
 
 
-def grant_offence(event: Event, log: int, index: int, book: GrantBook) -> str | None:
+def grant_offence(event: Access, log: int, index: int, book: GrantBook) -> str | None:
     """Return what is wrong with the grant of a release."""
     if not needs_grant(event):
         return None

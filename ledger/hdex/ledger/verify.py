@@ -10,7 +10,6 @@ from pathlib import Path
 from hdex.ledger.accesses import GrantBook, access_offences, is_continued, unjudged
 from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, read_evidence
 from hdex.ledger.errors import EventInvalid, NoteInvalid
-from hdex.ledger.event import Event, parse
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.ports import Anchor
 from hdex.ledger.testimony import (
@@ -23,6 +22,7 @@ from hdex.ledger.testimony import (
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify_extract import ExtractCase, check_extract, open_extracts, say_partial
 from hdex.ledger.verify_findings import Findings, Offence, asked_of
+from hdex.ledger.verify_leaf import Leaf, read_leaf
 
 ABSENCES = {
     "log": "its log could not be read",
@@ -58,7 +58,7 @@ class _Case:
     evidence: LogEvidence
     tree: Tree
     testimonies: list[Testimony] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[Leaf] = field(default_factory=list)
     newest: Testimony | None = None
 
     def offence(self, index: int | None, why: str, contradicted_by: str | None = None) -> Offence:
@@ -249,7 +249,7 @@ def _events(case: _Case) -> Iterator[Offence]:
     """Yield entries that are no canonical event of this node; keep the events before the first that is none."""
     for index, entry in enumerate(case.evidence.entries):
         try:
-            event = parse(entry)
+            event = read_leaf(entry)
         except EventInvalid as error:
             yield case.offence(index, f"the entry is no canonical event: {error}")
             return
@@ -309,5 +309,5 @@ def _bad_anchors(case: _Case, anchors: list[Anchor], trust: Trust) -> Iterator[O
         good = anchor.size
 
 
-def _younger(event: Event, anchor: Anchor, trust: Trust) -> bool:
+def _younger(event: Leaf, anchor: Anchor, trust: Trust) -> bool:
     return event.at > anchor.time + trust.clock_tolerance

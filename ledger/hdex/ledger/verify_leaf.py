@@ -6,6 +6,7 @@ says whether it is one. So the pattern may be narrow, never wide: `tests/ledger/
 
 import re
 from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cache
 
 from hdex.ledger.errors import EventInvalid
@@ -38,6 +39,11 @@ class Leaf:
     action: Action
     decision: Decision | None = None
     grant: str | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The event's time."""
+        return parse_time(self.time)
 
 
 def read_leaf(entry: bytes) -> Leaf:
