@@ -37,6 +37,8 @@ class SqliteEventIndex:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA cache_size = -65536")  # commitments fall anywhere: their pages should stay
+            self._db.execute("PRAGMA wal_autocheckpoint = 10000")
             self._db.create_function("digest", 1, _digest, deterministic=True)
             self._db.executescript(_SCHEMA)
 
