@@ -134,6 +134,7 @@ def test_a_trust_file_names_groups_and_its_least_number_of_witnesses_follows() -
     assert trust.is_witnessed_by(["hospital-a", "hospital-c"])
     assert not trust.is_witnessed_by(["hospital-b", "hospital-c"])
     assert not trust_from_document(document()).is_witnessed_by([])
+    assert (trust.asked, trust_from_document(document()).asked) == ("the witnesses of both", "1 witnesses")
     for broken in ({"quorum": "both", "witnesses": 1}, {"groups": groups}, {"groups": groups, "quorum": "nobody"}):
         with pytest.raises(EvidenceUnreadable):
             trust_from_document(document(policy=broken))

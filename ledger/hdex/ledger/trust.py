@@ -87,6 +87,11 @@ class Trust:
         """Return the replaced keys of those who may vouch for a log."""
         return tuple(key for key in self.earlier_witnesses if key.verifier.name != log.node)
 
+    @property
+    def asked(self) -> str:
+        """Who must have cosigned, in words."""
+        return f"the witnesses of {self.quorum.name}" if self.quorum else f"{self.min_witnesses} witnesses"
+
     def is_witnessed_by(self, cosigners: Collection[str]) -> bool:
         """Return whether these witnesses are enough for a checkpoint to count."""
         rule = self.quorum or any_of([witness.name for witness in self.witnesses], self.min_witnesses)
