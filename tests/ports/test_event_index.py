@@ -21,7 +21,7 @@ from hdex.ledger.store_memory import MemoryLogStore
 
 START = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
 ORIGIN = "hdex/hospital-a/2026"
-ACTORS = [f"{number:064x}" for number in range(3)]
+ACTORS = [f"{number:064x}" for number in range(10, 13)]
 
 
 def event(number: int, **said: object) -> Event:
@@ -65,6 +65,8 @@ def test_an_empty_index_finds_nothing(index: EventIndex) -> None:
         (EventQuery(decision="deny"), [1]),
         (EventQuery(actor=(ACTORS[0],)), [0, 3]),
         (EventQuery(actor=(ACTORS[1], ACTORS[0], ACTORS[2])), [0, 1, 3]),
+        (EventQuery(actor=("no commitment",)), []),
+        (EventQuery(actor=("AB" * 32, "")), []),
         (EventQuery(product="stents", actor=(ACTORS[0],)), [0]),
         (EventQuery(since=START + timedelta(seconds=2)), [2, 3]),
         (EventQuery(since=START + timedelta(seconds=1, microseconds=1)), [2, 3]),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
+from operator import attrgetter
 from typing import TypeVar, cast
 
 import rfc8785
@@ -119,19 +120,23 @@ class Event:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "action", _member(Action, self.action, "action"))
-        if self.decision is not None:
+        if type(self.action) is not Action:
+            object.__setattr__(self, "action", _member(Action, self.action, "action"))
+        if self.decision is not None and type(self.decision) is not Decision:
             object.__setattr__(self, "decision", _member(Decision, self.decision, "decision"))
         if self.schema != SCHEMA:
             raise EventInvalid(f"schema is {self.schema}, {SCHEMA} is known")
         parse_time(self.time)
-        for name in _TEXTS:
-            _require_text(name, getattr(self, name))
-        _require_text("checkpoint", self.checkpoint, longest=_LONGEST_NOTE)
-        for name in ("rows", "fields"):
-            _require_count(name, getattr(self, name))
-        for name in ("actor", "policy_digest", "request_digest", "result_digest"):
-            _require_digest(name, getattr(self, name))
+        for name, value in zip(_TEXTS, _texts_of(self), strict=True):
+            if (value is not None or name in _REQUIRED) and (type(value) is not str or not 0 < len(value) <= _LONGEST):
+                _require_text(name, value, _LONGEST)  # the rare case: a call a field costs more than the check
+        if self.checkpoint is not None:
+            _require_text("checkpoint", self.checkpoint, _LONGEST_NOTE)
+        _require_count("rows", self.rows)
+        _require_count("fields", self.fields)
+        for name, value in zip(_DIGESTS, _digests_of(self), strict=True):
+            if value is not None:
+                _require_digest(name, value)
         if self.epsilon is not None and not 0 <= _number(self.epsilon) < float("inf"):
             raise EventInvalid("epsilon is not a finite number from 0")
 
@@ -142,14 +147,18 @@ class Event:
 
 
 _TEXTS = ("event_id", "node", "organisation", "role", "product", "version", "purpose", "contract", "grant", "reason")
+_REQUIRED = frozenset({"event_id", "node"})
+_DIGESTS = ("actor", "policy_digest", "request_digest", "result_digest")
+_texts_of, _digests_of = attrgetter(*_TEXTS), attrgetter(*_DIGESTS)
 _NAMES = frozenset(field.name for field in fields(Event))
 _ORDER = sorted(_NAMES)  # ASCII names: their order is that of their UTF-16 code units
+_values_of = attrgetter(*_ORDER)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 def document(event: Event) -> dict[str, Scalar]:
     """Return the event as a JSON object without its absent fields, in the order of RFC 8785."""
-    return {name: value for name in _ORDER if (value := getattr(event, name)) is not None}
+    return {name: value for name, value in zip(_ORDER, _values_of(event), strict=True) if value is not None}
 
 
 def canonical(event: Event) -> bytes:
@@ -220,9 +229,7 @@ def _member(kind: type[Kind], value: object, name: str) -> Kind:
         raise EventInvalid(f"{name} is none of the {len(kind)} known") from error
 
 
-def _require_text(name: str, value: object, *, longest: int = _LONGEST) -> None:
-    if value is None and name not in {"event_id", "node"}:
-        return
+def _require_text(name: str, value: object, longest: int) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise EventInvalid(f"{name} is not a text of 1 to {longest} characters")
 
@@ -233,7 +240,7 @@ def _require_count(name: str, value: object) -> None:
 
 
 def _require_digest(name: str, value: object) -> None:
-    if value is not None and not (isinstance(value, str) and _HEX32.fullmatch(value)):
+    if not (isinstance(value, str) and _HEX32.fullmatch(value)):
         raise EventInvalid(f"{name} is not 32 bytes as lowercase hex")
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 
@@ -13,15 +14,15 @@ from hdex.ledger.event import Event, format_time
 from hdex.ledger.ports import EventIndex, EventQuery
 
 _FIELDS = ("organisation", "role", "product", "contract", "purpose", "action", "decision")
-_COLUMNS = ("time", "actor", "granted", *_FIELDS)
+_COLUMNS = ("time TEXT", "actor BLOB", "granted TEXT", *(f"{name} TEXT" for name in _FIELDS))
+_values_of = attrgetter(*_FIELDS)
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY, {", ".join(f"{name} TEXT" for name in _COLUMNS)});
+CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
 CREATE INDEX IF NOT EXISTS by_time ON entry (time);
-CREATE INDEX IF NOT EXISTS by_actor ON entry (actor);
+CREATE INDEX IF NOT EXISTS by_actor ON entry (actor) WHERE actor IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_product ON entry (product) WHERE product IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_contract ON entry (contract) WHERE contract IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_grant ON entry (granted) WHERE granted IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_action ON entry (action);
 """
 _INSERT = f"INSERT INTO entry VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"  # noqa: S608  # places only
 
@@ -36,6 +37,9 @@ class SqliteEventIndex:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA cache_size = -65536")  # commitments fall anywhere: their pages should stay
+            self._db.execute("PRAGMA wal_autocheckpoint = 10000")
+            self._db.create_function("digest", 1, _digest, deterministic=True)
             self._db.executescript(_SCHEMA)
 
     @classmethod
@@ -82,8 +86,17 @@ class SqliteEventIndex:
         return 0 if last is None else int(last) + 1
 
 
-def _row(index: int, event: Event) -> tuple[int | str | None, ...]:
-    return (index, event.time, event.actor, event.grant, *(getattr(event, name) for name in _FIELDS))
+def _row(index: int, event: Event) -> tuple[int | str | bytes | None, ...]:
+    actor = None if event.actor is None else bytes.fromhex(event.actor)
+    return (index, event.time, actor, event.grant, *_values_of(event))
+
+
+def _digest(text: str) -> bytes | None:
+    """Return the bytes of a commitment, None for a text that is none and so matches nothing."""
+    try:
+        return bytes.fromhex(text) if text == text.lower() else None
+    except ValueError:
+        return None
 
 
 def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
@@ -95,7 +108,7 @@ def _conditions(query: EventQuery) -> tuple[list[str], list[str | int]]:
             terms.append(f"{name} = ?")
             values.append(asked)
     if query.actor:  # as one value: there may be more commitments than a statement has places
-        terms.append("actor IN (SELECT value FROM json_each(?))")
+        terms.append("actor IN (SELECT digest(value) FROM json_each(?))")
         values.append(json.dumps(query.actor))
     for comparison, moment in ((">=", query.since), ("<", query.until)):
         if moment is not None:

@@ -7,7 +7,7 @@ log refuses everything until it is opened again, because nobody knows what reach
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Condition
+from threading import Event, Lock
 
 from hdex.ledger import event as events
 from hdex.ledger.errors import EventInvalid, LedgerError, LogFailed, NoteInvalid, StoreCorrupt
@@ -41,14 +41,15 @@ class Receipt:
 
 
 class _Waiting:
-    """One caller's leaf on its way to disk. Owner: the log's condition."""
+    """One leaf on its way to disk. The last of a caller's leaves has `wake`, on which that caller sleeps."""
 
-    __slots__ = ("error", "leaf", "receipt")
+    __slots__ = ("error", "leaf", "receipt", "wake")
 
     def __init__(self, leaf: bytes) -> None:
         self.leaf = leaf
         self.receipt: Receipt | None = None
         self.error: LedgerError | None = None
+        self.wake: Event | None = None
 
     @property
     def done(self) -> bool:
@@ -96,7 +97,7 @@ class Log:
         if signer.name != origin:
             raise NoteInvalid("a log signs under its origin: the signer has another name")
         self._following = following
-        self._turn = Condition()  # guards everything below
+        self._turn = Lock()  # guards everything below
         self._queue: list[_Waiting] = []
         self._writing = False
         self._failed: LedgerError | None = None
@@ -135,9 +136,12 @@ class Log:
         last = mine[-1]  # groups are written in the order of the queue: when it is done, all are
         with self._turn:
             self._queue += mine
-            self._turn.wait_for(lambda: last.done or not self._writing)
-            if not last.done:
-                self._writing = True
+            leads = not self._writing
+            self._writing = True
+            if not leads:
+                last.wake = Event()
+        if last.wake is not None:
+            self._sleep(last, last.wake)  # until the leaf is written, or it is our turn to write
         if not last.done:
             self._write_groups(last)
         failed = next((one for one in mine if one.receipt is None), None)
@@ -229,16 +233,38 @@ class Log:
         return tree
 
     def _write_groups(self, mine: _Waiting) -> None:
-        """Write group after group until our own leaf is among them, then hand the pen on."""
+        """Write group after group until our own leaf is among them, then hand the pen to one who waits."""
         try:
             while not mine.done:
                 with self._turn:
                     group, self._queue = self._queue[:_MAX_GROUP], self._queue[_MAX_GROUP:]
-                self._write(group)
+                try:
+                    self._write(group)
+                finally:
+                    for wake in [waiting.wake for waiting in group]:
+                        if wake is not None:
+                            wake.set()
         finally:
             with self._turn:
-                self._writing = False
-                self._turn.notify_all()
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give the pen to the first who waits; with the turn held."""
+        wakes = (waiting.wake for waiting in self._queue if waiting.wake is not None)
+        wake = next(wakes, None)
+        self._writing = wake is not None
+        if wake is not None:
+            wake.set()
+
+    def _sleep(self, last: _Waiting, wake: Event) -> None:
+        try:
+            wake.wait()
+        except BaseException:  # interrupted: whoever will not write must not be given the pen, or pass it on
+            with self._turn:
+                last.wake = None
+                if wake.is_set() and not last.done:
+                    self._hand_on()
+            raise
 
     def _write(self, group: list[_Waiting]) -> None:
         """Make one group durable in one transaction, or mark the log failed; each caller learns which."""

@@ -11,17 +11,17 @@ from hdex.ledger.errors import ProofInvalid
 
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
-_LEAF, _NODE = b"\x00", b"\x01"
+LEAF, NODE = b"\x00", b"\x01"
 
 
 def leaf_hash(data: bytes) -> bytes:
     """Return SHA-256(0x00 || data)."""
-    return sha256(_LEAF + data).digest()
+    return sha256(LEAF + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return SHA-256(0x01 || left || right)."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE + left + right).digest()
 
 
 class Proofs(ABC):

@@ -10,17 +10,19 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from threading import Lock
 from typing import Protocol
 
 from hdex.ledger.errors import StoreCorrupt, TileUnknown
-from hdex.ledger.merkle import HASH_SIZE, Proofs, node_hash
+from hdex.ledger.merkle import HASH_SIZE, NODE, Proofs, node_hash
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 FULL = WIDTH * HASH_SIZE
 MAX_LEVEL = 63
-KEPT = 256  # tiles in memory, 16 KiB each
+KEPT, KEPT_NODES = 256, 4096  # tiles in memory, 16 KiB each; nodes of the edges
 Fetch = Callable[[int, int], bytes | None]
 _PATH = re.compile(r"(\d{1,2}|entries)/((?:x\d{3}/)*\d{3})(?:\.p/(\d{1,3}))?", re.ASCII)
 
@@ -37,19 +39,9 @@ class Frontier:
         if [len(edge) for edge in self.edges] != expected:
             raise StoreCorrupt(f"the tiles do not hold the hashes of {self.size} entries")
 
-    def grown(self, leaf_hashes: Sequence[bytes]) -> tuple["Frontier", list["Tile"]]:
+    def grown(self, leaf_hashes: Sequence[bytes]) -> tuple["Frontier", tuple["Tile", ...]]:
         """Return the frontier with these leaves added, and the tiles that they filled. Raises ValueError."""
-        if any(len(leaf) != HASH_SIZE for leaf in leaf_hashes):
-            raise ValueError(f"a leaf hash has {HASH_SIZE} bytes")
-        edges, full, level, fresh = list(self.edges), list[Tile](), 0, b"".join(leaf_hashes)
-        while fresh:
-            data = (edges[level] if level < len(edges) else b"") + fresh
-            number, cut = self.size >> HEIGHT * (level + 1), len(data) - len(data) % FULL
-            made = [Tile(level, number + i // FULL, data[i : i + FULL]) for i in range(0, cut, FULL)]
-            edges[level : level + 1] = [data[cut:]]
-            full += made
-            fresh, level = b"".join(fold(tile.hashes) for tile in made), level + 1
-        return Frontier(self.size + len(leaf_hashes), tuple(edges)), full
+        return _grown(self, tuple(leaf_hashes))
 
     def partial(self) -> list["Tile"]:
         """Return the edges as tiles, those that hold something."""
@@ -63,6 +55,21 @@ class Tile:
     level: int
     number: int
     hashes: bytes
+
+
+@lru_cache(maxsize=4)  # log and store ask the same of one group: each for itself, computed once
+def _grown(frontier: Frontier, leaf_hashes: tuple[bytes, ...]) -> tuple[Frontier, tuple[Tile, ...]]:
+    if any(len(leaf) != HASH_SIZE for leaf in leaf_hashes):
+        raise ValueError(f"a leaf hash has {HASH_SIZE} bytes")
+    edges, full, level, fresh = list(frontier.edges), list[Tile](), 0, b"".join(leaf_hashes)
+    while fresh:
+        data = (edges[level] if level < len(edges) else b"") + fresh
+        number, cut = frontier.size >> HEIGHT * (level + 1), len(data) - len(data) % FULL
+        made = [Tile(level, number + i // FULL, data[i : i + FULL]) for i in range(0, cut, FULL)]
+        edges[level : level + 1] = [data[cut:]]
+        full += made
+        fresh, level = b"".join(fold(tile.hashes) for tile in made), level + 1
+    return Frontier(frontier.size + len(leaf_hashes), tuple(edges)), tuple(full)
 
 
 class TiledTree(Proofs):
@@ -112,7 +119,16 @@ class TiledTree(Proofs):
         ladder = self._tile(level, number)
         if len(ladder) > 1:
             return ladder[rest][(offset >> rest) * HASH_SIZE : ((offset >> rest) + 1) * HASH_SIZE]
-        return fold(ladder[0][offset * HASH_SIZE : (offset + (1 << rest)) * HASH_SIZE])
+        if rest == 0:
+            return ladder[0][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
+        nodes = self._known.nodes  # complete subtrees of the edge: the next tree asks for most of them again
+        found = nodes.get((height, index))
+        if found is None:
+            found = node_hash(self._node(height - 1, 2 * index), self._node(height - 1, 2 * index + 1))
+            if len(nodes) >= KEPT_NODES:
+                nodes.clear()
+            nodes[height, index] = found
+        return found
 
     def _tile(self, level: int, number: int) -> tuple[bytes, ...]:
         """Return a tile with all levels of hashes inside it up to its root; of the edge its hashes only."""
@@ -137,6 +153,7 @@ class _Known:
     def __init__(self) -> None:
         self._lock = Lock()  # guards _held
         self._held: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()
+        self.nodes: dict[tuple[int, int], bytes] = {}  # (height, index); the log's writer and readers share it
 
     def get(self, level: int, number: int) -> tuple[bytes, ...] | None:
         with self._lock:
@@ -222,6 +239,6 @@ def ladder_of(hashes: bytes) -> Iterable[bytes]:
     """Yield the hashes, then those over each two of them, up to one."""
     yield hashes
     while len(hashes) > HASH_SIZE:
-        pairs = range(0, len(hashes), 2 * HASH_SIZE)
-        hashes = b"".join(node_hash(hashes[i : i + 32], hashes[i + 32 : i + 64]) for i in pairs)
+        pairs = range(0, len(hashes), 2 * HASH_SIZE)  # two hashes side by side are what a node hashes
+        hashes = b"".join([sha256(NODE + hashes[i : i + 64]).digest() for i in pairs])
         yield hashes
