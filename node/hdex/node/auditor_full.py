@@ -1,15 +1,18 @@
 """Full audits: of a node's data folder as it lies there, or of a log read from its keeper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hdex.ledger.errors import EvidenceUnreadable, NoteInvalid, StoreCorrupt
+from hdex.ledger.hash_tile import WIDTH, TileName, tile_path
+from hdex.ledger.merkle import HASH_SIZE
+from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor
 from hdex.ledger.shard import parse_origin, require_continued
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify import AuditReport
 from hdex.ledger.verify_findings import Offence
-from hdex.ledger.verify_full import LogCopy, Say, audit_log
+from hdex.ledger.verify_full import LogCopy, Say, audit_hashes, audit_log
 from hdex.ledger.verify_sqlite import LogFile, open_log, shard_files
 from hdex.node.auditor import Auditor
 
@@ -30,6 +33,41 @@ def audit_folder(folder: Path, trust: Trust, *, anchors: Anchors | None, say: Sa
             reports.append(audit_log(log, copy, trust, say=say, grants=grants))
             before = opened.head()
     return together(reports)
+
+
+def audit_published(read: Callable[[str], bytes], trust: Trust, *, anchors: Anchors | None, say: Say) -> AuditReport:
+    """Audit what a log publishes over HTTP: its checkpoint and its leaf hashes, no entry.
+
+    read: path -> body of C2SP tlog-tiles. Raises EvidenceUnreadable, and what `read` raises.
+    """
+    try:
+        note = read("/checkpoint").decode()
+        head = parse_checkpoint(note)
+    except (NoteInvalid, UnicodeDecodeError) as error:
+        raise EvidenceUnreadable("what stands at /checkpoint is no checkpoint") from error
+    log = trusted(trust, head.origin)
+    held = anchors_of(log, anchors) if anchors else None
+    known = None if held is None else [anchor for anchor in held if anchor.size <= head.size]
+    copy = LogCopy((), note, (), known)
+    return audit_hashes(log, leaf_hashes(read, head.size), copy, trust, say=say)
+
+
+def anchors_of(log: TrustedLog, anchors: Anchors) -> list[Anchor]:
+    """Return the anchors of a shard whose entries are not seen: those of its year, else its node's own if as old."""
+    named = anchors(anchored_name(log, is_first=False))
+    own = [] if named else anchors(log.node)
+    _, year = parse_origin(log.origin)
+    return named or (own if own and own[0].time.year == year else [])
+
+
+def leaf_hashes(read: Callable[[str], bytes], size: int) -> Iterator[bytes]:
+    """Yield the leaf hashes of a log of `size` from its tiles of level 0. Raises EvidenceUnreadable for a cut one."""
+    for first in range(0, size, WIDTH):
+        width = min(WIDTH, size - first)
+        data = read(f"/tile/{tile_path(TileName(0, first // WIDTH, width))}")
+        if len(data) != width * HASH_SIZE:
+            raise EvidenceUnreadable(f"the tile from entry {first} on has {len(data)} bytes, not {width * HASH_SIZE}")
+        yield from (data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE))
 
 
 def linked(log: TrustedLog, before: str, opened: LogFile) -> AuditReport:

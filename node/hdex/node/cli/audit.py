@@ -12,7 +12,7 @@ from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hdex.ledger.audit_report import LogState
     from hdex.ledger.bundle import Evidence
@@ -106,7 +106,7 @@ def verify(
 
 @app.command()
 def full(
-    where: Annotated[str, typer.Argument(help="Data folder of a node, or the id of one that answers.")],
+    where: Annotated[str, typer.Argument(help="Data folder, id of a node that answers, or its https:// address.")],
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
     chain: Annotated[str | None, typer.Option(help="URL of the chain, to ask it for the anchors.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The auditor's file, for an id.")] = None,
@@ -115,12 +115,15 @@ def full(
 ) -> None:
     """Hash every entry of a log again and hold it against signatures, witnesses and chain. Exit as verify."""
     from hdex.ledger.trust import read_trust
-    from hdex.node.auditor_full import audit_folder, audit_node
+    from hdex.node.auditor_full import audit_folder, audit_node, audit_published
 
     trusted = read_trust(trust)
     anchors = anchors_from(chain, trusted.chain) if chain else None
     if Path(where).exists():
         found, subject = audit_folder(Path(where), trusted, anchors=anchors, say=say_entries), {"folder": where}
+    elif where.startswith("https://"):
+        found = audit_published(published(where, config), trusted, anchors=anchors, say=say_entries)
+        subject = {"log": where}
     elif config is None:
         raise typer.BadParameter("there is no such folder; for a participant's id name the auditor's --config")
     else:
@@ -128,6 +131,14 @@ def full(
     if report is not None:
         keep(report, found, trusted, subject, [])
     conclude(found, as_json=as_json)
+
+
+def published(url: str, config: Path | None) -> "Callable[[str], bytes]":
+    """Return the reader of a log's address, under the CA of the auditor's configuration where one is given."""
+    from hdex.node.config import BuyerConfig, load
+    from hdex.node.wire.http_tiles import HttpsLog
+
+    return HttpsLog(url, load(config, BuyerConfig).identity.ca if config else None)
 
 
 def keep(
