@@ -196,3 +196,13 @@ def test_the_watch_goes_on_in_the_log_of_a_new_year(tmp_path: Path) -> None:
     watch.keep()
     assert node.watch()._next == node.log.size - 1  # it stands before its own alert
     node.log.close()
+
+
+def test_the_first_look_at_a_long_log_learns_and_raises_nothing_of_long_ago() -> None:
+    node = Node()
+    node.export(BUYERS[0], 100)
+    node.now += timedelta(days=30)
+    watch = node.watch()
+    assert watch.run_once() == []
+    node.export(BUYERS[0], 100)
+    assert [alert.first for alert in watch.run_once()] == [100]

@@ -53,7 +53,10 @@ class Search:
     """One log and the index over it."""
 
     def __init__(self, log: Entries, *, opened: Callable[[], EventIndex], fresh: Callable[[], EventIndex]) -> None:
-        """Search `log`. opened: the index as it is kept; fresh: the same place, emptied."""
+        """Search `log`, one shard of it for each Search and index: a new shard begins at index 0 again.
+
+        opened: the index as it is kept; fresh: the same place, emptied.
+        """
         self._log, self._opened, self._fresh = log, opened, fresh
         self._lock = Lock()  # guards _index
         self._index: EventIndex | None = None

@@ -9,7 +9,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 KIND, STATE = "alerts", "state"
 ROLE = "watch"
 PERIOD_S, BATCH, KEEP_EVERY_S = 1.0, 5000, 30.0
+NEWS = timedelta(days=7)  # what is older teaches the watch: the first look at a long log wakes nobody for last year
 ActorOf = Callable[[str], str | None]
 
 
@@ -99,6 +100,8 @@ class AlertWatch:
     def _look(self, index: int, leaf: bytes) -> list[Alert]:
         event = parse(leaf)
         found = self._detector.observe(index, self._name(event), event)
+        if not found or self._clock() - event.at > NEWS:
+            return []
         fresh = [alert for alert in found if alert.code not in (self._said or ())]
         for alert in fresh:
             self._raise(alert, event)

@@ -29,6 +29,7 @@ from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
 from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
+from hdex.node.errors import DatabaseDamaged
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
 from hdex.node.keeper import Keeper
@@ -37,7 +38,7 @@ from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
 from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
-from hdex.node.recorder import Recorder, move_details
+from hdex.node.recorder import DETAIL, Recorder, move_details
 from hdex.node.remembered import AT_GATE
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.http_ledger import Offer, ledger_app
@@ -115,7 +116,10 @@ class Standing:
 
     @cached_property
     def details(self) -> Details:
-        return Details(SqliteDetailStore(self.data / "details.db"), data_key(self.keys, "event details"))
+        path = self.data / "details.db"
+        if not path.exists() and self.log.size and not self.documents.keys(DETAIL):
+            raise DatabaseDamaged(f"{path} is gone while log.db has records: restore the last backup")
+        return Details(SqliteDetailStore(path), data_key(self.keys, "event details"))
 
     @cached_property
     def eraser(self) -> Eraser:
