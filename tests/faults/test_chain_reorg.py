@@ -16,7 +16,7 @@ from web3 import Web3
 from hdex.ledger import merkle
 from hdex.ledger.anchor import STEADY, Anchorer, AnchorState
 from hdex.ledger.chain_sender import Patience
-from hdex.ledger.chain_web3 import Web3Chain, connect, deploy
+from hdex.ledger.chain_web3 import PATIENCE, Web3Chain, connect, deploy
 from hdex.ledger.contract import account_address
 from hdex.ledger.errors import ChainUnavailable
 from hdex.ledger.note import Signer, format_checkpoint, sign_note
@@ -52,8 +52,8 @@ class Anvil:
         assert "error" not in found, found
         return found["result"]
 
-    def chain(self) -> Web3Chain:
-        return Web3Chain(self.url, self.address, NODE_KEY, CHAIN_ID, patience=QUICK)
+    def chain(self, patience: Patience) -> Web3Chain:
+        return Web3Chain(self.url, self.address, NODE_KEY, CHAIN_ID, patience=patience)
 
     def anchored(self) -> list[int]:
         return [anchor.size for anchor in Web3Chain(self.url, self.address, None, CHAIN_ID).anchors(NODE)]
@@ -104,10 +104,10 @@ class Clock:
         return self.time
 
 
-def anchorer(anvil: Anvil, folder: Path, clock: Clock) -> Anchorer:
+def anchorer(anvil: Anvil, folder: Path, clock: Clock, patience: Patience = PATIENCE) -> Anchorer:
     outbox = SqliteOutbox(folder / "outbox.db")
     return Anchorer(
-        anvil.chain(), outbox, NODE, root_at=lambda size: merkle.root(LEAVES[:size]), pace=STEADY, clock=clock
+        anvil.chain(patience), outbox, NODE, root_at=lambda size: merkle.root(LEAVES[:size]), pace=STEADY, clock=clock
     )
 
 
@@ -148,13 +148,13 @@ def test_a_restart_after_a_reorganisation_reconciles_with_the_contract(anvil: An
 def test_a_stuck_anchor_is_replaced_under_its_own_nonce_also_by_the_next_process(anvil: Anvil, tmp_path: Path) -> None:
     clock = Clock()
     anvil.tell("evm_setAutomine", False)
-    first = anchorer(anvil, tmp_path, clock)
+    first = anchorer(anvil, tmp_path, clock, QUICK)
     first.note(checkpoint(5))
     status = first.run_once()
     assert (status.state, "not mined" in status.reason) == (AnchorState.WAITING, True)
     mined, pending = anvil.counts()
     assert pending == mined + 1  # one nonce, however often its price was raised
-    again = anchorer(anvil, tmp_path, clock)  # another process, which remembers the head and no transaction
+    again = anchorer(anvil, tmp_path, clock, QUICK)  # another process, which remembers the head and no transaction
     again.note(checkpoint(9))
     assert again.run_once().state is AnchorState.WAITING  # its own waits behind the one that is stuck
     assert anvil.counts() == (mined, mined + 2)
@@ -168,6 +168,6 @@ def test_a_stuck_anchor_is_replaced_under_its_own_nonce_also_by_the_next_process
 def test_a_node_that_mines_nothing_delays_and_tells(anvil: Anvil) -> None:
     anvil.tell("evm_setAutomine", False)
     with pytest.raises(ChainUnavailable, match="not mined within"):
-        anvil.chain().anchor(NODE, 3, merkle.root(LEAVES[:3]), b"\x02" * 32)
+        anvil.chain(QUICK).anchor(NODE, 3, merkle.root(LEAVES[:3]), b"\x02" * 32)
     anvil.tell("anvil_mine")
     assert anvil.anchored() == [3]
