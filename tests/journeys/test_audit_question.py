@@ -1,6 +1,10 @@
 """An auditor's questions to processes that run: extracts, full audits of a live folder, search, alerts, the desk."""
 
 import json
+import socket
+import subprocess
+import sys
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +17,8 @@ from hdex.ledger.trust import trust_from_document
 from hdex.ledger.verify import verify_evidence
 from hdex.node.auditor_desk import Desk
 from hdex.node.auditor_full import audit_folder, audit_node
-from hdex.node.demo.setting import HOSPITALS, LOGGED
+from hdex.node.demo.setting import AUDITOR, HOSPITALS, LOGGED
+from hdex.node.errors import PeerUnavailable
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
 PROVIDER = HOSPITALS[0]
@@ -66,3 +71,34 @@ def test_a_desk_over_running_nodes_finds_events_and_proves_each(stage: Stage, tm
     kept.write_bytes(desk.proof_file(PROVIDER, place.index))
     assert verify_evidence(kept, desk.trust).verified
     assert len(kept.read_bytes()) < 20_000
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+def answer(port: int, path: str) -> str:
+    """Return a page. Raises PeerUnavailable while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as found:
+            return str(found.read().decode())
+    except OSError as error:
+        raise PeerUnavailable("the pages are not there yet") from error
+
+
+def test_the_pages_are_served_over_running_nodes_and_end_when_told_to(stage: Stage, tmp_path: Path) -> None:
+    stage.reach("deliver")
+    trust, port = tmp_path / "trust.json", free_port()
+    trust.write_text(json.dumps(stage.memory.cast.auditor.trust(1)))
+    command = ["audit", "serve", "--config", str(stage.setting.config_file(AUDITOR)), "--trust", str(trust)]
+    process = subprocess.Popen([sys.executable, "-m", "hdex.node.cli", *command, "--port", str(port)])
+    try:
+        page = patiently(lambda: answer(port, "/"))
+        assert all(node in page for node in LOGGED)
+        assert "Everything that was read verifies" in page
+        assert "导出" in answer(port, "/zh/events?action=export")
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
