@@ -146,3 +146,20 @@ def test_a_wrong_export_is_named_and_leaves_nothing(
     assert [name for name in names if name not in str(error)] == []
     assert stage.stored(READER) == before
     assert refusal(lambda: steward.desk.classify(damage.__name__, silent)).rule == "not-found"
+
+
+def test_who_acted_is_erased_only_after_its_term_and_never_under_a_hold(stage: Stage) -> None:
+    stage.reach("ingest")
+    steward, officer = stage.steward(READER), stage.officer(READER)
+    actor = f"spiffe://{stage.hospital(READER).trust_domain}/hospital/{READER}/data_steward"
+    order = {"name": "request 17", "scope": {"actor": actor}}
+    error = refusal(lambda: steward.sign("erasure", "", order))
+    assert (error.rule, "order it again after" in error.next_step) == ("retention.preparation.us", True)
+    case = {"name": "case 4", "scope": {"actor": actor}}
+    assert officer.sign("hold.place", "", case)["holds"] == ["case 4"]
+    assert officer.sign("hold.lift", "", case)["holds"] == []
+    assert refusal(lambda: officer.sign("hold.lift", "", case)).rule == "hold.unknown"
+    data = stage.hospital(READER).data_dir
+    assert (data / "details.db").exists()
+    assert not [path for path in data.glob("d*.db*") if actor.encode() in path.read_bytes()]
+    assert {"hold.place", "hold.lift", "erasure.apply"} <= set(stage.actions(READER))

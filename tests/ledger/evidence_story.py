@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from hdex.ledger import merkle
 from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, write_evidence
@@ -122,17 +123,19 @@ def usual_consortium() -> Consortium:
     return found
 
 
+def trust_document(**policy: float) -> dict[str, Any]:
+    return {
+        "policy": dict[str, float]({"witnesses": 2} | policy),
+        "logs": [
+            {"node": node, "origin": origin(node), "log_key": log_signer(node).public_key.hex()} for node in NODES
+        ],
+        "witnesses": [{"name": node, "key": witness_signer(node).public_key.hex()} for node in NODES],
+        "chain": CHAIN,
+    }
+
+
 def trust(**policy: float) -> Trust:
-    return trust_from_document(
-        {
-            "policy": dict[str, float]({"witnesses": 2} | policy),
-            "logs": [
-                {"node": node, "origin": origin(node), "log_key": log_signer(node).public_key.hex()} for node in NODES
-            ],
-            "witnesses": [{"name": node, "key": witness_signer(node).public_key.hex()} for node in NODES],
-            "chain": CHAIN,
-        }
-    )
+    return trust_from_document(trust_document(**policy))
 
 
 def rewrite(evidence: Evidence, node: str, change: Callable[[list[bytes]], None]) -> Evidence:

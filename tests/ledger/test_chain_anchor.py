@@ -1,8 +1,10 @@
 """Anchoring: one waiting row while the chain is down, truth from the contract, alarms when roots differ."""
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hdex.ledger import merkle
-from hdex.ledger.anchor import Anchorer, AnchorState
+from hdex.ledger.anchor import STEADY, Anchorer, AnchorState
 from hdex.ledger.chain_memory import MemoryChain, MemoryLedger
 from hdex.ledger.errors import AnchorAlarm, StoreCorrupt
 from hdex.ledger.note import Signer, format_checkpoint, note_hash, sign_note
@@ -213,3 +215,118 @@ def test_after_any_story_the_newest_noted_head_is_anchored(steps: list[tuple[int
     told = sizes(ledger)
     assert told == sorted(set(told))
     assert not newest or told[-1] == newest
+
+
+# how often, how long, and what a chain takes back without a word
+
+START = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+def paced(ledger: MemoryLedger, outbox: Outbox, clock: Clock) -> Anchorer:
+    return Anchorer(MemoryChain(ledger, "account-a"), outbox, NODE, pace=STEADY, clock=clock)
+
+
+def forget_last_anchor(ledger: MemoryLedger) -> None:
+    """Take the newest anchor back, as a reorganisation does."""
+    ledger.facts.pop()
+    known, before = ledger.nodes[NODE], [fact for fact in ledger.facts if fact.kind == "CheckpointAnchored"]
+    size = int(before[-1].fields["size"]) if before else 0
+    ledger.nodes[NODE] = type(known)(known.key, known.log_key_hash, size)
+
+
+def test_the_chain_is_written_to_every_ten_seconds_or_two_thousand_entries(ledger: MemoryLedger) -> None:
+    clock = Clock()
+    anchor = paced(ledger, MemoryOutbox(), clock)
+    story = [(0, 1, [1]), (0, 2, [1]), (9, 3, [1]), (10, 4, [1, 4]), (11, 5, [1, 4]), (12, 2004, [1, 4, 2004])]
+    for second, size, expected in story:
+        clock.time = START + timedelta(seconds=second)
+        anchor.note(checkpoint(size))
+        anchor.run_once()
+        assert sizes(ledger) == expected
+
+
+def test_what_is_taken_back_while_nobody_looks_is_sent_again_within_a_minute(ledger: MemoryLedger) -> None:
+    clock = Clock()
+    anchor = paced(ledger, MemoryOutbox(), clock)
+    anchor.note(checkpoint(5))
+    anchor.run_once()
+    forget_last_anchor(ledger)
+    for second, expected in ((30, []), (60, [5]), (61, [5])):
+        clock.time = START + timedelta(seconds=second)
+        assert anchor.run_once().state is AnchorState.ANCHORED
+        assert sizes(ledger) == expected
+
+
+def test_a_root_that_changed_on_chain_without_an_outage_is_an_alarm(ledger: MemoryLedger) -> None:
+    clock = Clock()
+    anchor = paced(ledger, MemoryOutbox(), clock)
+    anchor.note(checkpoint(5))
+    anchor.run_once()
+    ledger.facts[-1] = replace(ledger.facts[-1], fields={**ledger.facts[-1].fields, "root": root(5, "forged").hex()})
+    clock.time += timedelta(minutes=2)
+    with pytest.raises(AnchorAlarm):
+        anchor.run_once()
+
+
+def test_the_age_counts_from_the_oldest_entry_that_waits_also_over_restarts(
+    ledger: MemoryLedger, reopen: Callable[[], Outbox]
+) -> None:
+    clock = Clock()
+    anchor = paced(ledger, reopen(), clock)
+    assert anchor.age() == timedelta()
+    anchor.note(checkpoint(1))
+    anchor.run_once()
+    assert anchor.age() == timedelta()
+    ledger.up = False
+    for minute in range(1, 61):
+        clock.time = START + timedelta(minutes=minute)
+        anchor.note(checkpoint(1 + minute))
+        anchor.run_once()
+        if minute % 20 == 0:
+            anchor = paced(ledger, reopen(), clock)
+    assert anchor.age() == timedelta(minutes=59)
+    ledger.up = True
+    assert anchor.run_once().state is AnchorState.ANCHORED
+    assert anchor.age() == timedelta()
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-400), timedelta(days=400)])
+def test_a_clock_that_steps_loses_no_anchor(ledger: MemoryLedger, step: timedelta) -> None:
+    clock = Clock()
+    anchor = paced(ledger, MemoryOutbox(), clock)
+    anchor.note(checkpoint(1))
+    anchor.run_once()
+    anchor.note(checkpoint(2))
+    clock.time += step
+    assert anchor.run_once().anchored_size == 2
+    assert anchor.age() == timedelta()
+    anchor.note(checkpoint(3))
+    clock.time -= step
+    assert anchor.age() >= timedelta()
+    clock.time += timedelta(seconds=10)
+    assert anchor.run_once().anchored_size == 3
+
+
+def test_an_outbox_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path, head = tmp_path / "outbox.db", Head(3, root(3), note_hash(checkpoint(3)))
+    database = sqlite3.connect(path)
+    database.execute(
+        "CREATE TABLE head (state TEXT PRIMARY KEY, size INTEGER, root BLOB, note_hash BLOB, tx BLOB, block INTEGER)"
+    )
+    database.execute("INSERT INTO head VALUES ('waiting', ?, ?, ?, NULL, NULL)", (head.size, head.root, head.note_hash))
+    database.commit()
+    database.close()
+    outbox = SqliteOutbox(path)
+    assert outbox.waiting() == head
+    outbox.put(replace(head, since=START))
+    assert (outbox.waiting() or head).since == START

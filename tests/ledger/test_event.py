@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hdex.ledger.errors import EventInvalid
@@ -41,6 +42,23 @@ def test_the_canonical_bytes_are_these() -> None:
         b'"rows":3,"schema":1,"time":"2026-11-21T22:00:00.000Z"}'
     )
     assert parse(canonical(event)) == event
+
+
+@given(st.text(st.characters(), min_size=1, max_size=40), st.integers(0, 2**53 - 1), st.none() | st.floats(0, 1e300))
+@example("\ud800", 0, None)
+@example('"\\/\b\f\n\r\t\x00\x1f\x7f\u2028\u20ac\U0001f600', 0, None)
+def test_the_quick_bytes_are_those_of_the_reference(text: str, rows: int, epsilon: float | None) -> None:
+    event = Event(
+        event_id=text, time="2026-11-21T22:00:00.000Z", node="n", action=Action.EXPORT, rows=rows, epsilon=epsilon
+    )
+    try:
+        expected = rfc8785.dumps(document(event))
+    except rfc8785.CanonicalizationError:
+        with pytest.raises(rfc8785.CanonicalizationError):
+            canonical(event)
+        return
+    assert canonical(event) == expected
+    assert list(document(event)) == sorted(document(event))
 
 
 @given(

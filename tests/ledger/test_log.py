@@ -78,6 +78,23 @@ def test_many_threads_share_writes_and_each_gets_its_own_index() -> None:
     assert store.writes <= 640
 
 
+def test_many_leaves_of_one_caller_keep_their_order_over_groups() -> None:
+    store = FullDisk(5_000)
+    log = Log(store, ORIGIN, SIGNER)
+    receipts = log.append_all([b"%d" % i for i in range(2_500)])
+    assert [receipt.index for receipt in receipts] == list(range(2_500))
+    assert store.writes == 3
+    assert log.append_all([]) == []
+    assert log.entries(1_999, 2_001) == [b"1999", b"2000"]
+
+
+def test_when_a_group_of_many_fails_the_caller_learns_it() -> None:
+    log = Log(FullDisk(1_500), ORIGIN, SIGNER)
+    with pytest.raises(LogFailed):
+        log.append_all([b"%d" % i for i in range(2_500)])
+    assert log.size == 1_000
+
+
 def test_group_commit_writes_fewer_times_than_it_is_asked(tmp_path: Path) -> None:
     store = SqliteLogStore(tmp_path / "log.sqlite")
     log = Log(store, ORIGIN, SIGNER)

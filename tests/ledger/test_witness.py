@@ -18,6 +18,7 @@ from hdex.ledger.errors import (
     ProofInvalid,
     WitnessRefused,
 )
+from hdex.ledger.fraud import FraudProof, verify_fraud
 from hdex.ledger.log import Log
 from hdex.ledger.note import (
     SignatureType,
@@ -30,6 +31,7 @@ from hdex.ledger.note import (
 )
 from hdex.ledger.store_memory import MemoryLogStore, MemoryWitnessStore
 from hdex.ledger.store_sqlite import SqliteWitnessStore
+from hdex.ledger.trust import Trust, trust_from_document
 from hdex.ledger.witness import Witness
 
 ORIGIN = "hdex/hospital-a/2026"
@@ -194,3 +196,71 @@ def test_a_witness_remembers_over_a_restart(tmp_path: Path) -> None:
     assert again.mirror(ORIGIN) == [merkle.leaf_hash(leaf) for leaf in (b"a", b"b", b"c")]
     with pytest.raises(CheckpointConflict):
         again.add_checkpoint(3, [], log_of(b"a", b"b", b"x").checkpoint())
+
+
+# what a witness can prove against a log
+
+
+def accusing() -> tuple[Witness, list[FraudProof]]:
+    found: list[FraudProof] = []
+    logs = {ORIGIN: SIGNER.public_key}
+    return Witness(COSIGNER, MemoryWitnessStore(), logs=logs, clock=lambda: NOW, accuse=found.append), found
+
+
+def trust() -> Trust:
+    log = {"node": "hospital-a", "origin": ORIGIN, "log_key": SIGNER.public_key.hex()}
+    return trust_from_document({"policy": {"witnesses": 0}, "logs": [log], "witnesses": []})
+
+
+@pytest.mark.parametrize("leaves", [(b"a", b"x"), (b"x",), (b"a", b"x", b"c")])
+def test_a_log_that_shows_another_past_is_proven_guilty_where_the_witness_knows_that_past(leaves: tuple[bytes]) -> None:
+    log, (witness, found) = log_of(b"a", b"b"), accusing()
+    submit(witness, log)
+    forged = log_of(*leaves)
+    old, stands = min(2, forged.size), witness.size(ORIGIN)
+    with pytest.raises(LedgerError):
+        witness.add_checkpoint(old, [], forged.checkpoint(), forged.leaf_hashes(old, forged.size))
+    assert witness.size(ORIGIN) == stands
+    if len(leaves) > 2:  # beyond what is known: refused without proof, for nobody saw the leaves
+        assert found == []
+        return
+    (proof,) = found
+    assert verify_fraud(proof, trust()).node == "hospital-a"
+
+
+def test_a_log_that_only_shrank_is_refused_and_not_accused() -> None:
+    log, (witness, found) = log_of(b"a", b"b", b"c"), accusing()
+    submit(witness, log)
+    for size in (0, 1, 2):
+        restored = log_of(*(b"a", b"b")[:size])
+        with pytest.raises(OldSizeWrong) as refused:
+            witness.add_checkpoint(size, [], restored.checkpoint())
+        assert refused.value.size == 3
+    assert found == []
+
+
+def test_two_machines_with_one_key_are_found_out_by_the_second_who_comes() -> None:
+    """One log restored beside the running one: both sign, both grow, the witness sees two roots of one size."""
+    first, second, (witness, found) = log_of(b"a", b"b"), log_of(b"a", b"b"), accusing()
+    submit(witness, first)
+    submit(witness, second)
+    first.append(b"of the first")
+    second.append(b"of the second")
+    submit(witness, first)
+    with pytest.raises(CheckpointConflict):
+        submit(witness, second)
+    assert verify_fraud(found[0], trust()).sizes == (3, 3)
+
+
+def test_a_log_with_a_new_key_goes_on_where_it_stood() -> None:
+    store, new = MemoryWitnessStore(), Signer(ORIGIN, bytes(range(2, 34)))
+    before = Witness(COSIGNER, store, logs={ORIGIN: SIGNER.public_key}, clock=lambda: NOW)
+    log = log_of(b"a", b"b")
+    submit(before, log)
+    after = Witness(COSIGNER, store, logs={ORIGIN: new.public_key}, clock=lambda: NOW)
+    log.append(b"c")
+    with pytest.raises(KeyUnknown):
+        submit(after, log)
+    proof = log.consistency(2, 3)
+    after.add_checkpoint(2, proof, signed(3, log.root_at(3) or b"", new), log.leaf_hashes(2, 3))
+    assert after.size(ORIGIN) == 3

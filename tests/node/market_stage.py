@@ -16,6 +16,8 @@ from hdex.catalog.index_memory import MemoryIndex
 from hdex.catalog.product import DataProduct, Provider, ReleaseFile
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.chain_memory import MemoryChain, MemoryLedger
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import Event, format_time, parse
 from hdex.ledger.log import Log
@@ -34,7 +36,7 @@ from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
-from hdex.node.keys import STANDARD, MemoryKeys
+from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, sign
@@ -91,13 +93,17 @@ class Ground:
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
 
     @cached_property
+    def details(self) -> Details:
+        return Details(MemoryDetailStore(), data_key(self.keys, "event details"))
+
+    @cached_property
     def log(self) -> Log:
         origin = f"hdex/{self.id}/2026"
         return Log(self.store, origin, Signer(origin, self.keys.secret("log")))
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.log, self.documents, node=self.id, organisation=f"{self.id} org", clock=self.stage.clock)
+        return Recorder(self.log, self.details, node=self.id, organisation=f"{self.id} org", clock=self.stage.clock)
 
     @cached_property
     def facts(self) -> ChainFacts:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from tests.node.consortium import chain, consortium, exchange, hdex, hospital, told
 
+from hdex.node.compose.standing import STRANGER, Standing
+from hdex.node.config import HospitalConfig, load
 from hdex.node.demo.setting import Setting
 from hdex.node.documents import SqliteDocuments
+from hdex.node.errors import DatabaseDamaged
 
 SERVERS = [("node", "hospital-a"), ("exchange", "exchange"), ("keyholder", "keyholder"), ("chain", "chain")]
 
@@ -113,6 +116,19 @@ def test_a_lost_log_is_not_made_anew(setting: Setting, data: Path) -> None:
     assert run.returncode == 3
     one_line(told(run), "log.db is gone", "restore the last backup")
     assert not (data / "log.db").exists()
+
+
+def test_lost_details_are_not_made_anew(setting: Setting, data: Path) -> None:
+    config = load(setting.config_file("hospital-a"), HospitalConfig)
+    ground = Standing(config)
+    ground.recorder.allow("ingest.run", STRANGER)
+    ground.log.close()
+    ground.details.close()
+    for path in data.glob("details.db*"):
+        path.unlink()
+    with pytest.raises(DatabaseDamaged, match="is gone while log"):
+        _ = Standing(config).recorder
+    assert not (data / "details.db").exists()
 
 
 @pytest.mark.parametrize("name", ["documents.db", "log.db", "witness.db", "consents.db"])

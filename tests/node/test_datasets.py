@@ -70,6 +70,13 @@ def test_a_broken_export_keeps_nothing_and_says_which(record: Record, tmp_path: 
         record.ingest(path=folder)
     assert record.vault.items() == []
     assert record.ground.documents.all("ingest") == []
+    assert [(event.action, event.decision) for event in record.ground.events()] == [("ingest.run", "deny")]
+
+
+def test_what_cannot_be_classified_or_withdrawn_is_a_refusal(record: Record, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        record.datasets.withdraw_consent("no such", tmp_path / "no such list", actor=record.who())
+    assert record.ground.refusals() == [("consent.withdraw", "not-found")]
 
 
 def test_an_unknown_view_is_refused_before_anything_is_kept(record: Record) -> None:

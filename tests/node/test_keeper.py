@@ -157,6 +157,34 @@ def test_a_witness_that_was_down_is_asked_again_without_a_new_entry(stage: Stage
     }
 
 
+def test_the_published_checkpoint_carries_all_cosignatures_it_ever_got(stage: Stage) -> None:
+    assert stage.keeper.published() == stage.log.checkpoint()
+    stage.grow()
+    stage.peers[1].fault = "down"
+    stage.keeper.keep()
+    stage.peers[1].fault = ""
+    stage.keeper.keep()
+    everybody = {"hospital-b", "hospital-c", "exchange"}
+    assert stage.cosigners(stage.keeper.published()) == everybody
+    stage.grow()  # not cosigned yet
+    assert parse_checkpoint(stage.make().published()).size == 1
+    assert stage.cosigners(stage.make().published()) == everybody
+
+
+def test_a_checkpoint_shown_to_a_witness_by_somebody_else_does_not_stop_us(stage: Stage) -> None:
+    """Whoever read our public checkpoint can submit it over HTTP, without leaf hashes: the mirror stays behind."""
+    stage.grow(2)
+    stage.keeper.keep()
+    stage.grow(2)
+    witness = stage.peers[0]._witness
+    witness.add_checkpoint(2, stage.log.consistency(2, 4), stage.log.checkpoint())
+    stage.grow()
+    assert "hospital-b" in stage.cosigners(stage.keeper.keep())
+    assert witness.mirrored(ORIGIN) == 5
+    stage.grow()
+    assert "hospital-b" in stage.cosigners(stage.keeper.keep())
+
+
 def test_after_a_restart_the_witnesses_are_found_where_they_stand(stage: Stage) -> None:
     stage.grow(5)
     stage.keeper.keep()

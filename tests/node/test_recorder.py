@@ -7,10 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.node.market_stage import BUYER, Ground, Market, person
 
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.errors import ChainUnavailable, EventInvalid, LogFailed
 from hdex.ledger.event import commit, parse
 from hdex.node.errors import AccessDenied, DiskFull, NotFound, PeerUnavailable
-from hdex.node.recorder import DETAIL, Facts, readable
+from hdex.node.recorder import DETAIL, Facts, move_details, readable
 
 ME = person(BUYER)
 
@@ -23,9 +25,23 @@ def ground(tmp_path: Path) -> Ground:
 def test_the_commitment_opens_with_the_salt_that_is_kept_here(ground: Ground) -> None:
     ground.recorder.allow("export", ME, product="stents", rows=5)
     (event,) = ground.events()
-    kept = ground.documents.get(DETAIL, event.event_id)
-    assert kept["actor"] == ME.spiffe_id
-    assert commit(kept["actor"], bytes.fromhex(kept["salt"])) == event.actor
+    kept = ground.details.open(event.event_id)
+    assert kept.actor == ME.spiffe_id
+    assert commit(kept.actor, kept.salt) == event.actor
+    assert ground.details.commitments(ME.spiffe_id) == (event.actor,)
+
+
+def test_details_of_an_earlier_version_move_under_keys_of_their_own(ground: Ground) -> None:
+    ground.recorder.allow("export", ME)
+    (event,) = ground.events()
+    other = Details(MemoryDetailStore(), bytes(32))
+    detail = ground.details.open(event.event_id)
+    for key in (event.event_id, "never reached the log"):
+        ground.documents.put(DETAIL, key, {"actor": detail.actor, "salt": detail.salt.hex()})
+    assert move_details(ground.documents, other, ground.log) == 2
+    assert other.open(event.event_id) == detail
+    assert ground.documents.keys(DETAIL) == []
+    assert move_details(ground.documents, other, ground.log) == 0
 
 
 def test_no_leaf_says_who_acted_and_two_acts_of_one_are_not_linked(ground: Ground) -> None:

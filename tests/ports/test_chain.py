@@ -172,6 +172,28 @@ def test_another_root_for_an_anchored_size_is_an_alarm_and_a_smaller_size_is_ref
     assert [anchor.size for anchor in network.a.anchors("hospital-a")] == [3, 5]
 
 
+def test_a_log_that_begins_anew_each_year_goes_on_under_one_account(network: Network) -> None:
+    network.a.anchor("hospital-a", 900, digest("end of 2026"), digest("note 900"))
+    first = network.a.anchor("hospital-a/2027", 1, digest("2027 at 1"), digest("note 1"))
+    assert network.a.anchor("hospital-a/2027", 1, digest("2027 at 1"), digest("note 1")) == first
+    network.a.anchor("hospital-a/2027", 900, digest("2027 at 900"), digest("note 900 of 2027"))
+    with pytest.raises(AnchorAlarm):
+        network.a.anchor("hospital-a/2027", 900, digest("end of 2026"), digest("note 900"))
+    late = [("hospital-a", 901), ("hospital-a/2026", 1), ("hospital-a/2027", 899)]
+    for name, size in late:
+        assert refused_rule(lambda name=name, size=size: network.a.anchor(name, size, digest("x"), digest("y"))) == (  # type: ignore[misc]
+            "SizeMustGrow"
+        )
+    assert network.a.anchor("hospital-a", 900, digest("end of 2026"), digest("note 900")).block is not None
+    assert [anchor.size for anchor in network.b.anchors("hospital-a")] == [900]
+    assert [anchor.size for anchor in network.b.anchors("hospital-a/2027")] == [1, 900]
+    assert network.b.anchors("hospital-a/2028") == []
+    told = [(record.fields["shard"], record.fields["size"]) for record in network.b.records("CheckpointAnchored")]
+    assert told == [(0, 900), (2027, 1), (2027, 900)]
+    for name in ("hospital-a/", "hospital-a/27", "hospital-a/2027/1", "hospital-a/٢٠٢٧"):
+        assert refused_rule(lambda name=name: network.a.anchors(name)) == "NodeIdInvalid"  # type: ignore[misc]
+
+
 def test_nobody_anchors_lists_or_grants_for_another_node(network: Network) -> None:
     calls: list[Callable[[], object]] = [
         lambda: network.b.anchor("hospital-a", 3, digest("root"), digest("note")),

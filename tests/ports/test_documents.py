@@ -45,3 +45,19 @@ def test_what_was_never_stored_is_not_found(documents: Documents) -> None:
 def test_documents_outlive_the_process(tmp_path: Path) -> None:
     SqliteDocuments(tmp_path / "d.db").put("k", "a", {"n": 1})
     assert SqliteDocuments(tmp_path / "d.db").get("k", "a") == {"n": 1}
+
+
+def test_what_is_removed_is_gone_and_its_neighbours_stay(documents: Documents) -> None:
+    for key in ("a", "b", "c"):
+        documents.put("k", key, {"n": key})
+    documents.remove("k", ["a", "c", "never there"])
+    assert documents.keys("k") == ["b"]
+    with pytest.raises(NotFound):
+        documents.get("k", "a")
+
+
+def test_no_file_holds_what_was_removed(tmp_path: Path) -> None:
+    documents = SqliteDocuments(tmp_path / "d.db")
+    documents.put("k", "a", {"secret": "a-word-found-nowhere-else"})
+    documents.remove("k", ["a"])
+    assert all(b"found-nowhere-else" not in path.read_bytes() for path in tmp_path.iterdir())

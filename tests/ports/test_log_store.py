@@ -27,7 +27,7 @@ def witness(request: pytest.FixtureRequest, tmp_path: Path) -> WitnessStore:
 
 
 def test_an_empty_store_says_so(store: LogStore) -> None:
-    assert store.load() == ([], None)
+    assert store.load() == (0, (), None)
     assert store.size() == 0
     assert store.read(0, 10) == []
     assert store.notes("cosigned") == []
@@ -39,7 +39,7 @@ def test_leaves_keep_their_index_and_the_newest_head_stays(store: LogStore) -> N
     assert store.size() == 3
     assert store.read(0, 99) == [b"a", b"", b"c" * 100_000]
     assert store.read(1, 2) == [b""]
-    assert store.load() == ([leaf_hash(b"a"), leaf_hash(b""), leaf_hash(b"c" * 100_000)], "head 3")
+    assert store.load() == (3, (leaf_hash(b"a") + leaf_hash(b"") + leaf_hash(b"c" * 100_000),), "head 3")
 
 
 @pytest.mark.parametrize("first", [0, 2, 7])
@@ -47,7 +47,7 @@ def test_an_append_that_does_not_continue_the_log_changes_nothing(store: LogStor
     store.append(0, [b"a"], "head 1")
     with pytest.raises(LogConflict):
         store.append(first, [b"x"], "another head")
-    assert store.load() == ([leaf_hash(b"a")], "head 1")
+    assert store.load() == (1, (leaf_hash(b"a"),), "head 1")
     store.append(1, [b"b"], "head 2")
     assert store.size() == 2
 
@@ -65,7 +65,7 @@ def test_what_sqlite_acknowledged_is_there_after_reopening(tmp_path: Path) -> No
     first.put_note("cosigned", "note")
     second = SqliteLogStore(tmp_path / "log.sqlite")
     assert second.read(0, 2) == [b"a", b"b"]
-    assert second.load() == ([leaf_hash(b"a"), leaf_hash(b"b")], "head")
+    assert second.load() == (2, (leaf_hash(b"a") + leaf_hash(b"b"),), "head")
     assert second.notes("cosigned") == ["note"]
 
 

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable
@@ -32,6 +33,21 @@ class AnchorStatus:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the chain is written to: when so many entries wait, or the oldest has waited so long; and when what
+    stands there already is asked for again, because a reorganisation takes it back without a word.
+    """
+
+    entries: int = 1
+    wait: timedelta = timedelta()
+    confirm: timedelta = timedelta(minutes=1)
+
+
+AT_ONCE = Pace()
+STEADY = Pace(entries=2_000, wait=timedelta(seconds=10))
+
+
 class Anchorer:
     """Anchors one node's log. `note` costs the data path no I/O; `run_once` is called by one thread, again and again.
 
@@ -39,11 +55,22 @@ class Anchorer:
     log at the start and after each outage: only so is a log noticed that was rolled back to an old backup.
     """
 
-    def __init__(self, chain: Chain, outbox: Outbox, node_id: str, *, root_at: RootAt | None = None) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        outbox: Outbox,
+        node_id: str,
+        *,
+        root_at: RootAt | None = None,
+        pace: Pace = AT_ONCE,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._chain = chain
         self._outbox = outbox
         self._node_id = node_id
         self._root_at = root_at
+        self._pace, self._clock = pace, clock
+        self._confirmed: datetime | None = None  # when the last anchor was seen to stand
         self._lock = threading.Lock()  # owns _newest and _split
         known = outbox.anchored()
         self._newest: Head | None = outbox.waiting() or (known[0] if known else None)
@@ -58,9 +85,10 @@ class Anchorer:
         parsed = parse_checkpoint(checkpoint)
         if parsed.size == 0:
             return
-        head = Head(parsed.size, parsed.root, note_hash(checkpoint))
         with self._lock:
             known = self._newest
+            oldest = None if known is None or self._is_anchored(known) else known.since
+            head = Head(parsed.size, parsed.root, note_hash(checkpoint), oldest or self._clock())
             if known is not None and known.size == head.size and known.root != head.root:
                 self._split = AnchorAlarm(f"two roots of {self._node_id} were noted for size {head.size}")
             if known is None or head.size > known.size:
@@ -93,6 +121,13 @@ class Anchorer:
         self._requeue_lost(held)
         self._reconciled = True
 
+    def age(self) -> timedelta:
+        """Return how long the oldest entry that the chain does not cover has waited; zero when it covers all."""
+        newest = self._newest
+        if newest is None or newest.since is None or self._is_anchored(newest):
+            return timedelta()
+        return max(timedelta(), self._clock() - newest.since)
+
     def status(self, reason: str = "") -> AnchorStatus:
         """Return where the newest head stands, from memory and outbox only."""
         anchored, newest = self._outbox.anchored(), self._newest
@@ -113,10 +148,25 @@ class Anchorer:
             self._outbox.put(head)
 
     def _send(self, head: Head | None) -> AnchorStatus:
-        if head is not None and not self._is_anchored(head):
+        """Anchor what is due. The same head again is no second transaction, unless the chain forgot the first."""
+        if head is not None and self._is_due(head):
             tx = self._chain.anchor(self._node_id, head.size, head.root, head.note_hash)
             self._outbox.done(head, tx)
+            self._confirmed = self._clock()
+            with self._lock:
+                newest = self._newest
+                if newest is not None and newest != head:  # noted meanwhile: it waits from now on
+                    self._newest = replace(newest, since=self._confirmed)
         return self.status()
+
+    def _is_due(self, head: Head) -> bool:
+        now, known = self._clock(), self._outbox.anchored()
+        if known is None:
+            return True
+        if self._is_anchored(head):
+            return self._confirmed is None or not timedelta() <= now - self._confirmed < self._pace.confirm
+        waited = now - head.since if head.since is not None else self._pace.wait
+        return head.size - known[0].size >= self._pace.entries or not timedelta() <= waited < self._pace.wait
 
     def _is_anchored(self, head: Head) -> bool:
         known = self._outbox.anchored()
@@ -138,5 +188,5 @@ class Anchorer:
             return
         with self._lock:
             newest = self._newest if self._newest and self._newest.size > known[0].size else known[0]
-            self._newest = newest
+            self._newest = newest = replace(newest, since=newest.since or self._clock())
         self._outbox.put(newest)

@@ -21,6 +21,7 @@ class Node:
     log_key_hash: bytes
     size: int = 0
     root: bytes = b""
+    shard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +116,32 @@ class MemoryChain:
             return ledger.emit("NodeKeyRotated", fields)
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
-        contract.count(size)
+        contract.size_word(size)
+        node, shard = contract.shard_of(node_id)
         ledger = self._up()
         with ledger.lock:
             for anchor in self.anchors(node_id):
                 if anchor.size == size:
                     require_root(anchor, root, node_id)
                     return TxRef(anchor.tx, anchor.block)
-            known = self._node(node_id)
+            known = self._node(node)
             require(size > 0, "Empty")
-            require(size > known.size, "SizeMustGrow")
-            ledger.nodes[node_id] = replace(known, size=size, root=contract.digest_word(root))
+            require(shard > known.shard or (shard == known.shard and size > known.size), "SizeMustGrow")
+            ledger.nodes[node] = replace(known, size=size, root=contract.digest_word(root), shard=shard)
             note = contract.digest_word(note_hash).hex()
-            return ledger.emit(
-                "CheckpointAnchored", {"node": node_id, "size": size, "root": root.hex(), "noteHash": note}
-            )
+            fields: dict[str, str | int] = {
+                "node": node,
+                "shard": shard,
+                "size": size,
+                "root": root.hex(),
+                "noteHash": note,
+            }
+            return ledger.emit("CheckpointAnchored", fields)
 
     def anchors(self, node_id: str) -> list[Anchor]:
-        return [anchor_of(fact) for fact in self.records("CheckpointAnchored") if fact.fields["node"] == node_id]
+        of_log = contract.shard_of(node_id)
+        told = self.records("CheckpointAnchored")
+        return [anchor_of(fact) for fact in told if (fact.fields["node"], fact.fields["shard"]) == of_log]
 
     def list_product(self, node_id: str, digest: bytes) -> TxRef:
         ledger = self._up()

@@ -1,40 +1,38 @@
 """The Chain port over any EVM chain by URL: ours, Besu in production, anvil in tests. The only home of web3."""
 
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from json import JSONDecodeError
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import requests
 from eth_account import Account
-from eth_typing import HexStr
+from eth_typing import Hash32, HexStr
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import (
     BadFunctionCallOutput,
     ContractLogicError,
-    TimeExhausted,
     TransactionNotFound,
     Web3Exception,
     Web3RPCError,
 )
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.types import TxParams, TxReceipt
+from web3.types import Nonce, TxParams, TxReceipt
 
 from hdex.ledger import contract
+from hdex.ledger.chain_sender import Outcome, Patience, Sender
 from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable, ChainWrong
 from hdex.ledger.ports import Anchor, Chain, ChainRecord, TxRef
 
-POLL_S = 0.02  # web3 polls a receipt every 0.1 s otherwise: five times a block of the embedded chain
 CALL_TIMEOUT_S = 5.0
-MINED_TIMEOUT_S = 60.0
-NONCE_ATTEMPTS = 8
+PATIENCE = Patience()
 METHOD_NOT_FOUND = -32601
 KNOWN_WORDS = ("already known", "known transaction", "already imported")
-NONCE_WORDS = ("nonce too", "nonce_too", "replacement transaction", "nonce is too")
-Result = TypeVar("Result")
+NONCE_WORDS = ("nonce too", "nonce_too", "nonce is too")
+PRICE_WORDS = ("underpriced", "replacement transaction")
 Fields = Mapping[str, Any]
 
 
@@ -46,8 +44,6 @@ def translated() -> Iterator[None]:
     except ContractLogicError as error:
         rule = contract.error_rules().get(str(error.data)[:10], "Reverted")
         raise ChainRefused(f"the contract refuses: {rule}", rule=rule) from error
-    except TimeExhausted as error:
-        raise ChainUnavailable(f"the transaction was not mined within {MINED_TIMEOUT_S:g} s") from error
     except BadFunctionCallOutput as error:
         raise ChainWrong("the contract's answer cannot be read") from error
     except Web3RPCError as error:
@@ -78,57 +74,59 @@ def connect(url: str) -> Web3:
     return web3
 
 
-class Sender:
-    """Signs and sends one account's transactions; threads of one process may share it."""
+class Call:
+    """One call of one account as chain_sender needs it. `build` makes a transaction of nonce, price and sender."""
 
-    def __init__(self, web3: Web3, account_key: bytes, chain_id: int) -> None:
-        self._web3 = web3
-        self._account = Account.from_key(account_key)
-        self._chain_id = chain_id
-        self._nonce_lock = threading.Lock()  # owns the step from reading the nonce to sending with it
-        self.address = str(self._account.address)
+    def __init__(self, web3: Web3, key: bytes, chain_id: int, build: Callable[[TxParams], TxParams]) -> None:
+        self._web3, self._account = web3, Account.from_key(key)
+        sender = self._account.address
+        self._fields = build({"from": sender, "chainId": chain_id, "gasPrice": Web3.to_wei(0, "wei")})
 
-    def mined(self, build: Callable[[TxParams], TxParams]) -> TxReceipt:
-        """Send what `build` makes of the fields and return its receipt. Raises ChainRefused when it reverts."""
-        tx_hash = self._send(build)
-        receipt = self._web3.eth.wait_for_transaction_receipt(tx_hash, timeout=MINED_TIMEOUT_S, poll_latency=POLL_S)
-        if receipt["status"] != 1:
-            raise ChainRefused("the transaction was mined but reverted", rule="Reverted")
-        return receipt
+    def nonce(self, *, pending: bool) -> int:
+        return self._web3.eth.get_transaction_count(self._account.address, "pending" if pending else "latest")
 
-    def _send(self, build: Callable[[TxParams], TxParams]) -> Any:
-        """Return the hash of the sent transaction; the nonce is read from the chain, so a crash leaves no gap."""
+    def gas_price(self) -> int:
         price = self._web3.eth.gas_price
-        fields: TxParams = {"from": self._account.address, "chainId": self._chain_id, "gasPrice": Web3.to_wei(0, "wei")}
-        fields["gasPrice"] = Web3.to_wei(price + price // 4, "wei")  # the base fee may rise by an eighth per block
-        fields = build(fields)
-        for attempt in range(NONCE_ATTEMPTS):
-            with self._nonce_lock:
-                fields["nonce"] = self._web3.eth.get_transaction_count(self._account.address, "pending")
-                signed = self._account.sign_transaction(fields)
-                if self._accepted(signed.raw_transaction, signed.hash, last=attempt == NONCE_ATTEMPTS - 1):
-                    return signed.hash
-        raise AssertionError("the last attempt returns or raises")
+        return price + price // 4  # the base fee may rise by an eighth per block
 
-    def _accepted(self, raw: bytes, tx_hash: bytes, *, last: bool) -> bool:
-        """Return whether the chain took the transaction; False when another process took its nonce first."""
+    def send(self, nonce: int, gas_price: int) -> tuple[bytes, Outcome]:
+        fields: TxParams = {**self._fields, "nonce": Nonce(nonce), "gasPrice": Web3.to_wei(gas_price, "wei")}
+        signed = self._account.sign_transaction(fields)
+        tx_hash = bytes(signed.hash)
         try:
-            self._web3.eth.send_raw_transaction(raw)
+            self._web3.eth.send_raw_transaction(signed.raw_transaction)
         except Web3RPCError as error:
             words = error.message.lower()
             if any(known in words for known in KNOWN_WORDS):
-                return True
-            if last or not any(word in words for word in NONCE_WORDS):
+                return tx_hash, Outcome.ACCEPTED
+            if any(word in words for word in PRICE_WORDS):
+                return tx_hash, Outcome.UNDERPRICED
+            if not any(word in words for word in NONCE_WORDS):
                 raise
-            return self._is_mined(tx_hash)
-        return True
+            return tx_hash, Outcome.NONCE_TAKEN if self.receipt(tx_hash) is None else Outcome.ACCEPTED
+        return tx_hash, Outcome.ACCEPTED
 
-    def _is_mined(self, tx_hash: bytes) -> bool:
+    def receipt(self, tx_hash: bytes) -> TxReceipt | None:
         try:
-            self._web3.eth.get_transaction_receipt(Web3.to_hex(tx_hash))
+            return self._web3.eth.get_transaction_receipt(Hash32(tx_hash))
         except TransactionNotFound:
-            return False
-        return True
+            return None
+
+
+class Wallet:
+    """One account: signs its calls and sees each mined."""
+
+    def __init__(self, web3: Web3, key: bytes, chain_id: int, patience: Patience = PATIENCE) -> None:
+        self._web3, self._key, self._chain_id = web3, key, chain_id
+        self._sender = Sender[TxReceipt](patience, time.monotonic, time.sleep)
+        self.address = Web3.to_checksum_address(Account.from_key(key).address)
+
+    def mined(self, build: Callable[[TxParams], TxParams]) -> TxReceipt:
+        """Send what `build` makes of the fields and return its receipt. Raises ChainRefused when it reverts."""
+        receipt = self._sender.mined(Call(self._web3, self._key, self._chain_id, build))
+        if receipt["status"] != 1:
+            raise ChainRefused("the transaction was mined but reverted", rule="Reverted")
+        return receipt
 
 
 def deploy(url: str, account_key: bytes, operator: str, *, expect_chain_id: int) -> str:
@@ -139,9 +137,9 @@ def deploy(url: str, account_key: bytes, operator: str, *, expect_chain_id: int)
         made = contract.build()
         factory = web3.eth.contract(abi=cast(Any, list(made.abi)), bytecode=made.bytecode)
         constructor = factory.constructor(operator)
-        sender = Sender(web3, account_key, expect_chain_id)
-        gas = constructor.estimate_gas({"from": Web3.to_checksum_address(sender.address)})
-        receipt = sender.mined(lambda fields: constructor.build_transaction({**fields, "gas": with_margin(gas)}))
+        wallet = Wallet(web3, account_key, expect_chain_id)
+        gas = constructor.estimate_gas({"from": wallet.address})
+        receipt = wallet.mined(lambda fields: constructor.build_transaction({**fields, "gas": with_margin(gas)}))
     return str(receipt["contractAddress"])
 
 
@@ -163,12 +161,20 @@ class Web3Chain:
     account_key: 32 bytes, None for one who only reads. Each write first asks whether the fact stands already.
     """
 
-    def __init__(self, url: str, contract_address: str, account_key: bytes | None, expect_chain_id: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        contract_address: str,
+        account_key: bytes | None,
+        expect_chain_id: int,
+        *,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._web3 = connect(url)
         self._expect_chain_id = expect_chain_id
         self._address = Web3.to_checksum_address(contract_address)
         self._contract: Contract = self._web3.eth.contract(self._address, abi=cast(Any, list(contract.build().abi)))
-        self._sender = None if account_key is None else Sender(self._web3, account_key, expect_chain_id)
+        self._wallet = None if account_key is None else Wallet(self._web3, account_key, expect_chain_id, patience)
         self._checked = False
         self._since: int | None = None  # the block of deployment: no log lies before it
         self._times: dict[int, int] = {}  # block number -> seconds, where logs do not carry them
@@ -200,18 +206,21 @@ class Web3Chain:
             return self._bind("rotate", node_id, address, contract.digest_word(log_key_hash))
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
-        word = contract.node_word(node_id)
+        node, shard = contract.shard_of(node_id)
+        word, facts = contract.node_word(node), (shard, contract.size_word(size))
         with self._ours():
-            standing = self._anchor_at(word, contract.count(size))
+            standing = self._anchor_at(word, *facts)
             if standing is None:
-                return self._write("anchor", word, size, contract.digest_word(root), contract.digest_word(note_hash))
+                return self._write("anchor", word, *facts, contract.digest_word(root), contract.digest_word(note_hash))
         if standing.root != root:
             raise AnchorAlarm(f"the chain holds another root of {node_id} at size {size}")
         return TxRef(standing.tx, standing.block)
 
     def anchors(self, node_id: str) -> list[Anchor]:
+        node, shard = contract.shard_of(node_id)
         with self._ours():
-            return [self._anchor(log) for log in self._logs("CheckpointAnchored", node=contract.node_word(node_id))]
+            logs = self._logs("CheckpointAnchored", node=contract.node_word(node), shard=shard)
+            return [self._anchor(log) for log in logs]
 
     def list_product(self, node_id: str, digest: bytes) -> TxRef:
         word = contract.node_word(node_id)
@@ -283,20 +292,20 @@ class Web3Chain:
         return self._contract.functions[name](*arguments).call()
 
     def _write(self, name: str, *arguments: object) -> TxRef:
-        if self._sender is None:
+        if self._wallet is None:
             raise ChainRefused("this client has no account key: it only reads", rule="NoKey")
         function = self._contract.functions[name](*arguments)
         # the estimate runs the call: what would revert is refused here and costs no transaction
-        gas = function.estimate_gas({"from": Web3.to_checksum_address(self._sender.address)})
-        receipt = self._sender.mined(lambda fields: function.build_transaction({**fields, "gas": with_margin(gas)}))
+        gas = function.estimate_gas({"from": self._wallet.address})
+        receipt = self._wallet.mined(lambda fields: function.build_transaction({**fields, "gas": with_margin(gas)}))
         return TxRef(bytes(receipt["transactionHash"]), receipt["blockNumber"])
 
     def _bind(self, name: str, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
         word, key = contract.node_word(node_id), Web3.to_checksum_address(address)
         held = self._view("nodes", word)
-        if (held[0], held[4]) == (key, log_key_hash):
-            event = "NodeEnrolled" if self._found("NodeEnrolled", held[5], node=word) else "NodeKeyRotated"
-            return self._standing(held[5], event, node=word)
+        if (held[0], held[5]) == (key, log_key_hash):
+            event = "NodeEnrolled" if self._found("NodeEnrolled", held[6], node=word) else "NodeKeyRotated"
+            return self._standing(held[6], event, node=word)
         return self._write(name, word, key, log_key_hash)
 
     def _found(self, event: str, block: int, **arguments: object) -> list[Fields]:
@@ -310,11 +319,12 @@ class Web3Chain:
             return TxRef(bytes(log["transactionHash"]), log["blockNumber"])
         raise ChainWrong(f"the chain's state holds a fact that no {event} of block {block} tells")
 
-    def _anchor_at(self, word: bytes, size: int) -> Anchor | None:
+    def _anchor_at(self, word: bytes, shard: int, size: int) -> Anchor | None:
         """Return the anchor of exactly this size; the state tells whether looking for it can find one."""
-        if self._view("nodes", word)[1] < size:
+        _, newest_size, newest_shard, *_ = self._view("nodes", word)
+        if (newest_shard, newest_size) < (shard, size):
             return None
-        logs = self._logs("CheckpointAnchored", node=word, size=size)
+        logs = self._logs("CheckpointAnchored", node=word, shard=shard, size=size)
         return self._anchor(logs[0]) if logs else None
 
     def _logs(self, event: str, **arguments: object) -> list[Fields]:

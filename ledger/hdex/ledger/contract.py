@@ -14,6 +14,7 @@ from Crypto.Hash import keccak
 from hdex.ledger.errors import ChainRefused
 
 NODE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}")
+SHARD = re.compile(r"[1-9][0-9]{3}", re.ASCII)
 WORD = 32
 
 
@@ -89,6 +90,27 @@ def node_id(word: bytes) -> str:
     return word.rstrip(b"\0").decode("ascii", "replace")
 
 
+def shard_of(name: str) -> tuple[str, int]:
+    """Return (node id, shard) of the name that a log is anchored under.
+
+    `hospital-a` is the node's first shard, 0 on chain; `hospital-a/2027` the one of that year. One account and one
+    enrolment serve them all; the contract takes them in growing order only.
+    """
+    node, separator, year = name.partition("/")
+    if not separator:
+        return node, 0
+    if not SHARD.fullmatch(year):
+        raise ChainRefused("a later shard is named <node>/<year of four digits>", rule="NodeIdInvalid")
+    return node, int(year)
+
+
+def size_word(number: int) -> int:
+    """Return a log's size that the contract can hold."""
+    if not 0 <= number < 2**48:
+        raise ChainRefused("a log's size is 0 or greater and fits 48 bits", rule="OutOfRange")
+    return number
+
+
 def name_word(name: str) -> bytes:
     """Return SHA-256 of a grant or study id: ids are random or public, so the digest hides nothing it must hide."""
     return hashlib.sha256(name.encode()).digest()
@@ -102,9 +124,9 @@ def digest_word(digest: bytes) -> bytes:
 
 
 def count(number: int) -> int:
-    """Return a size or round number that the contract can hold."""
+    """Return a round number that the contract can hold."""
     if not 0 <= number < 2**64:
-        raise ChainRefused("a size or round is 0 or greater and fits 64 bits", rule="OutOfRange")
+        raise ChainRefused("a round is 0 or greater and fits 64 bits", rule="OutOfRange")
     return number
 
 

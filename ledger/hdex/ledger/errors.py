@@ -7,6 +7,11 @@ LedgerError
 ├── LogFailed               our writer failed: everything is refused until the log is reopened
 ├── LogConflict             another writer appended to our log
 ├── StoreCorrupt            what is stored is not what was signed
+├── TileUnknown             no tile of this name, or not yet (404)
+├── DetailErased            who stands behind an event is erased, or not kept here
+├── ErasureRefused          a detail must stay: its term or a legal hold; `rule` and `next_step` say which and when
+├── RetentionInvalid        the file of retention terms cannot be used
+├── IndexFailed             the search index cannot be used: derived data, build it again
 ├── WitnessRefused          a witness does not cosign (each leaf carries its HTTP status)
 │   ├── OriginUnknown       404
 │   ├── KeyUnknown          403
@@ -57,6 +62,33 @@ class StoreCorrupt(LedgerError):
     """Stored entries do not hash to the checkpoint that was signed over them."""
 
 
+class IndexFailed(LedgerError):
+    """The search index is damaged, behind or cannot be written; the log is whole and the index is built again."""
+
+
+class TileUnknown(LedgerError):
+    """A path names no tile, or one that the log does not hold yet."""
+
+    status: ClassVar[int] = 404
+
+
+class DetailErased(LedgerError):
+    """The key of an event's detail was destroyed, or the detail was never kept here."""
+
+
+class ErasureRefused(LedgerError):
+    """Details may not be erased now, or not in this way."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
+
+
+class RetentionInvalid(LedgerError):
+    """The file of retention terms lacks a class or a term."""
+
+
 class WitnessRefused(LedgerError):
     """A witness does not cosign; `status` is the code of C2SP tlog-witness."""
 
@@ -96,10 +128,11 @@ class CheckpointConflict(WitnessRefused):
 
     status: ClassVar[int] = 409
 
-    def __init__(self, message: str, *, known: str, submitted: str) -> None:
+    def __init__(self, message: str, *, known: str, submitted: str, size: int) -> None:
         super().__init__(message)
         self.known = known
         self.submitted = submitted
+        self.size = size  # where the witness stands
 
 
 class ChainUnavailable(LedgerError):

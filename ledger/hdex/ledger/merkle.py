@@ -3,6 +3,7 @@
 Source: RFC 9162 sections 2.1.1 to 2.1.4 (the hashes equal those of RFC 6962).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
@@ -10,20 +11,79 @@ from hdex.ledger.errors import ProofInvalid
 
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
-_LEAF, _NODE = b"\x00", b"\x01"
+LEAF, NODE = b"\x00", b"\x01"
 
 
 def leaf_hash(data: bytes) -> bytes:
     """Return SHA-256(0x00 || data)."""
-    return sha256(_LEAF + data).digest()
+    return sha256(LEAF + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return SHA-256(0x01 || left || right)."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE + left + right).digest()
 
 
-class Tree:
+class Proofs(ABC):
+    """Roots and proofs of any earlier size of a tree, from its complete subtrees alone."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many leaves there are."""
+
+    @abstractmethod
+    def _node(self, height: int, index: int) -> bytes:
+        """Return the root of the complete subtree over leaves [index * 2**height, (index + 1) * 2**height)."""
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root over the first `size` leaves, by default over all."""
+        size = len(self) if size is None else size
+        _require_range(size, len(self))
+        return self._subtree(0, size) if size else EMPTY_ROOT
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """Return the audit path of RFC 9162 section 2.1.3.1, lowest sibling first. Raises ValueError out of range."""
+        _require_range(size, len(self))
+        if not 0 <= index < size:
+            raise ValueError(f"index {index} is not in a tree of size {size}")
+        return self._path(index, 0, size)
+
+    def consistency_proof(self, old_size: int, new_size: int) -> list[bytes]:
+        """Return the proof of RFC 9162 section 2.1.4.1. Raises ValueError unless 0 < old_size <= new_size."""
+        _require_range(new_size, len(self))
+        if not 0 < old_size <= new_size:
+            raise ValueError(f"old size {old_size} is not within 1 and the new size {new_size}")
+        return [] if old_size == new_size else self._subproof(old_size, 0, new_size)
+
+    def _subtree(self, start: int, stop: int) -> bytes:
+        """Return the root over leaves [start, stop); start is a multiple of the power of two that covers the range."""
+        width = stop - start
+        height = width.bit_length() - 1
+        if width == 1 << height:
+            return self._node(height, start >> height)
+        middle = start + _split(width)
+        return node_hash(self._subtree(start, middle), self._subtree(middle, stop))
+
+    def _path(self, index: int, start: int, stop: int) -> list[bytes]:
+        if stop - start == 1:
+            return []
+        middle = start + _split(stop - start)
+        if index < middle:
+            return [*self._path(index, start, middle), self._subtree(middle, stop)]
+        return [*self._path(index, middle, stop), self._subtree(start, middle)]
+
+    def _subproof(self, old: int, start: int, stop: int) -> list[bytes]:
+        if old == stop:  # the old tree's own right edge: known to the verifier when it starts at leaf 0
+            return [] if start == 0 else [self._subtree(start, stop)]
+        middle = start + _split(stop - start)
+        if old <= middle:
+            return [*self._subproof(old, start, middle), self._subtree(middle, stop)]
+        return [*self._subproof(old, middle, stop), self._subtree(start, middle)]
+
+
+class Tree(Proofs):
     """All hashes of a growing tree: append is O(1) amortised, roots and proofs of any earlier size are O(log n)."""
 
     __slots__ = ("_levels",)
@@ -62,50 +122,8 @@ class Tree:
         """Return the leaf hashes with start <= index < stop."""
         return self._levels[0][start:stop]
 
-    def root(self, size: int | None = None) -> bytes:
-        """Return the root over the first `size` leaves, by default over all."""
-        size = len(self) if size is None else size
-        _require_range(size, len(self))
-        return self._subtree(0, size) if size else EMPTY_ROOT
-
-    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
-        """Return the audit path of RFC 9162 section 2.1.3.1, lowest sibling first. Raises ValueError out of range."""
-        _require_range(size, len(self))
-        if not 0 <= index < size:
-            raise ValueError(f"index {index} is not in a tree of size {size}")
-        return self._path(index, 0, size)
-
-    def consistency_proof(self, old_size: int, new_size: int) -> list[bytes]:
-        """Return the proof of RFC 9162 section 2.1.4.1. Raises ValueError unless 0 < old_size <= new_size."""
-        _require_range(new_size, len(self))
-        if not 0 < old_size <= new_size:
-            raise ValueError(f"old size {old_size} is not within 1 and the new size {new_size}")
-        return [] if old_size == new_size else self._subproof(old_size, 0, new_size)
-
-    def _subtree(self, start: int, stop: int) -> bytes:
-        """Return the root over leaves [start, stop); start is a multiple of the power of two that covers the range."""
-        width = stop - start
-        height = width.bit_length() - 1
-        if width == 1 << height:
-            return self._levels[height][start >> height]
-        middle = start + _split(width)
-        return node_hash(self._subtree(start, middle), self._subtree(middle, stop))
-
-    def _path(self, index: int, start: int, stop: int) -> list[bytes]:
-        if stop - start == 1:
-            return []
-        middle = start + _split(stop - start)
-        if index < middle:
-            return [*self._path(index, start, middle), self._subtree(middle, stop)]
-        return [*self._path(index, middle, stop), self._subtree(start, middle)]
-
-    def _subproof(self, old: int, start: int, stop: int) -> list[bytes]:
-        if old == stop:  # the old tree's own right edge: known to the verifier when it starts at leaf 0
-            return [] if start == 0 else [self._subtree(start, stop)]
-        middle = start + _split(stop - start)
-        if old <= middle:
-            return [*self._subproof(old, start, middle), self._subtree(middle, stop)]
-        return [*self._subproof(old, middle, stop), self._subtree(start, middle)]
+    def _node(self, height: int, index: int) -> bytes:
+        return self._levels[height][index]
 
 
 def root(leaf_hashes: Sequence[bytes]) -> bytes:

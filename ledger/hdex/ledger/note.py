@@ -92,12 +92,17 @@ class Verifier:
         """The first four bytes of SHA-256(name || newline || type || public key)."""
         return sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public_key).digest()[:4]
 
+    @property
+    def vkey(self) -> str:
+        """The key in the `name+hash+base64` form."""
+        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes([self.type]) + self.public_key).decode()}"
+
     @classmethod
     def from_vkey(cls, vkey: str) -> "Verifier":
         """Return the key of a `name+hash+base64` verifier key. Raises NoteInvalid when its parts disagree."""
         name, _, rest = vkey.partition("+")
         hexadecimal, _, encoded = rest.partition("+")
-        raw = _decode(encoded)
+        raw = decode_base64(encoded)
         if not raw or raw[0] not in list(SignatureType):
             raise NoteInvalid("the verifier key is of an unknown type")
         found = cls(name, raw[1:], SignatureType(raw[0]))
@@ -198,7 +203,7 @@ def parse_checkpoint(note: str) -> Checkpoint:
         raise NoteInvalid(f"the checkpoint has {len(lines)} lines, 3 with content are needed")
     if not _DECIMAL.fullmatch(lines[1]):
         raise NoteInvalid("the checkpoint's size is not a decimal without leading zeroes")
-    root = _decode(lines[2])
+    root = decode_base64(lines[2])
     if len(root) != 32:
         raise NoteInvalid(f"the checkpoint's root has {len(root)} bytes, 32 are needed")
     return Checkpoint(lines[0], int(lines[1]), root, tuple(lines[3:]))
@@ -247,7 +252,7 @@ def _parse_signature(line: str) -> NoteSignature:
     if not line.startswith(_DASH):
         raise NoteInvalid("a signature line does not begin with an em dash")
     _require_name(name)
-    raw = _decode(encoded)
+    raw = decode_base64(encoded)
     if len(raw) < 5:
         raise NoteInvalid(f"a signature has {len(raw)} bytes, at least 5 are needed")
     return NoteSignature(name, raw[:4], raw[4:])
@@ -267,7 +272,7 @@ def _require_name(name: str) -> None:
         raise NoteInvalid("a key name is empty or holds a space or a plus")
 
 
-def _decode(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Return the bytes of canonical standard base64: any other spelling of the same bytes is refused."""
     try:
         raw = base64.b64decode(text, validate=True)

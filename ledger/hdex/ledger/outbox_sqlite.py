@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from hdex.ledger.errors import StoreCorrupt
@@ -12,9 +13,10 @@ from hdex.ledger.ports import Head, Outbox, TxRef
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS head (
   state TEXT PRIMARY KEY CHECK (state IN ('waiting', 'anchored')),
-  size INTEGER NOT NULL, root BLOB NOT NULL, note_hash BLOB NOT NULL, tx BLOB, block INTEGER
+  size INTEGER NOT NULL, root BLOB NOT NULL, note_hash BLOB NOT NULL, tx BLOB, block INTEGER, since TEXT
 ) WITHOUT ROWID
 """
+Row = tuple[int, bytes, bytes, bytes, int | None, str | None]
 
 
 class SqliteOutbox:
@@ -27,39 +29,42 @@ class SqliteOutbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(SCHEMA)
+            if "since" not in {row[1] for row in self._db.execute("PRAGMA table_info(head)")}:
+                self._db.execute("ALTER TABLE head ADD COLUMN since TEXT")  # a file of an earlier version
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise StoreCorrupt(f"the outbox {path} cannot be read: {error}") from error
 
     def put(self, head: Head) -> None:
         with self._transaction() as db:
-            row = ("waiting", head.size, head.root, head.note_hash, None, None)
-            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)", row)
+            since = None if head.since is None else head.since.isoformat()
+            row = ("waiting", head.size, head.root, head.note_hash, None, None, since)
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("DELETE FROM head WHERE state = 'anchored' AND size >= ?", (head.size,))
 
     def waiting(self) -> Head | None:
         row = self._row("waiting")
-        return None if row is None else Head(*row[:3])
+        return None if row is None else head_of(row)
 
     def done(self, head: Head, tx: TxRef) -> None:
         with self._transaction() as db:
-            row = ("anchored", head.size, head.root, head.note_hash, tx.tx, tx.block)
-            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?)", row)
+            row = ("anchored", head.size, head.root, head.note_hash, tx.tx, tx.block, None)
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             db.execute("DELETE FROM head WHERE state = 'waiting' AND size = ? AND root = ?", (head.size, head.root))
 
     def anchored(self) -> tuple[Head, TxRef] | None:
         row = self._row("anchored")
-        return None if row is None else (Head(*row[:3]), TxRef(row[3], row[4]))
+        return None if row is None else (head_of(row), TxRef(row[3], row[4]))
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._db.close()
 
-    def _row(self, state: str) -> tuple[int, bytes, bytes, bytes, int | None] | None:
+    def _row(self, state: str) -> Row | None:
         with self._lock:
-            query = "SELECT size, root, note_hash, tx, block FROM head WHERE state = ?"
-            row: tuple[int, bytes, bytes, bytes, int | None] | None = self._db.execute(query, (state,)).fetchone()
+            query = "SELECT size, root, note_hash, tx, block, since FROM head WHERE state = ?"
+            row: Row | None = self._db.execute(query, (state,)).fetchone()
         return row
 
     @contextmanager
@@ -72,6 +77,11 @@ class SqliteOutbox:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+
+def head_of(row: Row) -> Head:
+    """Return the head that a row holds."""
+    return Head(row[0], row[1], row[2], None if row[5] is None else datetime.fromisoformat(row[5]))
 
 
 _: type[Outbox] = SqliteOutbox

@@ -1,9 +1,11 @@
 """What the ledger needs from outside: somewhere durable for leaves, and a chain that several organisations read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+from hdex.ledger.event import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,15 @@ class LogStore(Protocol):
         """Return the leaves with start <= index < stop, fewer when the log ends before."""
         ...
 
-    def load(self) -> tuple[list[bytes], str | None]:
-        """Return all leaf hashes, noted when the leaves were appended, and the newest head, as of one moment."""
+    def load(self) -> tuple[int, tuple[bytes, ...], str | None]:
+        """Return size, edges and the newest head, as of one moment; the cost does not grow with the log.
+
+        edges[l]: the hashes of the last, not full tile of level l, 32 bytes each; see tiles.py.
+        """
+        ...
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Return the hashes of one full tile, 256 of 32 bytes each, None when there is none."""
         ...
 
     def size(self) -> int:
@@ -69,6 +78,104 @@ class LogStore(Protocol):
 
     def close(self) -> None:
         """Let go of the files. Nothing else may be called afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """What is searched for: every given field must equal the event's; the default asks for everything."""
+
+    organisation: str | None = None
+    role: str | None = None
+    product: str | None = None
+    contract: str | None = None
+    grant: str | None = None
+    purpose: str | None = None
+    action: str | None = None
+    decision: str | None = None
+    actor: tuple[str, ...] = ()  # commitments, any of them: one person has another one in every event
+    since: datetime | None = None  # this moment or later
+    until: datetime | None = None  # before this moment
+    first: int = 0  # the lowest log index that is wanted: the last one found + 1 asks for the next page
+    limit: int = 100  # at most this many
+
+
+class EventIndex(Protocol):
+    """Where events are found by their fields. Derived from the log: rebuilt when in doubt, never believed.
+
+    Raises IndexFailed when it cannot be read or written.
+    """
+
+    def add(self, first: int, events: Sequence[Event]) -> None:
+        """Index the events of the log from index `first` on; what is indexed already is skipped.
+
+        Raises IndexFailed when `first` lies beyond `size()`: an entry would be missing.
+        """
+        ...
+
+    def search(self, query: EventQuery) -> list[int]:
+        """Return the log indexes that match, ascending."""
+        ...
+
+    def size(self) -> int:
+        """Return how many entries are indexed: all below this index."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetailRow:
+    """One event's identifying detail, sealed, and the wrapped key that opens it."""
+
+    event_id: str
+    time: str  # as the event says it
+    action: str
+    product: str | None
+    contract: str | None
+    sealed: bytes
+    key: bytes
+    tag: bytes  # keyed digest of the actor; destroyed with the key
+
+
+class DetailStore(Protocol):
+    """Sealed details in one place, their keys in another: who destroys a key has erased the detail.
+
+    Raises LogFailed when it cannot be written, StoreCorrupt when it is damaged.
+    """
+
+    def put(self, rows: Sequence[DetailRow]) -> None:
+        """Keep rows with their keys, durably on return; a row whose event is known already changes nothing."""
+        ...
+
+    def get(self, event_id: str) -> DetailRow | None:
+        """Return a row with its key, None when either is not there."""
+        ...
+
+    def find(self, tag: bytes) -> list[DetailRow]:
+        """Return the rows with this tag whose keys are there, oldest first."""
+        ...
+
+    def destroy(self, event_ids: Sequence[str]) -> None:
+        """Destroy the keys and tags of these events, so that no file holds their bytes on return."""
+        ...
+
+    def put_hold(self, name: str, sealed: bytes) -> None:
+        """Keep a legal hold, durably, in place of one of the same name."""
+        ...
+
+    def drop_hold(self, name: str) -> None:
+        """Forget a legal hold."""
+        ...
+
+    def holds(self) -> list[tuple[str, bytes]]:
+        """Return the legal holds, by name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
         ...
 
 
@@ -95,6 +202,7 @@ class Head:
     size: int
     root: bytes  # 32 bytes
     note_hash: bytes  # 32 bytes
+    since: datetime | None = field(default=None, compare=False)  # when the oldest entry not anchored was noted
 
 
 class Outbox(Protocol):
@@ -136,11 +244,14 @@ class Chain(Protocol):
         ...
 
     def anchor(self, node_id: str, size: int, root: bytes, note_hash: bytes) -> TxRef:
-        """Anchor a checkpoint; size must grow. Raises AnchorAlarm when this size stands with another root."""
+        """Anchor a checkpoint; size must grow. Raises AnchorAlarm when this size stands with another root.
+
+        node_id: the node, or `<node>/<year>` for a later shard of its log, which may begin small again.
+        """
         ...
 
     def anchors(self, node_id: str) -> list[Anchor]:
-        """Return all anchors of a node in growing size."""
+        """Return all anchors of a node's first shard, or of the shard `<node>/<year>`, in growing size."""
         ...
 
     def list_product(self, node_id: str, digest: bytes) -> TxRef:

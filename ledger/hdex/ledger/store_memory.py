@@ -6,6 +6,7 @@ from threading import Lock
 from hdex.ledger.errors import LogConflict
 from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.ports import LogStore, WitnessStore
+from hdex.ledger.tiles import Frontier
 
 
 class MemoryLogStore:
@@ -13,6 +14,8 @@ class MemoryLogStore:
 
     def __init__(self) -> None:
         self._leaves: list[bytes] = []
+        self._frontier = Frontier()
+        self._tiles: dict[tuple[int, int], bytes] = {}
         self._head: str | None = None
         self._notes: list[tuple[str, str]] = []
 
@@ -20,6 +23,8 @@ class MemoryLogStore:
         """Extend the list."""
         if first != len(self._leaves):
             raise LogConflict(f"{len(self._leaves)} entries are stored, the writer knows {first}")
+        self._frontier, full = self._frontier.grown([leaf_hash(leaf) for leaf in leaves])
+        self._tiles.update({(tile.level, tile.number): tile.hashes for tile in full})
         self._leaves.extend(leaves)
         self._head = head
 
@@ -27,9 +32,13 @@ class MemoryLogStore:
         """Return a slice."""
         return self._leaves[start:stop]
 
-    def load(self) -> tuple[list[bytes], str | None]:
-        """Hash what is kept."""
-        return [leaf_hash(leaf) for leaf in self._leaves], self._head
+    def load(self) -> tuple[int, tuple[bytes, ...], str | None]:
+        """Return what is kept."""
+        return self._frontier.size, self._frontier.edges, self._head
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Look up."""
+        return self._tiles.get((level, number))
 
     def size(self) -> int:
         """Return the length of the list."""

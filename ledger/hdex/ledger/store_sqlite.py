@@ -1,21 +1,18 @@
-"""The stores in SQLite: WAL and synchronous=FULL, so that a commit that returned is on disk.
+"""A log and what a witness remembers, each in one SQLite file."""
 
-One connection writes and one reads: when the disk is full the writer fails and reading goes on. A failed write is never
-tried again on the same connection (a failed fsync may have dropped what it could not write): reopen and verify.
-"""
-
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
+from sqlite3 import Connection
 
-from hdex.ledger.errors import LogConflict, LogFailed, StoreCorrupt
-from hdex.ledger.merkle import leaf_hash
+from hdex.ledger.database import Database, blob
+from hdex.ledger.errors import LogConflict, StoreCorrupt
+from hdex.ledger.merkle import HASH_SIZE, leaf_hash
 from hdex.ledger.ports import LogStore, WitnessStore
+from hdex.ledger.tiles import HEIGHT, Frontier, levels_of
 
 _LOG = """
-CREATE TABLE IF NOT EXISTS leaf (position INTEGER PRIMARY KEY, hash BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS leaf (position INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tile (number INTEGER PRIMARY KEY, hashes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS head (only INTEGER PRIMARY KEY CHECK (only = 0), note TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS note (number INTEGER PRIMARY KEY, kind TEXT, note TEXT, UNIQUE (kind, note));
 """
@@ -25,109 +22,51 @@ CREATE TABLE IF NOT EXISTS mirror (origin TEXT, position INTEGER, hash BLOB NOT 
     WITHOUT ROWID;
 """
 _PUT_HEAD = "INSERT INTO head VALUES (0, ?) ON CONFLICT (only) DO UPDATE SET note = excluded.note"
+_LAST = "SELECT max(position) FROM leaf"
+_TILE = "SELECT hashes FROM tile WHERE number = ?"
+_LEVEL_BITS = 48
+_PAGE_BYTES = 8192  # of the log: a tile and its neighbours waste least
 _PUT_LATEST = "INSERT INTO latest VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET note = excluded.note"
-
-
-class _Database:
-    """A writer and a reader on one file, each behind its lock."""
-
-    def __init__(self, path: Path, schema: str) -> None:
-        self._failed = False
-        try:
-            self._writer = self._connect(path)
-            self._writer.executescript(schema)
-            self._reader = self._connect(path)
-        except sqlite3.DatabaseError as error:
-            raise _translate(error, "opened") from error
-        self._write_lock, self._read_lock = Lock(), Lock()
-
-    @staticmethod
-    def _connect(path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit on leaving, durable; roll back and refuse from then on when anything fails to be written."""
-        with self._write_lock:
-            if self._failed:
-                raise LogFailed("the store failed to write before: reopen it")
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except sqlite3.Error as error:
-                self._failed = True
-                self._abandon()
-                raise _translate(error, "written") from error
-            except BaseException:
-                self._abandon()
-                raise
-
-    def _abandon(self) -> None:
-        try:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._failed = True
-
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read as of one moment, whatever is written meanwhile."""
-        with self._read_lock:
-            try:
-                self._reader.execute("BEGIN")
-                try:
-                    yield self._reader
-                finally:
-                    self._reader.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                raise _translate(error, "read") from error
-
-    def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Return all rows."""
-        with self.snapshot() as connection:
-            return connection.execute(sql, values).fetchall()
-
-    def close(self) -> None:
-        """Close both connections."""
-        with self._write_lock, self._read_lock:
-            self._reader.close()
-            self._writer.close()
 
 
 class SqliteLogStore:
     """A log in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._database = _Database(path, _LOG)
+        self._database = Database(path, _LOG, page_bytes=_PAGE_BYTES)
+        self._adopt()
 
     def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
-        """Insert all leaves and the head in one transaction."""
-        rows = [(first + i, leaf_hash(leaf), leaf) for i, leaf in enumerate(leaves)]
+        """Insert all leaves, their hashes and the head in one transaction."""
+        hashes = [leaf_hash(leaf) for leaf in leaves]
         with self._database.transaction() as connection:
-            stored = _count(connection.execute("SELECT max(position) FROM leaf").fetchall())
+            stored = _count(connection.execute(_LAST).fetchall())
             if stored != first:
                 raise LogConflict(f"{stored} entries are stored, the writer knows {first}")
-            connection.executemany("INSERT INTO leaf VALUES (?, ?, ?)", rows)
+            connection.executemany("INSERT INTO leaf VALUES (?, ?)", enumerate(leaves, first))
+            _add_hashes(connection, _frontier(connection, stored), hashes)
             connection.execute(_PUT_HEAD, (head,))
 
     def read(self, start: int, stop: int) -> list[bytes]:
         """Read bodies in order."""
         sql = "SELECT body FROM leaf WHERE position >= ? AND position < ? ORDER BY position"
-        return [_blob(row[0]) for row in self._database.query(sql, start, stop)]
+        return [blob(row[0]) for row in self._database.query(sql, start, stop)]
 
-    def load(self) -> tuple[list[bytes], str | None]:
-        """Read the hash column and the head in one read transaction."""
+    def load(self) -> tuple[int, tuple[bytes, ...], str | None]:
+        """Read the edges and the head in one transaction."""
         with self._database.snapshot() as connection:
-            hashes = [_blob(row[0]) for row in connection.execute("SELECT hash FROM leaf ORDER BY position")]
-            return hashes, _only_text(connection.execute("SELECT note FROM head").fetchall())
+            size = _count(connection.execute(_LAST).fetchall())
+            head = _only_text(connection.execute("SELECT note FROM head").fetchall())
+            return size, _edges(connection, size), head
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Read one row."""
+        found = self._database.query(_TILE, _row(level, number))
+        return blob(found[0][0]) if found else None
 
     def size(self) -> int:
         """Return one more than the last position."""
-        return _count(self._database.query("SELECT max(position) FROM leaf"))
+        return _count(self._database.query(_LAST))
 
     def put_note(self, kind: str, note: str) -> None:
         """Insert once."""
@@ -144,12 +83,25 @@ class SqliteLogStore:
         """Close the file."""
         self._database.close()
 
+    def _adopt(self) -> None:
+        """Move the hashes of a file of an earlier version from beside its leaves into tiles."""
+        with self._database.snapshot() as connection:
+            columns = connection.execute("SELECT name FROM pragma_table_info('leaf')").fetchall()
+        if ("hash",) not in columns:
+            return
+        with self._database.transaction() as connection:
+            hashes = [blob(row[0]) for row in connection.execute("SELECT hash FROM leaf ORDER BY position")]
+            if any(len(value) != HASH_SIZE for value in hashes):
+                raise StoreCorrupt(f"a stored leaf hash is not {HASH_SIZE} bytes")
+            _add_hashes(connection, Frontier(), hashes)
+            connection.execute("ALTER TABLE leaf DROP COLUMN hash")
+
 
 class SqliteWitnessStore:
     """What a witness remembers, in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._database = _Database(path, _WITNESS)
+        self._database = Database(path, _WITNESS)
 
     def latest(self, origin: str) -> str | None:
         """Return the last cosigned note."""
@@ -158,7 +110,7 @@ class SqliteWitnessStore:
     def mirror(self, origin: str) -> list[bytes]:
         """Read the leaf hashes in order."""
         sql = "SELECT hash FROM mirror WHERE origin = ? ORDER BY position"
-        return [_blob(row[0]) for row in self._database.query(sql, origin)]
+        return [blob(row[0]) for row in self._database.query(sql, origin)]
 
     def advance(self, origin: str, expected: str | None, note: str, leaf_hashes: Sequence[bytes]) -> bool:
         """Compare and swap inside one immediate transaction."""
@@ -178,24 +130,32 @@ class SqliteWitnessStore:
         self._database.close()
 
 
-def _translate(error: sqlite3.Error, what: str) -> LogFailed | StoreCorrupt:
-    """Return our error: damage is damage, everything else is a store that does not do its work."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "malformed" in str(error):
-        return StoreCorrupt(f"the store is damaged and cannot be {what}")
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return LogFailed(f"the store cannot be {what}: {name}")
+def _row(level: int, number: int) -> int:
+    """Return the row of a tile: levels apart, a level's tiles side by side."""
+    return level << _LEVEL_BITS | number
+
+
+def _edges(connection: Connection, size: int) -> tuple[bytes, ...]:
+    """Return the edge of each level; one that is missing comes out empty and fits no size."""
+    numbers = [(level, size >> HEIGHT * (level + 1)) for level in range(levels_of(size))]
+    found = [connection.execute(_TILE, (_row(*number),)).fetchone() for number in numbers]
+    return tuple(b"" if row is None else blob(row[0]) for row in found)
+
+
+def _frontier(connection: Connection, size: int) -> Frontier:
+    return Frontier(size, _edges(connection, size))
+
+
+def _add_hashes(connection: Connection, frontier: Frontier, hashes: Sequence[bytes]) -> None:
+    """Write the tiles that these hashes fill, and the new edges: a tile that fills takes the place of its edge."""
+    grown, full = frontier.grown(hashes)
+    rows = [(_row(tile.level, tile.number), tile.hashes) for tile in (*full, *grown.partial())]
+    connection.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
 
 
 def _count(rows: Sequence[tuple[object, ...]]) -> int:
     last = rows[0][0]
     return 0 if last is None else int(str(last)) + 1
-
-
-def _blob(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise StoreCorrupt("a stored field is of another type than it was written with")
-    return value
 
 
 def _only_text(rows: Sequence[tuple[object, ...]]) -> str | None:

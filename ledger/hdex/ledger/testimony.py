@@ -6,6 +6,7 @@ hashes beside it the first rewritten index is exact; without them it lies betwee
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from hdex.ledger.errors import NoteInvalid
 from hdex.ledger.merkle import Tree
@@ -34,12 +35,22 @@ class Contradiction:
 
 
 def authenticate(note: str, log: TrustedLog, trust: Trust) -> Testimony:
-    """Return the testimony of a checkpoint of this log. Raises NoteInvalid unless the log's own key signed it."""
+    """Return the testimony of a checkpoint of this log. Raises NoteInvalid unless the log's own key signed it.
+
+    A key that the log has replaced counts for what a trusted witness cosigned before its end.
+    """
     head = parse_checkpoint(parse_note(note).text)
     if head.origin != log.origin:
         raise NoteInvalid("the checkpoint is of another origin")
-    verify_note(note, [log.verifier])
-    return Testimony(head.size, head.root, tuple(cosigners(note, log, trust)))
+    signed = {found.verifier for found in verify_note(note, log.verifiers)}
+    dated = _cosignatures(note, log, trust)
+    if log.verifier not in signed:
+        ends = [key.until for key in log.earlier if key.verifier in signed]
+        if not any(time <= end + trust.clock_tolerance for end in ends for _, time in dated):
+            raise NoteInvalid(
+                "the checkpoint is signed by a replaced key, and no witness dates it before that key's end"
+            )
+    return Testimony(head.size, head.root, tuple(sorted({name for name, _ in dated})))
 
 
 def cosigners(note: str, log: TrustedLog, trust: Trust) -> list[str]:
@@ -47,8 +58,24 @@ def cosigners(note: str, log: TrustedLog, trust: Trust) -> list[str]:
 
     Raises NoteInvalid when a trusted key's signature does not hold.
     """
-    witnesses = trust.witnesses_of(log)
-    return sorted(found.verifier.name for found in verify_note(note, [log.verifier, *witnesses]) if found.time)
+    verify_note(note, log.verifiers)
+    return sorted({name for name, _ in _cosignatures(note, log, trust)})
+
+
+def cosigned_at(note: str, log: TrustedLog, trust: Trust) -> dict[str, datetime]:
+    """Return when each trusted witness cosigned a checkpoint that `authenticate` took, its latest time."""
+    return dict(sorted(_cosignatures(note, log, trust), key=lambda pair: pair[1]))
+
+
+def _cosignatures(note: str, log: TrustedLog, trust: Trust) -> list[tuple[str, datetime]]:
+    """Return who cosigned and when; a replaced key's signature counts up to its end."""
+    ends = {key.verifier: key.until + trust.clock_tolerance for key in trust.earlier_witnesses_of(log)}
+    found = verify_note(note, [*log.verifiers, *trust.witnesses_of(log), *ends])
+    return [
+        (one.verifier.name, one.time)
+        for one in found
+        if one.time is not None and (one.verifier not in ends or one.time <= ends[one.verifier])
+    ]
 
 
 def with_leaf_hashes(testimony: Testimony, leaf_hashes: Sequence[bytes]) -> Testimony | None:

@@ -3,14 +3,13 @@
 Every check adds a sentence to `checked`; what cannot be known from the file stands in `not_checked`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hdex.ledger.accesses import GrantBook, access_offences
+from hdex.ledger.accesses import GrantBook, access_offences, is_continued, unjudged
 from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, read_evidence
 from hdex.ledger.errors import EventInvalid, NoteInvalid
-from hdex.ledger.event import Event, parse
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.ports import Anchor
 from hdex.ledger.testimony import (
@@ -21,28 +20,15 @@ from hdex.ledger.testimony import (
     with_leaf_hashes,
 )
 from hdex.ledger.trust import Trust, TrustedLog
+from hdex.ledger.verify_extract import ExtractCase, check_extract, open_extracts, say_partial
+from hdex.ledger.verify_findings import Findings, Offence, asked_of
+from hdex.ledger.verify_leaf import Leaf, read_leaf
 
-ALWAYS_UNCHECKED = (
-    "the chain itself was not contacted: its anchors are as exported, its blocks were not verified",
-    "clocks: times are those the participants wrote, compared with each other only",
-    "entries written after the newest checkpoint in the file",
-    "whether what the digests stand for is what was delivered: the ledger knows digests, not data",
-    "the expiry of grants: it stands in the agreements and on the chain",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Offence:
-    """Something that does not hold. `index` is None where no single entry is at fault."""
-
-    log: str
-    index: int | None
-    why: str
-    contradicted_by: str | None = None
-
-    def document(self) -> dict[str, str | int | None]:
-        """Return the JSON form."""
-        return {"log": self.log, "index": self.index, "why": self.why, "contradicted_by": self.contradicted_by}
+ABSENCES = {
+    "log": "its log could not be read",
+    "witness": "it could not be asked what it cosigned",
+    "chain": "the chain could not be asked for its anchors",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +51,6 @@ class AuditReport:
 
 
 @dataclass(slots=True)
-class _Findings:
-    """Notes taken while reading. Owner: one verify_evidence call."""
-
-    checked: list[str] = field(default_factory=list)
-    not_checked: list[str] = field(default_factory=lambda: list(ALWAYS_UNCHECKED))
-    offences: list[Offence] = field(default_factory=list)
-
-    def settle(self, sentence: str, offences: Iterable[Offence]) -> None:
-        """Say that something was checked and holds, or keep what does not."""
-        found = list(offences)
-        self.offences += found
-        if not found:
-            self.checked.append(sentence)
-
-
-@dataclass(slots=True)
 class _Case:
     """One log under examination."""
 
@@ -88,7 +58,7 @@ class _Case:
     evidence: LogEvidence
     tree: Tree
     testimonies: list[Testimony] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[Leaf] = field(default_factory=list)
     newest: Testimony | None = None
 
     def offence(self, index: int | None, why: str, contradicted_by: str | None = None) -> Offence:
@@ -102,8 +72,9 @@ def verify_evidence(path: Path, trust: Trust, *, earlier: Path | None = None) ->
     """
     evidence = read_evidence(path)
     before = read_evidence(earlier) if earlier else None
-    findings = _Findings()
-    cases = _open_cases(evidence, trust, findings)
+    findings = Findings()
+    cases, extracts = _open_cases(evidence, trust, findings), open_extracts(evidence, trust)
+    _say_missing(evidence, trust, findings, [*cases, *extracts])
     for case in cases:  # 1 who contradicts this log's past
         _collect(case, evidence, trust, findings)
         if before is not None:
@@ -113,35 +84,56 @@ def verify_evidence(path: Path, trust: Trust, *, earlier: Path | None = None) ->
         name, size = case.log.node, len(case.tree)
         findings.settle(f"{name}: {size} entries hash to the root of its newest signed checkpoint", _signed(case))
         findings.settle(f"{name}: {size} entries are canonical events of this node", _events(case))
-    _check_accesses(cases, trust, findings)  # 3 was every access decided, granted and in time
+    for part in extracts:
+        check_extract(part, evidence, trust, findings, before=before)
+    _check_accesses(cases, extracts, trust, findings)  # 3 was every access decided, granted and in time
     for case in cases:  # 4 who else saw it
         _check_witnessed(case, trust, findings)
         _check_anchored(case, trust, findings)
     _check_chain_facts(evidence, trust, findings)
     _say_compared(cases, contradicted, findings)
     # A contradiction is named before anything else: it alone is proof against the log's own keeper.
-    offences = [*contradicted, *findings.offences]
+    offences = sorted([*contradicted, *findings.offences], key=lambda one: one.contradicted_by is None)
     found = offences[0].document() if offences else None
     return AuditReport(found is None, findings.checked, findings.not_checked, found)
 
 
-def _check_accesses(cases: list[_Case], trust: Trust, findings: _Findings) -> None:
+def _check_accesses(cases: list[_Case], extracts: list[ExtractCase], trust: Trust, findings: Findings) -> None:
     book = GrantBook([case.events for case in cases], trust.clock_tolerance)
+    for number, part in enumerate(extracts, len(cases)):
+        for index, event in part.events:
+            book.note(number, index, event)
+    for number, part in enumerate(extracts, len(cases)):
+        say_partial(part, number, book, findings)
     for number, case in enumerate(cases):
-        findings.settle(
-            f"{case.log.node}: times grow; every release has a decision, and a grant issued and not revoked before it",
-            [case.offence(index, why) for index, why in access_offences(case.events, number, book)],
-        )
+        _settle_accesses(case, number, book, findings)
 
 
-def _say_compared(cases: list[_Case], contradicted: list[Offence], findings: _Findings) -> None:
+def _settle_accesses(case: _Case, number: int, book: GrantBook, findings: Findings) -> None:
+    """Check one whole log; of a shard that continues an earlier one, grants issued there are not known."""
+    name, events = case.log.node, list(enumerate(case.events))
+    is_partial = bool(case.events) and is_continued(case.events[0])
+    findings.settle(
+        f"{name}: times grow; every release has a decision, and a grant issued and not revoked before it",
+        [case.offence(index, why) for index, why in access_offences(events, number, book, is_partial=is_partial)],
+    )
+    unknown = unjudged(events, book) if is_partial else 0
+    if unknown:
+        findings.not_checked.append(f"{name}: the grants of {unknown} releases: their issue is not in the file")
+
+
+def _say_compared(cases: list[_Case], contradicted: list[Offence], findings: Findings) -> None:
     for case in cases:
         if not any(offence.log == case.log.node for offence in contradicted):
             count = len(case.testimonies)
             findings.checked.append(f"{case.log.node}: consistent with {count} checkpoints signed by it and cosigned")
 
 
-def _check_chain_facts(evidence: Evidence, trust: Trust, findings: _Findings) -> None:
+def _check_chain_facts(evidence: Evidence, trust: Trust, findings: Findings) -> None:
+    anchors = [*(log.anchors for log in evidence.logs), *(part.anchors for part in evidence.extracts)]
+    if not evidence.chain and not any(anchors):
+        findings.not_checked.append("the anchors: the file holds none, the chain was away when it was made")
+        return
     operator = evidence.chain.get("operator", "unknown")
     findings.settle(
         f"the anchors name the trusted chain and contract; who runs the chain: {operator}",
@@ -153,23 +145,32 @@ def _check_chain_facts(evidence: Evidence, trust: Trust, findings: _Findings) ->
     )
 
 
-def _open_cases(evidence: Evidence, trust: Trust, findings: _Findings) -> list[_Case]:
+def _open_cases(evidence: Evidence, trust: Trust, findings: Findings) -> list[_Case]:
     cases = []
     for log in trust.logs:
         found = [one for one in evidence.logs if one.origin == log.origin and one.node == log.node]
-        if len(found) != 1:
-            findings.not_checked.append(f"{log.node}: the file holds {len(found)} logs of its origin")
-            continue
-        cases.append(_Case(log, found[0], Tree(leaf_hash(entry) for entry in found[0].entries)))
-    for one in evidence.logs:
-        if trust.log(one.origin) is None:
-            findings.offences.append(Offence(one.node, None, "the trust file knows no log of this origin"))
-    if not cases:
-        findings.offences.append(Offence("", None, "the file holds no log that the trust file names"))
+        parts = [one for one in evidence.extracts if one.origin == log.origin and one.node == log.node]
+        if len(found) == 1 and not parts:
+            cases.append(_Case(log, found[0], Tree(leaf_hash(entry) for entry in found[0].entries)))
+        elif len(found) + len(parts) != 1:
+            findings.not_checked.append(f"{log.node}: the file holds {len(found) + len(parts)} logs of its origin")
     return cases
 
 
-def _collect(case: _Case, evidence: Evidence, trust: Trust, findings: _Findings) -> None:
+def _say_missing(evidence: Evidence, trust: Trust, findings: Findings, cases: Sequence[object]) -> None:
+    """Say who is not in the file, and who is in it that the trust file does not know."""
+    for one in evidence.absent:
+        told = ABSENCES.get(one.part, "did not hand over everything")
+        findings.not_checked.append(f"{one.participant}: {told} when the evidence was collected ({one.why})")
+    held = [(log.node, log.origin) for log in evidence.logs] + [(part.node, part.origin) for part in evidence.extracts]
+    for node, origin in held:
+        if trust.log(origin) is None:
+            findings.offences.append(Offence(node, None, "the trust file knows no log of this origin"))
+    if not cases:
+        findings.offences.append(Offence("", None, "the file holds no log that the trust file names"))
+
+
+def _collect(case: _Case, evidence: Evidence, trust: Trust, findings: Findings) -> None:
     """Gather the log's own checkpoints and what its witnesses last cosigned."""
     for number, note in enumerate(case.evidence.checkpoints):
         try:
@@ -185,7 +186,7 @@ def _collect(case: _Case, evidence: Evidence, trust: Trust, findings: _Findings)
             _collect_witness(case, one, trust, findings)
 
 
-def _collect_witness(case: _Case, told: WitnessEvidence, trust: Trust, findings: _Findings) -> None:
+def _collect_witness(case: _Case, told: WitnessEvidence, trust: Trust, findings: Findings) -> None:
     try:
         testimony = authenticate(told.checkpoint, case.log, trust)
     except NoteInvalid as error:
@@ -202,7 +203,7 @@ def _collect_witness(case: _Case, told: WitnessEvidence, trust: Trust, findings:
     case.testimonies.append(exact or testimony)
 
 
-def _collect_earlier(case: _Case, before: Evidence, trust: Trust, findings: _Findings) -> None:
+def _collect_earlier(case: _Case, before: Evidence, trust: Trust, findings: Findings) -> None:
     """Gather what earlier evidence proves: its entries count as far as its own checkpoints cover them."""
     notes = [(one.checkpoint, one.mirror) for one in before.witnesses if one.node == case.log.node]
     for log in before.logs:
@@ -248,7 +249,7 @@ def _events(case: _Case) -> Iterator[Offence]:
     """Yield entries that are no canonical event of this node; keep the events before the first that is none."""
     for index, entry in enumerate(case.evidence.entries):
         try:
-            event = parse(entry)
+            event = read_leaf(entry)
         except EventInvalid as error:
             yield case.offence(index, f"the entry is no canonical event: {error}")
             return
@@ -257,30 +258,30 @@ def _events(case: _Case) -> Iterator[Offence]:
         case.events.append(event)
 
 
-def _check_witnessed(case: _Case, trust: Trust, findings: _Findings) -> None:
+def _check_witnessed(case: _Case, trust: Trust, findings: Findings) -> None:
     if trust.min_witnesses == 0:
         findings.not_checked.append(f"{case.log.node}: the trust file asks for no witness")
     elif case.newest is not None:
         names = sorted({name for one in _same(case, case.newest) for name in one.cosigners})
         findings.settle(
             f"{case.log.node}: its newest checkpoint, of size {case.newest.size}, is cosigned by {', '.join(names)}",
-            _too_few(case, len(names), trust.min_witnesses),
+            _too_few(case, names, trust),
         )
 
 
-def _too_few(case: _Case, found: int, asked: int) -> Iterator[Offence]:
+def _too_few(case: _Case, names: list[str], trust: Trust) -> Iterator[Offence]:
     """Yield the first index that too few witnesses vouch for."""
-    if found < asked:
-        last = max((one.size for one in case.testimonies if len(one.cosigners) >= asked), default=0)
-        why = f"{found} witnesses cosigned the newest checkpoint, {asked} are needed"
-        yield case.offence(min(last, len(case.tree)), why)
+    if not trust.is_witnessed_by(names):
+        enough = (one.size for one in case.testimonies if trust.is_witnessed_by(one.cosigners))
+        why = f"{len(names)} witnesses cosigned the newest checkpoint, {asked_of(trust)} are needed"
+        yield case.offence(min(max(enough, default=0), len(case.tree)), why)
 
 
 def _same(case: _Case, head: Testimony) -> list[Testimony]:
     return [one for one in case.testimonies if (one.size, one.root) == (head.size, head.root)]
 
 
-def _check_anchored(case: _Case, trust: Trust, findings: _Findings) -> None:
+def _check_anchored(case: _Case, trust: Trust, findings: Findings) -> None:
     anchors = sorted(case.evidence.anchors, key=lambda anchor: (anchor.block, anchor.size))
     if not anchors:
         findings.not_checked.append(f"{case.log.node}: the file holds no anchor of this log")
@@ -308,5 +309,5 @@ def _bad_anchors(case: _Case, anchors: list[Anchor], trust: Trust) -> Iterator[O
         good = anchor.size
 
 
-def _younger(event: Event, anchor: Anchor, trust: Trust) -> bool:
+def _younger(event: Leaf, anchor: Anchor, trust: Trust) -> bool:
     return event.at > anchor.time + trust.clock_tolerance

@@ -19,8 +19,18 @@ from hdex.ledger.errors import (
     StoreCorrupt,
     WitnessRefused,
 )
+from hdex.ledger.fraud import FraudProof, contradiction
 from hdex.ledger.merkle import EMPTY_ROOT, Tree, verify_consistency
-from hdex.ledger.note import Checkpoint, Signer, Verifier, add_signatures, cosign, parse_checkpoint, verify_note
+from hdex.ledger.note import (
+    Checkpoint,
+    Signer,
+    Verifier,
+    add_signatures,
+    cosign,
+    parse_checkpoint,
+    parse_note,
+    verify_note,
+)
 from hdex.ledger.ports import WitnessStore
 
 
@@ -28,10 +38,16 @@ class Witness:
     """Cosigns under the signer's name."""
 
     def __init__(
-        self, signer: Signer, store: WitnessStore, *, logs: Mapping[str, bytes], clock: Callable[[], datetime]
+        self,
+        signer: Signer,
+        store: WitnessStore,
+        *,
+        logs: Mapping[str, bytes],
+        clock: Callable[[], datetime],
+        accuse: Callable[[FraudProof], object] = lambda _: None,
     ) -> None:
-        """Watch `logs`: origin -> the log's 32-byte public key."""
-        self._signer, self._store, self._clock = signer, store, clock
+        """Watch `logs`: origin -> the log's 32-byte public key. accuse gets the proof that a log signed two pasts."""
+        self._signer, self._store, self._clock, self._accuse = signer, store, clock, accuse
         self._logs = dict(logs)
         self._lock = Lock()  # guards _trees; the store's compare-and-swap guards the rest
         self._trees: dict[str, Tree] = {}
@@ -53,6 +69,7 @@ class Witness:
         offered = self._authentic(note)  # 1 of a log we watch, under its key
         with self._lock:
             latest = self._store.latest(offered.origin)
+            self._compare(offered, latest, note)
             self._require_sizes(old_size, offered, latest, note)  # 2 from where we stand, forward
             self._require_extension(old_size, proof, offered, latest)  # 3 with nothing before it changed
             fresh = self._mirrored(offered, leaf_hashes)  # 4 and the leaf hashes are those of this root
@@ -82,6 +99,7 @@ class Witness:
         return len(self._tree(origin))
 
     def _authentic(self, note: str) -> Checkpoint:
+        parse_note(note)
         offered = parse_checkpoint(note)
         key = self._logs.get(offered.origin)
         if key is None:
@@ -92,13 +110,31 @@ class Witness:
             raise KeyUnknown("the checkpoint is not signed by the key of its origin") from error
         return offered
 
+    def _compare(self, offered: Checkpoint, latest: str | None, note: str) -> None:
+        """Hand over the proof when the log signed another past than the one cosigned, also where it only shrank."""
+        if latest is None:
+            return
+        known, tree = parse_checkpoint(latest), self._tree(offered.origin)
+        if offered.size == known.size:
+            contradicts = offered.root != known.root
+        else:
+            mirrored = 0 < offered.size < known.size <= len(tree)
+            contradicts = mirrored and tree.root(offered.size) != offered.root
+        if contradicts:
+            found = contradiction(note, latest, tree.leaves(0, known.size))
+            if found is not None:
+                self._accuse(found)
+
     def _require_sizes(self, old_size: int, offered: Checkpoint, latest: str | None, note: str) -> None:
         if not 0 <= old_size <= offered.size:
             raise WitnessRefused(f"old size {old_size} is not within 0 and the checkpoint's size {offered.size}")
         known = parse_checkpoint(latest) if latest is not None else Checkpoint(offered.origin, 0, EMPTY_ROOT)
         if known.size == offered.size and known.root != offered.root:
             raise CheckpointConflict(
-                f"the log signed two roots for size {offered.size}", known=latest or "", submitted=note
+                f"the log signed two roots for size {offered.size}",
+                known=latest or "",
+                submitted=note,
+                size=known.size,
             )
         if old_size != known.size:
             raise OldSizeWrong(f"old size is {old_size}, this witness stands at {known.size}", size=known.size)

@@ -15,14 +15,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where a participant listens. Loopback unless its operator says otherwise."""
+    """Where a participant listens. Loopback unless its operator says otherwise. An HTTP port of 0 is off.
+
+    http_port: a hospital's or key holder's log and witness (HTTPS), an exchange's pages, the chain's JSON-RPC.
+    ledger_port: an exchange's log and witness (HTTPS), beside its pages.
+    """
 
     grpc_port: int = 0
     http_port: int = 0
     host: str = "127.0.0.1"
+    ledger_port: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("grpc_port", "http_port"):
+        for name in ("grpc_port", "http_port", "ledger_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ConfigInvalid(f"{name} is {getattr(self, name)}; a port is 0 to 65535")
 
@@ -65,6 +70,11 @@ class ChainPeer:
     url: str
     contract: str = ""
     chain_id: int = 0
+    fail_closed_after_s: float = 0.0  # refuse releases when an entry has waited longer for its anchor; 0: never
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fail_closed_after_s < float("inf"):
+            raise ConfigInvalid("chain.fail_closed_after_s is a number of seconds, 0 for never")
 
 
 @dataclass(frozen=True, slots=True)

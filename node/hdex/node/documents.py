@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,14 @@ class Documents(Protocol):
         """Return the documents of one kind in the order they were first stored."""
         ...
 
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of one kind in the order they were first stored."""
+        ...
+
+    def remove(self, kind: str, keys: Sequence[str]) -> None:
+        """Forget documents, so that no file holds their bytes on return; those that are not there are no error."""
+        ...
+
 
 class SqliteDocuments:
     """Documents in one SQLite file; safe to share between threads of one process."""
@@ -40,6 +49,7 @@ class SqliteDocuments:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS documents "
             "(position INTEGER PRIMARY KEY, kind TEXT, key TEXT, json TEXT, UNIQUE(kind, key))"
@@ -73,6 +83,18 @@ class SqliteDocuments:
             rows = self._db.execute("SELECT json FROM documents WHERE kind=? ORDER BY position", (kind,)).fetchall()
         return [decode(row[0]) for row in rows]
 
+    def keys(self, kind: str) -> list[str]:
+        with self._lock:
+            rows = self._db.execute("SELECT key FROM documents WHERE kind=? ORDER BY position", (kind,)).fetchall()
+        return [str(row[0]) for row in rows]
+
+    def remove(self, kind: str, keys: Sequence[str]) -> None:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM documents WHERE kind=? AND key=?", [(kind, key) for key in keys])
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         self._db.close()
 
@@ -98,6 +120,13 @@ class MemoryDocuments:
 
     def all(self, kind: str) -> list[Document]:
         return [decode(text) for (found, _), text in self._rows.items() if found == kind]
+
+    def keys(self, kind: str) -> list[str]:
+        return [key for found, key in self._rows if found == kind]
+
+    def remove(self, kind: str, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._rows.pop((kind, key), None)
 
 
 def encode(document: Document) -> str:

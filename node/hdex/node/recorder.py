@@ -1,6 +1,6 @@
 """A participant's events on their way into its log: who did what, under which decision, committed and not named.
 
-The leaf carries a commitment to the actor; the actor and the salt that opens it stay in the participant's own records.
+The leaf carries a commitment to the actor; the actor and the salt that opens it stay in the participant's details.
 """
 
 import re
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypedDict, Unpack, cast
 
-from hdex.ledger.event import Action, Decision, Event, canonical, commit, format_time
+from hdex.ledger.detail import Detail, Details
+from hdex.ledger.event import Action, Decision, Event, canonical, commit, format_time, parse
 from hdex.ledger.log import Log, Receipt
 from hdex.node.access_proof import AccessProof
 from hdex.node.documents import Documents
@@ -19,7 +20,8 @@ from hdex.node.errors import describe
 from hdex.node.identity import Identity
 
 SALT_BYTES = 16
-DETAIL = "event_detail"
+DETAIL = "event_detail"  # kind of the documents in which details were kept once
+BATCH = 1000
 LONGEST = 256  # characters of a fact
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # Statuses that say no. The others say that something broke: that is for the process's own log.
@@ -47,7 +49,7 @@ class Recorder:
     """Writes one participant's events. Every method returns only when the event is durable, or raises LogFailed."""
 
     def __init__(
-        self, log: Log, details: Documents, *, node: str, organisation: str, clock: Callable[[], datetime]
+        self, log: Log, details: Details, *, node: str, organisation: str, clock: Callable[[], datetime]
     ) -> None:
         self._log = log
         self._details = details
@@ -87,8 +89,7 @@ class Recorder:
 
     def _event(self, action: str, actor: Identity, decision: Decision, rule: str | None, facts: Facts) -> Event:
         salt, event_id = secrets.token_bytes(SALT_BYTES), str(uuid.uuid4())
-        self._details.put(DETAIL, event_id, {"actor": actor.spiffe_id, "salt": salt.hex()})
-        return Event(
+        event = Event(
             event_id=event_id,
             time=format_time(self._clock()),
             node=self._node,
@@ -100,6 +101,24 @@ class Recorder:
             reason=rule,
             **facts,
         )
+        self._details.remember(event, Detail(actor.spiffe_id, salt))  # before the leaf: no entry without its detail
+        return event
+
+
+def move_details(documents: Documents, details: Details, log: Log) -> int:
+    """Move details that an earlier version kept as plain documents under keys of their own; return how many.
+
+    One whose event never reached the log opens nothing and goes.
+    """
+    waiting = {key: documents.get(DETAIL, key) for key in documents.keys(DETAIL)}
+    if not waiting:
+        return 0
+    for start in range(0, log.size, BATCH):
+        found = [parse(leaf) for leaf in log.entries(start, start + BATCH)]
+        kept = [(event, waiting[event.event_id]) for event in found if event.event_id in waiting]
+        details.remember_all([(event, Detail(row["actor"], bytes.fromhex(row["salt"]))) for event, row in kept])
+    documents.remove(DETAIL, list(waiting))
+    return len(waiting)
 
 
 def readable(facts: Facts) -> Facts:

@@ -21,7 +21,7 @@ from hdex.node.errors import SignatureInvalid
 SUITE = "intl"  # Ed25519, SHA-256; `sm` may follow without a new format
 KINDS = frozenset(
     {"manifest", "agreement", "request", "study", "contribution", "classification", "mapping", "directory", "receipt"}
-    | {"container", "decision", "withdrawal"}
+    | {"container", "decision", "withdrawal", "erasure", "hold.place", "hold.lift"}
 )
 Document = dict[str, Any]  # JSON values
 Envelope = dict[str, Any]

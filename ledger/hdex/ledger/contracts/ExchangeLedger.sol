@@ -7,7 +7,8 @@ pragma solidity 0.8.37;
 contract ExchangeLedger {
     struct Node {
         address key; // signs this node's transactions
-        uint64 size; // leaves under the newest anchored head; one slot with `key`: an anchor writes two slots
+        uint48 size; // leaves under the newest anchored head; one slot with `key`: an anchor writes two slots
+        uint16 shard; // a log begins anew each year: 0 for its first shard, the year for a later one
         uint32 anchoredBlock;
         bytes32 root;
         bytes32 logKeyHash;
@@ -46,7 +47,9 @@ contract ExchangeLedger {
     event AdminChanged(address indexed admin, bool allowed);
     event NodeEnrolled(bytes32 indexed node, address key, bytes32 logKeyHash);
     event NodeKeyRotated(bytes32 indexed node, address key, bytes32 logKeyHash);
-    event CheckpointAnchored(bytes32 indexed node, uint64 indexed size, bytes32 root, bytes32 noteHash);
+    event CheckpointAnchored(
+        bytes32 indexed node, uint16 indexed shard, uint48 indexed size, bytes32 root, bytes32 noteHash
+    );
     event ProductListed(bytes32 indexed node, bytes32 indexed digest);
     event ProductWithdrawn(bytes32 indexed node, bytes32 indexed digest);
     event GrantIssued(bytes32 indexed node, bytes32 indexed grant, bytes32 agreementDigest, uint64 expires);
@@ -124,19 +127,21 @@ contract ExchangeLedger {
         nodes[node].keyBlock = uint64(block.number);
     }
 
-    /// A log only grows: a smaller size, or another root for the same size, is a rewritten or split log.
-    function anchor(bytes32 node, uint64 size, bytes32 root, bytes32 noteHash) external onlyKeyOf(node) {
+    /// A log only grows: a smaller size, or another root for the same size, is a rewritten or split log. A later shard
+    /// begins at any size, because its first entry carries the end of the one before; an earlier one is closed for good.
+    function anchor(bytes32 node, uint16 shard, uint48 size, bytes32 root, bytes32 noteHash) external onlyKeyOf(node) {
         Node storage known = nodes[node];
         require(size > 0, Empty());
-        if (size == known.size) {
+        if (shard == known.shard && size == known.size) {
             require(root == known.root, RootDiffers());
             return;
         }
-        require(size > known.size, SizeMustGrow());
+        require(shard > known.shard || (shard == known.shard && size > known.size), SizeMustGrow());
         known.size = size;
+        known.shard = shard;
         known.anchoredBlock = uint32(block.number);
         known.root = root;
-        emit CheckpointAnchored(node, size, root, noteHash);
+        emit CheckpointAnchored(node, shard, size, root, noteHash);
     }
 
     function listProduct(bytes32 node, bytes32 digest) external onlyKeyOf(node) {

@@ -181,6 +181,36 @@ def receipt_by_hash(chain: Miner, params: Params) -> Json:
     return views.receipt_view(transaction, receipt, header, logs)
 
 
+@method("eth_getBlockReceipts")
+def block_receipts(chain: Miner, params: Params) -> Json:
+    header = block_of(chain, text(params, 0))
+    found = None if header is None else chain.block(header)
+    return None if found is None else [receipt_by_hash(chain, [views.data(tx.hash)]) for tx in found.transactions]
+
+
+@method("eth_getBlockTransactionCountByNumber")
+@method("eth_getBlockTransactionCountByHash")
+def transactions_in_block(chain: Miner, params: Params) -> Json:
+    header = block_of(chain, text(params, 0))
+    return None if header is None else views.quantity(len(chain.block(header).transactions))
+
+
+@method("eth_getTransactionByBlockNumberAndIndex")
+@method("eth_getTransactionByBlockHashAndIndex")
+def transaction_in_block(chain: Miner, params: Params) -> Json:
+    header, index = block_of(chain, text(params, 0)), number(text(params, 1))
+    transactions = [] if header is None else chain.block(header).transactions
+    if header is None or not 0 <= index < len(transactions):
+        return None
+    return views.transaction_view(transactions[index], header)
+
+
+def block_of(chain: Miner, named: str) -> BlockHeaderAPI | None:
+    """Return the header of a block named by its hash, its number or a tag."""
+    is_hash = named.startswith("0x") and len(named) == 66
+    return chain.header_by_hash(octets(named, 32)) if is_hash else chain.header(block_number(chain, named))
+
+
 @method("eth_sendRawTransaction")
 def send_raw(chain: Miner, params: Params) -> Json:
     return views.data(chain.send(octets(text(params, 0))))

@@ -8,6 +8,7 @@ import typer
 from hdex.node.cli.options import Config, Json
 
 if TYPE_CHECKING:
+    from hdex.ledger.chain_web3 import Web3Chain
     from hdex.node.config import ExchangeConfig, HospitalConfig, KeyholderConfig
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -44,36 +45,28 @@ def serve(config: Config) -> None:
     )
 
 
+Participant = Annotated[Path, typer.Option("--config", "-c", help="Configuration of the participant to bind.")]
+Keystore = Annotated[Path, typer.Option(help="Keystore with the chain key that signs.")]
+Passphrase = Annotated[Path, typer.Option(help="File with the keystore's passphrase, mode 600.")]
+
+
 @app.command()
-def enroll(
-    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration of the participant to enrol.")],
-    *,
-    keystore: Annotated[Path, typer.Option(help="Keystore with the operator's chain key.")],
-    passphrase_file: Annotated[Path, typer.Option(help="File with the keystore's passphrase, mode 600.")],
-    as_json: Json = False,
-) -> None:
+def enroll(config: Participant, *, keystore: Keystore, passphrase_file: Passphrase, as_json: Json = False) -> None:
     """Bind a participant's log to the account that may anchor for it (operator of the chain only)."""
-    import hashlib
+    node, account, log_key_hash = binding(config)
+    reference = open_contract(config, keystore, passphrase_file).enroll(node, account, log_key_hash)
+    tell_bound(node, account, reference.tx, as_json=as_json)
 
-    from hdex.node.cli.serving import show
-    from hdex.node.directory import load as load_directory
-    from hdex.node.keys import read_passphrase
-    from hdex.node.keystore import KeyStore
 
-    settings = logged_participant(config)
-    directory = load_directory(
-        settings.identity.directory, settings.identity.ca.read_bytes(), trust_domain=settings.trust_domain
-    )
-    member = directory.member(settings.id)
-    key = KeyStore.open(keystore, read_passphrase(passphrase_file)).secret("chain")
-    from hdex.ledger.chain_web3 import Web3Chain
-    from hdex.node.errors import ConfigInvalid
+@app.command()
+def rotate(config: Participant, *, keystore: Keystore, passphrase_file: Passphrase, as_json: Json = False) -> None:
+    """Bind a participant's log to its new account and log key, as its directory entry names them.
 
-    if settings.chain is None:
-        raise ConfigInvalid(f"{config} names no chain")
-    chain = Web3Chain(settings.chain.url, settings.chain.contract, key, settings.chain.chain_id)
-    reference = chain.enroll(member.id, member.chain_address, hashlib.sha256(member.log_key).digest())
-    show({"node": member.id, "account": member.chain_address, "tx": reference.tx.hex()}, as_json=as_json)
+    The keystore is that of the participant with its old chain key, or of the chain's operator when that key is lost.
+    """
+    node, account, log_key_hash = binding(config)
+    reference = open_contract(config, keystore, passphrase_file).rotate(node, account, log_key_hash)
+    tell_bound(node, account, reference.tx, as_json=as_json)
 
 
 @app.command()
@@ -95,6 +88,42 @@ def deploy(
 
     address = deploy_contract(url, key, operator, expect_chain_id=chain_id)
     show({"contract": address, "chain_id": chain_id, "operator": operator}, as_json=as_json)
+
+
+def binding(config: Path) -> tuple[str, str, bytes]:
+    """Return node id, account and log key hash of a participant, as the signed directory names them."""
+    import hashlib
+
+    from hdex.node.directory import load as load_directory
+
+    settings = logged_participant(config)
+    directory = load_directory(
+        settings.identity.directory, settings.identity.ca.read_bytes(), trust_domain=settings.trust_domain
+    )
+    member = directory.member(settings.id)
+    return member.id, member.chain_address, hashlib.sha256(member.log_key).digest()
+
+
+def open_contract(config: Path, keystore: Path, passphrase_file: Path) -> "Web3Chain":
+    """Return the contract that a participant is configured for, used with the keystore's account."""
+    from hdex.node.errors import ConfigInvalid
+    from hdex.node.keys import read_passphrase
+    from hdex.node.keystore import KeyStore
+
+    settings = logged_participant(config)
+    if settings.chain is None:
+        raise ConfigInvalid(f"{config} names no chain")
+    key = KeyStore.open(keystore, read_passphrase(passphrase_file)).secret("chain")
+    from hdex.ledger.chain_web3 import Web3Chain
+
+    return Web3Chain(settings.chain.url, settings.chain.contract, key, settings.chain.chain_id)
+
+
+def tell_bound(node: str, account: str, tx: bytes, *, as_json: bool) -> None:
+    """Print who may anchor for a node now."""
+    from hdex.node.cli.serving import show
+
+    show({"node": node, "account": account, "tx": tx.hex()}, as_json=as_json)
 
 
 def logged_participant(config: Path) -> "HospitalConfig | ExchangeConfig | KeyholderConfig":

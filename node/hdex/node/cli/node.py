@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.options import Config, DeskFolder, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 STEWARD, OFFICER = "data_steward", "privacy_officer"
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+app.command()(erase)
+app.command()(hold)
 
 
 @app.callback()

@@ -148,11 +148,14 @@ def status(config: Member | ChainConfig) -> dict[str, Any]:
         kinds.update(dict(opened.execute("SELECT kind, count(*) FROM documents GROUP BY kind")))
         states = "SELECT json_extract(json, '$.state'), count(*) FROM documents WHERE kind = 'contract' GROUP BY 1"
         contracts.update(dict(opened.execute(states)))
-    with reading(config.data_dir / "log.db") as opened:
-        known["events"], newest = opened.execute(
-            "SELECT (SELECT count(*) FROM leaf), (SELECT note FROM head)"
-        ).fetchone()
-        known["cosigned_checkpoints"] = opened.execute("SELECT count(*) FROM note").fetchone()[0]
+    sums = "SELECT (SELECT count(*) FROM leaf), (SELECT count(*) FROM note), (SELECT note FROM head)"
+    shards = [config.data_dir / "log.db", *sorted(config.data_dir.glob("log-????.db"))]
+    newest, known["events"], known["cosigned_checkpoints"] = None, 0, 0
+    for path in shards:
+        with reading(path) as opened:
+            events, notes, newest = opened.execute(sums).fetchone()
+        known["events"] += events
+        known["cosigned_checkpoints"] += notes
     known["checkpoint"] = str(newest or "").splitlines()[:3]
     told = ("product", "release", "study_plan", "study_result", "delivery")
     return known | {name: kinds[name] for name in told if kinds[name]} | {"contracts": dict(contracts)}

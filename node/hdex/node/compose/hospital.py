@@ -11,6 +11,7 @@ from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.erasures import Erasures, Staff
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
@@ -111,6 +112,7 @@ class HospitalParts:
             products=self.products,
             negotiations=self.negotiations,
             delivery=self.delivery(),
+            erasures=Erasures(Staff(self.config.id, staff), ground.documents, ground.eraser, ground.recorder),
             meter=self.meter,
             log=ground.log,
         )

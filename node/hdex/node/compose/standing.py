@@ -4,31 +4,45 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
+from hdex.ledger.anchor import STEADY, Anchorer
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_sqlite import SqliteDetailStore
+from hdex.ledger.erasure import Eraser
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.outbox_sqlite import SqliteOutbox
 from hdex.ledger.ports import Chain
-from hdex.ledger.store_sqlite import SqliteLogStore, SqliteWitnessStore
+from hdex.ledger.retention import load_retention
+from hdex.ledger.shard import origin_of, parse_origin
+from hdex.ledger.shard_sqlite import Shards
+from hdex.ledger.store_sqlite import SqliteWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
+from hdex.node.anchored import AnchoredRecorder
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
 from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
+from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
+from hdex.node.errors import DatabaseDamaged
 from hdex.node.facts import ChainFacts
 from hdex.node.identity import Identity
-from hdex.node.keeper import Anchoring, Keeper
-from hdex.node.keys import KeyProvider, read_passphrase
+from hdex.node.keeper import Keeper
+from hdex.node.keys import KeyProvider, data_key, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.logbook import Logbook
 from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import DETAIL, Recorder, move_details
+from hdex.node.remembered import AT_GATE
 from hdex.node.wire.channels import Channels
+from hdex.node.wire.http_ledger import Offer, ledger_app
+from hdex.node.wire.http_server import HttpServing, serve_https
 from hdex.node.wire.interceptors import Access, Doorkeeper
 from hdex.node.wire.remote import RemoteWitness
 from hdex.node.wire.server import Adder, Serving, serve
@@ -38,17 +52,13 @@ from hdex.node.wire.tls import Tls
 logger = logging.getLogger(__name__)
 Config = HospitalConfig | ExchangeConfig | KeyholderConfig
 KEEP_PERIOD_S = 2.0
+FIRST_YEAR = 2026  # no log is older
 STRANGER = Identity("spiffe://unknown", "unknown", "unknown")
 
 
 def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
-
-
-def origin_of(participant: str, year: int) -> str:
-    """Return the origin of a participant's log in one year."""
-    return f"hdex/{participant}/{year}"
 
 
 class Standing:
@@ -61,9 +71,11 @@ class Standing:
         require_whole(self.data)
         self._chain_lock = threading.Lock()
         self._chain: Chain | None = None
-        self._anchoring: Anchoring | None = None
+        self._anchoring: Anchorer | None = None
+        self._anchored_origin = ""
         self.stop = threading.Event()
         self.serving: Serving | None = None
+        self.http: HttpServing | None = None
 
     @cached_property
     def keys(self) -> KeyProvider:
@@ -88,23 +100,44 @@ class Standing:
 
     @cached_property
     def log(self) -> Log:
-        origin = origin_of(self.config.id, now().year)
-        return Log(SqliteLogStore(self.data / "log.db"), origin, Signer(origin, self.keys.secret("log")))
+        def signer(origin: str) -> Signer:
+            return Signer(origin, self.keys.secret("log"))
+
+        return Shards(self.data, self.config.id, signer=signer, clock=now).open()
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.log, self.documents, node=self.config.id, organisation=self.config.organisation, clock=now)
+        move_details(self.documents, self.details, self.log)
+        limit = timedelta(seconds=self.config.chain.fail_closed_after_s) if self.config.chain else timedelta()
+        who = {"node": self.config.id, "organisation": self.config.organisation}
+        if not limit:
+            return Recorder(self.log, self.details, **who, clock=now)
+        return AnchoredRecorder(self.log, self.details, **who, clock=now, age=self.anchor_age, limit=limit)
+
+    @cached_property
+    def details(self) -> Details:
+        path = self.data / "details.db"
+        if not path.exists() and self.log.size and not self.documents.keys(DETAIL):
+            raise DatabaseDamaged(f"{path} is gone while log.db has records: restore the last backup")
+        return Details(SqliteDetailStore(path), data_key(self.keys, "event details"))
+
+    @cached_property
+    def eraser(self) -> Eraser:
+        return Eraser(self.details, load_retention(self.data / "retention.toml"), now)
 
     @cached_property
     def witness(self) -> Witness:
-        year = now().year
+        years = range(FIRST_YEAR, now().year + 2)  # a shard that begins while this process runs is known already
         logs = {
             origin_of(member.id, year): member.log_key
             for member in self.directory.members
             if member.log_key and member.endpoint and member.id != self.config.id
+            for year in years
         }
         signer = Signer(self.config.id, self.keys.secret("witness"))
-        return Witness(signer, SqliteWitnessStore(self.data / "witness.db"), logs=logs, clock=now)
+        docket = Docket(self.data / "fraud")
+        store = SqliteWitnessStore(self.data / "witness.db")
+        return Witness(signer, store, logs=logs, clock=now, accuse=docket.accuse)
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -116,6 +149,7 @@ class Standing:
             flush=self.facts.flush,
             meter=self.meter,
             period_s=KEEP_PERIOD_S,
+            keys={member.id: member.witness_key for member in self.directory.members if member.witness_key},
         )
 
     @cached_property
@@ -137,24 +171,57 @@ class Standing:
                 self._chain = open_chain(self.config.chain, self.keys)
             return self._chain
 
-    def anchoring(self) -> Anchoring:
+    def anchoring(self) -> Anchorer:
         """Return the outbox of checkpoints."""
-        chain = self.chain()
+        chain, origin = self.chain(), self.log.origin
         with self._chain_lock:
-            if self._anchoring is None:
-                from hdex.ledger.anchor import Anchorer
-
-                outbox = SqliteOutbox(self.data / "outbox.db")
-                self._anchoring = Anchorer(chain, outbox, self.config.id, root_at=self.log.root_at)
+            if self._anchoring is None or self._anchored_origin != origin:
+                name, outbox = self.anchored_as(origin)
+                root_at = self.log.root_at
+                self._anchoring = Anchorer(chain, SqliteOutbox(outbox), name, root_at=root_at, pace=STEADY, clock=now)
+                self._anchored_origin = origin
             return self._anchoring
+
+    def anchored_as(self, origin: str) -> tuple[str, Path]:
+        """Return the name under which a shard is anchored, and its outbox: the contract lets a name's size only grow.
+
+        The first shard has the participant's own name; a later one `<participant>/<year>`, which the chain's operator
+        enrols before New Year.
+        """
+        _, year = parse_origin(origin)
+        first = next(iter(sorted(Shards.years(self.data))), year)
+        if year == first:
+            return self.config.id, self.data / "outbox.db"
+        return f"{self.config.id}/{year}", self.data / f"outbox-{year}.db"
+
+    def anchor_age(self) -> timedelta:
+        """Return how long the oldest entry without anchor has waited. Raises ChainUnavailable where none is named."""
+        return self.anchoring().age()
 
     def serve(self, adders: Sequence[Adder]) -> Serving:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
         ledger = ledger_adders(self.witness, self.logbook)
         serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
+        self.http = self.serve_http()
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
+        self.watch_alerts()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving
+
+    def watch_alerts(self) -> None:
+        """Raise alerts about this participant's own log until `stop` is set."""
+        from hdex.node.compose.alerting import start_alerts
+
+        start_alerts(self)
+
+    def serve_http(self) -> HttpServing | None:
+        """Serve log and witness over HTTPS, where the configuration names a port for it."""
+        listen = self.config.listen
+        port = listen.ledger_port if isinstance(self.config, ExchangeConfig) else listen.http_port
+        if not port:
+            return None
+        app = ledger_app(Offer(self.log, self.keeper.published, self.witness))
+        return serve_https(app, (listen.host, port), self.config.identity)
 
     def door(self) -> Doorkeeper:
         """Return the gate's rules: who this is, who may call, what is remembered of a refusal."""
@@ -172,19 +239,24 @@ class Standing:
 
     def remember(self, access: Access) -> None:
         """Make a refused call an event. Allowed ones are remembered by their verbs, with what they are about."""
+        digest = access.request_sha256 or hashlib.sha256(access.method.encode()).hexdigest()
         if access.allow:
+            if access.caller is not None and access.action in AT_GATE:
+                self.recorder.allow(AT_GATE[access.action], access.caller, request_digest=digest)
             return
         action = "connection.refuse" if access.caller is None else "call.refuse"
-        digest = access.request_sha256 or hashlib.sha256(access.method.encode()).hexdigest()
         self.recorder.deny(action, access.caller or STRANGER, access.rule, request_digest=digest)
 
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
         self.stop.wait()
+        if self.http is not None:
+            self.http.stop()
         if self.serving is not None:
             self.serving.stop()
         self.channels.close()
         self.log.close()
+        self.details.close()
 
 
 def open_chain(peer: ChainPeer | None, keys: KeyProvider) -> Chain:

@@ -31,9 +31,10 @@ def open_records(config: HospitalConfig) -> Records:
         return [json.loads(text) for (text,) in rows]
 
     def events() -> Iterator[dict[str, Any]]:
-        with reading(config.data_dir / "log.db") as opened:
-            for (body,) in opened.execute("SELECT body FROM leaf ORDER BY position"):
-                yield json.loads(body)
+        for path in [config.data_dir / "log.db", *sorted(config.data_dir.glob("log-????.db"))]:
+            with reading(path) as opened:
+                for (body,) in opened.execute("SELECT body FROM leaf ORDER BY position"):
+                    yield json.loads(body)
 
     def released(dataset: str, version: str) -> pl.DataFrame:
         return vault.read_frame(dataset, release_name(version))

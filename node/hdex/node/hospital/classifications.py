@@ -33,7 +33,8 @@ class Classifications:
 
     def classify(self, dataset: str, *, actor: Identity, say: Say) -> Document:
         """Return {"classification": document to sign, "risk": measured on the raw rows, "attack": on the raw rows}."""
-        rows, view = self._datasets.rows(dataset), load_view(str(self._datasets.facts(dataset)["view"]))
+        with self._recorder.refusals("classification.propose", actor, product=dataset):
+            rows, view = self._datasets.rows(dataset), load_view(str(self._datasets.facts(dataset)["view"]))
         self._recorder.allow("classification.propose", actor, product=dataset, rows=rows.height, fields=rows.width)
         profiles = classify_columns(rows, dataset)
         quasi = [profile.name for profile in profiles if profile.role is Role.QUASI]

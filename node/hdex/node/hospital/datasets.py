@@ -52,6 +52,10 @@ class Datasets:
 
     def ingest(self, dataset: str, path: Path, view: str, *, actor: Identity, say: Say) -> Document:
         """Read an export. Without an approved mapping, return the proposed one; with it, keep the data set."""
+        with self._recorder.refusals("ingest.run", actor, product=dataset):
+            return self._ingested(dataset, path, view, actor=actor, say=say)
+
+    def _ingested(self, dataset: str, path: Path, view: str, *, actor: Identity, say: Say) -> Document:
         export = read_export(path)
         for line in export.describe():
             say("read", describe(line))
@@ -115,6 +119,10 @@ class Datasets:
 
     def withdraw_consent(self, dataset: str, patient_file: Path, *, actor: Identity) -> Document:
         """Record that the patients named in a file on this node withdraw; the next version and round leave them out."""
+        with self._recorder.refusals("consent.withdraw", actor, product=dataset):
+            return self._withdrawn(dataset, patient_file, actor)
+
+    def _withdrawn(self, dataset: str, patient_file: Path, actor: Identity) -> Document:
         try:
             patients = patient_file.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:

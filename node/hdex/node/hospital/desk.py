@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdex.ledger.log import Log
+from hdex.node.documents import Document
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
+from hdex.node.hospital.erasures import ACTIONS, Erasures
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.releases import Releases
+from hdex.node.identity import Identity
 from hdex.node.meter import Meter
+from hdex.node.signed import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,15 @@ class Hospital:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    erasures: Erasures
     meter: Meter
     log: Log
+
+    def approve(self, kind: str, dataset: str, envelope: Envelope, *, actor: Identity) -> Document:
+        """Keep a signed document of a data set, or carry out a signed order about the node's own records."""
+        if kind in ACTIONS:
+            return self.erasures.order(kind, envelope, actor=actor)
+        return self.approvals.approve(kind, dataset, envelope, actor=actor)
 
     def status(self) -> dict[str, Any]:
         """Return what an operator looks at first."""

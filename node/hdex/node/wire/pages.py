@@ -29,7 +29,13 @@ def serve_pages(app: Any, listen: Listen, *, stop: threading.Event) -> None:
 
 def listening(listen: Listen) -> socket.socket:
     """Return a socket on the address of the pages. Raises CannotListen here, not unseen in the pages' thread."""
+    return bound((listen.host, listen.http_port))
+
+
+def bound(address: tuple[str, int]) -> socket.socket:
+    """Return a listening socket. Raises CannotListen when the address is taken or not ours."""
     try:
-        return socket.create_server((listen.host, listen.http_port))
+        return socket.create_server(address)
     except OSError as error:
-        raise CannotListen(f"{listen.http} cannot be listened on: is another process there?") from error
+        host, port = address
+        raise CannotListen(f"{host}:{port} cannot be listened on: is another process there?") from error

@@ -36,7 +36,7 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
 
     def Approve(self, request: hospital_pb2.ApproveRequest, context: Context) -> hospital_pb2.ApproveResponse:
         envelope, actor = unpack(request.envelope), caller(context)
-        document = self._hospital.approvals.approve(request.kind, request.dataset, envelope, actor=actor)
+        document = self._hospital.approve(request.kind, request.dataset, envelope, actor=actor)
         return hospital_pb2.ApproveResponse(document=dump(document))
 
     def Deidentify(self, request: hospital_pb2.DeidentifyRequest, context: Context) -> Iterator[common_pb2.Progress]:

@@ -1,0 +1,175 @@
+"""The auditor's desk: what was read last, verified, and ready to be looked at. Reading again replaces it whole."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hdex.ledger.accesses import matching
+from hdex.ledger.anomaly_rules import Rules
+from hdex.ledger.audit_report import LogState, report_document, states, subject_of
+from hdex.ledger.bundle import Evidence, LogEvidence, write_evidence
+from hdex.ledger.bundle_extract import extract
+from hdex.ledger.errors import EventInvalid
+from hdex.ledger.event import Event, parse
+from hdex.ledger.merkle import Tree, leaf_hash
+from hdex.ledger.ports import Anchor, EventQuery
+from hdex.ledger.trust import Trust
+from hdex.ledger.verify import verify_evidence
+from hdex.node.auditor import Auditor, narrowed
+from hdex.node.auditor_alerts import SeenAlert, alerts_in
+from hdex.node.errors import NotFound
+
+EVIDENCE, PART = "evidence.zip", "extract.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """One log as it was read: where it stands, its events as far as they are events, its tree."""
+
+    evidence: LogEvidence
+    state: LogState
+    events: tuple[Event, ...]
+    tree: Tree
+
+    @property
+    def node(self) -> str:
+        return self.evidence.node
+
+    def proof(self, index: int) -> tuple[bytes, ...]:
+        """Return the audit path of an entry to the newest checkpoint's root; nothing for an entry behind it."""
+        size = self.state.size
+        if not 0 <= index < size <= len(self.tree):
+            return ()
+        return tuple(self.tree.inclusion_proof(index, size))
+
+    def anchor(self, index: int) -> Anchor | None:
+        """Return the first anchor that covers an entry."""
+        covering = [anchor for anchor in self.evidence.anchors if anchor.size > index]
+        return min(covering, key=lambda one: (one.size, one.block), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One event and where it stands."""
+
+    log: str
+    index: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything of one reading."""
+
+    taken: datetime
+    evidence: Evidence
+    report: dict[str, Any]
+    logs: dict[str, ReadLog]
+    alerts: tuple[SeenAlert, ...]
+
+    def log(self, node: str) -> ReadLog:
+        """Return one log. Raises NotFound."""
+        if node not in self.logs:
+            raise NotFound("this log is not among those that were read")
+        return self.logs[node]
+
+    def find(self, query: EventQuery, node: str = "") -> list[Place]:
+        """Return all events that match, newest first; page and limit of the query do not count."""
+        chosen = [self.log(node)] if node else self.logs.values()
+        found = [
+            Place(log.node, index, log.events[index])
+            for log in chosen
+            for index in matching(log.events, replace(query, first=0, limit=len(log.events)))
+        ]
+        return sorted(found, key=lambda one: (one.event.time, one.log, one.index), reverse=True)
+
+
+class Desk:
+    """Holds the newest reading. Every thread may look; one at a time reads again."""
+
+    def __init__(
+        self, auditor: Auditor, trust: Trust, rules: Rules, *, folder: Path, clock: Callable[[], datetime]
+    ) -> None:
+        self._auditor, self._trust, self._rules = auditor, trust, rules
+        self._folder, self._clock = folder, clock
+        self._lock = threading.Lock()  # guards reading and the files
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._reading: Reading | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """Whose word counts at this desk."""
+        return self._trust
+
+    def reading(self) -> Reading:
+        """Return the newest reading; the first call reads."""
+        return self._reading or self.read()
+
+    def read(self) -> Reading:
+        """Ask everybody again, verify, and put it on the desk. Raises PeerUnavailable when nobody answers."""
+        with self._lock:
+            evidence = self._auditor.collect()
+            path = self._folder / EVIDENCE
+            write_evidence(path, evidence)
+            found = verify_evidence(path, self._trust)
+            taken, seen = self._clock(), states(evidence, self._trust)
+            report = report_document(
+                found, self._trust, made=taken, subject={"file": EVIDENCE, **subject_of(evidence)}, logs=seen
+            )
+            logs = {log.node: read_log(log, seen) for log in evidence.logs}
+            alerts = [one for log in evidence.logs for one in self._alerts(log)]
+            ordered = tuple(sorted(alerts, key=lambda one: one.time, reverse=True))
+            self._reading = Reading(taken, evidence, report, logs, ordered)
+            return self._reading
+
+    def evidence_file(self, query: EventQuery | None = None) -> bytes:
+        """Return the evidence of the newest reading as a file: whole, or what answers a question."""
+        evidence = self.reading().evidence
+        return self._packed(evidence if query is None else narrowed(evidence, query))
+
+    def proof_file(self, node: str, index: int) -> bytes:
+        """Return a file with one entry and its proof. Raises NotFound for an entry that nothing proves yet."""
+        reading = self.reading()
+        log = reading.log(node)
+        if not log.proof(index) and not (index == 0 and log.state.size == 1):
+            raise NotFound("this entry is not under a checkpoint that was read")
+        told = tuple(replace(one, mirror=()) for one in reading.evidence.witnesses if one.node == node)
+        sizes = [anchor.size for anchor in log.evidence.anchors] + witnessed_sizes(log, reading.evidence)
+        part = extract(log.evidence, [index], sizes)
+        return self._packed(
+            replace(reading.evidence, logs=(), extracts=(part,), witnesses=told, question={"entry": f"{node} {index}"})
+        )
+
+    def _packed(self, evidence: Evidence) -> bytes:
+        with self._lock:
+            path = self._folder / PART
+            write_evidence(path, evidence)
+            return path.read_bytes()
+
+    def _alerts(self, log: LogEvidence) -> list[SeenAlert]:
+        try:
+            return alerts_in(log, self._rules)
+        except EventInvalid:  # the verifier names the entry
+            return []
+
+
+def read_log(log: LogEvidence, seen: list[LogState]) -> ReadLog:
+    """Return a log with its events up to the first entry that is none, which the verifier names."""
+    events: list[Event] = []
+    for entry in log.entries:
+        try:
+            events.append(parse(entry))
+        except EventInvalid:
+            break
+    state = next((one for one in seen if one.origin == log.origin), LogState(log.node, log.origin, len(log.entries)))
+    return ReadLog(log, state, tuple(events), Tree(leaf_hash(entry) for entry in log.entries))
+
+
+def witnessed_sizes(log: ReadLog, evidence: Evidence) -> list[int]:
+    """Return the sizes that witnesses last cosigned of a log, so that a proof can be linked to them."""
+    from hdex.ledger.note import parse_checkpoint
+
+    return [parse_checkpoint(one.checkpoint).size for one in evidence.witnesses if one.node == log.node]

@@ -1,0 +1,105 @@
+"""What is remembered of every way in: gRPC method or HTTP route -> the events it leaves, or why it leaves none.
+
+A test walks the descriptors and the routes and fails when one stands in neither table. Refusals need no row: the gate
+remembers each one, and the verbs remember those that they decide themselves.
+"""
+
+from dataclasses import dataclass
+
+from hdex.ledger.event import Action
+
+NOTHING_OF_ANYONE = "says only that the process serves"
+BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask for the next checkpoint, without end"
+HASHES = "heads and hashes only, published on purpose; entries are not served here"
+OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
+PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
+LOOKS = "the look of the pages"
+READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
+CHAIN_KEEPS = (
+    "the chain is its own record: what is written is a signed transaction, what is read is public to its users"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """The events that a verb leaves when it does what it was asked, and the modules of the node that record them."""
+
+    module: str  # below hdex.node; several with a space between
+    actions: tuple[Action, ...]
+
+
+# Action of the policies (a value of authz.METHODS) -> who remembers it.
+VERBS: dict[str, Verb] = {
+    "HospitalAdminService.Ingest": Verb("hospital.datasets", (Action.INGEST_RUN,)),
+    "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
+    "HospitalAdminService.Approve": Verb("hospital.approvals", (Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE)),
+    "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),
+    "HospitalAdminService.Publish": Verb("hospital.publishing", (Action.CATALOGUE_PUBLISH,)),
+    "HospitalAdminService.DecideRequest": Verb(
+        "hospital.negotiation", (Action.CONTRACT_AGREE, Action.CONTRACT_REFUSE, Action.STUDY_APPROVE)
+    ),
+    "HospitalAdminService.Revoke": Verb("hospital.negotiation", (Action.GRANT_REVOKE,)),
+    "HospitalAdminService.WithdrawConsent": Verb("hospital.datasets", (Action.CONSENT_WITHDRAW,)),
+    "HospitalService.ConsiderRequest": Verb("hospital.negotiation", (Action.CONTRACT_REQUEST, Action.CONTRACT_REFUSE)),
+    "HospitalService.ConfirmAgreement": Verb("hospital.negotiation", (Action.GRANT_ISSUE,)),
+    "HospitalService.Deliver": Verb("hospital.delivery", (Action.EXPORT,)),
+    "HospitalService.AcknowledgeDelivery": Verb("hospital.delivery", (Action.DELIVERY_ACKNOWLEDGE,)),
+    "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
+    "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
+    "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),
+    "ExchangeService.Withdraw": Verb("exchange.listings", (Action.CATALOGUE_WITHDRAW,)),
+    "ExchangeService.Find": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.Show": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ContractService.Request": Verb("exchange.contracts", (Action.CONTRACT_REQUEST,)),
+    "ContractService.SubmitDecision": Verb("exchange.contracts", (Action.CONTRACT_REFUSE,)),
+    "ContractService.SubmitAgreement": Verb("exchange.contracts", (Action.CONTRACT_AGREE,)),
+    "ContractService.Verify": Verb("exchange.contracts", (Action.CONTRACT_VERIFY,)),
+    "ContractService.GetContract": Verb("exchange.contracts", (Action.CONTRACT_READ,)),
+    "ContractService.Revoke": Verb("exchange.contracts", (Action.GRANT_REVOKE,)),
+    "StudyService.Plan": Verb("exchange.studies", (Action.STUDY_PLAN,)),
+    "StudyService.Start": Verb("exchange.studies", (Action.STUDY_START, Action.ROUND_SEAL)),
+    "KeyHolderService.CreateKey": Verb("keyholder", (Action.KEY_CREATE,)),
+    "KeyHolderService.OpenSum": Verb("keyholder", (Action.AGGREGATE_DECRYPT,)),
+}
+# Remembered at the gate, before the handler runs, because no verb knows more about it.
+AT_GATE: dict[str, Action] = {
+    "HospitalAdminService.ListRequests": Action.CONTRACT_READ,
+    "ChannelService.Connect": Action.CHANNEL_OPEN,
+}
+SILENT: dict[str, str] = {
+    "HospitalAdminService.Status": OWN_COUNTS,
+    "WitnessService.AddCheckpoint": BEGETS_ITSELF,
+    "Health.Check": NOTHING_OF_ANYONE,
+    "Health.Watch": NOTHING_OF_ANYONE,
+}
+# Module that serves HTTP -> route as it is written there ("*" for what is put in) -> event, or why none.
+ROUTES: dict[str, dict[str, Action | str]] = {
+    "hdex.catalog.web.app": {
+        "*": PUBLIC,
+        "*/": PUBLIC,
+        "*/products": PUBLIC,
+        "*/products/{product_id}": PUBLIC,
+        "*/contracts": PUBLIC,
+        "/products/{product_id}/manifest": PUBLIC,
+        "/products/{product_id}/dcat": PUBLIC,
+        "/static": LOOKS,
+    },
+    "hdex.node.web.auditor_app": {
+        "*/": READ_BEFORE,
+        "*/events": READ_BEFORE,
+        "*/logs/{node}/{index:int}": READ_BEFORE,
+        "*/logs/{node}/{index:int}/proof.zip": READ_BEFORE,
+        "*/alerts": READ_BEFORE,
+        "*/report": READ_BEFORE,
+        "*/evidence.zip": READ_BEFORE,
+        "*/read": Action.AUDIT_READ,
+        "/static": LOOKS,
+        "/static/auditor": LOOKS,
+    },
+    "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
+    "hdex.node.wire.http_ledger": {
+        "/add-checkpoint": BEGETS_ITSELF,
+        "/checkpoint": HASHES,
+        "/tile/{name:path}": HASHES,
+    },
+}

@@ -1,0 +1,1 @@
+"""Pages of participants, rendered from view models: nothing here decides."""

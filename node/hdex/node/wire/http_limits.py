@@ -1,0 +1,38 @@
+"""How often one HTTP client may ask: a bucket of tokens for each address, bounded in number."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+CLIENTS = 4096  # addresses remembered; the longest silent one is forgotten first
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests a second, after a burst."""
+
+    per_s: float
+    burst: int
+
+
+class RateLimit:
+    """Threads may share it. clock: seconds that never go back."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._lock = threading.Lock()  # owns _buckets
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client -> tokens, at this time
+
+    def admit(self, client: str) -> bool:
+        """Take one token of this client; False when it has none left."""
+        now = self._clock()
+        with self._lock:
+            tokens, since = self._buckets.pop(client, (float(self._rate.burst), now))
+            tokens = min(self._rate.burst, tokens + (now - since) * self._rate.per_s)
+            admitted = tokens >= 1
+            self._buckets[client] = (tokens - admitted, now)
+            if len(self._buckets) > CLIENTS:
+                self._buckets.popitem(last=False)
+        return admitted
