@@ -15,7 +15,7 @@ from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.store_sqlite import SqliteLogStore
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(7200)]  # ten thousand kills take twenty minutes
 
 ORIGIN = "hdex/hospital-a/2026"
 SIGNER = Signer(ORIGIN, bytes(range(32)))

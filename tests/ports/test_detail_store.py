@@ -76,6 +76,26 @@ def test_a_row_sealed_for_one_event_does_not_open_for_another(store: DetailStore
         Details(store, MASTER).open("e2")
 
 
+def test_a_store_whose_index_leads_to_another_row_is_not_believed() -> None:
+    """Found by the long form of the bit flips: the row was whole, and of another person."""
+
+    class Misled(MemoryDetailStore):
+        def get(self, event_id: str) -> DetailRow | None:
+            return super().get("e1")
+
+        def find(self, tag: bytes) -> list[DetailRow]:
+            row = super().get("e1")
+            return [] if row is None else [row]
+
+    details = Details(Misled(), MASTER)
+    details.remember(event("e1"), Detail(ANN, SALT))
+    details.remember(event("e2"), Detail(BOB, SALT))
+    with pytest.raises(StoreCorrupt):
+        details.open("e2")
+    with pytest.raises(StoreCorrupt):
+        details.commitments(BOB)
+
+
 def test_another_master_key_opens_nothing_and_finds_nobody(store: DetailStore) -> None:
     Details(store, MASTER).remember(event("e1"), Detail(ANN, SALT))
     other = Details(store, bytes(32))

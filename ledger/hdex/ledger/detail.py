@@ -58,11 +58,17 @@ class Details:
         row = self._store.get(event_id)
         if row is None:
             raise DetailErased("the detail of this event was erased, or is not kept here")
+        if row.event_id != event_id:  # a damaged index of the store leads to another row: whole, and of another person
+            raise StoreCorrupt("the store answers with the detail of another event")
         return self._opened(row)
 
     def of_actor(self, actor: str) -> list[DetailRow]:
-        """Return the rows of one actor, oldest first."""
-        return self._store.find(self.tag(actor))
+        """Return the rows of one actor, oldest first. Raises StoreCorrupt."""
+        tag = self.tag(actor)
+        rows = self._store.find(tag)
+        if any(row.tag != tag for row in rows):
+            raise StoreCorrupt("the store answers with the details of another actor")
+        return rows
 
     def commitments(self, actor: str) -> tuple[str, ...]:
         """Return the commitments under which an actor stands in the log: what to search for."""
