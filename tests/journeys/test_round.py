@@ -1,5 +1,6 @@
 """A round: the sum of all equals the pooled fit, and a hospital joins only what it agreed to, whoever asks."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -133,7 +134,9 @@ def planned(stage: Stage, study_id: str) -> Study:
     """Return the first study's plan under another id, as if it had never been asked."""
     contracts = {name: stage.memory.contracts[name] for name in HOSPITALS}
     plan = Study.from_document(market(stage).plan(question(stage, "study-1", contracts)))
-    return replace(plan, id=study_id.replace(" ", "-").replace("'", ""))
+    return replace(
+        plan, id=study_id.replace(" ", "-").replace("'", ""), nonce=hashlib.sha256(study_id.encode()).hexdigest()
+    )
 
 
 def asked(handle: Handle, envelope: Envelope, study: Study, number: int) -> None:

@@ -1,15 +1,17 @@
 """What a hospital refuses to take part in: a hostile coordinator and, where a signature needs it, a hostile buyer."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.catalog.samples import COLUMNS, sample_product
-from tests.node.market_stage import BUYER, DOMAIN, OFFICER, OTHER, Market
+from tests.node.market_stage import BUYER, DOMAIN, OFFICER, OTHER, Market, person
 
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import AdmissionRefused
@@ -19,10 +21,13 @@ from hdex.federated.study import Party, RosterEntry, Study
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import format_time
 from hdex.node.consent import MemoryConsents
+from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.site import HospitalSite, SiteRooms
+from hdex.node.hospital.study_approvals import Said, StudyApprovals
 from hdex.node.identity import Identity
+from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.signed import Envelope, countersign, sign
 
 SITES = ("hospital-a", "hospital-b", "hospital-c")
@@ -46,7 +51,18 @@ class Round:
         archive = Archive(ground.documents, market.hospital.vault, MemoryConsents(), populations)
         datasets = Datasets(archive, ground.recorder, market.clock)
         coordinator = Identity(f"spiffe://{DOMAIN}/exchange/exchange", "exchange", "exchange")
-        rooms = SiteRooms(datasets, market.hospital.products, market.negotiations, market.directory)
+        self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("privacy_officer", "ethics_committee")}
+        public = {role: keys.public("sign") for role, keys in self.staff.items()}
+        self.approvals = StudyApprovals("hospital-a", public, ground.documents, ground.recorder, clock=market.clock)
+        rooms = SiteRooms(
+            datasets,
+            market.hospital.products,
+            market.negotiations,
+            market.directory,
+            self.approvals,
+            EpsilonBudget(ground.log),
+            ground.documents,
+        )
         self.site = HospitalSite(
             "hospital-a",
             rooms,
@@ -56,6 +72,16 @@ class Round:
             meter=ground.meter,
             clock=market.clock,
         )
+
+    def say(self, said: Said, role: str = "privacy_officer") -> None:
+        """Let a person of the hospital sign a decision."""
+        envelope = sign("decision", said.document(), f"hospital-a/{role}", self.staff[role].secret("sign"))
+        self.approvals.decide(envelope, actor=person("hospital-a", role))
+
+    def rule(self, contract: str = "c-1") -> None:
+        """Let the officer sign that studies under the contract need no signature of their own today."""
+        until = format_time(self.market.now + timedelta(days=400))
+        self.say(Said("approve", contract=contract, kind="logistic", expires=until))
 
     def study(self, study_id: str = "study-1") -> Study:
         """Return the study an honest exchange would plan."""
@@ -78,7 +104,7 @@ class Round:
             keyholder=Party("keyholder", "keyholder org"),
             public_key=modulus(),
             deadline=format_time(self.market.now.replace(hour=23)),
-            nonce="00" * 16,
+            nonce=hashlib.sha256(study_id.encode()).hexdigest()[:32],
         )
 
     def signed(self, study: Study, signers: tuple[str, ...] = (BUYER, "exchange")) -> Envelope:
@@ -112,7 +138,9 @@ class Round:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Round:
-    return Round(Market(tmp_path))
+    found = Round(Market(tmp_path))
+    found.rule()
+    return found
 
 
 def of_entry(study: Study, **changed: str) -> Study:

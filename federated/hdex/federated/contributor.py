@@ -1,6 +1,7 @@
 """A site's part in a study: check, ask the node, sum, protect, sign, keep, release."""
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from hdex.federated.paillier import (
     public_key_from_hex,
 )
 from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
-from hdex.federated.statistics import Floats, Local, installed_algorithms, prepare, sums
+from hdex.federated.privacy import Privacy
+from hdex.federated.statistics import Floats, Local, installed_algorithms, prepare, sums, vector_length
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Study, parse_envelope
 
@@ -92,7 +94,7 @@ class Contributor:
             with self._remembered(question):
                 local = prepare(frame, study)
                 self._check_rows(study, local)  # 6 enough rows and events behind the sums
-            contribution = self._protect(study, broadcast, sums(broadcast.step, local, broadcast.point))  # 7
+            contribution = self._protect(study, broadcast, site_sums(study, broadcast, local))  # 7 noise, masks, keys
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
             return self._release(request, contribution, rows=len(local.y))  # 9 remembered before it leaves
 
@@ -180,6 +182,21 @@ class Contributor:
         release = Release(rows, contribution.digest(), count_ciphertexts(request.study, contribution), size)
         self._hooks.release(request, release)
         return contribution
+
+
+def site_sums(study: Study, broadcast: Broadcast, local: Local) -> Floats:
+    """Return the site's vector; of a private study of clipped rows, with its share of the noise."""
+    privacy = Privacy.of(study.privacy)
+    if privacy is None:
+        return sums(broadcast.step, local, broadcast.point)
+
+    def row(index: int) -> Floats:
+        one = Local(local.x[index : index + 1], local.y[index : index + 1], dropped=0)
+        return sums(broadcast.step, one, broadcast.point)
+
+    length = vector_length(broadcast.step, len(study.features))
+    size = {"length": length, "sites": len(study.sites), "rounds": study.max_rounds}
+    return privacy.noised(row, len(local.y), randbelow=secrets.randbelow, **size)
 
 
 def _request(study: Study, envelope: bytes, broadcast: Broadcast) -> RoundRequest:

@@ -15,6 +15,7 @@ from typing import Any
 import rfc8785
 
 from hdex.federated.errors import StudyInvalid
+from hdex.federated.privacy import Privacy
 
 KINDS = ("logistic",)
 STEPS = ("moments", "refine", "newton")
@@ -80,6 +81,7 @@ class Study:
     max_rounds: int = 12
     min_sites: int = 3
     min_rows: int = 10
+    privacy: Mapping[str, float] = field(default_factory=dict)  # epsilon, delta, clip; empty: sums without noise
 
     def __post_init__(self) -> None:
         _check_question(self)
@@ -209,6 +211,7 @@ def _raw_key(text: str) -> bytes | None:
 
 def _check_terms(study: Study) -> None:
     parse_time(study.deadline)
+    Privacy.of(study.privacy)
     if not 1 <= study.max_rounds <= 100:
         raise StudyInvalid(f"max_rounds {study.max_rounds}; 1 to 100 are allowed")
     if study.min_sites < 1 or study.min_rows < 1:
