@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.journeys.stage import Stage, refusal, silent
+from tests.node.consortium import hdex, printed
 
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.errors import Refusal
@@ -82,6 +83,21 @@ def test_a_licence_revoked_between_plan_and_start_stops_the_round_at_the_node(st
     assert error.rule == "contract.revoked"
     assert stage.actions(SITE, contract=contracts[SITE], decision="deny") == ["round.join"]
     assert refusal(lambda: market(stage).plan(question(stage, "study-late", contracts))).rule == "study.contract"
+
+
+def test_a_study_that_no_rule_lets_pass_waits_for_the_officer(stage: Stage) -> None:
+    memory = stage.reach("federate")
+    contracts = {name: memory.contracts[name] for name in HOSPITALS}
+    contracts[SITE] = stage.agree(SITE, "federated", "unruled")
+    home = stage.setting.home(SITE)
+    desk = ("--config", stage.setting.config_file(SITE), "--desk", home / "staff" / "privacy_officer")
+    assert hdex("federated", "deny", contracts[SITE], "--contract", *desk).returncode == 0
+    plan = market(stage).plan(question(stage, "study-waits", contracts))
+    assert refusal(lambda: market(stage).start(signed(stage, plan), silent)).rule == "approval.missing"
+    listed = printed(hdex("federated", "list", *desk, "--json"))["studies"]
+    assert [row["study"] for row in listed] == ["study-waits"]
+    assert hdex("federated", "approve", "study-waits", *desk).returncode == 0
+    assert market(stage).start(signed(stage, plan), silent)["sites"] == list(HOSPITALS)
 
 
 class Line:
