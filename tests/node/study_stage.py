@@ -25,6 +25,8 @@ from hdex.node.hospital.datasets import INGEST, VIEW, Archive, Datasets
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.study_approvals import Said, StudyApprovals
+from hdex.node.hospital.study_register import StudyRegister
+from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.signed import Envelope, countersign, sign
@@ -76,7 +78,7 @@ class Round:
         public = {role: keys.public("sign") for role, keys in self.staff.items()}
         self.approvals = StudyApprovals("hospital-a", public, ground.documents, ground.recorder, clock=market.clock)
         rooms = SiteRooms(
-            datasets,
+            StudyRows(datasets, ground.documents, StudyRegister(ground.documents, market.hospital.vault, b"\x06" * 32)),
             market.hospital.products,
             market.negotiations,
             market.directory,

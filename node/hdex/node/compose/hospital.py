@@ -19,6 +19,8 @@ from hdex.node.hospital.publishing import Publisher, Publishing
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.study_approvals import StudyApprovals
+from hdex.node.hospital.study_register import StudyRegister
+from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
 from hdex.node.keys import data_key
 from hdex.node.sealing import Sealing
@@ -130,7 +132,13 @@ class HospitalParts:
         hooks = HospitalSite(
             config.id,
             SiteRooms(
-                self.datasets,
+                StudyRows(
+                    self.datasets,
+                    ground.documents,
+                    StudyRegister(
+                        ground.documents, self.vault, derive(ground.keys.secret("pseudonym"), "study register")
+                    ),
+                ),
                 self.products,
                 self.negotiations,
                 ground.directory,

@@ -94,12 +94,6 @@ class Datasets:
         settled = self._archive.populations.settle(dataset, sorted(covered), table=self.table(dataset))
         return rows.filter(pl.col(PATIENT).is_in(settled))
 
-    def study_frame(self, dataset: str, version: str, purpose: str) -> pl.DataFrame:
-        """Return the numeric columns of the consented rows for a study."""
-        release = self._archive.documents.get("release", f"{dataset}/{version}")  # a study asks only what was released
-        rows = self.consented(dataset, purpose, str(release["recipient_class"]) or None)
-        return rows.select(study_columns(rows))
-
     def withdraw_consent(self, dataset: str, patient_file: Path, *, actor: Identity) -> Document:
         """Record that the patients named in a file on this node withdraw; the next version and round leave them out."""
         try:

@@ -23,10 +23,10 @@ from hdex.node.documents import Documents
 from hdex.node.errors import NodeError, NotFound, describe
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.budgets import CLAUSE, Charge, EpsilonBudget, limit_of
-from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.study_approvals import StudyApprovals
+from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
@@ -41,7 +41,7 @@ LEVEL_4 = 4
 class SiteRooms:
     """What a site looks up and never changes."""
 
-    datasets: Datasets
+    rows: StudyRows
     products: Products
     negotiations: Negotiations
     directory: Directory
@@ -101,11 +101,11 @@ class HospitalSite:
 
     def frame(self, study: Study) -> pl.DataFrame:
         """Return the rows of patients whose consent covers this purpose now, study columns only, as numbers."""
-        product_id, version, _ = study.products[self._site]
+        product_id, version, manifest_digest = study.products[self._site]
         with self._recorder.refusals("round.join", self._coordinator, **self._about(study)), as_refusal():
             dataset = self._rooms.products.dataset(product_id)
-            frame = self._rooms.datasets.study_frame(dataset, version, study.purpose)
-        return frame.select([pl.col(name).cast(pl.Float64) for name in study.columns])
+            level = self._rooms.products.live(product_id, manifest_digest).level
+            return self._rooms.rows.frame(study, dataset, version, level=level)
 
     def shared_secret(self, peer_mask_key: bytes) -> bytes:
         """Return the X25519 secret shared with one other site of the roster."""

@@ -1,0 +1,45 @@
+"""The rows that a study may sum here: consented, released, complete, and apart from every study before."""
+
+import polars as pl
+
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.errors import DisclosureRefused
+from hdex.federated.study import Study
+from hdex.node.documents import Documents
+from hdex.node.errors import AccessDenied
+from hdex.node.hospital.datasets import PATIENT, Datasets, study_columns
+from hdex.node.hospital.study_register import StudyRegister
+
+
+class StudyRows:
+    """Reads a data set for a study. `documents` holds what was released."""
+
+    def __init__(self, datasets: Datasets, documents: Documents, register: StudyRegister) -> None:
+        self._datasets = datasets
+        self._documents = documents
+        self._register = register
+
+    def frame(self, study: Study, dataset: str, version: str, *, level: int) -> pl.DataFrame:
+        """Return the study's columns as numbers; incomplete rows stay, to be counted where they are left out.
+
+        Raises AccessDenied, NotFound, and DisclosureRefused where fewer rows are left than the level asks.
+        """
+        release = self._documents.get("release", f"{dataset}/{version}")  # a study asks only what was released
+        rows = self._datasets.consented(dataset, study.purpose, str(release["recipient_class"]) or None)
+        if not set(study.columns) <= set(study_columns(rows)):
+            raise AccessDenied("study.columns", "ask numbers and flags", "a column asked for is not numeric here")
+        numbers = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in study.columns]
+        table = rows.select(PATIENT, *numbers)
+        complete = table.drop_nulls(study.columns)
+        require_rows(complete.height, level)
+        settled = self._register.settle(dataset, complete[PATIENT].to_list())
+        require_rows(len(settled), level)
+        incomplete = pl.any_horizontal(pl.col(name).is_null() for name in study.columns)
+        return table.filter(incomplete | pl.col(PATIENT).is_in(settled)).select(study.columns)
+
+
+def require_rows(found: int, level: int) -> None:
+    """Raise DisclosureRefused below the floor of the level; the count found is not told."""
+    least = strictest().of_level(level).min_rows
+    if found < least:
+        raise DisclosureRefused("min_rows", f"fewer than {least} complete rows")
