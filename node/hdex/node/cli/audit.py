@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli import audit_study
 from hdex.node.cli.options import Config, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -15,6 +16,9 @@ NOT_VERIFIED = 1
 @app.callback()
 def audit() -> None:
     """Collect and verify evidence."""
+
+
+app.command()(audit_study.study)
 
 
 @app.command()

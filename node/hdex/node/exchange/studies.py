@@ -3,11 +3,13 @@
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.contract import State
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.study import Party, RosterEntry, Study
 from hdex.ledger.event import format_time
@@ -21,7 +23,7 @@ from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, countersign, digest, verify
 
 PLAN, RESULT = "study_plan", "study_result"
@@ -96,14 +98,21 @@ class Studies:
 
     def _run(self, study: Study, signed: Envelope, actor: Identity, say: Say) -> Document:
         def committed(number: int, row_digest: bytes, step: str) -> None:
-            self._recorder.allow("round.seal", actor, purpose=study.purpose, result_digest=row_digest.hex())
+            facts = Facts(purpose=study.purpose, request_digest=study.digest(), result_digest=row_digest.hex())
+            self._recorder.allow("round.seal", actor, **facts)
             self._facts.seal_round(study.id, number, row_digest)
             say("round", f"{number}: {step} over {len(study.sites)} sites")
             failpoint("exchange.round.sealed")
 
         self._recorder.allow("study.start", actor, purpose=study.purpose, request_digest=study.digest())
         result = self._runner.run(study.id, signed, committed)
-        self._documents.add(RESULT, study.id, result)
+        said = verdict(study, result, strictest())
+        facts = Facts(purpose=study.purpose, request_digest=study.digest(), policy_digest=said.digest())
+        with self._recorder.refusals("export", actor, **facts):
+            said.require()
+        facts["result_digest"] = digest(result)
+        with self._recorder.release("export", actor, **facts):
+            self._documents.add(RESULT, study.id, result)
         return result
 
     def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
@@ -117,11 +126,12 @@ class Studies:
                 l2=float(question.get("l2", 0.0)),
             )
             max_rounds = int(question.get("max_rounds", 12))
+            privacy = dict(question.get("privacy", {}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigInvalid(f"the question lacks a field or has one of another type: {error}") from error
         members = [self._member(site, paper, actor) for site, paper in contracts.items()]
         coordinator, keyholder = self._directory.member(self._me.id), self._directory.member(self._me.keyholder)
-        return draft_study(
+        study = draft_study(
             study_id,
             asked,
             members,
@@ -132,6 +142,7 @@ class Studies:
             nonce=secrets.token_hex(16),
             max_rounds=max_rounds,
         )
+        return replace(study, privacy=privacy)
 
     def _member(self, site: str, contract_id: str, actor: Identity) -> Member:
         record = self._contracts.status(contract_id, actor)
