@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution, Header, plain_payload
 from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_rules import column_breaches
 from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError
 from hdex.federated.paillier import (
     CipherVector,
@@ -141,6 +143,8 @@ class Contributor:
             raise AdmissionRefused("round_order", f"round {broadcast.round} after round {last}, or asked differently")
 
     def _check_rows(self, study: Study, local: Local) -> None:
+        for breach in column_breaches(local.x, strictest()):
+            self._on_breach(self.site, breach)
         parameters = len(study.features) + 1
         for breach in local_breaches(len(local.y), local.events, parameters, self._limits_of(study)):
             self._on_breach(self.site, breach)

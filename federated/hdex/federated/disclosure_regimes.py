@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from importlib.resources import files
 
 from hdex.federated.errors import DisclosureRefused, StudyInvalid
@@ -64,6 +65,7 @@ def regime(name: str) -> Regime:
     return Regime(**table["every"], **table[name])
 
 
+@lru_cache(maxsize=1)
 def strictest() -> Regime:
     """Return floors that satisfy every regime: what a site uses that was told none."""
     first, *others = map(regime, REGIMES)

@@ -6,6 +6,9 @@ A breach names rule and limit, never the count found. Zero is a safe count: nobo
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from hdex.federated.disclosure import Breach
 from hdex.federated.disclosure_regimes import Regime
@@ -57,6 +60,17 @@ def concentration_breaches(values: Sequence[float], regime: Regime) -> list[Brea
     if math.fsum(largest[2:]) < regime.p_percent * largest[0]:
         found.append(Breach("p_percent", f"the others hold less than {regime.p_percent:.0%} of the largest"))
     return found
+
+
+def column_breaches(columns: "np.ndarray[Any, np.dtype[np.float64]]", regime: Regime) -> list[Breach]:
+    """Return what sums over these columns break at one site, each rule once. columns: (rows, columns).
+
+    A sum that one or two patients make up is theirs, in whatever larger sum it disappears: a flag that only they have.
+    """
+    found: dict[str, Breach] = {}
+    for column in np.abs(columns).T:
+        found |= {breach.rule: breach for breach in concentration_breaches(column.tolist(), regime)}
+    return list(found.values())
 
 
 def quantile_breaches(probability: float, n: int, regime: Regime) -> list[Breach]:

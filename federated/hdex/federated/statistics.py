@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 _SOURCES = (
     "statistics.py",
     "disclosure.py",
+    "disclosure_regimes.py",
+    "disclosure_regimes.toml",
+    "disclosure_rules.py",
     "contribution.py",
     "contributor.py",
     "privacy.py",

@@ -19,6 +19,7 @@ def audit() -> None:
 
 
 app.command()(audit_study.study)
+app.command()(audit_study.split)
 
 
 @app.command()

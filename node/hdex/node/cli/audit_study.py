@@ -39,6 +39,35 @@ def study(
     raise typer.Exit(0 if verified else NOT_VERIFIED)
 
 
+def split(
+    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), as the study's result holds them.")],
+    amount: Annotated[int, typer.Option(help="Cents to split.")],
+    evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
+    as_json: Json = False,
+) -> None:
+    """Recompute how an amount is split between sites by exact Shapley values. Exit 1: the scores are not logged."""
+    from hdex.federated.receipts import parse_events
+    from hdex.federated.shapley import Scores, shapley, split_cents
+    from hdex.ledger.bundle import read_evidence
+    from hdex.node.cli.serving import read_json
+
+    found = Scores.from_document(read_json(scores))
+    digest = found.digest()
+    logged = any(
+        event.get("action") == "round.seal" and event.get("result_digest") == digest
+        for log in read_evidence(evidence).logs
+        for event in parse_events(log.entries)
+    )
+    values, cents = shapley(found), split_cents(found, amount)
+    if as_json:
+        print(json.dumps({"digest": digest, "logged": logged, "values": values, "cents": cents}))
+    else:
+        print("logged" if logged else "NOT LOGGED: no log of the evidence holds these scores")
+        for site, share in cents.items():
+            print(f"  {site:24} {values[site]:12.6f} {share:12} cents")
+    raise typer.Exit(0 if logged else NOT_VERIFIED)
+
+
 def read(path: Path) -> bytes:
     """Return the file's bytes. Raises NotFound."""
     from hdex.node.errors import NotFound

@@ -11,6 +11,7 @@ from hdex.catalog.contract import State
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
+from hdex.federated.shapley import Scores
 from hdex.federated.study import Party, RosterEntry, Study
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord, named
@@ -110,6 +111,9 @@ class Studies:
         facts = Facts(purpose=study.purpose, request_digest=study.digest(), policy_digest=said.digest())
         with self._recorder.refusals("export", actor, **facts):
             said.require()
+        if scores := result.get("coalition_scores"):  # what a split between the sites rests on
+            scored = Scores.from_document(scores).digest()
+            self._recorder.allow("round.seal", actor, request_digest=study.digest(), result_digest=scored)
         facts["result_digest"] = digest(result)
         with self._recorder.release("export", actor, **facts):
             self._documents.add(RESULT, study.id, result)
