@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hdex.node.cli.federated import app
 from hdex.node.cli.node import staff
 from hdex.node.cli.options import Config, DeskFolder, Json
 
 if TYPE_CHECKING:
     from hdex.node.steward import Desk
+
+__all__ = ["app"]
 
 OFFICER = "privacy_officer"
 Study = Annotated[str, typer.Argument(help="Study id as listed, or the digest of its document.")]
@@ -18,13 +21,7 @@ OfContract = Annotated[bool, typer.Option("--contract", help="The name is a cont
 Kind = Annotated[str, typer.Option(help="Kind of study that a rule is about.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these verbs to `hdex federated`."""
-    app.command("list")(list_studies)
-    app.command()(approve)
-    app.command()(deny)
-
-
+@app.command("list")
 def list_studies(config: Config, desk: DeskFolder, role: Role = OFFICER, as_json: Json = False) -> None:
     """List the studies that asked without approval, and what was said to them."""
     from hdex.node.cli.serving import show
@@ -34,6 +31,7 @@ def list_studies(config: Config, desk: DeskFolder, role: Role = OFFICER, as_json
         show(row, as_json=as_json)
 
 
+@app.command()
 def approve(
     name: Study,
     config: Config,
@@ -48,6 +46,7 @@ def approve(
     _say("approve", name, config=config, desk=desk, role=role, rule=(contract, kind, days), as_json=as_json)
 
 
+@app.command()
 def deny(
     name: Study,
     config: Config,
