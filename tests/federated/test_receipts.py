@@ -65,7 +65,8 @@ def logs_of(receipt: Receipt) -> Logs:
             )
         logs["keyholder"].append({"action": "aggregate.decrypt", "decision": "allow", "request_digest": study.digest()})
         logs["exchange"].append({"action": "round.seal", "decision": "allow", "result_digest": one.record.digest()})
-    logs["exchange"].append({"action": "export", "decision": "allow", "request_digest": study.digest()})
+    said = {"request_digest": study.digest(), "policy_digest": "cd" * 32}
+    logs["exchange"].append({"action": "study.approve", "decision": "allow", **said})
     return logs
 
 
@@ -135,7 +136,7 @@ UNLOGGED: dict[str, tuple[Callable[[Logs], object], str]] = {
     "a submission": (lost("hospital-b", "round.submit"), "hospital-b has not logged"),
     "a seal": (lost("exchange", "round.seal"), "has not sealed"),
     "the openings": (lost("keyholder", "aggregate.decrypt"), "fewer sums"),
-    "the verdict": (lost("exchange", "export"), "no disclosure verdict"),
+    "the verdict": (lost("exchange", "study.approve"), "no disclosure verdict"),
     "a whole log": (lambda logs: logs.pop("hospital-c"), "hospital-c has not logged"),
     "too much epsilon": (lambda logs: logs["hospital-a"][0].update(epsilon=0.5), "more epsilon than promised"),
     "a denied seal": (lambda logs: [e.update(decision="deny") for e in logs["exchange"]], "has not sealed"),

@@ -14,7 +14,7 @@ NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
 
 def test_a_split_is_recomputed_from_scores_that_a_log_holds(tmp_path: Path) -> None:
     scores = Scores("ab" * 32, (("a",), ("b", "c")), {one: float(len(one)) for one in coalitions(["a", "b"])})
-    sealed = json.dumps({"action": "round.seal", "result_digest": scores.digest()}).encode()
+    sealed = json.dumps({"action": "study.approve", "result_digest": scores.digest()}).encode()
     evidence = tmp_path / "evidence.zip"
     log = LogEvidence("exchange", "hdex/exchange/2026", (sealed,))
     write_evidence(evidence, Evidence(NOW, {"chain_id": 1, "contract": "0x" + "11" * 20, "operator": "tests"}, (log,)))

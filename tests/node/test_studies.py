@@ -121,13 +121,13 @@ def test_what_leaves_has_its_verdict_in_the_log_and_what_breaks_a_floor_stays(st
     stage.runner.more = {"n": 60, "events": 30, "coefficients": [{}, {}]}
     stage.start(stage.signed(plan))
     event = stage.market.exchange.events()[-1]
-    assert (event.action.value, event.decision, event.request_digest) == ("export", "allow", digest(plan))
+    assert (event.action.value, event.decision, event.request_digest) == ("study.approve", "allow", digest(plan))
     assert event.policy_digest
     assert event.result_digest
     stage.runner.more = {"n": 60, "events": 5, "coefficients": [{}, {}]}
     with pytest.raises(DisclosureRefused):
         stage.start(stage.signed(stage.plan(id="study-2")))
-    assert ("export", "events_per_parameter") in stage.market.exchange.refusals()
+    assert ("study.approve", "events_per_parameter") in stage.market.exchange.refusals()
     assert len(stage.market.exchange.documents.all("study_result")) == 1
 
 

@@ -207,7 +207,8 @@ def _study_offences(study: Study, rounds: int, charged: Mapping[str, Fraction], 
     opened = [event for event in logs.get(study.keyholder.id, ()) if _is(event, action="aggregate.decrypt")]
     if sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
         found.append(f"{study.keyholder.id} has logged fewer sums than rounds")
-    if not _holds(logs.get(study.coordinator.id, ()), action="export", request_digest=study.digest()):
+    approved = {"action": "study.approve", "request_digest": study.digest()}
+    if not any(_is(event, **approved) and event.get("policy_digest") for event in logs.get(study.coordinator.id, ())):
         found.append(f"{study.coordinator.id} has logged no disclosure verdict")
     promised = Fraction(study.privacy.get("epsilon", 0.0))
     found += [f"{site} was charged more epsilon than promised" for site, one in charged.items() if one > promised]

@@ -54,7 +54,7 @@ def split(
     found = Scores.from_document(read_json(scores))
     digest = found.digest()
     logged = any(
-        event.get("action") == "round.seal" and event.get("result_digest") == digest
+        event.get("action") == "study.approve" and event.get("result_digest") == digest
         for log in read_evidence(evidence).logs
         for event in parse_events(log.entries)
     )

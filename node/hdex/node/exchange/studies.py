@@ -109,13 +109,13 @@ class Studies:
         result = self._runner.run(study.id, signed, committed)
         said = verdict(study, result, strictest())
         facts = Facts(purpose=study.purpose, request_digest=study.digest(), policy_digest=said.digest())
-        with self._recorder.refusals("export", actor, **facts):
+        with self._recorder.refusals("study.approve", actor, **facts):
             said.require()
         if scores := result.get("coalition_scores"):  # what a split between the sites rests on
             scored = Scores.from_document(scores).digest()
-            self._recorder.allow("round.seal", actor, request_digest=study.digest(), result_digest=scored)
+            self._recorder.allow("study.approve", actor, request_digest=study.digest(), result_digest=scored)
         facts["result_digest"] = digest(result)
-        with self._recorder.release("export", actor, **facts):
+        with self._recorder.release("study.approve", actor, **facts):
             self._documents.add(RESULT, study.id, result)
         return result
 
