@@ -7,7 +7,7 @@ from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
 from hdex.federated.disclosure import Limits, check_sites
 from hdex.federated.ports import Decryptor, Journal
 from hdex.federated.result import StudyResult
-from hdex.federated.strategy import EncryptedNewton
+from hdex.federated.strategy import EncryptedSum
 
 __all__ = ["Progress", "run_study"]
 
@@ -28,7 +28,7 @@ def run_study(
     identity is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost
     after `round_timeout_s` without the whole roster, NotConverged, CiphertextInvalid.
     """
-    strategy = EncryptedNewton(study_envelope, decryptor)
+    strategy = EncryptedSum(study_envelope, decryptor)
     check_sites(len(strategy.study.sites), Limits() if limits is None else limits)
     run_id = _run_id(strategy.study.digest())
     be_task(run_id)

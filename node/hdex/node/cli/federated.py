@@ -9,8 +9,6 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-    from hdex.federated.simulate import Simulation
-
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 _MISSING = ["", "NA", "NaN", "nan", "null", "?"]
@@ -35,22 +33,22 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run a study in this process, one site per file; disclosure limits become warnings."""
+    from hdex.federated.report import as_text
     from hdex.federated.simulate import simulate as run
 
-    if kind != "logistic":
-        raise typer.BadParameter(f"kind {kind!r}; known is logistic")
     columns = [name.strip() for name in features.split(",") if name.strip()]
     simulation = run(
         _read_sites([*sites, *(more_sites or [])]),
         target=target,
         features=columns,
+        kind=kind,
         standardize=standardize,
         l2=l2,
         secure=secure,
     )
     for warning in simulation.warnings:
         typer.echo(f"warning: a real run refuses: {warning}", err=True)
-    typer.echo(json.dumps(simulation.document(), indent=2) if as_json else _table(simulation))
+    typer.echo(json.dumps(simulation.document(), indent=2) if as_json else as_text(simulation.document()))
 
 
 def _read_sites(paths: list[Path]) -> "dict[str, pl.DataFrame]":
@@ -67,20 +65,3 @@ def _read_sites(paths: list[Path]) -> "dict[str, pl.DataFrame]":
         except pl.exceptions.PolarsError as error:
             raise typer.BadParameter(f"{path} is not a CSV table with a header") from error
     return frames
-
-
-def _table(simulation: "Simulation") -> str:
-    result = simulation.result
-    head = f"{'':24}{'estimate':>12}{'se':>11}{'z':>9}{'p':>11}{'odds ratio':>12}  95 % interval"
-    rows = [
-        f"{row.name:24}{row.estimate:12.6f}{row.se:11.6f}{row.z:9.3f}{row.p:11.3g}{row.odds_ratio:12.4f}"
-        f"  {row.ci_low:.4f} to {row.ci_high:.4f}"
-        for row in result.coefficients
-    ]
-    sizes = ", ".join(f"{site} {size}" for site, size in result.bytes_per_site.items())
-    foot = [
-        f"{result.n} rows of {len(result.sites)} sites ({result.dropped} incomplete rows left out), "
-        f"{result.rounds} rounds, {simulation.seconds:.2f} s",
-        f"bytes that left each site: {sizes}",
-    ]
-    return "\n".join([head, *rows, *foot])
