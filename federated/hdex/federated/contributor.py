@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import numpy as np
+
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution, Header, plain_payload
 from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
-from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError, StudyInvalid
+from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError, NotConverged, StudyInvalid
 from hdex.federated.kinds.kind import Stakes
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
@@ -94,8 +96,8 @@ class Contributor:
             with self._remembered(question):
                 rows = kind_of(study).rows(frame, study)
                 self._check_rows(study, rows)  # 6 enough rows and events behind the sums
-            sums = kind_of(study).sums(rows, study, broadcast.step, broadcast.point)
-            contribution = self._protect(study, broadcast, sums)  # 7 masked and encrypted
+                sums = _finite_sums(study, rows, broadcast)  # 7 what the kind asks for
+            contribution = self._protect(study, broadcast, sums)
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
             return self._release(request, contribution, rows=rows.n)  # 9 remembered before it leaves
 
@@ -186,6 +188,18 @@ class Contributor:
         release = Release(rows, contribution.digest(), count_ciphertexts(request.study, contribution), size)
         self._hooks.release(request, release)
         return contribution
+
+
+def _finite_sums(study: Study, rows: Stakes, broadcast: Broadcast) -> Floats:
+    """Return the site's vector; raise NotConverged where an exponential has overflown."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        sums: Floats = kind_of(study).sums(rows, study, broadcast.step, broadcast.point)
+    if not np.isfinite(sums).all():
+        raise NotConverged(
+            "the fit diverges: a column separates the outcome classes or predicts every event; "
+            "leave it out or set l2 above 0"
+        )
+    return sums
 
 
 def _request(study: Study, envelope: bytes, broadcast: Broadcast) -> RoundRequest:

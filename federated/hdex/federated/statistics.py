@@ -31,10 +31,13 @@ _SHARED = (
     "paillier/vectors.py",
 )
 # Algorithm id -> the source of its kind; what is shared comes on top.
-ALGORITHMS: Mapping[str, str] = {
-    "linear.newton.v1": "kinds/regression.py",
-    "logistic.newton.v1": "kinds/regression.py",
-    "poisson.newton.v1": "kinds/regression.py",
+ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    **{f"{name}.sums.v1": ("kinds/summary.py",) for name in ("count", "sum", "mean", "variance", "t-test")},
+    **{f"{name}.sums.v1": ("kinds/counting.py",) for name in ("histogram", "crosstab")},
+    "quantile.counts.v1": ("kinds/quantile.py",),
+    **{f"{name}.newton.v1": ("kinds/regression.py",) for name in ("linear", "logistic", "poisson")},
+    "kaplan-meier.counts.v1": ("kinds/grid.py", "kinds/survival.py"),
+    "cox.newton.v1": ("kinds/grid.py", "kinds/cox.py"),
 }
 
 
@@ -183,8 +186,9 @@ def scaled_moments(x: Floats, point: Point) -> Floats:
 def installed_algorithms() -> dict[str, str]:
     """Return algorithm id -> SHA-256 (hex) over the installed source files that compute and protect its sums."""
     room = resources.files("hdex.federated")
-    sources = {name: room.joinpath(name).read_bytes() for name in {*_SHARED, *ALGORITHMS.values()}}
-    return {algorithm: _source_digest(sources, (*_SHARED, own)) for algorithm, own in ALGORITHMS.items()}
+    names = {*_SHARED, *(name for own in ALGORITHMS.values() for name in own)}
+    sources = {name: room.joinpath(name).read_bytes() for name in names}
+    return {algorithm: _source_digest(sources, (*_SHARED, *own)) for algorithm, own in ALGORITHMS.items()}
 
 
 def _source_digest(sources: Mapping[str, bytes], names: Sequence[str]) -> str:

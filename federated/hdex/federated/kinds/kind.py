@@ -31,8 +31,9 @@ class Encoding:
         return {"value_bits": self.value_bits, "fraction_bits": self.fraction_bits}
 
 
-COUNTS = Encoding(40, 0)  # whole numbers up to 5.5e11
+COUNTS = Encoding(32, 0)  # whole numbers up to 2.1e9
 MOMENTS = Encoding(104, 50)  # sums of squares of raw columns up to 4.5e15
+RAW = Encoding(192, 60)  # sums of squares of anything up to 2.7e39
 CENTRED = Encoding(104, 60)  # sums near one per row, squares of whole numbers exact up to a deviation of 2^30
 NEWTON = Encoding(64, 40)  # standardised sums up to 8.3 million
 WIDE = Encoding(88, 50)  # exponentials of standardised sums up to 1.3e11

@@ -4,12 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from hdex.federated.errors import StudyInvalid
+from hdex.federated.kinds.counting import CrosstabKind, HistogramKind
+from hdex.federated.kinds.cox import Cox
 from hdex.federated.kinds.kind import Asked, Kind
+from hdex.federated.kinds.quantile import QuantileKind
 from hdex.federated.kinds.regression import Regression
+from hdex.federated.kinds.summary import Moments, Tally, TTest
+from hdex.federated.kinds.survival import KaplanMeier
 
-KINDS: Mapping[str, Kind[Any]] = {
-    kind.name: kind for kind in (*(Regression(name) for name in ("linear", "logistic", "poisson")),)
-}
+_ALL: tuple[Kind[Any], ...] = (
+    Tally(),
+    *(Moments(name) for name in ("sum", "mean", "variance")),
+    HistogramKind(),
+    QuantileKind(),
+    CrosstabKind(),
+    TTest(),
+    *(Regression(name) for name in ("linear", "logistic", "poisson")),
+    KaplanMeier(),
+    Cox(),
+)
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in _ALL}
 
 
 def kind_of(asked: Asked) -> Kind[Any]:
