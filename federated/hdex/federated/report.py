@@ -1,6 +1,7 @@
 """A result document as text for a terminal: one table per kind of answer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hdex.federated.coefficients import RATIOS
@@ -42,6 +43,72 @@ def _coefficients(document: Document) -> list[str]:
     return [*aligned(head, rows), counted]
 
 
+def _columns(document: Document) -> list[str]:
+    keys = [key for key in document["columns"][0] if key not in ("name", "quantiles")]
+    found = [one["probability"] for one in document["columns"][0].get("quantiles", [])]
+    rows = [
+        [row["name"], *(number(row[key]) for key in keys), *(number(one["value"]) for one in row.get("quantiles", []))]
+        for row in document["columns"]
+    ]
+    return aligned(["", *keys, *(f"q {q:g}" for q in found)], rows)
+
+
+def _histograms(document: Document) -> list[str]:
+    lines = []
+    for one in document["histograms"]:
+        bins = [f"{low:g} to {high:g}" for low, high in pairwise(one["edges"])]
+        rows = [[name, str(count)] for name, count in zip(bins, one["counts"], strict=True)]
+        rows += [["below", str(one["below"])], ["above", str(one["above"])], ["missing", str(one["missing"])]]
+        lines += aligned([one["name"], "rows"], rows)
+    return lines
+
+
+def _crosstab(document: Document) -> list[str]:
+    table = document["table"]
+    rows = zip(table["rows"]["levels"], table["counts"], strict=True)
+    head = [f"{table['rows']['name']} / {table['columns']['name']}", *table["columns"]["levels"]]
+    lines = aligned(head, [[level, *map(str, counts)] for level, counts in rows])
+    for key, name in (("chi2", "chi-square"), ("chi2_yates", "chi-square with Yates' correction")):
+        if document.get(key):
+            lines.append(f"{name} {_test(document[key])}")
+    return [*lines, f"{document['n']} rows ({document['dropped']} incomplete rows left out)"]
+
+
+def _test(test: Document) -> str:
+    return f"{number(test['statistic'])}, {number(test['df'])} degrees of freedom, p {test['p']:.3g}"
+
+
+def _t_test(document: Document) -> list[str]:
+    keys = ("n", "mean", "sd", "se")
+    lines = aligned(["", *keys], [[row["name"], *(number(row[key]) for key in keys)] for row in document["groups"]])
+    lines.append(f"difference {number(document['difference'])}")
+    for key, name in (("welch", "Welch"), ("pooled", "equal variances")):
+        test = document[key]
+        interval = f"{number(test['ci_low'])} to {number(test['ci_high'])}"
+        lines.append(f"{name}: t {number(test['t'])}, df {number(test['df'])}, p {test['p']:.3g}, 95 % {interval}")
+    return lines
+
+
+def _survival(document: Document) -> list[str]:
+    lines = []
+    for group in document["groups"]:
+        median = "not reached" if group["median"] is None else number(group["median"])
+        lines.append(f"{group['name']}: {group['n']} rows, {group['events']} events, median {median}")
+        rows = [[number(row[key]) for key in _CURVE] for row in group["curve"]]
+        lines += aligned(["time", *(key.replace("_", " ") for key in _CURVE[1:])], rows)
+    if document["log_rank"]:
+        lines.append(f"log-rank {_test(document['log_rank'])}")
+    return [*lines, f"{document['n']} rows ({document['dropped']} incomplete rows left out)"]
+
+
+_CURVE = ("time", "at_risk", "events", "survival", "se", "ci_low", "ci_high")
+
+
+def _history(document: Document) -> list[str]:
+    rows = [[str(row["round"]), number(row["n"]), f"{row['loss']:.6f}"] for row in document["history"]]
+    return aligned(["round", "rows", "log-loss before"], rows)
+
+
 def _foot(document: Document) -> list[str]:
     sizes = ", ".join(f"{site} {size}" for site, size in document["bytes_per_site"].items())
     seconds = f", {document['seconds']:.2f} s" if "seconds" in document else ""
@@ -51,4 +118,12 @@ def _foot(document: Document) -> list[str]:
     ]
 
 
-_LAYOUTS: Mapping[str, Callable[[Document], list[str]]] = {"coefficients": _coefficients}
+_LAYOUTS: Mapping[str, Callable[[Document], list[str]]] = {
+    "coefficients": _coefficients,
+    "columns": _columns,
+    "histograms": _histograms,
+    "table": _crosstab,
+    "welch": _t_test,
+    "log_rank": _survival,
+    "history": _history,
+}
