@@ -38,6 +38,10 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     **{f"{name}.newton.v1": ("kinds/regression.py",) for name in ("linear", "logistic", "poisson")},
     "kaplan-meier.counts.v1": ("kinds/grid.py", "kinds/survival.py"),
     "cox.newton.v1": ("kinds/grid.py", "kinds/cox.py"),
+    **{
+        f"{name}.network.v1": ("kinds/network.py", "kinds/training.py")
+        for name in ("fedavg", "fedavgm", "fedprox", "fedadam", "fedadagrad", "fedyogi")
+    },
 }
 
 

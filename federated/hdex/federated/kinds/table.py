@@ -11,6 +11,7 @@ from hdex.federated.kinds.quantile import QuantileKind
 from hdex.federated.kinds.regression import Regression
 from hdex.federated.kinds.summary import Moments, Tally, TTest
 from hdex.federated.kinds.survival import KaplanMeier
+from hdex.federated.kinds.training import STRATEGIES, Training
 
 _ALL: tuple[Kind[Any], ...] = (
     Tally(),
@@ -22,6 +23,7 @@ _ALL: tuple[Kind[Any], ...] = (
     *(Regression(name) for name in ("linear", "logistic", "poisson")),
     KaplanMeier(),
     Cox(),
+    *(Training(name) for name in STRATEGIES),
 )
 KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in _ALL}
 
