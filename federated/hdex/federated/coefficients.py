@@ -1,6 +1,7 @@
 """The table of a regression: estimates with standard errors, intervals and p, on raw and standardised scale."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from hdex.federated.distributions import Z95, normal_p, t_p, t_quantile
 from hdex.federated.errors import NotConverged
 from hdex.federated.kinds.columns import design_names
-from hdex.federated.kinds.kind import Asked
+from hdex.federated.kinds.kind import Asked, Cell
 from hdex.federated.statistics import Floats
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Regressed:
     log_likelihood: float
     warnings: tuple[str, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)  # what only this kind tells
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the rows of the fit; events per parameter are each site's own floor."""
+        return (Cell("rows", self.n, may_be_empty=False),)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""

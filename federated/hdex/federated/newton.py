@@ -16,7 +16,7 @@ from hdex.federated.kinds.columns import design_factors, design_names
 from hdex.federated.kinds.kind import Asked
 from hdex.federated.statistics import Family, Floats, Point, newton_length, symmetric
 
-TOLERANCE = 1e-9  # largest step on the standardised scale; the next error is its square
+TOLERANCE = 2e-11  # largest step on the standardised scale: the information is that of the point before it
 _CONDITION = 1e11
 _VARIES = 1e-10  # smallest variance relative to the mean square that raw moments can resolve
 

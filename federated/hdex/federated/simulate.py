@@ -21,6 +21,7 @@ from hdex.federated.keyholder import KeyHolder
 from hdex.federated.paillier import shared_secret
 from hdex.federated.plain import PlainAdder
 from hdex.federated.ports import Decryptor, Release, RoundRequest
+from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
 from hdex.federated.store_memory import MemoryStore
@@ -118,6 +119,7 @@ def simulate(
     )
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
     result = _run(study, sites, keyholder, warnings)
+    warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), Limits())]
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
 
 

@@ -17,6 +17,7 @@ from hdex.federated.kinds.kind import (
     Answer,
     Arrays,
     Asked,
+    Cell,
     Encoding,
     Inquiry,
     Kind,
@@ -136,12 +137,22 @@ class Histogram:
     above: int
     missing: int
 
+    def cells(self) -> Sequence[Cell]:
+        """Return every bin, and what lies outside."""
+        bins = [f"{low:g} to {high:g}" for low, high in pairwise(self.edges)]
+        named = zip(["below", *bins, "above"], [self.below, *self.counts, self.above], strict=True)
+        return [Cell(f"{self.name}, {name}", count) for name, count in named]
+
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
     """What a histogram study answers."""
 
     histograms: tuple[Histogram, ...]
+
+    def cells(self) -> Sequence[Cell]:
+        """Return every bin, and what lies outside."""
+        return [cell for one in self.histograms for cell in one.cells()]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -200,6 +211,15 @@ class Crosstab:
     levels: tuple[tuple[str, ...], tuple[str, ...]]
     counts: tuple[tuple[int, ...], ...]
     dropped: int
+
+    def cells(self) -> Sequence[Cell]:
+        """Return every cell of the table."""
+        rows = zip(self.levels[0], self.counts, strict=True)
+        return [
+            Cell(f"{self.names[0]}={down}, {self.names[1]}={across}", count)
+            for down, counts in rows
+            for across, count in zip(self.levels[1], counts, strict=True)
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document; chi-square over the rows and columns that hold something."""

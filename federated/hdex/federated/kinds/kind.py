@@ -81,11 +81,25 @@ class Stakes(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How many people stand behind one number of an answer."""
+
+    name: str
+    count: int
+    factor: int = 1  # times the limit for rows that this number needs
+    may_be_empty: bool = True
+
+
 class Answer(Protocol):
     """What a settled inquiry found: pooled numbers only."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
+        ...
+
+    def cells(self) -> Sequence[Cell]:
+        """Return how many people stand behind what is told."""
         ...
 
 

@@ -6,7 +6,7 @@ nothing finer than that leaves. Between two ranks the answer is interpolated as 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from hdex.federated.kinds.kind import (
     COUNTS,
     Arrays,
     Asked,
+    Cell,
     Encoding,
     Inquiry,
     require_arrays,
@@ -30,7 +31,6 @@ from hdex.federated.statistics import Floats
 
 CELLS = 256
 _LARGEST = float(np.finfo(np.float64).max)
-_FEW = 20  # a quantile with fewer rows on one side says much about one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +251,14 @@ class Quantiles:
 
     rows: tuple[QuantileRow, ...]
 
+    def cells(self) -> Sequence[Cell]:
+        """Return the rows on the thinner side of each quantile: twice the limit is needed there."""
+        return [
+            Cell(f"{row.name}, thinner side of {q:g}", math.floor(min(q, 1 - q) * row.n), factor=2, may_be_empty=False)
+            for row in self.rows
+            for q in row.values
+        ]
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
         columns = [
@@ -262,9 +270,4 @@ class Quantiles:
             }
             for row in self.rows
         ]
-        return {"columns": columns, "warnings": [note for row in self.rows for note in _notes(row)]}
-
-
-def _notes(row: QuantileRow) -> list[str]:
-    few = [q for q in row.values if min(q, 1 - q) * row.n < _FEW]
-    return [f"{row.name}: fewer than {_FEW} rows on one side of quantile {q:g}; a real run refuses" for q in few]
+        return {"columns": columns, "warnings": []}

@@ -8,6 +8,7 @@ from typing import Any
 
 from hdex.federated.distributions import t_p, t_quantile
 from hdex.federated.errors import NotConverged
+from hdex.federated.kinds.kind import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Summary:
 
     kind: str
     samples: tuple[Sample, ...]
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the values of each column."""
+        return [Cell(sample.name, sample.n, may_be_empty=False) for sample in self.samples]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document: only what was asked, no more."""
@@ -80,6 +85,10 @@ class Compared:
     difference: float
     welch: Tested
     pooled: Tested
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the rows of each group."""
+        return [Cell(group.name, group.n, may_be_empty=False) for group in self.groups]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""

@@ -1,7 +1,7 @@
 """Kaplan-Meier curves with the log-rank test: one round of encrypted counts per group and grid point."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from hdex.federated.kinds.kind import (
     COUNTS,
     Arrays,
     Asked,
+    Cell,
     Encoding,
     Inquiry,
     require_levels,
@@ -210,6 +211,15 @@ class Survival:
     test: dict[str, Any] | None
     dropped: int
     warnings: tuple[str, ...]
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the events of every step, and each group's rows."""
+        steps = [
+            Cell(f"{curve.name}, events at {time:g}", int(events))
+            for curve in self.curves
+            for time, events in zip(curve.time, curve.events, strict=True)
+        ]
+        return [*steps, *(Cell(curve.name, int(curve.risk[0])) for curve in self.curves)]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""

@@ -7,7 +7,7 @@ Vectors:  moments   n, dropped, sum y, sum x (p), sum x^2 (p)
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from hdex.federated.kinds.kind import (
     MOMENTS,
     Arrays,
     Asked,
+    Cell,
     Encoding,
     Inquiry,
     require_arrays,
@@ -171,6 +172,10 @@ class Trained:
     scale: Floats
     history: tuple[Lesson, ...]
     dropped: int
+
+    def cells(self) -> Sequence[Cell]:
+        """Return the rows it was trained on."""
+        return (Cell("rows", self.history[-1].n, may_be_empty=False),)
 
     def probability(self, x: Floats) -> Floats:
         """Return the chance of class 1 for rows of raw design columns."""
