@@ -28,6 +28,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "variance": {"features": ("age", "bmi")},
     "histogram": {"features": ("age",), "options": {"edges": {"age": [40, 60, 70, 90]}}},
     "quantile": {"features": ("bmi",), "options": {"probabilities": [0.5], "resolution": 0.1}},
+    "fedavg": {"target": TARGET, "features": FEATURES, "options": {"rounds": 3}},
     "crosstab": {"features": ("male", TARGET), "levels": MALE},
     "t-test": {"target": "bmi", "features": ("male",), "levels": {"male": MALE["male"]}},
     "kaplan-meier": {
@@ -47,11 +48,11 @@ def test_every_kind_has_a_table_that_json_survives(kind: str) -> None:
     text = as_text(document)
     assert "3 sites" in text
     first = ASKED[kind]["features"][0]
-    assert first in text or kind in {"t-test", "kaplan-meier"}
+    assert first in text or kind in {"t-test", "kaplan-meier", "fedavg"}
     assert as_html(document).startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("kind", ["logistic", "linear", "histogram", "kaplan-meier"])
+@pytest.mark.parametrize("kind", ["logistic", "linear", "histogram", "kaplan-meier", "fedavg"])
 def test_a_picture_is_whole_xml_with_words_for_those_who_do_not_see_it(kind: str) -> None:
     root = ET.fromstring(as_svg(answer(kind)))  # our own text
     assert root.find(f"{SVG}title") is not None

@@ -188,6 +188,7 @@ def test_both_t_tests_are_scipys(secure: str) -> None:
         ("quantile", {"options": {"probabilities": [0]}}, StudyInvalid, "minimum and maximum"),
         ("quantile", {"options": {"probabilities": [0.5], "resolution": -1}}, StudyInvalid, "resolution"),
         ("quantile", {"features": ("empty",), "options": {"probabilities": [0.5]}}, NotConverged, "no value"),
+        ("quantile", {"options": {"probabilities": [0.5]}, "levels": {"days": ("1",)}}, StudyInvalid, "takes numbers"),
         ("crosstab", {}, StudyInvalid, "two features"),
         ("crosstab", {"features": ("sex", "arm")}, StudyInvalid, "declared levels"),
         ("t-test", {"features": ("sex",), "target": "days"}, StudyInvalid, "declared levels"),

@@ -24,6 +24,7 @@ from hdex.federated.kinds.kind import (
     require_levels,
     require_no_point,
     require_no_target,
+    require_numbers,
     require_options,
 )
 from hdex.federated.statistics import Floats
@@ -77,6 +78,7 @@ class HistogramKind(_CountingKind):
     def check(self, asked: Asked) -> None:
         require_options(asked, needed=("edges",))
         require_no_target(asked)
+        require_numbers(asked)
         edges = asked.options["edges"]
         if not isinstance(edges, Mapping) or set(edges) != set(asked.features):
             raise StudyInvalid("the option edges must name exactly the features, each with its edges")

@@ -200,6 +200,12 @@ def require_no_target(asked: Asked) -> None:
         raise StudyInvalid(f"kind {asked.kind} has no target; name its columns as features")
 
 
+def require_numbers(asked: Asked) -> None:
+    """Raise StudyInvalid when a kind of numbers is given a column with declared levels."""
+    if asked.levels:
+        raise StudyInvalid(f"kind {asked.kind} takes numbers; a column with levels is for crosstab")
+
+
 def require_levels(asked: Asked, name: str, at_least: int = 2) -> tuple[str, ...]:
     """Return the declared levels of a column, or raise StudyInvalid."""
     levels = asked.levels.get(name, ())

@@ -25,6 +25,7 @@ from hdex.federated.kinds.kind import (
     Inquiry,
     require_arrays,
     require_no_target,
+    require_numbers,
     require_options,
 )
 from hdex.federated.statistics import Floats
@@ -68,6 +69,7 @@ class QuantileKind:
     def check(self, asked: Asked) -> None:
         require_options(asked, needed=("probabilities",), allowed=("resolution",))
         require_no_target(asked)
+        require_numbers(asked)
         wanted = asked.options["probabilities"]
         if not isinstance(wanted, list | tuple) or not wanted or not all(_is_inside(q) for q in wanted):
             raise StudyInvalid("probabilities must be numbers above 0 and below 1: minimum and maximum are not told")

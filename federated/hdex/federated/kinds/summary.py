@@ -27,6 +27,7 @@ from hdex.federated.kinds.kind import (
     require_levels,
     require_no_point,
     require_no_target,
+    require_numbers,
     require_options,
 )
 from hdex.federated.kinds.sample import Compared, Sample, Summary, compare
@@ -133,8 +134,7 @@ class Moments:
     def check(self, asked: Asked) -> None:
         require_options(asked)
         require_no_target(asked)
-        if asked.levels:
-            raise StudyInvalid(f"kind {self.name} takes numbers; a column with levels is for crosstab")
+        require_numbers(asked)
 
     def columns(self, asked: Asked) -> tuple[str, ...]:
         return asked.features
