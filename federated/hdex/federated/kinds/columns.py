@@ -69,6 +69,8 @@ def _column(frame: pl.DataFrame, name: str, levels: tuple[str, ...] | None) -> F
 
 
 def _numbers(series: pl.Series, name: str) -> Floats:
+    if series.null_count() == len(series):
+        return np.full(len(series), np.nan)  # a file without values says nothing about their type
     if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
         raise StudyInvalid(f"column {name} is {series.dtype}, not numeric; declare its levels or leave it out")
     values: Floats = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
