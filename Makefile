@@ -8,7 +8,7 @@ ROOMS := node deid federated ledger catalog proto
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check lint proto contracts bench bench-deid soak clean
+.PHONY: help setup demo test check lint proto contracts bench bench-deid bench-federated soak clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -57,6 +57,9 @@ bench: $(VENV)/.dev ## measure; rewrites bench/results
 
 bench-deid: $(VENV)/.dev ## measure de-identification beside its peers
 	@$(BIN)/python bench/bench_deid.py
+
+bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
+	@$(BIN)/python bench/bench_federated.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)

@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from tests.federated.samples import FEATURES, SITES, consortium, now, tables, with_privacy
+from tests.federated.samples import SITES, consortium, now, tables, with_privacy
 
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contributor import Contributor
-from hdex.federated.errors import StudyInvalid
+from hdex.federated.disclosure import Limits
+from hdex.federated.draft import Question
+from hdex.federated.errors import AdmissionRefused, StudyInvalid
+from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.privacy import GRID_BITS, Privacy
 from hdex.federated.privacy_accountant import epsilon_of, gaussian_delta, rho_of, round_costs
 from hdex.federated.privacy_sampling import bernoulli_exp, discrete_gaussian, discrete_laplace
-from hdex.federated.statistics import moments, prepare, vector_length
+from hdex.federated.run import run_study
 
 SAMPLES = 6_000
 LEAST_P = 1e-4  # of a goodness-of-fit test with a fixed seed
@@ -128,13 +133,42 @@ def test_the_key_holder_opens_noisy_sums_and_the_same_question_has_the_same_nois
     again = [site.answer(party.envelope, question).to_bytes() for site in sites.values()]
     assert answers == again
     opened = party.keyholder.open_sum(party.study.id, 1, answers)
-    clear = np.sum([moments(prepare(frame, party.study)) for frame in tables().values()], axis=0)
+    kind = kind_of(party.study)
+    clear = np.sum(
+        [kind.sums(kind.rows(frame, party.study), party.study, "moments", None) for frame in tables().values()], axis=0
+    )
     privacy = Privacy.of(party.study.privacy)
     assert privacy is not None
-    length = vector_length("moments", len(FEATURES))
+    length = kind.length(party.study, "moments")
     deviation = math.sqrt(3 * privacy.share_variance(length, sites=3, rounds=1)) / 2**GRID_BITS
     rows = sum(frame.height for frame in tables().values())
     assert not np.array_equal(opened, clear)
     assert 0 < abs(opened[1]) < 8 * deviation  # nobody was dropped: noise alone
     assert abs(opened[0] - clear[0]) < rows + 8 * deviation
     assert np.std(opened[np.abs(clear) < 1]) < 8 * deviation
+
+
+def test_a_private_count_is_near_the_count_and_is_not_it() -> None:
+    asked = Question("", ("age", "bmi"), "DUO:0000006", kind="count")
+    party = with_privacy(consortium(question=asked), {"epsilon": 1.0, "clip": 3.0}, max_rounds=1)
+    result = run_study(
+        party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.keyholder, journal=MemoryJournal()
+    )
+    rows = sum(frame.height for frame in tables().values())
+    privacy = Privacy.of(party.study.privacy)
+    assert privacy is not None
+    deviation = math.sqrt(3 * privacy.share_variance(4, sites=3, rounds=1)) / 2**GRID_BITS
+    found = [column["n"] for column in result.document()["columns"]]
+    assert all(abs(n - rows) < 8 * deviation for n in found)
+    assert found != [rows, rows]
+
+
+def test_a_trained_update_is_no_sum_over_rows_and_has_no_private_form() -> None:
+    asked = Question("event", ("age", "bmi"), "DUO:0000006", kind="fedavg", options={"rounds": 2})
+    party = with_privacy(consortium(question=asked), {"epsilon": 1.0}, max_rounds=12)
+    question = Broadcast(party.study.id, party.study.digest(), 1, 1, "moments", None).to_bytes()
+    with pytest.raises(AdmissionRefused) as refused:
+        Contributor(SITES[0], party.sites[SITES[0]], clock=now, limits=Limits(1, 1, 1.0, 0.0)).answer(
+            party.envelope, question
+        )
+    assert refused.value.rule == "privacy.kind"

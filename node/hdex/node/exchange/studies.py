@@ -123,11 +123,14 @@ class Studies:
         try:
             contracts = {str(site): str(paper) for site, paper in question["contracts"].items()}
             asked = Question(
-                target=str(question["target"]),
-                features=tuple(map(str, question["features"])),
+                target=str(question.get("target", "")),
+                features=tuple(map(str, question.get("features", ()))),
                 purpose=str(question["purpose"]),
                 standardize=str(question.get("standardize", "global")),
                 l2=float(question.get("l2", 0.0)),
+                kind=str(question.get("kind", "logistic")),
+                options=dict(question.get("options", {})),
+                levels={str(name): tuple(map(str, levels)) for name, levels in question.get("levels", {}).items()},
             )
             max_rounds = int(question.get("max_rounds", 12))
             privacy = dict(question.get("privacy", {}))
