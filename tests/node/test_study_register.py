@@ -76,6 +76,9 @@ def test_a_missing_value_in_one_column_does_not_single_its_patient_out(tmp_path:
     second = stage.site.frame(stage.study("study-2")).drop_nulls()
     assert first.height == 60
     assert second.height == 60 - THRESHOLD
+    whole = stage.site.frame(stage.study("study-3"))
+    assert whole.height == 60 - THRESHOLD + 1
+    assert whole.null_count().row(0) == (1, 1, 1)  # of the incomplete row no value is left to sum
 
 
 def test_level_5_asks_twenty_rows(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ class StudyRows:
         self._register = register
 
     def frame(self, study: Study, dataset: str, version: str, *, level: int) -> pl.DataFrame:
-        """Return the study's columns as numbers; incomplete rows stay, to be counted where they are left out.
+        """Return the study's columns as numbers; of an incomplete row nothing stays but that it is one.
+
+        Its other values would be summed by whoever asks column by column, outside of what the register compares.
 
         Raises AccessDenied, NotFound, and DisclosureRefused where fewer rows are left than the level asks.
         """
@@ -35,7 +37,8 @@ class StudyRows:
         settled = self._register.settle(dataset, complete[PATIENT].to_list())
         require_rows(len(settled), level)
         incomplete = pl.any_horizontal(pl.col(name).is_null() for name in study.columns)
-        return table.filter(incomplete | pl.col(PATIENT).is_in(settled)).select(study.columns)
+        shown = table.filter(incomplete | pl.col(PATIENT).is_in(settled))
+        return shown.select(pl.when(~incomplete).then(pl.col(name)).alias(name) for name in study.columns)
 
 
 def require_rows(found: int, level: int) -> None:
