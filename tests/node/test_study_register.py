@@ -8,7 +8,7 @@ import pytest
 from tests.node.market_stage import Market
 from tests.node.study_stage import Round, patients
 
-from hdex.federated.errors import DisclosureRefused
+from hdex.federated.errors import AdmissionRefused, DisclosureRefused
 from hdex.node.documents import MemoryDocuments
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.populations import THRESHOLD
@@ -100,3 +100,19 @@ def level_stage(folder: Path, rows: int, level: int) -> Round:
     dataset = product.id.partition(".")[2]
     market.hospital.ground.documents.put("release", f"{dataset}/{product.version}", {"recipient_class": ""})
     return Round(market, product=product, rows=rows)
+
+
+def test_a_column_of_text_is_asked_with_its_levels_and_not_without(tmp_path: Path) -> None:
+    stage = Round(Market(tmp_path), rows=60)
+    side, dataset = stage.market.hospital, stage.product.id.partition(".")[2]
+    sexes = ["male", "female", "NA"] + ["male", "female"] * 28 + ["male"]
+    side.vault.put_frame(dataset, f"view-{'f' * 16}", patients(60).with_columns(pl.Series("sex", sexes)))
+    side.ground.documents.put("ingest", dataset, {"export_digest": "f" * 64, "view": "carotid_stent"})
+    levels = {"sex": ("male", "female")}
+    study = replace(stage.study(), features=("sex", "systolic"), levels=levels)
+    frame = stage.site.frame(study)
+    assert frame["sex"].null_count() == 1
+    assert set(frame["sex"].drop_nulls()) == {"male", "female"}
+    with pytest.raises(AdmissionRefused) as refused:
+        stage.site.frame(replace(study, id="study-2", levels={}))
+    assert refused.value.rule == "study.columns"

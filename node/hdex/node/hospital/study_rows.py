@@ -4,6 +4,7 @@ import polars as pl
 
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.errors import DisclosureRefused
+from hdex.federated.kinds.columns import MISSING_TEXT
 from hdex.federated.study import Study
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
@@ -28,10 +29,7 @@ class StudyRows:
         """
         release = self._documents.get("release", f"{dataset}/{version}")  # a study asks only what was released
         rows = self._datasets.consented(dataset, study.purpose, str(release["recipient_class"]) or None)
-        if not set(study.columns) <= set(study_columns(rows)):
-            raise AccessDenied("study.columns", "ask numbers and flags", "a column asked for is not numeric here")
-        numbers = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in study.columns]
-        table = rows.select(PATIENT, *numbers)
+        table = rows.select(PATIENT, *(asked_column(rows, name, study) for name in study.columns))
         complete = table.drop_nulls(study.columns)
         require_rows(complete.height, level)
         settled = self._register.settle(dataset, complete[PATIENT].to_list())
@@ -39,6 +37,16 @@ class StudyRows:
         incomplete = pl.any_horizontal(pl.col(name).is_null() for name in study.columns)
         shown = table.filter(incomplete | pl.col(PATIENT).is_in(settled))
         return shown.select(pl.when(~incomplete).then(pl.col(name)).alias(name) for name in study.columns)
+
+
+def asked_column(rows: pl.DataFrame, name: str, study: Study) -> pl.Expr:
+    """Return a column as numbers, or as text where the study declares its levels. Raises AccessDenied on any other."""
+    if name in study_columns(rows):
+        return pl.col(name).cast(pl.Float64).fill_nan(None)
+    if name in study.levels and rows.schema.get(name) in (pl.String, pl.Categorical):
+        text = pl.col(name).cast(pl.String)
+        return pl.when(~text.is_in(MISSING_TEXT)).then(text).alias(name)
+    raise AccessDenied("study.columns", "ask numbers, flags, or declare the levels", "a column is not numeric here")
 
 
 def require_rows(found: int, level: int) -> None:
