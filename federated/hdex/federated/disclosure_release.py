@@ -55,6 +55,7 @@ def verdict(study: Study, result: Mapping[str, Any], floors: Regime) -> Verdict:
             max_parameter_share=floors.parameter_share,
             min_events_per_parameter=floors.events_per_parameter,
         )
-        found += local_breaches(n, min(events, n - events), parameters, limits)
+        rarer = min(events, n - events) if study.kind == "logistic" else events  # others count deaths, events or rows
+        found += local_breaches(n, rarer, parameters, limits)
         found += regression_breaches(n, parameters, floors)
     return Verdict(study.digest(), floors, tuple(found))
