@@ -16,6 +16,7 @@ from hdex.federated.disclosure_release import verdict
 from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.kinds.table import kind_named
 from hdex.federated.receipts import Receipt, RoundReceipt, parse_events, replay
 from hdex.federated.run import run_study
 from hdex.federated.statistics import Floats
@@ -183,3 +184,14 @@ def test_the_verdict_names_floors_and_breaches_and_no_count() -> None:
         poor.require()
     few = verdict(study, {**result, "n": 12}, regime("eu"))
     assert "residual_df" in [breach.rule for breach in few.breaches]
+
+
+def packs(kind: str) -> dict[str, dict[str, int]]:
+    return {step: encoding.document() for step, encoding in kind_named(kind).steps.items()}
+
+
+def test_a_kind_without_two_outcomes_has_no_rarer_one() -> None:
+    study, result = told().receipt.study, told().result
+    for kind, events in (("linear", 800), ("poisson", 2400)):
+        asked = replace(study, kind=kind, pack=packs(kind))
+        assert verdict(asked, {**result, "n": 800, "events": events}, strictest()).breaches == ()
