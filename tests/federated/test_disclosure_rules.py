@@ -104,10 +104,10 @@ def test_p_percent_that_holds_at_one_site_holds_with_another_sites_rest(one: lis
 def test_a_flag_that_two_patients_have_is_not_summed() -> None:
     flags = np.zeros((200, 3))
     flags[:90, 0], flags[:2, 1] = 1.0, 1.0
-    assert column_breaches(flags[:, [0, 2]], CN) == []
-    assert rules(column_breaches(flags, CN)) == ["dominance", "p_percent"]
+    assert column_breaches(list(flags[:, [0, 2]].T), CN) == []
+    assert rules(column_breaches(list(flags.T), CN)) == ["dominance", "p_percent"]
     flags[:3, 1] = 1.0
-    assert rules(column_breaches(flags, CN)) == []
+    assert rules(column_breaches(list(flags.T), CN)) == []
 
 
 def test_a_percentage_with_n_is_its_cell_and_its_complement() -> None:

@@ -120,6 +120,8 @@ def test_the_vector_has_the_length_and_fits_the_encoding_that_the_study_pins(kin
     assert set(study.pack) == set(plain.steps)
     rows = plain.rows(party(kind).sites[SITES[0]].frame(study), study)
     inquiry = plain.inquire(study)
+    assert all(column.shape[0] >= rows.n for column in rows.summed)
+    assert rows.n > 0
     vector = plain.sums(rows, study, inquiry.step, inquiry.point)
     encoding = study.encoding(inquiry.step)
     assert vector.shape == (plain.length(study, inquiry.step),)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.federated.samples import FEATURES, TARGET, tables
 
-from hdex.federated.drawing import Axis, padded
+from hdex.federated.drawing import Axis, padded, spread
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.pictures import as_html, as_svg
 from hdex.federated.question_file import read_levels, read_option, read_question
@@ -85,6 +85,9 @@ def test_an_axis_keeps_what_is_beyond_at_its_edge_and_ticks_inside() -> None:
     axis = Axis(0.5, 8.0, 100, 200, log=True)
     assert (axis.at(0.5), axis.at(2.0), axis.at(8.0), axis.at(99)) == (100, 150, 200, 200)
     assert axis.ticks() == [0.5, 1.0, 2.0, 5.0]
+    assert len(Axis(0.95, 1.8, 0, 1, log=True).ticks()) > 2
+    assert Axis(1, 4, 0, 1, whole=True).ticks() == [1, 2, 3, 4]
+    assert spread([50, 10, 52, 49], 5) == [54, 10, 59, 49]
     assert all(0.1 <= tick <= 0.9 for tick in Axis(0.1, 0.9, 0, 1).ticks())
     low, high = padded([3.0, 3.0])
     assert low < 3.0 < high

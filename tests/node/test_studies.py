@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,19 @@ def test_a_study_may_promise_privacy(stage: Stage) -> None:
         stage.plan(id="study-2", privacy={"epsilon": -1})
 
 
+def test_a_plan_holds_what_was_asked_of_any_kind(stage: Stage) -> None:
+    asked: dict[str, Any] = {
+        "kind": "kaplan-meier", "target": "restenosis", "features": ["sex"], "levels": {"sex": ["f", "m"]},
+        "options": {"time": "months", "grid": [6, 12]}, "min_sites": 3, "min_rows": 20,
+    }  # fmt: skip
+    deadline = (stage.market.clock() + timedelta(days=2)).isoformat()
+    plan = stage.plan(**asked, deadline=deadline)
+    assert {name: plan[name] for name in asked} == asked
+    assert plan["deadline"] == deadline
+    assert plan["pack"] == {"counts": {"value_bits": 32, "fraction_bits": 0}}
+    assert plan["algorithm"]["id"] == "kaplan-meier.counts.v1"
+
+
 def test_another_buyer_gets_neither_plan_nor_result(stage: Stage) -> None:
     """Any buyer who knew the id could sign the plan under his own name and was handed the result."""
     plan = stage.plan()
@@ -168,6 +182,14 @@ def test_another_buyer_gets_neither_plan_nor_result(stage: Stage) -> None:
         ({"l2": "much"}, ConfigInvalid),
         ({"l2": float("nan")}, StudyInvalid),
         ({"max_rounds": 10**6}, StudyInvalid),
+        ({"kind": "tree"}, StudyInvalid),
+        ({"options": {"grid": [1]}}, StudyInvalid),
+        ({"options": ["grid"]}, ConfigInvalid),
+        ({"levels": {"nobody": ["a"]}}, StudyInvalid),
+        ({"deadline": "tomorrow"}, StudyInvalid),
+        ({"deadline": "2001-01-01T00:00:00Z"}, ConfigInvalid),
+        ({"deadline": "2199-01-01T00:00:00Z"}, ConfigInvalid),
+        ({"min_sites": 0}, StudyInvalid),
         ({"id": "../up"}, StudyInvalid),
         ({"id": ""}, StudyInvalid),
     ],

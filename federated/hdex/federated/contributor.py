@@ -28,7 +28,7 @@ from hdex.federated.paillier import (
 )
 from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
 from hdex.federated.privacy import Privacy
-from hdex.federated.statistics import Floats, Local, installed_algorithms
+from hdex.federated.statistics import Floats, installed_algorithms
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Study, parse_envelope
 
@@ -153,9 +153,8 @@ class Contributor:
             raise AdmissionRefused("round_order", f"round {broadcast.round} after round {last}, or asked differently")
 
     def _check_rows(self, study: Study, rows: Stakes) -> None:
-        if isinstance(rows, Local):  # sums of magnitudes: nobody may make one up alone
-            for breach in column_breaches(rows.x, strictest()):
-                self._on_breach(self.site, breach)
+        for breach in column_breaches(rows.summed, strictest()):
+            self._on_breach(self.site, breach)
         for breach in local_breaches(rows.n, rows.events, rows.parameters, self._limits_of(study)):
             self._on_breach(self.site, breach)
 

@@ -62,14 +62,14 @@ def concentration_breaches(values: Sequence[float], regime: Regime) -> list[Brea
     return found
 
 
-def column_breaches(columns: "np.ndarray[Any, np.dtype[np.float64]]", regime: Regime) -> list[Breach]:
-    """Return what sums over these columns break at one site, each rule once. columns: (rows, columns).
+def column_breaches(columns: "Sequence[np.ndarray[Any, np.dtype[np.float64]]]", regime: Regime) -> list[Breach]:
+    """Return what sums over these columns break at one site, each rule once. columns: one array of values each.
 
     A sum that one or two patients make up is theirs, in whatever larger sum it disappears: a flag that only they have.
     """
     found: dict[str, Breach] = {}
-    for column in np.abs(columns).T:
-        found |= {breach.rule: breach for breach in concentration_breaches(column.tolist(), regime)}
+    for column in columns:
+        found |= {breach.rule: breach for breach in concentration_breaches(np.abs(column).tolist(), regime)}
     return list(found.values())
 
 

@@ -20,6 +20,7 @@ class Axis:
     start: float
     end: float
     log: bool = False
+    whole: bool = False  # ticks at whole numbers only
 
     def at(self, value: float) -> float:
         """Return the place of a value; what lies beyond is at the edge."""
@@ -30,13 +31,14 @@ class Axis:
 
     def ticks(self) -> list[float]:
         """Return round values between low and high."""
-        if self.log:
-            return _ratio_ticks(self.low, self.high)
+        if self.log and len(found := _ratio_ticks(self.low, self.high)) > 2:
+            return found
         span = self.high - self.low or 1.0
         step = 10 ** math.floor(math.log10(span / 4))
         step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
         first = math.ceil(self.low / step)
-        return [round(k * step, 12) for k in range(first, math.floor(self.high / step) + 1)]
+        found = [round(k * step, 12) for k in range(first, math.floor(self.high / step) + 1)]
+        return [tick for tick in found if not self.whole or float(tick).is_integer()]
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:
@@ -53,6 +55,15 @@ def padded(values: Sequence[float], *, log: bool = False) -> tuple[float, float]
         return low / 1.1, high * 1.1
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
     return low - margin, high + margin
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Return the places moved down as far as labels `apart` high need, order kept."""
+    order = sorted(range(len(places)), key=lambda number: places[number])
+    found, last = list(places), -math.inf
+    for number in order:
+        last = found[number] = max(places[number], last + apart)
+    return found
 
 
 def frame(width: int, height: int, *, title: str, description: str, parts: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from hdex.federated.coefficients import RATIOS
-from hdex.federated.drawing import FAINT, INK, SERIES, Axis, axes, band, box, frame, line, padded, scale, text
+from hdex.federated.drawing import FAINT, INK, SERIES, Axis, axes, band, box, frame, line, padded, scale, spread, text
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.report import as_text
 
@@ -62,13 +62,15 @@ def _survival(document: Document) -> str:
     last = max((row["time"] for group in document["groups"] for row in group["curve"]), default=1.0)
     across, up = Axis(0.0, last, 50, 540), Axis(0.0, 1.0, 300, 20)
     parts = axes(across, up, name="time")
-    for group, (colour, dash) in zip(document["groups"], _series(len(document["groups"])), strict=True):
+    ends = [up.at(group["curve"][-1]["survival"] if group["curve"] else 1.0) for group in document["groups"]]
+    drawn = zip(document["groups"], _series(len(ends)), spread(ends, 14), strict=True)
+    for group, (colour, dash), label in drawn:
         steps = _steps(group["curve"], "survival", last)
         low, high = _steps(group["curve"], "ci_low", last), _steps(group["curve"], "ci_high", last)
         shape = [*((t, s) for t, s in low), *reversed(high)]
         parts += [band([(across.at(t), up.at(s)) for t, s in shape], colour)]
         parts += [line([(across.at(t), up.at(s)) for t, s in steps], stroke=colour, width=2, dash=dash)]
-        parts += [text(550, up.at(steps[-1][1]) + 4, group["name"], size=12, fill=colour)]
+        parts += [text(550, label + 4, group["name"], size=12, fill=colour)]
     said = "; ".join(f"{group['name']}: median {group['median'] or 'not reached'}" for group in document["groups"])
     return frame(WIDTH, 340, title="Survival by Kaplan-Meier", description=said, parts=parts)
 
@@ -104,7 +106,7 @@ def _training(document: Document) -> str:
     rows = document["history"]
     losses = [row["loss"] for row in rows]
     low, high = padded(losses)
-    across, up = Axis(1.0, float(max(2, len(rows))), 60, 640), Axis(low, high, 260, 20)
+    across, up = Axis(1.0, float(max(2, len(rows))), 60, 640, whole=True), Axis(low, high, 260, 20)
     path = [(across.at(row["round"]), up.at(row["loss"])) for row in rows]
     parts = [*axes(across, up, name="round: mean log-loss before it")]
     parts += [line(path, stroke=SERIES[0][0], width=2)]

@@ -20,6 +20,7 @@ UNSAID: Mapping[str, Any] = {
     "max_rounds": 12,
 }
 NEEDED = ("id", "purpose", "contracts")
+OPTIONAL: Mapping[str, type] = {"deadline": str, "min_sites": int, "min_rows": int, "privacy": dict}
 
 
 def read_question(text: str) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def read_question(text: str) -> dict[str, Any]:
     Raises StudyInvalid with the line of a syntax error, or the key that is unknown, missing or of another type.
     """
     document = _parsed(text)
-    if unknown := sorted(set(document) - set(UNSAID) - set(NEEDED)):
-        raise StudyInvalid(f"unknown keys: {', '.join(unknown)}; known are {', '.join((*NEEDED, *UNSAID))}")
+    if unknown := sorted(set(document) - set(UNSAID) - set(NEEDED) - set(OPTIONAL)):
+        raise StudyInvalid(f"unknown keys: {', '.join(unknown)}; known are {', '.join((*NEEDED, *UNSAID, *OPTIONAL))}")
     if missing := [name for name in NEEDED if name not in document]:
         raise StudyInvalid(f"missing keys: {', '.join(missing)}")
     question = {**UNSAID, **document}
@@ -43,6 +44,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "id": str,
     "purpose": str,
     "contracts": dict,
+    **OPTIONAL,
     **{name: (int, float) if isinstance(value, float) else type(value) for name, value in UNSAID.items()},
 }
 

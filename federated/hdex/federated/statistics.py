@@ -140,6 +140,11 @@ class Local:
         """Complete rows."""
         return len(self.y)
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        """The design's columns."""
+        return list(self.x.T)
+
 
 def triangle(m: int) -> int:
     """Return the entries of an upper triangle of an m by m matrix."""

@@ -49,6 +49,10 @@ class Cells:
     def parameters(self) -> int:
         return 1
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        return ()  # people are counted, their values are not added
+
 
 class _CountingKind:
     """What histogram and crosstab share: one step, no point."""

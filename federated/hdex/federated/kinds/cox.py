@@ -8,7 +8,7 @@ Vectors (p design columns, U = p (p + 1) / 2, J grid points), after the shared m
 The coordinator adds from the end: whoever leaves later is still at risk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,11 @@ class Hazards:
     def parameters(self) -> int:
         """Coefficients."""
         return int(self.x.shape[1])
+
+    @property
+    def summed(self) -> Sequence[Floats]:
+        """The design's columns."""
+        return list(self.x.T)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,11 @@ class Stakes(Protocol):
         """Numbers fitted to the rows."""
         ...
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        """Columns whose values enter a sum as they are, one array each: what dominance is judged on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

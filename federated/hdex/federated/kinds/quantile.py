@@ -54,6 +54,10 @@ class Ordered:
     def parameters(self) -> int:
         return 1
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        return ()  # people are counted, their values are not added
+
 
 @dataclass(frozen=True, slots=True)
 class QuantileKind:

@@ -58,6 +58,10 @@ class Values:
     def parameters(self) -> int:
         return 1
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        return [values for groups in self.groups for values in groups]
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:

@@ -48,6 +48,10 @@ class Lives:
     def parameters(self) -> int:
         return 1
 
+    @property
+    def summed(self) -> Sequence[Floats]:
+        return ()  # people are counted, their values are not added
+
 
 @dataclass(frozen=True, slots=True)
 class KaplanMeier:

@@ -1,6 +1,7 @@
 """`hdex federated <verb>`: studies over several sites."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,7 @@ def simulate(
     from hdex.federated.question_file import read_levels, read_option
     from hdex.federated.simulate import simulate as run
 
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
     simulation = run(
         _read_sites([*sites, *(more_sites or [])]),
         target=target,
@@ -57,9 +59,11 @@ def simulate(
         l2=l2,
         secure=secure,
     )
-    for warning in simulation.warnings:
-        typer.echo(f"warning: a real run refuses: {warning}", err=True)
-    _give(simulation.document(), out, as_json=as_json)
+    document = simulation.document()
+    for warning in document["warnings"]:
+        refused = "a real run refuses: " if warning in simulation.warnings else ""
+        typer.echo(f"warning: {refused}{warning}", err=True)
+    _give(document, out, as_json=as_json)
 
 
 @app.command()
@@ -89,6 +93,8 @@ def run(
         diary.fail(error)
         raise
     diary.finish(result)
+    for warning in result.get("warnings", []):
+        talk("warning", warning)
     _give(result, out, as_json=as_json)
 
 
@@ -131,8 +137,6 @@ def _give(document: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
 
     if out is not None:
         return _write(document, out)
-    for warning in document.get("warnings", []) if not as_json else []:
-        typer.echo(f"warning: {warning}", err=True)
     typer.echo(json.dumps(document, indent=2) if as_json else as_text(document))
     return None
 

@@ -12,7 +12,7 @@ from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.shapley import Scores
-from hdex.federated.study import Party, RosterEntry, Study
+from hdex.federated.study import Party, RosterEntry, Study, parse_time
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
@@ -28,7 +28,7 @@ from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, countersign, digest, verify
 
 PLAN, RESULT = "study_plan", "study_result"
-LIFE = timedelta(hours=1)
+LIFE, LONGEST = timedelta(hours=1), timedelta(days=7)
 Say = Callable[[str, str], None]
 
 
@@ -122,6 +122,8 @@ class Studies:
     def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
         try:
             contracts = {str(site): str(paper) for site, paper in question["contracts"].items()}
+            floors = {name: int(question[name]) for name in ("min_sites", "min_rows") if name in question}
+            deadline = self._deadline(question.get("deadline"))
             asked = Question(
                 target=str(question.get("target", "")),
                 features=tuple(map(str, question.get("features", ()))),
@@ -145,11 +147,20 @@ class Studies:
             coordinator=Party(coordinator.id, coordinator.organisation),
             keyholder=Party(keyholder.id, keyholder.organisation),
             public_key=self._keyholder.create_key(study_id),
-            deadline=format_time(self._me.clock() + LIFE),
+            deadline=deadline,
+            **floors,
             nonce=secrets.token_hex(16),
             max_rounds=max_rounds,
         )
         return replace(study, privacy=privacy)
+
+    def _deadline(self, asked: object) -> str:
+        """Return the deadline a buyer asks, or an hour from now. Raises ConfigInvalid."""
+        if asked is None:
+            return format_time(self._me.clock() + LIFE)
+        if not self._me.clock() < parse_time(str(asked)) <= self._me.clock() + LONGEST:
+            raise ConfigInvalid(f"the deadline must lie within the next {LONGEST.days} days")
+        return str(asked)
 
     def _member(self, site: str, contract_id: str, actor: Identity) -> Member:
         record = self._contracts.status(contract_id, actor)
