@@ -9,7 +9,7 @@ ROOMS := node deid federated ledger catalog proto
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check lint proto contracts bench bench-deid bench-ledger soak clean
+.PHONY: help setup demo test check lint proto contracts bench bench-deid bench-ledger bench-federated soak clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -69,6 +69,9 @@ bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its 
 
 bench-ledger: $(VENV)/.dev ## measure the ledger beside a chain and its peers
 	@$(BIN)/python bench/bench_ledger.py
+
+bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
+	@$(BIN)/python bench/bench_federated.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)

@@ -1,7 +1,7 @@
 """Three hospitals with tables, keys and a study, in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -145,3 +145,13 @@ def consortium(
     if secure == "paillier":
         keyholder.register(result.envelope)
     return result
+
+
+def with_privacy(party: Consortium, privacy: dict[str, float], *, max_rounds: int) -> Consortium:
+    """Return the consortium with a study that promises privacy to every row."""
+    private = replace(party.study, privacy=privacy, max_rounds=max_rounds)
+    store = MemoryStore()
+    store.put("key/study-1", private_key_to_bytes(keypair()[1]))
+    keyholder = KeyHolder(store, admit=lambda study, envelope: None, bits=2048, clock=now)
+    keyholder.register(unsigned_envelope(private))
+    return replace(party, study=private, keyholder=keyholder)

@@ -22,7 +22,8 @@ from hdex.federated.errors import (
     Refusal,
     StudyInvalid,
 )
-from hdex.federated.statistics import Point, moments, prepare
+from hdex.federated.kinds.table import kind_of
+from hdex.federated.statistics import FAMILIES, Point, moments
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Algorithm, Study, unsigned_envelope
 
@@ -221,8 +222,8 @@ def test_a_value_beyond_the_encoding_is_refused_without_naming_it() -> None:
 def test_a_plain_contribution_holds_the_sites_sums() -> None:
     party = consortium(secure="plain")
     contribution = ask(party, sums_allowed=("plain",))
-    local = prepare(party.sites[SITE].frame(party.study), party.study)
-    assert plain_values(contribution.payload).tolist() == moments(local).tolist()
+    local = kind_of(party.study).rows(party.sites[SITE].frame(party.study), party.study)
+    assert plain_values(contribution.payload).tolist() == moments(local, FAMILIES["logistic"]).tolist()
     with pytest.raises(CiphertextInvalid):
         plain_values(contribution.payload[:-1])
 

@@ -8,11 +8,12 @@ import pytest
 import statsmodels.api as sm
 from tests.federated.samples import FEATURES, TARGET, consortium, tables
 
+from hdex.federated.coefficients import Coefficient, Regressed
 from hdex.federated.draft import Question
 from hdex.federated.errors import DesignSingular, FederatedError, NotConverged, StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal_memory import MemoryJournal
-from hdex.federated.result import Coefficient, StudyResult
+from hdex.federated.kinds.kind import Answer
 from hdex.federated.run import run_study
 from hdex.federated.simulate import simulate
 
@@ -48,19 +49,26 @@ def largest(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max())
 
 
-def run(secure: str, question: Question | None = None) -> StudyResult:
+def run(secure: str, question: Question | None = None) -> tuple[Regressed, int]:
     """Run through the admission, limits and key holder of real sites."""
     party = consortium(secure=secure, question=question)
     journal = MemoryJournal()
-    return run_study(party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.decryptor, journal=journal)
+    grid = InprocGrid(party.handlers())
+    result = run_study(party.envelope, grid=grid, decryptor=party.decryptor, journal=journal)
+    return regressed(result.answer), result.rounds
+
+
+def regressed(answer: Answer) -> Regressed:
+    assert isinstance(answer, Regressed)
+    return answer
 
 
 @pytest.mark.parametrize("secure", ["plain", "paillier"])
 def test_coefficients_errors_and_p_equal_the_pooled_fit_on_both_scales(secure: str) -> None:
-    result = run(secure)
+    result, rounds = run(secure)
     assert [row.name for row in result.coefficients] == ["intercept", *FEATURES]
     assert result.coefficients == result.coefficients_standardized
-    assert result.rounds <= 8
+    assert rounds <= 8
     for rows, scaled in ((result.coefficients_standardized, True), (result.coefficients_raw, False)):
         x, y = pooled(tables(), FEATURES, scaled=scaled)
         fit = sm.Logit(y, x).fit(disp=0, method="newton", tol=1e-14, maxiter=100)
@@ -71,7 +79,7 @@ def test_coefficients_errors_and_p_equal_the_pooled_fit_on_both_scales(secure: s
         interval = np.exp(fit.conf_int())
         assert largest(np.array([row.ci_low for row in rows]) / interval[:, 0], np.ones(5)) <= 1e-8
         assert largest(np.array([row.ci_high for row in rows]) / interval[:, 1], np.ones(5)) <= 1e-8
-        assert largest(np.array([row.odds_ratio for row in rows]), np.exp(fit.params)) <= 1e-8
+        assert largest(np.array([row.ratio for row in rows]), np.exp(fit.params)) <= 1e-8
         assert abs(result.log_likelihood - fit.llf) <= 1e-8
     assert (result.n, result.events) == (len(y), int(y.sum()))
 
@@ -79,7 +87,7 @@ def test_coefficients_errors_and_p_equal_the_pooled_fit_on_both_scales(secure: s
 @pytest.mark.parametrize("secure", ["plain", "paillier"])
 @pytest.mark.parametrize("standardize", ["global", "none"])
 def test_a_penalised_fit_equals_the_pooled_one_on_the_asked_scale(secure: str, standardize: str) -> None:
-    result = run(secure, Question(TARGET, FEATURES, "DUO:0000006", standardize, 1.0))
+    result, _ = run(secure, Question(TARGET, FEATURES, "DUO:0000006", standardize, 1.0))
     x, y = pooled(tables(), FEATURES, scaled=standardize == "global")
     beta, se = oracle(x, y, np.array([0.0, 1.0, 1.0, 1.0, 1.0]))
     found = columns(result.coefficients)
@@ -93,8 +101,8 @@ def test_columns_far_from_zero_lose_nothing() -> None:
     result = simulate(frames, target=TARGET, features=FEATURES, standardize="global", secure="paillier", bits=2048)
     x, y = pooled(tables(), FEATURES, scaled=True)
     beta, se = oracle(x, y, np.zeros(5))
-    assert largest(columns(result.result.coefficients)[0], beta) <= 1e-9
-    assert largest(columns(result.result.coefficients)[1], se) <= 1e-9
+    assert largest(columns(regressed(result.result.answer).coefficients)[0], beta) <= 1e-9
+    assert largest(columns(regressed(result.result.answer).coefficients)[1], se) <= 1e-9
 
 
 def test_a_strong_effect_and_a_rare_outcome_still_settle_within_eight_rounds() -> None:
@@ -105,7 +113,7 @@ def test_a_strong_effect_and_a_rare_outcome_still_settle_within_eight_rounds() -
     frames = {f"s{i}": table[i::3] for i in range(3)}
     result = simulate(frames, target=TARGET, features=["a", "b"], secure="plain").result
     fit = sm.Logit(y, sm.add_constant(x)).fit(disp=0, method="newton", tol=1e-14, maxiter=100)
-    assert largest(columns(result.coefficients)[0], fit.params) <= 1e-10
+    assert largest(columns(regressed(result.answer).coefficients)[0], fit.params) <= 1e-10
     assert result.rounds <= 8
 
 
@@ -116,10 +124,11 @@ def test_rows_with_a_missing_value_are_left_out_and_counted() -> None:
     )
     frames["hospital-b"] = holes
     result = simulate(frames, target=TARGET, features=FEATURES, secure="paillier", bits=2048).result
+    answer = regressed(result.answer)
     x, y = pooled(frames, FEATURES, scaled=False)
-    assert result.dropped == 7
-    assert result.n == len(y)
-    assert largest(columns(result.coefficients)[0], oracle(x, y, np.zeros(5))[0]) <= 1e-9
+    assert answer.dropped == 7
+    assert answer.n == len(y)
+    assert largest(columns(answer.coefficients)[0], oracle(x, y, np.zeros(5))[0]) <= 1e-9
 
 
 def broken(**columns: pl.Expr) -> dict[str, pl.DataFrame]:
@@ -155,7 +164,7 @@ def test_sites_without_rows_or_with_one_class_only_warn_in_simulation() -> None:
     assert any(w.startswith("hospital-c: events_per_parameter") for w in done.warnings)
     assert any(w.startswith("hospital-d: min_rows") for w in done.warnings)
     x, y = pooled(frames, FEATURES, scaled=False)
-    assert largest(columns(done.result.coefficients)[0], oracle(x, y, np.zeros(5))[0]) <= 1e-9
+    assert largest(columns(regressed(done.result.answer).coefficients)[0], oracle(x, y, np.zeros(5))[0]) <= 1e-9
 
 
 def heart(hospital: str) -> pl.DataFrame:
@@ -184,7 +193,7 @@ def test_the_heart_data_of_three_hospitals_give_the_pooled_coefficients(secure: 
     result = simulate(frames, target=TARGET, features=features, standardize="global", l2=1.0, secure=secure, bits=2048)
     x, y = pooled(frames, features, scaled=True)
     beta, se = oracle(x, y, np.array([0.0, *[1.0] * len(features)]))
-    estimate, error, _ = columns(result.result.coefficients)
+    estimate, error, _ = columns(regressed(result.result.answer).coefficients)
     assert largest(estimate, beta) <= BARS[secure]
     assert largest(error, se) <= BARS[secure]
     assert result.result.rounds <= 8

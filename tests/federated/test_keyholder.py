@@ -17,8 +17,9 @@ from hdex.federated.contributor import Contributor
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, StudyInvalid, TooFewContributors
 from hdex.federated.keyholder import KeyHolder
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import CipherVector, PackSpec, aggregate, decrypt, encrypt
-from hdex.federated.statistics import moments, prepare
+from hdex.federated.statistics import FAMILIES, moments
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import unsigned_envelope
 
@@ -52,8 +53,8 @@ def as_bytes(contributions: list[Contribution]) -> list[bytes]:
 def test_the_sum_of_the_whole_roster_is_opened() -> None:
     party = consortium()
     total = party.keyholder.open_sum("study-1", 1, as_bytes(answers(party)))
-    frames = [prepare(site.frame(party.study), party.study) for site in party.sites.values()]
-    expected = np.sum([moments(local) for local in frames], axis=0)
+    frames = [kind_of(party.study).rows(site.frame(party.study), party.study) for site in party.sites.values()]
+    expected = np.sum([moments(local, FAMILIES["logistic"]) for local in frames], axis=0)
     assert total[0] == expected[0]
     assert np.allclose(total, expected, rtol=1e-14, atol=1e-14)
 
@@ -71,7 +72,7 @@ def unmasked(party: Consortium, answered: list[Contribution]) -> list[Contributi
     """Two sites that leave their masks out to expose the third."""
     public, _ = keypair()
     spec = PackSpec(104, 50, 3, 2048)
-    payload = encrypt(public, np.zeros(3 + 8 + 10), spec).to_bytes()
+    payload = encrypt(public, np.zeros(6 + 8 + 10), spec).to_bytes()
     return [*(swap_payload(party, one, payload) for one in answered[:2]), answered[2]]
 
 
@@ -133,7 +134,7 @@ def spaced_header(contribution: Contribution) -> bytes:
 
 
 def coarse() -> bytes:
-    return encrypt(keypair()[0], np.zeros(3 + 8 + 10), PackSpec(104, 49, 3, 2048)).to_bytes()
+    return encrypt(keypair()[0], np.zeros(6 + 8 + 10), PackSpec(104, 49, 3, 2048)).to_bytes()
 
 
 @pytest.mark.parametrize("case", MATRIX)

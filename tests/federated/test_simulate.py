@@ -59,6 +59,24 @@ def test_simulate_warns_where_a_run_refuses(
     assert "intercept" in out
 
 
+def test_a_file_with_a_header_only_and_a_column_of_missing_values_are_sites_without_rows(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = ",".join([*FEATURES, TARGET])
+    (tmp_path / "empty.csv").write_text(f"{head}\n")
+    (tmp_path / "holes.csv").write_text(f"{head}\n" + "NA,25,1,120,1\n" * 30)
+    extra = [str(tmp_path / name) for name in ("empty.csv", "holes.csv")]
+    plain = [*QUESTION, "--secure", "plain", "--json"]
+    code, out, err = hdex(capsys, monkeypatch, "--sites", *files, *extra, *plain)
+    assert code == 0
+    assert "empty: min_rows" in err
+    expected = json.loads(hdex(capsys, monkeypatch, "--sites", *files, *plain)[1])
+    found = json.loads(out)
+    assert found["dropped"] == 30
+    pairs = zip(found["coefficients"], expected["coefficients"], strict=True)
+    assert all(abs(a["estimate"] - b["estimate"]) <= 1e-12 for a, b in pairs)
+
+
 @pytest.mark.parametrize(
     "change",
     [["--features", "age,absent"], ["--kind", "tree"], ["--sites", "absent.csv"], ["--secure", "rot13"]],

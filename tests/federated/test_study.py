@@ -16,6 +16,7 @@ from hdex.federated.errors import (
     error_document,
     error_from_document,
 )
+from hdex.federated.kinds.table import KINDS
 from hdex.federated.statistics import installed_algorithms
 from hdex.federated.study import Party, RosterEntry, Study, parse_envelope
 
@@ -111,7 +112,8 @@ def test_unknown_missing_and_misshaped_keys_are_refused() -> None:
 
 
 def test_the_installed_algorithm_has_a_code_digest() -> None:
-    assert installed_algorithms() == {STUDY.algorithm.id: STUDY.algorithm.code_digest}
+    assert installed_algorithms()[STUDY.algorithm.id] == STUDY.algorithm.code_digest
+    assert set(installed_algorithms()) == {kind.algorithm for kind in KINDS.values()}
 
 
 @pytest.mark.parametrize(

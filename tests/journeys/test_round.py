@@ -1,5 +1,6 @@
 """A round: the sum of all equals the pooled fit, and a hospital joins only what it agreed to, whoever asks."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.journeys.stage import Stage, refusal, silent
+from tests.node.consortium import hdex, printed
 
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.errors import Refusal
@@ -83,6 +85,21 @@ def test_a_licence_revoked_between_plan_and_start_stops_the_round_at_the_node(st
     assert refusal(lambda: market(stage).plan(question(stage, "study-late", contracts))).rule == "study.contract"
 
 
+def test_a_study_that_no_rule_lets_pass_waits_for_the_officer(stage: Stage) -> None:
+    memory = stage.reach("federate")
+    contracts = {name: memory.contracts[name] for name in HOSPITALS}
+    contracts[SITE] = stage.agree(SITE, "federated", "unruled")
+    home = stage.setting.home(SITE)
+    desk = ("--config", stage.setting.config_file(SITE), "--desk", home / "staff" / "privacy_officer")
+    assert hdex("federated", "deny", contracts[SITE], "--contract", *desk).returncode == 0
+    plan = market(stage).plan(question(stage, "study-waits", contracts))
+    assert refusal(lambda: market(stage).start(signed(stage, plan), silent)).rule == "approval.missing"
+    listed = printed(hdex("federated", "list", *desk, "--json"))["studies"]
+    assert [row["study"] for row in listed] == ["study-waits"]
+    assert hdex("federated", "approve", "study-waits", *desk).returncode == 0
+    assert market(stage).start(signed(stage, plan), silent)["sites"] == list(HOSPITALS)
+
+
 class Line:
     """A Channel with one hospital at its other end, in this process."""
 
@@ -133,7 +150,9 @@ def planned(stage: Stage, study_id: str) -> Study:
     """Return the first study's plan under another id, as if it had never been asked."""
     contracts = {name: stage.memory.contracts[name] for name in HOSPITALS}
     plan = Study.from_document(market(stage).plan(question(stage, "study-1", contracts)))
-    return replace(plan, id=study_id.replace(" ", "-").replace("'", ""))
+    return replace(
+        plan, id=study_id.replace(" ", "-").replace("'", ""), nonce=hashlib.sha256(study_id.encode()).hexdigest()
+    )
 
 
 def asked(handle: Handle, envelope: Envelope, study: Study, number: int) -> None:

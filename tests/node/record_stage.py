@@ -18,6 +18,7 @@ from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.publishing import Offer, Publisher, Publishing
 from hdex.node.hospital.releases import ReleaseOrder, Releases, Workshop
+from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.signed import Envelope, sign
@@ -88,12 +89,14 @@ class Record:
             meter=ground.meter,
         )
         self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
+        staff = {role: keys.public("sign") for role, keys in self.staff.items()}
         self.approvals = Approvals(
             hospital,
-            {role: keys.public("sign") for role, keys in self.staff.items()},
+            staff,
             ground.documents,
             ground.recorder,
             review=self.classifications.contested,
+            studies=StudyApprovals(hospital, staff, ground.documents, ground.recorder, clock=self.market.clock),
         )
 
     @property

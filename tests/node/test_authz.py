@@ -36,7 +36,7 @@ OWN_STAFF: dict[str, set[str]] = {
     "HospitalAdminService.Classify": {STEWARD},
     "HospitalAdminService.Deidentify": {STEWARD},
     "HospitalAdminService.Publish": {OFFICER},
-    "HospitalAdminService.Approve": {STEWARD, OFFICER},
+    "HospitalAdminService.Approve": {STEWARD, OFFICER, COMMITTEE},
     "HospitalAdminService.Revoke": {STEWARD, OFFICER},
     "HospitalAdminService.WithdrawConsent": {STEWARD, OFFICER},
     "HospitalAdminService.DecideRequest": {STEWARD, OFFICER, COMMITTEE},

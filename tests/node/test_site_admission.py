@@ -3,116 +3,29 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.catalog.samples import COLUMNS, sample_product
-from tests.node.market_stage import BUYER, DOMAIN, OFFICER, OTHER, Market
+from tests.node.market_stage import BUYER, OFFICER, OTHER, Market
+from tests.node.study_stage import SITES, Round
 
-from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import AdmissionRefused
-from hdex.federated.paillier import generate_keypair, public_key_hex
 from hdex.federated.ports import RoundRequest
-from hdex.federated.study import Party, RosterEntry, Study
+from hdex.federated.study import Party, Study
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import format_time
-from hdex.node.consent import MemoryConsents
-from hdex.node.hospital.datasets import Archive, Datasets
-from hdex.node.hospital.populations import Populations
-from hdex.node.hospital.site import HospitalSite, SiteRooms
-from hdex.node.identity import Identity
-from hdex.node.signed import Envelope, countersign, sign
+from hdex.node.signed import countersign, sign
 
-SITES = ("hospital-a", "hospital-b", "hospital-c")
 Change = Callable[[Study], Study]
-
-
-@cache
-def modulus() -> str:
-    return public_key_hex(generate_keypair(2048)[0])
-
-
-class Round:
-    """One hospital's site, a contract for it, and the study that the contract allows."""
-
-    def __init__(self, market: Market, *, mode: str = "federated") -> None:
-        self.market = market
-        self.product = market.stents()
-        market.finalized(self.product, mode)
-        ground = market.hospital.ground
-        populations = Populations(ground.documents, market.hospital.vault, b"\x05" * 32)
-        archive = Archive(ground.documents, market.hospital.vault, MemoryConsents(), populations)
-        datasets = Datasets(archive, ground.recorder, market.clock)
-        coordinator = Identity(f"spiffe://{DOMAIN}/exchange/exchange", "exchange", "exchange")
-        rooms = SiteRooms(datasets, market.hospital.products, market.negotiations, market.directory)
-        self.site = HospitalSite(
-            "hospital-a",
-            rooms,
-            ground.keys,
-            coordinator=coordinator,
-            recorder=ground.recorder,
-            meter=ground.meter,
-            clock=market.clock,
-        )
-
-    def study(self, study_id: str = "study-1") -> Study:
-        """Return the study an honest exchange would plan."""
-        directory = self.market.directory
-        members = [
-            Member(
-                RosterEntry(
-                    name, f"{name} org", directory.member(name).sign_key.hex(), directory.member(name).mask_key.hex()
-                ),
-                "c-1",
-                (self.product.id, self.product.version, self.product.digest()),
-            )
-            for name in SITES
-        ]
-        return draft_study(
-            study_id,
-            Question("restenosis", ("systolic", "diameter_mm"), "DUO:0000007"),
-            members,
-            coordinator=Party("exchange", "exchange org"),
-            keyholder=Party("keyholder", "keyholder org"),
-            public_key=modulus(),
-            deadline=format_time(self.market.now.replace(hour=23)),
-            nonce="00" * 16,
-        )
-
-    def signed(self, study: Study, signers: tuple[str, ...] = (BUYER, "exchange")) -> Envelope:
-        envelope: Envelope = {"document": study.document(), "signatures": []}
-        for name in signers:
-            envelope = countersign("study", envelope, name, self.market.keys[name].secret("sign"))
-        return envelope
-
-    def admit(self, study: Study, envelope: Envelope | bytes | None = None, number: int = 1) -> None:
-        """Ask the site to take part, as the coordinator's message would."""
-        body = self.signed(study) if envelope is None else envelope
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        step = "moments" if number == 1 else "newton"
-        self.site.admit(RoundRequest(study, data, number, 1, step, "ab" * 32))
-
-    def joined(self) -> int:
-        """Return how many rounds the log allowed."""
-        events = self.market.hospital.ground.events()
-        return sum(event.action.value == "round.join" and event.decision == "allow" for event in events)
-
-    def refused(self, study: Study, envelope: Envelope | bytes | None = None, number: int = 1) -> str:
-        """Return the rule of a refusal, after checking that it is the one event and nothing was allowed."""
-        before = self.market.hospital.ground.log.size
-        with pytest.raises(AdmissionRefused) as refusal:
-            self.admit(study, envelope, number)
-        (event,) = self.market.hospital.ground.events()[before:]
-        assert (event.action.value, event.decision, event.reason) == ("round.join", "deny", refusal.value.rule)
-        assert self.joined() == 0
-        return refusal.value.rule
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Round:
-    return Round(Market(tmp_path))
+    found = Round(Market(tmp_path))
+    found.rule()
+    return found
 
 
 def of_entry(study: Study, **changed: str) -> Study:

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from tests.catalog.samples import sample_product
 from tests.federated.samples import keypair
 from tests.node.market_stage import BUYER, OTHER, PURPOSE, Market, person
 
-from hdex.federated.errors import StudyInvalid
+from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.paillier import public_key_hex
+from hdex.federated.shapley import Scores, coalitions
 from hdex.ledger.errors import LogFailed
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, SignatureInvalid
 from hdex.node.exchange.pipe import LARGEST, Pipe, join, split
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_child import PipeChannel
 from hdex.node.exchange.study_process import StudyProcess
-from hdex.node.signed import Envelope, countersign, sign, verify
+from hdex.node.signed import Envelope, countersign, digest, sign, verify
 
 SITES = ("hospital-a", "hospital-b", "hospital-c")
 
@@ -46,12 +48,13 @@ class Runner(StudyProcess):
 
     def __init__(self) -> None:
         self.runs: list[Envelope] = []
+        self.more: dict[str, Any] = {}
 
     def run(self, study_id: str, envelope: Envelope, committed: Any) -> dict[str, Any]:
         self.runs.append(envelope)
         for number in (1, 2):
             committed(number, bytes([number]) * 32, "newton")
-        return {"study": study_id, "rounds": 2}
+        return {"study": study_id, "rounds": 2} | self.more
 
 
 class Stage:
@@ -114,6 +117,47 @@ def test_a_study_is_planned_signed_by_both_and_run_once(stage: Stage) -> None:
     assert [fact.kind for fact in stage.market.ledger.facts].count("RoundSealed") == 2
 
 
+def test_what_leaves_has_its_verdict_in_the_log_and_what_breaks_a_floor_stays(stage: Stage) -> None:
+    plan = stage.plan()
+    stage.runner.more = {"n": 60, "events": 30, "coefficients": [{}, {}]}
+    stage.start(stage.signed(plan))
+    event = stage.market.exchange.events()[-1]
+    assert (event.action.value, event.decision, event.request_digest) == ("study.approve", "allow", digest(plan))
+    assert event.policy_digest
+    assert event.result_digest
+    stage.runner.more = {"n": 60, "events": 5, "coefficients": [{}, {}]}
+    with pytest.raises(DisclosureRefused):
+        stage.start(stage.signed(stage.plan(id="study-2")))
+    assert ("study.approve", "events_per_parameter") in stage.market.exchange.refusals()
+    assert len(stage.market.exchange.documents.all("study_result")) == 1
+
+
+def test_coalition_scores_are_logged_by_digest(stage: Stage) -> None:
+    scores = Scores("ab" * 32, (("a",), ("b",)), {one: float(len(one)) for one in coalitions(["a", "b"])})
+    stage.runner.more = {"coalition_scores": scores.document()}
+    stage.start(stage.signed(stage.plan()))
+    assert scores.digest() in [event.result_digest for event in stage.market.exchange.events()]
+
+
+def test_a_study_may_promise_privacy(stage: Stage) -> None:
+    assert stage.plan(privacy={"epsilon": 0.5})["privacy"] == {"epsilon": 0.5}
+    with pytest.raises(StudyInvalid):
+        stage.plan(id="study-2", privacy={"epsilon": -1})
+
+
+def test_a_plan_holds_what_was_asked_of_any_kind(stage: Stage) -> None:
+    asked: dict[str, Any] = {
+        "kind": "kaplan-meier", "target": "restenosis", "features": ["sex"], "levels": {"sex": ["f", "m"]},
+        "options": {"time": "months", "grid": [6, 12]}, "min_sites": 3, "min_rows": 20,
+    }  # fmt: skip
+    deadline = (stage.market.clock() + timedelta(days=2)).isoformat()
+    plan = stage.plan(**asked, deadline=deadline)
+    assert {name: plan[name] for name in asked} == asked
+    assert plan["deadline"] == deadline
+    assert plan["pack"] == {"counts": {"value_bits": 32, "fraction_bits": 0}}
+    assert plan["algorithm"]["id"] == "kaplan-meier.counts.v1"
+
+
 def test_another_buyer_gets_neither_plan_nor_result(stage: Stage) -> None:
     """Any buyer who knew the id could sign the plan under his own name and was handed the result."""
     plan = stage.plan()
@@ -138,6 +182,14 @@ def test_another_buyer_gets_neither_plan_nor_result(stage: Stage) -> None:
         ({"l2": "much"}, ConfigInvalid),
         ({"l2": float("nan")}, StudyInvalid),
         ({"max_rounds": 10**6}, StudyInvalid),
+        ({"kind": "tree"}, StudyInvalid),
+        ({"options": {"grid": [1]}}, StudyInvalid),
+        ({"options": ["grid"]}, ConfigInvalid),
+        ({"levels": {"nobody": ["a"]}}, StudyInvalid),
+        ({"deadline": "tomorrow"}, StudyInvalid),
+        ({"deadline": "2001-01-01T00:00:00Z"}, ConfigInvalid),
+        ({"deadline": "2199-01-01T00:00:00Z"}, ConfigInvalid),
+        ({"min_sites": 0}, StudyInvalid),
         ({"id": "../up"}, StudyInvalid),
         ({"id": ""}, StudyInvalid),
     ],

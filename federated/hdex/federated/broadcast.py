@@ -8,8 +8,7 @@ import numpy as np
 import rfc8785
 
 from hdex.federated.errors import StudyInvalid
-from hdex.federated.statistics import Point
-from hdex.federated.study import STEPS
+from hdex.federated.kinds.kind import Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +20,13 @@ class Broadcast:
     round: int
     attempt: int
     step: str
-    point: Point | None
+    point: Arrays | None
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
         point = None
         if self.point is not None:
-            point = {name: getattr(self.point, name).tolist() for name in ("beta", "centre", "scale")}
+            point = {name: values.tolist() for name, values in self.point.items()}
         return rfc8785.dumps(
             {
                 "study": self.study_id,
@@ -48,8 +47,8 @@ class Broadcast:
         return hashlib.sha256(b"hdex/mask-context/v1\n" + self.to_bytes()).digest()
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, features: int) -> "Broadcast":
-        """Return the question, or raise StudyInvalid unless it is canonical and fits `features` columns."""
+    def from_bytes(cls, data: bytes) -> "Broadcast":
+        """Return the question, or raise StudyInvalid unless it is canonical. The kind checks step and point."""
         try:
             document = json.loads(data)
             point = document["point"]
@@ -60,26 +59,17 @@ class Broadcast:
                 int(document["round"]),
                 int(document["attempt"]),
                 str(document["step"]),
-                None if arrays is None else Point(**arrays),
+                arrays,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise StudyInvalid("the round's question cannot be read") from error
-        result._check(features)
+        result._check()
         if result.to_bytes() != data:
             raise StudyInvalid("the round's question is not in canonical form")
         return result
 
-    def _check(self, features: int) -> None:
-        if self.step not in STEPS or self.round < 1 or self.attempt < 1:
-            raise StudyInvalid("the round's question names no known step, round or attempt")
-        if (self.step == "moments") != (self.point is None):
-            raise StudyInvalid(f"step {self.step} and the point do not fit together")
-        if self.point is None:
-            return
-        shapes = (self.point.beta.shape, self.point.centre.shape, self.point.scale.shape)
-        if shapes != ((features + 1,), (features,), (features,)):
-            raise StudyInvalid(f"the point does not have {features} features")
-        if not all(np.isfinite(a).all() for a in (self.point.beta, self.point.centre, self.point.scale)):
-            raise StudyInvalid("the point is not finite")
-        if not (self.point.scale > 0).all():
-            raise StudyInvalid("a scale is not positive")
+    def _check(self) -> None:
+        if self.round < 1 or self.attempt < 1:
+            raise StudyInvalid("the round's question names no round or attempt")
+        if self.point is not None and any(values.ndim != 1 for values in self.point.values()):
+            raise StudyInvalid("the point holds something else than lists of numbers")

@@ -1,15 +1,23 @@
 """A site's part in a study: check, ask the node, sum, protect, sign, keep, release."""
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import numpy as np
+import polars as pl
+
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution, Header, plain_payload
 from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
-from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_rules import column_breaches
+from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError, NotConverged, StudyInvalid
+from hdex.federated.kinds.kind import Stakes
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
     CipherVector,
     PackSpec,
@@ -19,7 +27,8 @@ from hdex.federated.paillier import (
     public_key_from_hex,
 )
 from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
-from hdex.federated.statistics import Floats, Local, installed_algorithms, prepare, sums
+from hdex.federated.privacy import Privacy
+from hdex.federated.statistics import Floats, installed_algorithms
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Study, parse_envelope
 
@@ -46,8 +55,8 @@ def forget_refusal(question: bytes, error: FederatedError) -> None:
 
 def pack_spec(study: Study, step: str) -> PackSpec:
     """Return the encoding the study pins for `step`; weights add to one per site."""
-    digits = study.pack["moments" if step == "moments" else "newton"]
-    return PackSpec(digits["value_bits"], digits["fraction_bits"], len(study.sites), study.modulus_bits)
+    encoding = study.encoding(step)
+    return PackSpec(encoding.value_bits, encoding.fraction_bits, len(study.sites), study.modulus_bits)
 
 
 class Contributor:
@@ -80,21 +89,22 @@ class Contributor:
         with self._lock:
             with self._remembered(question):
                 study = parse_envelope(envelope)  # 1 the study is well formed
-                broadcast = Broadcast.from_bytes(question, features=len(study.features))
+                broadcast = Broadcast.from_bytes(question)
                 self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
                 kept = self._kept(study)
-                self._check_order(kept, broadcast)  # 3 rounds come one by one, each asked once
+                self._check_order(study, kept, broadcast)  # 3 rounds come one by one, each asked once
             request = _request(study, envelope, broadcast)
             self._hooks.admit(request)  # 4 the node's own rules, every round
             if kept is not None and kept.header.broadcast == broadcast.digest():
                 return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
             frame = self._hooks.frame(study)
             with self._remembered(question):
-                local = prepare(frame, study)
-                self._check_rows(study, local)  # 6 enough rows and events behind the sums
-            contribution = self._protect(study, broadcast, sums(broadcast.step, local, broadcast.point))  # 7
+                rows = kind_of(study).rows(frame, study)
+                self._check_rows(study, rows)  # 6 enough rows and events behind the sums
+                sums = site_sums(study, frame, rows, broadcast)  # 7 what the kind asks for, noise where it is promised
+            contribution = self._protect(study, broadcast, sums)
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
-            return self._release(request, contribution, rows=len(local.y))  # 9 remembered before it leaves
+            return self._release(request, contribution, rows=rows.n)  # 9 remembered before it leaves
 
     @contextmanager
     def _remembered(self, question: bytes) -> Iterator[None]:
@@ -128,8 +138,12 @@ class Contributor:
         data = self._replies.get(f"reply/{study.id}")
         return None if data is None else Contribution.from_bytes(data)
 
-    def _check_order(self, kept: Contribution | None, broadcast: Broadcast) -> None:
-        if (broadcast.round == 1) != (broadcast.step == "moments"):
+    def _check_order(self, study: Study, kept: Contribution | None, broadcast: Broadcast) -> None:
+        steps = kind_of(study).steps
+        if broadcast.step not in steps:
+            raise StudyInvalid(f"kind {study.kind} has no step of the name that is asked")
+        kind_of(study).check_point(study, broadcast.step, broadcast.point)
+        if (broadcast.round == 1) != (broadcast.step == next(iter(steps))):
             raise AdmissionRefused("step_order", f"step {broadcast.step} cannot be round {broadcast.round}")
         last = 0 if kept is None else kept.header.round
         if kept is not None and kept.header.study_digest != broadcast.study_digest:
@@ -138,9 +152,10 @@ class Contributor:
         if not again and broadcast.round != last + 1:
             raise AdmissionRefused("round_order", f"round {broadcast.round} after round {last}, or asked differently")
 
-    def _check_rows(self, study: Study, local: Local) -> None:
-        parameters = len(study.features) + 1
-        for breach in local_breaches(len(local.y), local.events, parameters, self._limits_of(study)):
+    def _check_rows(self, study: Study, rows: Stakes) -> None:
+        for breach in column_breaches(rows.summed, strictest()):
+            self._on_breach(self.site, breach)
+        for breach in local_breaches(rows.n, rows.events, rows.parameters, self._limits_of(study)):
             self._on_breach(self.site, breach)
 
     def _protect(self, study: Study, broadcast: Broadcast, values: Floats) -> Contribution:
@@ -180,6 +195,34 @@ class Contributor:
         release = Release(rows, contribution.digest(), count_ciphertexts(request.study, contribution), size)
         self._hooks.release(request, release)
         return contribution
+
+
+def site_sums(study: Study, frame: pl.DataFrame, rows: Stakes, broadcast: Broadcast) -> Floats:
+    """Return the site's vector; of a private study of clipped rows, with its share of the noise."""
+    privacy, kind = Privacy.of(study.privacy), kind_of(study)
+    if privacy is None:
+        return _finite_sums(study, rows, broadcast)
+    if "train" in kind.steps:  # an update is no sum over rows: clipping rows one by one would promise nothing
+        raise AdmissionRefused("privacy.kind", f"kind {study.kind} has no private form")
+
+    def row(index: int) -> Floats:
+        return _finite_sums(study, kind.rows(frame[index : index + 1], study), broadcast)
+
+    length = kind.length(study, broadcast.step)
+    size = {"length": length, "sites": len(study.sites), "rounds": study.max_rounds}
+    return privacy.noised(row, frame.height, randbelow=secrets.randbelow, **size)
+
+
+def _finite_sums(study: Study, rows: Stakes, broadcast: Broadcast) -> Floats:
+    """Return the site's vector; raise NotConverged where an exponential has overflown."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        sums: Floats = kind_of(study).sums(rows, study, broadcast.step, broadcast.point)
+    if not np.isfinite(sums).all():
+        raise NotConverged(
+            "the fit diverges: a column separates the outcome classes or predicts every event; "
+            "leave it out or set l2 above 0"
+        )
+    return sums
 
 
 def _request(study: Study, envelope: bytes, broadcast: Broadcast) -> RoundRequest:

@@ -18,6 +18,7 @@ from hdex.federated.contribution import Contribution
 from hdex.federated.contributor import pack_spec, utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
     CipherVector,
     aggregate,
@@ -30,7 +31,7 @@ from hdex.federated.paillier import (
     public_key_hex,
 )
 from hdex.federated.ports import Decryptor, Store
-from hdex.federated.statistics import Floats, vector_length
+from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
 AdmitStudy = Callable[[Study, bytes], None]
@@ -186,7 +187,9 @@ def combine(study: Study, contributions: Sequence[Contribution]) -> CipherVector
     public_key = public_key_from_hex(study.public_key)
     vectors = [CipherVector.from_bytes(contribution.payload, public_key) for contribution in contributions]
     step = contributions[0].header.step
-    shape = (pack_spec(study, step), vector_length(step, len(study.features)), 1)
+    if step not in kind_of(study).steps:
+        raise CiphertextInvalid(f"kind {study.kind} has no step of the name that the contributions carry")
+    shape = (pack_spec(study, step), kind_of(study).length(study, step), 1)
     if any((vector.spec, vector.length, vector.weight) != shape for vector in vectors):
         raise CiphertextInvalid(f"a vector does not have the encoding of step {step}")
     return aggregate(vectors)

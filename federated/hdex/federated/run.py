@@ -6,8 +6,9 @@ from hdex.federated.apps.coordinator import Progress, server_app
 from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
 from hdex.federated.disclosure import Limits, check_sites
 from hdex.federated.ports import Decryptor, Journal
+from hdex.federated.release import check_release
 from hdex.federated.result import StudyResult
-from hdex.federated.strategy import EncryptedNewton
+from hdex.federated.strategy import EncryptedSum
 
 __all__ = ["Progress", "run_study"]
 
@@ -28,14 +29,17 @@ def run_study(
     identity is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost
     after `round_timeout_s` without the whole roster, NotConverged, CiphertextInvalid.
     """
-    strategy = EncryptedNewton(study_envelope, decryptor)
-    check_sites(len(strategy.study.sites), Limits() if limits is None else limits)
+    strategy = EncryptedSum(study_envelope, decryptor)
+    floor = (Limits() if limits is None else limits).stricter(Limits(1, strategy.study.min_rows, 1.0, 0.0))
+    check_sites(len(strategy.study.sites), floor)
     run_id = _run_id(strategy.study.digest())
     be_task(run_id)
     grid.set_run(Run.create_empty(run_id))
     app = server_app(strategy, journal, progress=progress, round_timeout_s=round_timeout_s)
     app(grid, Context(run_id, 1, {}, RecordDict(), {}))
-    return strategy.result()
+    result = strategy.result()
+    check_release(result.answer, floor)
+    return result
 
 
 def _run_id(digest: str) -> int:

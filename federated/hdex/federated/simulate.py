@@ -21,6 +21,7 @@ from hdex.federated.keyholder import KeyHolder
 from hdex.federated.paillier import shared_secret
 from hdex.federated.plain import PlainAdder
 from hdex.federated.ports import Decryptor, Release, RoundRequest
+from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
 from hdex.federated.store_memory import MemoryStore
@@ -76,7 +77,8 @@ class Simulation:
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `hdex federated simulate --json`."""
         document = self.result.document()
-        return {**document, "seconds": self.seconds, "warnings": list(self.warnings)}
+        warnings = [*document.get("warnings", []), *self.warnings]
+        return {**document, "seconds": self.seconds, "warnings": warnings}
 
 
 def simulate(
@@ -84,21 +86,27 @@ def simulate(
     *,
     target: str,
     features: Sequence[str],
+    kind: str = "logistic",
+    options: Mapping[str, Any] | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
     standardize: str = "none",
     l2: float = 0.0,
     secure: str = "paillier",
     bits: int = 3072,
 ) -> Simulation:
-    """Return the logistic study over `frames` (site -> table); disclosure limits become warnings."""
+    """Return the study over `frames` (site -> table); disclosure limits become warnings."""
     if secure not in SUMS:
         raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
     started = time.monotonic()
     sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
     study_id = f"simulation-{secrets.token_hex(4)}"
     keyholder = KeyHolder(MemoryStore(), admit=_admit_any, limits=_NO_FLOOR, bits=bits)
+    question = Question(
+        target, tuple(features), "simulation", standardize, l2, kind=kind, options=options or {}, levels=levels or {}
+    )
     study = draft_study(
         study_id,
-        Question(target, tuple(features), "simulation", standardize, l2),
+        question,
         [Member(site.entry(name), "simulation", ("simulation", "1", "")) for name, site in sites.items()],
         coordinator=Party("coordinator", "this process as coordinator"),
         keyholder=Party("keyholder", "this process as key holder"),
@@ -111,6 +119,7 @@ def simulate(
     )
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
     result = _run(study, sites, keyholder, warnings)
+    warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), Limits())]
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
 
 

@@ -1,35 +1,127 @@
-"""What one site sums: raw moments, then the terms of a Newton step; and which algorithms are installed.
+"""Terms that sites sum for a regression: raw moments, then value, gradient and curvature of one Newton step.
 
-Vectors (p features, P = p + 1 parameters, U(m) = m (m + 1) / 2 entries of an upper triangle, row by row):
-  moments  n, dropped rows, sum y, sum x (p), sum x y (p), U(p) of sum x x'
+Vectors (p design columns, P parameters, U(m) = m (m + 1) / 2 entries of an upper triangle, row by row):
+  moments  n, dropped rows, sum y, sum y^2, base of the density, exposure, sum x (p), sum x y (p), U(p) of sum x x'
   newton   log-likelihood, gradient (P), U(P) of the information
   refine   newton, then sum z (p), sum z^2 (p) of the columns as they are now scaled
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-
-from hdex.federated.errors import StudyInvalid
-from hdex.federated.study import Study
 
 Floats = NDArray[np.float64]
 
-_SOURCES = (
+_SHARED = (
     "statistics.py",
     "disclosure.py",
+    "disclosure_regimes.py",
+    "disclosure_regimes.toml",
+    "disclosure_rules.py",
     "contribution.py",
     "contributor.py",
+    "privacy.py",
+    "privacy_accountant.py",
+    "privacy_sampling.py",
+    "kinds/kind.py",
+    "kinds/columns.py",
+    "kinds/table.py",
     "paillier/masks.py",
     "paillier/obfuscation.py",
     "paillier/packing.py",
     "paillier/vectors.py",
 )
+# Algorithm id -> the source of its kind; what is shared comes on top.
+ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    **{f"{name}.sums.v1": ("kinds/summary.py",) for name in ("count", "sum", "mean", "variance", "t-test")},
+    **{f"{name}.sums.v1": ("kinds/counting.py",) for name in ("histogram", "crosstab")},
+    "quantile.counts.v1": ("kinds/quantile.py",),
+    **{f"{name}.newton.v1": ("kinds/regression.py",) for name in ("linear", "logistic", "poisson")},
+    "kaplan-meier.counts.v1": ("kinds/grid.py", "kinds/survival.py"),
+    "cox.newton.v1": ("kinds/grid.py", "kinds/cox.py"),
+    **{
+        f"{name}.network.v1": ("kinds/network.py", "kinds/training.py")
+        for name in ("fedavg", "fedavgm", "fedprox", "fedadam", "fedadagrad", "fedyogi")
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point(Mapping[str, Floats]):
+    """Where a Newton step is evaluated: z = (x - centre) / scale, eta = beta_0 + z beta."""
+
+    beta: Floats  # (P,), intercept first where there is one
+    centre: Floats  # (p,)
+    scale: Floats  # (p,)
+    response: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))  # centre and scale of a measured target
+
+    def __getitem__(self, name: str) -> Floats:
+        if name not in _POINT:
+            raise KeyError(name)
+        found: Floats = getattr(self, name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_POINT)
+
+    def __len__(self) -> int:
+        return len(_POINT)
+
+
+_POINT = ("beta", "centre", "scale", "response")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An exponential family with its canonical link: gradient x'(y - mean), information x' variance x."""
+
+    name: str
+    mean: Callable[[Floats], Floats]  # of eta
+    variance: Callable[[Floats], Floats]  # of the mean
+    log_density: Callable[[Floats, Floats], Floats]  # of (y, eta), without the part that no parameter touches
+    link: Callable[[float], float]  # eta of a mean
+    base: Callable[[Floats], Floats]  # the part that no parameter touches
+
+
+def _logistic(eta: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * eta)))  # without overflow
+
+
+def _log_factorial(y: Floats) -> Floats:
+    return np.array([-math.lgamma(value + 1.0) for value in y], dtype=np.float64)
+
+
+FAMILIES: Mapping[str, Family] = {
+    "linear": Family(
+        "linear",
+        mean=lambda eta: eta,
+        variance=np.ones_like,
+        log_density=lambda y, eta: -0.5 * (y - eta) ** 2,
+        link=lambda mean: mean,
+        base=np.zeros_like,
+    ),
+    "logistic": Family(
+        "logistic",
+        mean=_logistic,
+        variance=lambda mean: mean * (1.0 - mean),
+        log_density=lambda y, eta: y * eta - np.logaddexp(0.0, eta),
+        link=lambda mean: math.log(mean / (1.0 - mean)),
+        base=np.zeros_like,
+    ),
+    "poisson": Family(
+        "poisson",
+        mean=np.exp,
+        variance=lambda mean: mean,
+        log_density=lambda y, eta: y * eta - np.exp(eta),
+        link=math.log,
+        base=_log_factorial,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,97 +129,26 @@ class Local:
     """A site's complete rows."""
 
     x: Floats  # (n, p)
-    y: Floats  # (n,), 0 or 1
+    y: Floats  # (n,)
     dropped: int  # rows left out because a value is missing
+    offset: Floats  # (n,), added to eta
+    events: int = 0  # rows in the smaller outcome class, all rows of a measured target
+    parameters: int = 0
 
     @property
-    def events(self) -> int:
-        """Rows in the smaller outcome class."""
-        ones = int(self.y.sum())
-        return min(ones, len(self.y) - ones)
+    def n(self) -> int:
+        """Complete rows."""
+        return len(self.y)
 
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where a Newton step is evaluated: z = (x - centre) / scale, eta = beta_0 + z beta."""
-
-    beta: Floats  # (p + 1,), intercept first
-    centre: Floats  # (p,)
-    scale: Floats  # (p,)
-
-
-def vector_length(step: str, p: int) -> int:
-    """Return the length of the vector of `step` for `p` features."""
-    if step == "moments":
-        return 3 + 2 * p + triangle(p)
-    newton = 1 + (p + 1) + triangle(p + 1)
-    return newton if step == "newton" else newton + 2 * p
+    @property
+    def summed(self) -> Sequence[Floats]:
+        """The design's columns."""
+        return list(self.x.T)
 
 
 def triangle(m: int) -> int:
     """Return the entries of an upper triangle of an m by m matrix."""
     return m * (m + 1) // 2
-
-
-def prepare(frame: pl.DataFrame, study: Study) -> Local:
-    """Return the complete rows of the study's columns; raise StudyInvalid naming a column that does not fit."""
-    columns = [_numbers(frame, name) for name in study.columns]
-    table = np.column_stack(columns)
-    complete = ~np.isnan(table).any(axis=1)
-    x, y = table[complete, :-1], table[complete, -1]
-    if np.isinf(x).any():
-        raise StudyInvalid("a feature has an infinite value")
-    if not np.isin(y, (0.0, 1.0)).all():
-        raise StudyInvalid(f"column {study.target} has values other than 0 and 1")
-    return Local(np.ascontiguousarray(x), y, int((~complete).sum()))
-
-
-def _numbers(frame: pl.DataFrame, name: str) -> Floats:
-    if name not in frame.columns:
-        raise StudyInvalid(f"column {name} is absent")
-    series = frame.get_column(name)
-    if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null)):
-        raise StudyInvalid(f"column {name} is {series.dtype}, not numeric")
-    return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def sums(step: str, local: Local, point: Point | None) -> Floats:
-    """Return this site's vector of `step`; `point` is None exactly for moments."""
-    if step == "moments":
-        return moments(local)
-    if point is None:
-        raise StudyInvalid(f"step {step} needs a point")
-    if step == "newton":
-        return newton(local, point)
-    return refine(local, point)
-
-
-def moments(local: Local) -> Floats:
-    """Return raw moments, summed in extended precision: later means and deviations are differences of them."""
-    x, y = local.x.astype(np.longdouble), local.y.astype(np.longdouble)
-    p = x.shape[1]
-    cross = [(x[:, i] * x[:, j]).sum() for i in range(p) for j in range(i, p)]
-    head = [np.longdouble(len(y)), np.longdouble(local.dropped), y.sum()]
-    return np.array([*head, *x.sum(axis=0), *(x * y[:, None]).sum(axis=0), *cross], dtype=np.float64)
-
-
-def newton(local: Local, point: Point) -> Floats:
-    """Return log-likelihood, gradient and information of the logistic model at `point`."""
-    z = (local.x - point.centre) / point.scale
-    design = np.column_stack([np.ones(len(z)), z])
-    eta = design @ point.beta
-    likelihood = float(np.sum(local.y * eta - np.logaddexp(0.0, eta)))
-    mean = 0.5 * (1.0 + np.tanh(0.5 * eta))  # the logistic function without overflow
-    gradient = design.T @ (local.y - mean)
-    information = design.T @ (design * (mean * (1.0 - mean))[:, None])
-    upper = information[np.triu_indices(len(gradient))]
-    return np.concatenate([[likelihood], gradient, upper])
-
-
-def refine(local: Local, point: Point) -> Floats:
-    """Return `newton` and the first two moments of the scaled columns: they correct centre and scale exactly."""
-    z = (local.x - point.centre) / point.scale
-    return np.concatenate([newton(local, point), z.sum(axis=0), (z * z).sum(axis=0)])
 
 
 def symmetric(upper: Floats | Sequence[float], m: int) -> Floats:
@@ -138,11 +159,55 @@ def symmetric(upper: Floats | Sequence[float], m: int) -> Floats:
     return result
 
 
+def moments_length(p: int) -> int:
+    """Return the length of `moments` for p columns."""
+    return 6 + 2 * p + triangle(p)
+
+
+def newton_length(parameters: int) -> int:
+    """Return the length of `newton`."""
+    return 1 + parameters + triangle(parameters)
+
+
+def moments(local: Local, family: Family) -> Floats:
+    """Return raw moments, summed in extended precision: later means and deviations are differences of them."""
+    x, y = local.x.astype(np.longdouble), local.y.astype(np.longdouble)
+    p = x.shape[1]
+    cross = [(x[:, i] * x[:, j]).sum() for i in range(p) for j in range(i, p)]
+    counts = [np.longdouble(len(y)), np.longdouble(local.dropped)]
+    head = [*counts, y.sum(), (y * y).sum(), family.base(local.y).sum(), np.exp(local.offset).sum()]
+    return np.array([*head, *x.sum(axis=0), *(x * y[:, None]).sum(axis=0), *cross], dtype=np.float64)
+
+
+def newton(local: Local, point: Point, family: Family) -> Floats:
+    """Return log-likelihood, gradient and information of the model at `point`."""
+    z = (local.x - point.centre) / point.scale
+    design = np.column_stack([np.ones(len(z)), z])
+    y = (local.y - point.response[0]) / point.response[1]
+    eta = design @ point.beta + local.offset
+    likelihood = float(np.sum(family.log_density(y, eta)))
+    mean = family.mean(eta)
+    gradient = design.T @ (y - mean)
+    information = design.T @ (design * family.variance(mean)[:, None])
+    return np.concatenate([[likelihood], gradient, information[np.triu_indices(len(gradient))]])
+
+
+def scaled_moments(x: Floats, point: Point) -> Floats:
+    """Return the first two moments of the scaled columns: they correct centre and scale exactly."""
+    z = (x - point.centre) / point.scale
+    return np.concatenate([z.sum(axis=0), (z * z).sum(axis=0)])
+
+
 def installed_algorithms() -> dict[str, str]:
     """Return algorithm id -> SHA-256 (hex) over the installed source files that compute and protect its sums."""
     room = resources.files("hdex.federated")
+    names = {*_SHARED, *(name for own in ALGORITHMS.values() for name in own)}
+    sources = {name: room.joinpath(name).read_bytes() for name in names}
+    return {algorithm: _source_digest(sources, (*_SHARED, *own)) for algorithm, own in ALGORITHMS.items()}
+
+
+def _source_digest(sources: Mapping[str, bytes], names: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for name in _SOURCES:
-        data = room.joinpath(name).read_bytes()
-        digest.update(f"{name} {len(data)}\n".encode() + data)
-    return {"logistic.newton.v1": digest.hexdigest()}
+    for name in names:
+        digest.update(f"{name} {len(sources[name])}\n".encode() + sources[name])
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Exact Newton over encrypted sums as a Flower Strategy: it asks the whole roster, opens the sum, steps.
+"""Exact questions over encrypted sums as a Flower Strategy: it asks the whole roster, opens the sum, goes on.
 
 The coordinator runs it and has no key: it multiplies ciphertexts and sees what the key holder opens.
 """
@@ -24,35 +24,37 @@ from hdex.federated.contributor import count_ciphertexts
 from hdex.federated.errors import CiphertextInvalid, JournalConflict, SiteLost
 from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
 from hdex.federated.keyholder import combine
-from hdex.federated.newton import NewtonFit
+from hdex.federated.kinds.kind import require_length
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.ports import Decryptor
-from hdex.federated.result import Crossed, StudyResult, conclude
+from hdex.federated.result import Crossed, StudyResult
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
 logger = logging.getLogger(__name__)
 
 
-class EncryptedNewton(Strategy):
-    """One study's fit. `resume` with the journal's rows first; then rounds until `settled`."""
+class EncryptedSum(Strategy):
+    """One study's question, of any kind. `resume` with the journal's rows first; then rounds until `settled`."""
 
     def __init__(self, envelope: bytes, decryptor: Decryptor) -> None:
         self.study: Study = parse_envelope(envelope)
         self._envelope = envelope
         self._decryptor = decryptor
-        self._fit = NewtonFit(self.study)
+        self._kind = kind_of(self.study)
+        self._inquiry = self._kind.inquire(self.study)
         self._records: list[RoundRecord] = []
         self._site_of = {node_id(site): site for site in self.study.sites}
 
     @property
     def settled(self) -> bool:
         """Whether the result is there."""
-        return self._fit.fit is not None
+        return self._inquiry.settled
 
     @property
     def round(self) -> int:
         """The round to run next, from 1."""
-        return self._fit.round
+        return self._inquiry.round
 
     @property
     def last_record(self) -> RoundRecord:
@@ -67,8 +69,8 @@ class EncryptedNewton(Strategy):
             self._take(record, record.sums())
 
     def _question(self) -> Broadcast:
-        fit = self._fit
-        return Broadcast(self.study.id, self.study.digest(), fit.round, 1, fit.step, fit.point)
+        asks = self._inquiry
+        return Broadcast(self.study.id, self.study.digest(), asks.round, 1, asks.step, asks.point)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -107,7 +109,8 @@ class EncryptedNewton(Strategy):
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)
-        self._fit.absorb(total)
+        require_length(total, self._kind.length(self.study, record.step), record.step)
+        self._inquiry.absorb(total)
 
     def _collect(self, replies: Iterable[Message]) -> list[Contribution]:
         found: dict[str, Contribution] = {}
@@ -155,9 +158,15 @@ class EncryptedNewton(Strategy):
 
     def result(self) -> StudyResult:
         """Return the answer of a settled study."""
-        assert self._fit.fit is not None, "the study has not settled"
-        crossed = {site: self._crossed(site) for site in self.study.sites}
-        return conclude(self.study, self._fit.fit, rounds=len(self._records), crossed=crossed)
+        return StudyResult(
+            study_id=self.study.id,
+            study_digest=self.study.digest(),
+            kind=self.study.kind,
+            answer=self._inquiry.answer(),
+            rounds=len(self._records),
+            sites=self.study.sites,
+            crossed={site: self._crossed(site) for site in self.study.sites},
+        )
 
     def _crossed(self, site: str) -> Crossed:
         replies = [reply for record in self._records for reply in record.replies if reply.site == site]

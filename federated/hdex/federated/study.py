@@ -15,16 +15,12 @@ from typing import Any
 import rfc8785
 
 from hdex.federated.errors import StudyInvalid
+from hdex.federated.kinds.kind import Encoding
+from hdex.federated.kinds.table import kind_named
+from hdex.federated.privacy import Privacy
 
-KINDS = ("logistic",)
-STEPS = ("moments", "refine", "newton")
 SCALES = ("global", "none")
 SUMS = ("paillier", "plain")
-# 104 bits hold sums of squares of raw columns up to 4.5e15, 64 bits hold standardised sums up to 8.3 million.
-DEFAULT_PACK: Mapping[str, Mapping[str, int]] = {
-    "moments": {"value_bits": 104, "fraction_bits": 50},
-    "newton": {"value_bits": 64, "fraction_bits": 40},
-}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
@@ -59,9 +55,9 @@ class Study:
     """One signed question to a fixed roster. Checked at construction; raises StudyInvalid."""
 
     id: str
-    kind: str  # "logistic"
-    target: str  # column of 0 and 1
-    features: tuple[str, ...]  # numeric columns, in order of the coefficients
+    kind: str  # one of kinds.table.KINDS
+    target: str  # outcome column; empty where the kind has none
+    features: tuple[str, ...]  # columns, in order of the coefficients
     purpose: str  # DUO code the sites' agreements must permit
     contracts: Mapping[str, str]  # site -> agreement id
     products: Mapping[str, tuple[str, str, str]]  # site -> (product id, version, manifest digest)
@@ -76,10 +72,13 @@ class Study:
     secure: str = "paillier"
     public_key: str = ""  # modulus n as hex
     key_id: str = ""  # SHA-256 of n
-    pack: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: DEFAULT_PACK)
+    pack: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # step -> value_bits, fraction_bits
+    options: Mapping[str, Any] = field(default_factory=dict)  # what only this kind asks
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # categorical column -> levels, reference first
     max_rounds: int = 12
     min_sites: int = 3
     min_rows: int = 10
+    privacy: Mapping[str, float] = field(default_factory=dict)  # epsilon, delta, clip; empty: sums without noise
 
     def __post_init__(self) -> None:
         _check_question(self)
@@ -93,8 +92,12 @@ class Study:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What is read at a site: features, then target."""
-        return (*self.features, self.target)
+        """What is read at a site: features, target, and what options name."""
+        return kind_named(self.kind).columns(self)
+
+    def encoding(self, step: str) -> Encoding:
+        """Return the fixed point that the study pins for `step`."""
+        return Encoding(**self.pack[step])
 
     @property
     def modulus_bits(self) -> int:
@@ -113,6 +116,7 @@ class Study:
         """Return the JSON document."""
         document: dict[str, Any] = asdict(self)
         document["features"] = list(self.features)
+        document["levels"] = {name: list(levels) for name, levels in self.levels.items()}
         document["products"] = {site: list(product) for site, product in self.products.items()}
         document["roster"] = [asdict(entry) for entry in self.roster]
         return document
@@ -130,6 +134,7 @@ class Study:
         try:
             values = dict(document)
             values["features"] = tuple(values["features"])
+            values["levels"] = {name: tuple(levels) for name, levels in values.get("levels", {}).items()}
             values["products"] = {site: _product(product) for site, product in values["products"].items()}
             values["roster"] = tuple(RosterEntry(**entry) for entry in values["roster"])
             values["coordinator"] = Party(**values["coordinator"])
@@ -173,14 +178,24 @@ def _product(value: Any) -> tuple[str, str, str]:
 def _check_question(study: Study) -> None:
     if not isinstance(study.id, str) or not _NAME.fullmatch(study.id):
         raise StudyInvalid("the study's id is not a plain name")
-    if study.kind not in KINDS:
-        raise StudyInvalid(f"kind {study.kind!r}; known are {', '.join(KINDS)}")
-    if not study.features or len(set(study.columns)) != len(study.columns):
-        raise StudyInvalid("the features must be at least one, without repetition and without the target")
+    kind_named(study.kind).check(study)
+    if not study.columns or len(set(study.columns)) != len(study.columns):
+        raise StudyInvalid("the columns must be at least one, without repetition: no feature twice or as the target")
+    _check_levels(study)
     if study.standardize not in SCALES:
         raise StudyInvalid(f"standardize {study.standardize!r}; known are {', '.join(SCALES)}")
     if not math.isfinite(study.l2) or study.l2 < 0:
         raise StudyInvalid("l2 must be finite and not negative")
+
+
+def _check_levels(study: Study) -> None:
+    if strangers := sorted(set(study.levels) - set(study.columns)):
+        raise StudyInvalid(f"levels are declared of {', '.join(strangers)}, which the study does not read")
+    for name, levels in study.levels.items():
+        if not all(isinstance(level, str) and level.strip() == level != "" for level in levels):
+            raise StudyInvalid(f"the levels of column {name} must be text without surrounding spaces")
+        if not levels or len(set(levels)) != len(levels):
+            raise StudyInvalid(f"the levels of column {name} must be at least one, without repetition")
 
 
 def _check_roster(study: Study) -> None:
@@ -209,6 +224,7 @@ def _raw_key(text: str) -> bytes | None:
 
 def _check_terms(study: Study) -> None:
     parse_time(study.deadline)
+    Privacy.of(study.privacy)
     if not 1 <= study.max_rounds <= 100:
         raise StudyInvalid(f"max_rounds {study.max_rounds}; 1 to 100 are allowed")
     if study.min_sites < 1 or study.min_rows < 1:
@@ -217,6 +233,8 @@ def _check_terms(study: Study) -> None:
         raise StudyInvalid(f"secure {study.secure!r}; known are {', '.join(SUMS)}")
     if study.secure == "plain":
         return
+    if dict(study.pack) != {step: encoding.document() for step, encoding in kind_named(study.kind).steps.items()}:
+        raise StudyInvalid(f"pack must hold the encodings of kind {study.kind}, step by step")
     try:
         n = int(study.public_key, 16)
     except ValueError as error:
@@ -224,5 +242,3 @@ def _check_terms(study: Study) -> None:
     digest = hashlib.sha256(n.to_bytes((n.bit_length() + 7) // 8, "big")).hexdigest()
     if digest != study.key_id:
         raise StudyInvalid("key_id is not the digest of public_key")
-    if set(study.pack) != {"moments", "newton"}:
-        raise StudyInvalid("pack must describe moments and newton")

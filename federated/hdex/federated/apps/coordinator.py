@@ -5,13 +5,13 @@ from collections.abc import Callable
 from hdex.federated.apps.flower import ArrayRecord, ConfigRecord, Context, Grid, ServerApp
 from hdex.federated.journal import RoundRecord
 from hdex.federated.ports import Journal
-from hdex.federated.strategy import EncryptedNewton
+from hdex.federated.strategy import EncryptedSum
 
 Progress = Callable[[RoundRecord], None]
 
 
 def server_app(
-    strategy: EncryptedNewton, journal: Journal, *, progress: Progress | None = None, round_timeout_s: float = 60.0
+    strategy: EncryptedSum, journal: Journal, *, progress: Progress | None = None, round_timeout_s: float = 60.0
 ) -> ServerApp:
     """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it."""
     app = ServerApp()

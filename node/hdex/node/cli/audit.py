@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import audit_fraud, audit_monitor
+from hdex.node.cli import audit_fraud, audit_monitor, audit_study
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
@@ -26,6 +26,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(audit_fraud.fraud)
 app.command()(audit_fraud.proof)
 app.command()(audit_monitor.monitor)
+app.command()(audit_study.study)
+app.command()(audit_study.split)
 NOT_VERIFIED = 1
 Report = Annotated[Path | None, typer.Option(help="Also write the report to this file, .html or .json.")]
 

@@ -1,19 +1,23 @@
 """`hdex federated <verb>`: studies over several sites."""
 
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hdex.node.cli.options import Json
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from hdex.federated.simulate import Simulation
-
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 _MISSING = ["", "NA", "NaN", "nan", "null", "?"]
+Config = Annotated[Path, typer.Option(help="The buyer's configuration (TOML).")]
+Out = Annotated[Path | None, typer.Option(help="Write the result here: .json, .txt, .svg or .html.")]
 
 
 @app.callback()
@@ -24,33 +28,158 @@ def studies() -> None:
 @app.command()
 def simulate(
     *,
-    target: Annotated[str, typer.Option(help="Column of 0 and 1.")],
-    features: Annotated[str, typer.Option(help="Numeric columns, separated by commas.")],
     sites: Annotated[list[Path], typer.Option(help="One CSV file per site: --sites a.csv b.csv c.csv")],
     more_sites: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
-    kind: Annotated[str, typer.Option(help="Question: logistic.")] = "logistic",
+    kind: Annotated[str, typer.Option(help="Question: logistic, linear, cox, mean ... (--kind list names all).")] = (
+        "logistic"
+    ),
+    target: Annotated[str, typer.Option(help="Outcome column, where the kind has one.")] = "",
+    features: Annotated[str, typer.Option(help="Columns, separated by commas.")] = "",
+    levels: Annotated[list[str] | None, typer.Option(help="Declared levels: --levels 'arm=control|drug'.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="--option time=months --option grid=1..60")] = None,
     standardize: Annotated[str, typer.Option(help="Scale of coefficients and penalty: global or none.")] = "none",
     l2: Annotated[float, typer.Option(help="Penalty l2/2 times the squared norm without the intercept.")] = 0.0,
     secure: Annotated[str, typer.Option(help="How sums are added: paillier or plain.")] = "paillier",
+    out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run a study in this process, one site per file; disclosure limits become warnings."""
+    from hdex.federated.question_file import read_levels, read_option
     from hdex.federated.simulate import simulate as run
 
-    if kind != "logistic":
-        raise typer.BadParameter(f"kind {kind!r}; known is logistic")
-    columns = [name.strip() for name in features.split(",") if name.strip()]
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
     simulation = run(
         _read_sites([*sites, *(more_sites or [])]),
         target=target,
-        features=columns,
+        features=[name.strip() for name in features.split(",") if name.strip()],
+        kind=kind,
+        options=dict(map(read_option, option or [])),
+        levels=dict(map(read_levels, levels or [])),
         standardize=standardize,
         l2=l2,
         secure=secure,
     )
-    for warning in simulation.warnings:
-        typer.echo(f"warning: a real run refuses: {warning}", err=True)
-    typer.echo(json.dumps(simulation.document(), indent=2) if as_json else _table(simulation))
+    document = simulation.document()
+    for warning in document["warnings"]:
+        refused = "a real run refuses: " if warning in simulation.warnings else ""
+        typer.echo(f"warning: {refused}{warning}", err=True)
+    _give(document, out, as_json=as_json)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="id, purpose, kind, target, features and contracts (TOML or JSON).")],
+    config: Config,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Have a study planned, sign the plan, run it over the hospitals and keep the result; again: go on, or answer."""
+    from hdex.federated.question_file import read_question
+    from hdex.node.cli.buy import buyer
+    from hdex.node.cli.serving import talk
+    from hdex.node.cli.study_diary import StudyDiary
+
+    question = read_question(_text_of(study))
+    diary = StudyDiary(_folder(config), question["id"])
+
+    def say(step: str, words: str) -> None:
+        talk(step, words)
+        diary.add(step, words)
+
+    diary.begin(question["kind"])
+    try:
+        result = buyer(config).study(question, say)
+    except Exception as error:
+        diary.fail(error)
+        raise
+    diary.finish(result)
+    for warning in result.get("warnings", []):
+        talk("warning", warning)
+    _give(result, out, as_json=as_json)
+
+
+@app.command()
+def status(
+    study: Annotated[str, typer.Argument(help="The study's id.")],
+    config: Config,
+    follow: Annotated[bool, typer.Option(help="Go on until the study ends.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell how far a study is that was started here, round by round."""
+    from hdex.node.cli.study_diary import StudyDiary
+
+    diary = StudyDiary(_folder(config), study)
+    for line in diary.lines(follow=follow):
+        typer.echo(json.dumps(line) if as_json else f"{line['time']}  {line['step']:<9} {line['words']}")
+
+
+@app.command()
+def result(
+    study: Annotated[str, typer.Argument(help="The study's id, or a file with a result.")],
+    config: Annotated[Path | None, typer.Option(help="The buyer's configuration; not needed for a file.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Show a result that was received: table on the terminal, or --json, or --out with a picture or a page."""
+    from hdex.node.cli.study_diary import StudyDiary
+    from hdex.node.errors import ConfigInvalid
+
+    if study.endswith(".json"):
+        return _give(_result_of(Path(study)), out, as_json=as_json)
+    if config is None:
+        raise ConfigInvalid("--config is needed to find a study by its id; a file ends in .json")
+    return _give(StudyDiary(_folder(config), study).result(), out, as_json=as_json)
+
+
+def _give(document: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Print a result, or write it in the form that the file's name asks."""
+    from hdex.federated.report import as_text
+
+    if out is not None:
+        return _write(document, out)
+    typer.echo(json.dumps(document, indent=2) if as_json else as_text(document))
+    return None
+
+
+def _write(document: dict[str, Any], out: Path) -> None:
+    from hdex.federated.pictures import as_html, as_svg
+    from hdex.federated.report import as_text
+
+    forms = {".json": _as_json, ".txt": as_text, ".svg": as_svg, ".html": as_html}
+    if out.suffix not in forms:
+        raise typer.BadParameter(f"{out.name} ends in none of {', '.join(forms)}")
+    out.write_text(forms[out.suffix](document), encoding="utf-8")
+    typer.echo(f"{out} written", err=True)
+
+
+def _as_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _folder(config: Path) -> Path:
+    from hdex.node.config import BuyerConfig, load
+
+    return load(config, BuyerConfig).data_dir / "studies"
+
+
+def _text_of(path: Path) -> str:
+    from hdex.node.errors import ConfigInvalid
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{path} cannot be read as text") from error
+
+
+def _result_of(path: Path) -> dict[str, Any]:
+    from hdex.node.cli.serving import read_json
+    from hdex.node.errors import ConfigInvalid
+
+    _text_of(path)
+    found = read_json(path)
+    if "kind" not in found or "bytes_per_site" not in found:
+        raise ConfigInvalid(f"{path} holds no result of a study")
+    return found
 
 
 def _read_sites(paths: list[Path]) -> "dict[str, pl.DataFrame]":
@@ -67,20 +196,3 @@ def _read_sites(paths: list[Path]) -> "dict[str, pl.DataFrame]":
         except pl.exceptions.PolarsError as error:
             raise typer.BadParameter(f"{path} is not a CSV table with a header") from error
     return frames
-
-
-def _table(simulation: "Simulation") -> str:
-    result = simulation.result
-    head = f"{'':24}{'estimate':>12}{'se':>11}{'z':>9}{'p':>11}{'odds ratio':>12}  95 % interval"
-    rows = [
-        f"{row.name:24}{row.estimate:12.6f}{row.se:11.6f}{row.z:9.3f}{row.p:11.3g}{row.odds_ratio:12.4f}"
-        f"  {row.ci_low:.4f} to {row.ci_high:.4f}"
-        for row in result.coefficients
-    ]
-    sizes = ", ".join(f"{site} {size}" for site, size in result.bytes_per_site.items())
-    foot = [
-        f"{result.n} rows of {len(result.sites)} sites ({result.dropped} incomplete rows left out), "
-        f"{result.rounds} rounds, {simulation.seconds:.2f} s",
-        f"bytes that left each site: {sizes}",
-    ]
-    return "\n".join([head, *rows, *foot])

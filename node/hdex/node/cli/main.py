@@ -13,7 +13,7 @@ from hdex.node.cli import (
     deid,
     demo,
     exchange,
-    federated,
+    federated_approve,
     health,
     keyholder,
     keys,
@@ -37,7 +37,7 @@ app.add_typer(node.app, name="node", help="A hospital's node: ingest, classify, 
 app.add_typer(buy.app, name="buy", help="Find, request, receive and open data products.")
 app.add_typer(audit.app, name="audit", help="Collect and verify evidence.")
 app.add_typer(deid.app, name="deid", help="De-identify files: classify, anonymize, verify, redact.")
-app.add_typer(federated.app, name="federated", help="Studies over sites; simulate from files.")
+app.add_typer(federated_approve.app, name="federated", help="Studies over sites; simulate from files.")
 app.add_typer(catalog.app, name="catalog", help="Check and render product manifests.")
 app.add_typer(keys.app, name="keys", help="Keystore of a participant.")
 app.command(name="trace")(trace.trace)

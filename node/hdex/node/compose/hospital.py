@@ -7,6 +7,7 @@ from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.hospital.approvals import Approvals, read_staff
+from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
@@ -18,6 +19,9 @@ from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publisher, Publishing
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.site import HospitalSite, SiteRooms
+from hdex.node.hospital.study_approvals import StudyApprovals
+from hdex.node.hospital.study_register import StudyRegister
+from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
 from hdex.node.keys import data_key
 from hdex.node.sealing import Sealing
@@ -48,6 +52,8 @@ class HospitalParts:
         self.classifications = Classifications(
             self.datasets, standing.documents, standing.recorder, attack_seed=ATTACK_SEED
         )
+        self.staff = read_staff(config.staff)
+        self.studies = StudyApprovals(config.id, self.staff, standing.documents, standing.recorder, clock=now)
         self.negotiations = self.make_negotiations()
         self.releases = self.make_releases()
 
@@ -99,12 +105,16 @@ class HospitalParts:
 
     def hospital(self) -> Hospital:
         ground = self.standing
-        staff = read_staff(self.config.staff)
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
             approvals=Approvals(
-                self.config.id, staff, ground.documents, ground.recorder, review=self.classifications.contested
+                self.config.id,
+                self.staff,
+                ground.documents,
+                ground.recorder,
+                review=self.classifications.contested,
+                studies=self.studies,
             ),
             classifications=self.classifications,
             releases=self.releases,
@@ -123,7 +133,21 @@ class HospitalParts:
         coordinator = ground.directory.require(config.exchange.id, "exchange")
         hooks = HospitalSite(
             config.id,
-            SiteRooms(self.datasets, self.products, self.negotiations, ground.directory),
+            SiteRooms(
+                StudyRows(
+                    self.datasets,
+                    ground.documents,
+                    StudyRegister(
+                        ground.documents, self.vault, derive(ground.keys.secret("pseudonym"), "study register")
+                    ),
+                ),
+                self.products,
+                self.negotiations,
+                ground.directory,
+                self.studies,
+                EpsilonBudget(ground.log),
+                ground.documents,
+            ),
             ground.keys,
             coordinator=Identity(coordinator.spiffe_id, coordinator.kind, coordinator.id),
             recorder=ground.recorder,

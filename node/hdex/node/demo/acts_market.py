@@ -2,7 +2,7 @@
 
 import time
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import Any
 
@@ -20,6 +20,7 @@ from hdex.node.demo.setting import APPLICANT, BUYER, HOSPITALS
 from hdex.node.errors import AccessDenied, PeerUnavailable, RemoteRefused
 from hdex.node.hospital.datasets import PATIENT
 from hdex.node.hospital.populations import THRESHOLD
+from hdex.node.hospital.study_approvals import Said
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange
 from hdex.node.wire.tls import Tls
@@ -27,6 +28,7 @@ from hdex.node.wire.tls import Tls
 DELIVERY, FEDERATED = "sealed_file", "federated"
 ROUNDS = 12  # of one study
 AGREED_ROUNDS = 24  # of a contract, over all its studies: the story asks two
+RULE_DAYS = 30  # studies under a contract need no new signature for so long
 CUT_AFTER = 3  # chunks after which the line is cut
 
 
@@ -123,6 +125,10 @@ def agree(memory: Memory, buyer: Buyer, product: str, mode: str, *, version: str
     if record.state == State.REQUESTED:
         memory.cast.officers[hospital].desk.decide(contract_id, approve=True)
     record = buyer.accept(contract_id)
+    if mode == FEDERATED:
+        until = format_time(datetime.now(UTC) + timedelta(days=RULE_DAYS))
+        rule = Said("approve", contract=contract_id, kind="logistic", expires=until)
+        memory.cast.officers[hospital].sign("decision", contract_id, rule.document())
     memory.say("contract", f"{contract_id}: {record.state}, grant {record.grant_id[:8]}")
     return contract_id
 

@@ -3,13 +3,16 @@
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.contract import State
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
-from hdex.federated.study import Party, RosterEntry, Study
+from hdex.federated.shapley import Scores
+from hdex.federated.study import Party, RosterEntry, Study, parse_time
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
@@ -21,11 +24,11 @@ from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, countersign, digest, verify
 
 PLAN, RESULT = "study_plan", "study_result"
-LIFE = timedelta(hours=1)
+LIFE, LONGEST = timedelta(hours=1), timedelta(days=7)
 Say = Callable[[str, str], None]
 
 
@@ -96,42 +99,68 @@ class Studies:
 
     def _run(self, study: Study, signed: Envelope, actor: Identity, say: Say) -> Document:
         def committed(number: int, row_digest: bytes, step: str) -> None:
-            self._recorder.allow("round.seal", actor, purpose=study.purpose, result_digest=row_digest.hex())
+            facts = Facts(purpose=study.purpose, request_digest=study.digest(), result_digest=row_digest.hex())
+            self._recorder.allow("round.seal", actor, **facts)
             self._facts.seal_round(study.id, number, row_digest)
             say("round", f"{number}: {step} over {len(study.sites)} sites")
             failpoint("exchange.round.sealed")
 
         self._recorder.allow("study.start", actor, purpose=study.purpose, request_digest=study.digest())
         result = self._runner.run(study.id, signed, committed)
-        self._documents.add(RESULT, study.id, result)
+        said = verdict(study, result, strictest())
+        facts = Facts(purpose=study.purpose, request_digest=study.digest(), policy_digest=said.digest())
+        with self._recorder.refusals("study.approve", actor, **facts):
+            said.require()
+        if scores := result.get("coalition_scores"):  # what a split between the sites rests on
+            scored = Scores.from_document(scores).digest()
+            self._recorder.allow("study.approve", actor, request_digest=study.digest(), result_digest=scored)
+        facts["result_digest"] = digest(result)
+        with self._recorder.release("study.approve", actor, **facts):
+            self._documents.add(RESULT, study.id, result)
         return result
 
     def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
         try:
             contracts = {str(site): str(paper) for site, paper in question["contracts"].items()}
+            floors = {name: int(question[name]) for name in ("min_sites", "min_rows") if name in question}
+            deadline = self._deadline(question.get("deadline"))
             asked = Question(
-                target=str(question["target"]),
-                features=tuple(map(str, question["features"])),
+                target=str(question.get("target", "")),
+                features=tuple(map(str, question.get("features", ()))),
                 purpose=str(question["purpose"]),
                 standardize=str(question.get("standardize", "global")),
                 l2=float(question.get("l2", 0.0)),
+                kind=str(question.get("kind", "logistic")),
+                options=dict(question.get("options", {})),
+                levels={str(name): tuple(map(str, levels)) for name, levels in question.get("levels", {}).items()},
             )
             max_rounds = int(question.get("max_rounds", 12))
+            privacy = dict(question.get("privacy", {}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigInvalid(f"the question lacks a field or has one of another type: {error}") from error
         members = [self._member(site, paper, actor) for site, paper in contracts.items()]
         coordinator, keyholder = self._directory.member(self._me.id), self._directory.member(self._me.keyholder)
-        return draft_study(
+        study = draft_study(
             study_id,
             asked,
             members,
             coordinator=Party(coordinator.id, coordinator.organisation),
             keyholder=Party(keyholder.id, keyholder.organisation),
             public_key=self._keyholder.create_key(study_id),
-            deadline=format_time(self._me.clock() + LIFE),
+            deadline=deadline,
+            **floors,
             nonce=secrets.token_hex(16),
             max_rounds=max_rounds,
         )
+        return replace(study, privacy=privacy)
+
+    def _deadline(self, asked: object) -> str:
+        """Return the deadline a buyer asks, or an hour from now. Raises ConfigInvalid."""
+        if asked is None:
+            return format_time(self._me.clock() + LIFE)
+        if not self._me.clock() < parse_time(str(asked)) <= self._me.clock() + LONGEST:
+            raise ConfigInvalid(f"the deadline must lie within the next {LONGEST.days} days")
+        return str(asked)
 
     def _member(self, site: str, contract_id: str, actor: Identity) -> Member:
         record = self._contracts.status(contract_id, actor)

@@ -16,6 +16,7 @@ from hdex.federated.ports import Channel
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
 from hdex.node.exchange.pipe import Packet, Pipe, split
 from hdex.node.exchange.ports import KeyHolding, SiteChannels
+from hdex.node.exchange.study_receipts import keep_round, write_receipt
 from hdex.node.signed import Envelope
 
 ROUND_TIMEOUT_S = 60.0
@@ -68,11 +69,13 @@ class StudyProcess:
                 raise error_from_document(packet.head["error"])
             else:
                 result: dict[str, Any] = json.loads(packet.payload)
+                write_receipt(self._folder / str(envelope["document"]["id"]), envelope)
                 return result
         raise PeerUnavailable("the study's process ended; start the study again and it goes on")
 
     def _open(self, pipe: Pipe, envelope: Envelope, packet: Packet) -> None:
         contributions = split(packet.head["sizes"], packet.payload)
+        keep_round(self._folder / str(envelope["document"]["id"]), packet.head["round"], contributions)
         try:
             total = self._ask(envelope, packet.head["round"], contributions)
         except RemoteRefused as refusal:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid
 from hdex.node.harmonize import Mapping
+from hdex.node.hospital.study_approvals import PAPER, StudyApprovals
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, signers, verify
@@ -18,25 +19,31 @@ Review = Callable[[str, Document], tuple[int, str]]
 
 
 class Approvals:
-    """Keeps signed documents. A steward signs; where the values speak against a classification, so does the officer.
+    """Keeps signed documents; what is said to studies is kept by `studies`.
+
+    A steward signs; where the values speak against a classification, so does the officer.
 
     staff: role -> Ed25519 public key of who holds it. review(dataset, classification): how many columns and flags the
     document places below what the values show, and which export it was held against; raises when it describes another.
     """
 
     def __init__(
-        self, hospital: str, staff: dict[str, bytes], documents: Documents, recorder: Recorder, *, review: Review
-    ) -> None:
+        self, hospital: str, staff: dict[str, bytes], documents: Documents, recorder: Recorder, *,
+        review: Review, studies: StudyApprovals,
+    ) -> None:  # fmt: skip
         self._hospital = hospital
         self._staff = staff
         self._documents = documents
         self._recorder = recorder
         self._review = review
+        self.studies = studies
 
     def approve(self, kind: str, dataset: str, envelope: Envelope, *, actor: Identity) -> Document:
         """Keep a document that who is responsible for its kind has signed. Raises AccessDenied, SignatureInvalid."""
+        if kind == PAPER:
+            return self.studies.decide(envelope, actor=actor)
         if kind not in KINDS:
-            raise RequestInvalid(f"{kind[:40]!r} is not approved; there are {', '.join(KINDS)}")
+            raise RequestInvalid(f"{kind[:40]!r} is not approved; there are {', '.join((*KINDS, PAPER))}")
         with self._recorder.refusals(f"{kind}.approve", actor, product=dataset):
             if actor.role == OFFICER and kind == "classification":
                 both = self._seconded(dataset, envelope)

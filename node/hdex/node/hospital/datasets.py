@@ -111,12 +111,6 @@ class Datasets:
         births = self._births(dataset, self.rows(dataset))[BIRTH]
         return bool(minors.under_age(births, at, years=load_scheme().minor_age).any())
 
-    def study_frame(self, dataset: str, version: str, purpose: str) -> pl.DataFrame:
-        """Return the numeric columns of the consented rows for a study."""
-        release = self._archive.documents.get("release", f"{dataset}/{version}")  # a study asks only what was released
-        rows = self.consented(dataset, purpose, str(release["recipient_class"]) or None)
-        return rows.select(study_columns(rows))
-
     def withdraw_consent(self, dataset: str, patient_file: Path, *, actor: Identity) -> Document:
         """Record that the patients named in a file on this node withdraw; the next version and round leave them out."""
         with self._recorder.refusals("consent.withdraw", actor, product=dataset):

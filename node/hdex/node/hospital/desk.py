@@ -54,5 +54,6 @@ class Hospital:
                 for product in self.products.all()
             ],
             "contracts": {record.contract_id: record.state for record in contracts},
+            "studies": self.approvals.studies.all(),
             "crossed": self.meter.totals(),
         }

@@ -15,14 +15,18 @@ from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.federated.errors import AdmissionRefused, FederatedError
 from hdex.federated.ports import Release, RoundRequest
+from hdex.federated.privacy import Privacy
 from hdex.federated.statistics import installed_algorithms
 from hdex.federated.study import Study
 from hdex.node.directory import Directory
+from hdex.node.documents import Documents
 from hdex.node.errors import NodeError, NotFound, describe
 from hdex.node.failpoint import failpoint
-from hdex.node.hospital.datasets import Datasets
+from hdex.node.hospital.budgets import CLAUSE, Charge, EpsilonBudget, limit_of
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
+from hdex.node.hospital.study_approvals import StudyApprovals
+from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
@@ -37,10 +41,13 @@ LEVEL_4 = 4
 class SiteRooms:
     """What a site looks up and never changes."""
 
-    datasets: Datasets
+    rows: StudyRows
     products: Products
     negotiations: Negotiations
     directory: Directory
+    studies: StudyApprovals
+    budget: EpsilonBudget
+    documents: Documents  # of the studies seen: a nonce and a name stand for one
 
 
 class HospitalSite:
@@ -62,10 +69,30 @@ class HospitalSite:
         """Raise AdmissionRefused with the rule unless everything this round needs holds now; refusals are events."""
         facts = self._about(request.study) | Facts(request_digest=request.broadcast_digest)
         with self._recorder.refusals("round.join", self._coordinator, **facts), as_refusal():
-            self._check(request)
-        self._recorder.allow("round.join", self._coordinator, **facts)
+            agreement = self._check(request)
+            self._join(request, agreement, facts)
         study = request.study
+        for kind, name in names_of(study):
+            self._rooms.documents.put(kind, name, {"study": study.digest()})
         self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)
+
+    def _join(self, request: RoundRequest, agreement: Agreement, facts: Facts) -> None:
+        """Charge what the round costs and remember that it was joined, in one event."""
+        privacy = Privacy.of(request.study.privacy)
+        if privacy is None:
+            self._recorder.allow("round.join", self._coordinator, **facts)
+            return
+        charge = Charge(
+            request.study.contracts[self._site],
+            request.study.products[self._site][0],
+            request.study.digest(),
+            request.broadcast_digest,
+            privacy.cost(request.round, request.study.max_rounds),
+            privacy.epsilon,
+        )
+        with self._rooms.budget.charge(charge, limit_of(agreement.clauses.get(CLAUSE))) as epsilon:
+            facts["epsilon"] = epsilon
+            self._recorder.allow("round.join", self._coordinator, **facts)
 
     def refuse(self, question: bytes, error: FederatedError) -> None:
         """Remember a refusal before or after admission: a malformed study, rounds out of order, too few rows."""
@@ -74,11 +101,11 @@ class HospitalSite:
 
     def frame(self, study: Study) -> pl.DataFrame:
         """Return the rows of patients whose consent covers this purpose now, study columns only, as numbers."""
-        product_id, version, _ = study.products[self._site]
+        product_id, version, manifest_digest = study.products[self._site]
         with self._recorder.refusals("round.join", self._coordinator, **self._about(study)), as_refusal():
             dataset = self._rooms.products.dataset(product_id)
-            frame = self._rooms.datasets.study_frame(dataset, version, study.purpose)
-        return frame.select([pl.col(name).cast(pl.Float64) for name in study.columns])
+            level = self._rooms.products.live(product_id, manifest_digest).level
+            return self._rooms.rows.frame(study, dataset, version, level=level)
 
     def shared_secret(self, peer_mask_key: bytes) -> bytes:
         """Return the X25519 secret shared with one other site of the roster."""
@@ -101,7 +128,7 @@ class HospitalSite:
         self._meter.add("ciphertexts", release.total_bytes, count=release.ciphertexts)
         failpoint("site.round.submit")
 
-    def _check(self, request: RoundRequest) -> None:
+    def _check(self, request: RoundRequest) -> Agreement:
         study = request.study
         self._check_study(study)
         contract_id = study.contracts[self._site]
@@ -119,7 +146,19 @@ class HospitalSite:
         ):
             raise AdmissionRefused("study.product", "the contract is for another product or version")
         self._check_use(study, product, agreement, request.round)
+        self._require_first(study)
         self._rooms.negotiations.require_round(contract_id, agreement, study.digest(), request.round)
+        self._rooms.studies.require(study, contract_id, product.level)
+        return agreement
+
+    def _require_first(self, study: Study) -> None:
+        """Name and nonce belong to the first study that bore them: a changed copy of an approved one is refused."""
+        for kind, name in names_of(study):
+            with suppress(NotFound):
+                if self._rooms.documents.get(kind, name)["study"] != study.digest():
+                    raise AdmissionRefused(
+                        f"study.{kind.removeprefix('study_')}", "another study has borne this name or nonce"
+                    )
 
     def _check_study(self, study: Study) -> None:
         if study.entry(self._site) is None:
@@ -170,13 +209,18 @@ class HospitalSite:
                 raise AdmissionRefused("study.columns", "a column asked for is not one the product offers")
 
     def _about(self, study: Study) -> Facts:
-        facts = Facts(purpose=study.purpose)
+        facts = Facts(purpose=study.purpose, policy_digest=study.digest())
         with suppress(KeyError, NotFound):
             facts["product"], facts["version"], _ = study.products[self._site]
             facts["contract"] = study.contracts[self._site]
             if grant := self._rooms.negotiations.grant_of(study.contracts[self._site]):
                 facts["grant"] = grant
         return facts
+
+
+def names_of(study: Study) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return (kind of document, name) under which a study is remembered."""
+    return ("study_id", study.id), ("study_nonce", study.nonce)
 
 
 @contextmanager

@@ -1,0 +1,241 @@
+"""A study's receipt: what was asked, what each site signed, what was summed. Replayed by anyone, without any key.
+
+The file is a zip: study.json (the signed envelope), rounds/0001/record.json (the journal's row), rounds/0001/<n>.bin
+(the contributions in roster order: masked ciphertexts under the sites' signatures). `replay` holds it against the
+events of the participants' logs, given as plain values; whether those logs are whole is `hdex audit verify`'s matter.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from hdex.federated.contribution import Contribution
+from hdex.federated.errors import FederatedError, StudyInvalid
+from hdex.federated.journal import RoundRecord, sum_digest
+from hdex.federated.keyholder import combine
+from hdex.federated.study import Study, parse_envelope
+
+Event = Mapping[str, Any]
+Logs = Mapping[str, Sequence[Event]]  # participant -> its events, oldest first
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+MOST_BYTES = 1 << 30  # of one member
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReceipt:
+    """One round."""
+
+    record: RoundRecord
+    contributions: tuple[bytes, ...]  # in roster order
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One study, whole."""
+
+    envelope: bytes
+    rounds: tuple[RoundReceipt, ...]
+
+    @property
+    def study(self) -> Study:
+        """The study; its signatures are not verified here."""
+        return parse_envelope(self.envelope)
+
+    def to_bytes(self) -> bytes:
+        """Return the file, the same bytes for the same receipt."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, data in self._members():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        return buffer.getvalue()
+
+    def _members(self) -> list[tuple[str, bytes]]:
+        found = [("study.json", self.envelope)]
+        for number, one in enumerate(self.rounds, start=1):
+            found.append((f"rounds/{number:04}/record.json", one.record.to_bytes()))
+            found += [(f"rounds/{number:04}/{at:04}.bin", data) for at, data in enumerate(one.contributions)]
+        return found
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Receipt":
+        """Return the receipt of a file. Raises StudyInvalid on a damaged one."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if any(info.file_size > MOST_BYTES for info in archive.infolist()):
+                    raise StudyInvalid("a member of the receipt is too large")
+                members = {info.filename: archive.read(info) for info in archive.infolist()}
+        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+            raise StudyInvalid("the receipt is not a whole zip file") from error
+        return _of_members(members)
+
+
+def _of_members(members: Mapping[str, bytes]) -> Receipt:
+    numbers = sorted({name.split("/")[1] for name in members if name.startswith("rounds/") and name.count("/") == 2})
+    try:
+        rounds = tuple(
+            RoundReceipt(
+                RoundRecord.from_bytes(members[f"rounds/{number}/record.json"]),
+                tuple(
+                    members[name]
+                    for name in sorted(members)
+                    if name.startswith(f"rounds/{number}/") and name.endswith(".bin")
+                ),
+            )
+            for number in numbers
+        )
+        receipt = Receipt(members["study.json"], rounds)
+        parse_envelope(receipt.envelope)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyInvalid("the receipt misses a member, or one cannot be read") from error
+    return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replay found. `verified` only without a single offence and with every aggregate recomputed."""
+
+    study_id: str
+    study_digest: str
+    rounds: int
+    recomputed: int  # aggregate digests that came out the same
+    epsilon: Mapping[str, float]  # site -> charged in its log
+    offences: tuple[str, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether everything holds."""
+        return not self.offences and self.recomputed == self.rounds > 0
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "study": self.study_id,
+            "study_digest": self.study_digest,
+            "verified": self.verified,
+            "rounds": self.rounds,
+            "aggregate_digests": {"recomputed": self.recomputed, "of": self.rounds},
+            "epsilon": dict(self.epsilon),
+            "offences": list(self.offences),
+        }
+
+
+def replay(receipt: Receipt, logs: Logs) -> Replay:
+    """Return what holds of a study: every signature, digest, sum and event of every round."""
+    study = receipt.study
+    offences: list[str] = []
+    recomputed = 0
+    for number, one in enumerate(receipt.rounds, start=1):
+        recomputed += _recomputed(study, one, offences)
+        offences += _record_offences(study, one, number)
+        offences += _event_offences(study, one, logs)
+    charged = {site: _charged(study, logs.get(site, ())) for site in study.sites}
+    offences += _study_offences(study, len(receipt.rounds), charged, logs)
+    spent = {site: float(epsilon) for site, epsilon in charged.items()}
+    return Replay(study.id, study.digest(), len(receipt.rounds), recomputed, spent, tuple(offences))
+
+
+def _recomputed(study: Study, one: RoundReceipt, offences: list[str]) -> int:
+    """Return 1 when the product of the signed contributions has the digest in the journal's row."""
+    number = one.record.round
+    try:
+        contributions = [Contribution.from_bytes(data) for data in one.contributions]
+        offences += [f"round {number}: {found}" for found in _signature_offences(study, one.record, contributions)]
+        if study.secure == "paillier":
+            data = combine(study, contributions).to_bytes()
+        else:
+            data = b"".join(contribution.payload for contribution in contributions)
+    except (FederatedError, IndexError) as error:
+        offences.append(f"round {number}: the contributions cannot be summed ({error})")
+        return 0
+    if hashlib.sha256(data).hexdigest() == one.record.aggregate_digest:
+        return 1
+    offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
+    return 0
+
+
+def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
+    found = []
+    if tuple(one.header.site for one in contributions) != study.sites:
+        found.append("the contributors are not exactly the roster")
+    for one in contributions:
+        head = one.header
+        asked = (head.study_digest, head.round, head.step, head.broadcast)
+        if asked != (study.digest(), record.round, record.step, record.broadcast_digest):
+            found.append(f"{head.site} answers another question")
+        entry = study.entry(head.site)
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.sign_key if entry else ""))
+            key.verify(one.signature, head.signed_bytes())
+        except (InvalidSignature, ValueError):
+            found.append(f"the signature of {head.site} does not verify")
+    return found
+
+
+def _record_offences(study: Study, one: RoundReceipt, number: int) -> list[str]:
+    record, found = one.record, []
+    if (record.round, record.study_digest, record.study_id) != (number, study.digest(), study.id):
+        found.append(f"round {number}: the journal's row is of another round or study")
+    if sum_digest(record.sums()) != record.sum_digest:
+        found.append(f"round {number}: the opened sum does not have its digest")
+    digests = tuple(hashlib.sha256(data).hexdigest() for data in one.contributions)
+    if tuple(reply.digest for reply in record.replies) != digests:
+        found.append(f"round {number}: the journal names other replies")
+    return found
+
+
+def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
+    record, found = one.record, []
+    for reply in record.replies:
+        said = {"action": "round.submit", "policy_digest": study.digest(), "request_digest": record.broadcast_digest}
+        if not _holds(logs.get(reply.site, ()), **said, result_digest=reply.digest):
+            found.append(f"round {record.round}: {reply.site} has not logged what it sent")
+    if not _holds(logs.get(study.coordinator.id, ()), action="round.seal", result_digest=record.digest()):
+        found.append(f"round {record.round}: {study.coordinator.id} has not sealed this row")
+    return found
+
+
+def _study_offences(study: Study, rounds: int, charged: Mapping[str, Fraction], logs: Logs) -> list[str]:
+    found = []
+    opened = [event for event in logs.get(study.keyholder.id, ()) if _is(event, action="aggregate.decrypt")]
+    if sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
+        found.append(f"{study.keyholder.id} has logged fewer sums than rounds")
+    approved = {"action": "study.approve", "request_digest": study.digest()}
+    if not any(_is(event, **approved) and event.get("policy_digest") for event in logs.get(study.coordinator.id, ())):
+        found.append(f"{study.coordinator.id} has logged no disclosure verdict")
+    promised = Fraction(study.privacy.get("epsilon", 0.0))
+    found += [f"{site} was charged more epsilon than promised" for site, one in charged.items() if one > promised]
+    return found
+
+
+def _charged(study: Study, events: Sequence[Event]) -> Fraction:
+    joined = [event for event in events if _is(event, action="round.join", policy_digest=study.digest())]
+    return sum((Fraction(event.get("epsilon") or 0.0) for event in joined), Fraction(0))
+
+
+def _holds(events: Sequence[Event], **facts: str) -> bool:
+    return any(_is(event, **facts) for event in events)
+
+
+def _is(event: Event, **facts: str) -> bool:
+    return event.get("decision") == "allow" and all(event.get(name) == value for name, value in facts.items())
+
+
+def parse_events(entries: Sequence[bytes]) -> list[Event]:
+    """Return a log's entries as plain values; one that is no JSON object says nothing."""
+    found: list[Event] = []
+    for entry in entries:
+        try:
+            event = json.loads(entry)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            found.append(event)
+    return found

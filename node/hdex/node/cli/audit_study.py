@@ -1,0 +1,78 @@
+"""`hdex audit study`: a study's receipt held against the evidence of all logs, offline."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hdex.node.cli.options import Json
+
+NOT_VERIFIED = 1
+
+
+def study(
+    receipt: Annotated[Path, typer.Argument(help="receipt.zip of the study, from the exchange's data folder.")],
+    evidence: Annotated[Path, typer.Argument(help="Evidence file (zip) of `hdex audit export`.")],
+    trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    as_json: Json = False,
+) -> None:
+    """Replay a study: every signature, every sum, every event. Exit 0 verified, 1 not, 2 or 3 unreadable."""
+    from hdex.federated.receipts import Receipt, parse_events, replay
+    from hdex.ledger.bundle import read_evidence
+    from hdex.ledger.trust import read_trust
+    from hdex.ledger.verify import verify_evidence
+
+    report = verify_evidence(evidence, read_trust(trust))
+    logs = {log.node: parse_events(log.entries) for log in read_evidence(evidence).logs}
+    found = replay(Receipt.from_bytes(read(receipt)), logs)
+    verified = report.verified and found.verified
+    if as_json:
+        print(json.dumps({**found.document(), "verified": verified, "evidence_verified": report.verified}))
+    else:
+        print("verified" if verified else "NOT VERIFIED")
+        print(f"  study        {found.study_id}, {found.rounds} rounds")
+        print(f"  aggregates   {found.recomputed} of {found.rounds} recomputed from the sites' signed contributions")
+        print(f"  logs         {'verified' if report.verified else 'NOT VERIFIED: hdex audit verify says where'}")
+        for offence in found.offences:
+            print(f"  offence      {offence}")
+    raise typer.Exit(0 if verified else NOT_VERIFIED)
+
+
+def split(
+    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), as the study's result holds them.")],
+    amount: Annotated[int, typer.Option(help="Cents to split.")],
+    evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
+    as_json: Json = False,
+) -> None:
+    """Recompute how an amount is split between sites by exact Shapley values. Exit 1: the scores are not logged."""
+    from hdex.federated.receipts import parse_events
+    from hdex.federated.shapley import Scores, shapley, split_cents
+    from hdex.ledger.bundle import read_evidence
+    from hdex.node.cli.serving import read_json
+
+    found = Scores.from_document(read_json(scores))
+    digest = found.digest()
+    logged = any(
+        event.get("action") == "study.approve" and event.get("result_digest") == digest
+        for log in read_evidence(evidence).logs
+        for event in parse_events(log.entries)
+    )
+    values, cents = shapley(found), split_cents(found, amount)
+    if as_json:
+        print(json.dumps({"digest": digest, "logged": logged, "values": values, "cents": cents}))
+    else:
+        print("logged" if logged else "NOT LOGGED: no log of the evidence holds these scores")
+        for site, share in cents.items():
+            print(f"  {site:24} {values[site]:12.6f} {share:12} cents")
+    raise typer.Exit(0 if logged else NOT_VERIFIED)
+
+
+def read(path: Path) -> bytes:
+    """Return the file's bytes. Raises NotFound."""
+    from hdex.node.errors import NotFound
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"the receipt {path} cannot be read") from error

@@ -1,0 +1,35 @@
+"""The coordinator's receipts: each round's contributions, kept before their sum is opened; one file at the end."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hdex.federated.journal_sqlite import SqliteJournal
+from hdex.federated.receipts import Receipt, RoundReceipt
+from hdex.node.durable import write_atomic
+from hdex.node.exchange.pipe import join, split
+from hdex.node.signed import Envelope, canonical
+
+RECEIPT = "receipt.zip"
+
+
+def keep_round(folder: Path, number: int, contributions: Sequence[bytes]) -> None:
+    """Keep what a round's sites sent, durable on return; asked again after a crash it is the same."""
+    (folder / "rounds").mkdir(parents=True, exist_ok=True)
+    sizes, payload = join(list(contributions))
+    write_atomic(folder / "rounds" / f"{number:04}.bin", json.dumps(sizes).encode() + b"\n" + payload)
+
+
+def read_round(folder: Path, number: int) -> tuple[bytes, ...]:
+    """Return what `keep_round` kept."""
+    sizes, _, payload = (folder / "rounds" / f"{number:04}.bin").read_bytes().partition(b"\n")
+    return tuple(split(json.loads(sizes), payload))
+
+
+def write_receipt(folder: Path, envelope: Envelope) -> Path:
+    """Write the study's receipt from its journal and its rounds, and return the file; the same again is the same."""
+    records = SqliteJournal(folder / "journal.db").rounds(str(envelope["document"]["id"]))
+    rounds = tuple(RoundReceipt(record, read_round(folder, record.round)) for record in records)
+    path = folder / RECEIPT
+    write_atomic(path, Receipt(canonical(envelope), rounds).to_bytes())
+    return path

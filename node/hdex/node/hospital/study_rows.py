@@ -1,0 +1,56 @@
+"""The rows that a study may sum here: consented, released, complete, and apart from every study before."""
+
+import polars as pl
+
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.errors import DisclosureRefused
+from hdex.federated.kinds.columns import MISSING_TEXT
+from hdex.federated.study import Study
+from hdex.node.documents import Documents
+from hdex.node.errors import AccessDenied
+from hdex.node.hospital.datasets import PATIENT, Datasets, study_columns
+from hdex.node.hospital.study_register import StudyRegister
+
+
+class StudyRows:
+    """Reads a data set for a study. `documents` holds what was released."""
+
+    def __init__(self, datasets: Datasets, documents: Documents, register: StudyRegister) -> None:
+        self._datasets = datasets
+        self._documents = documents
+        self._register = register
+
+    def frame(self, study: Study, dataset: str, version: str, *, level: int) -> pl.DataFrame:
+        """Return the study's columns as numbers; of an incomplete row nothing stays but that it is one.
+
+        Its other values would be summed by whoever asks column by column, outside of what the register compares.
+
+        Raises AccessDenied, NotFound, and DisclosureRefused where fewer rows are left than the level asks.
+        """
+        release = self._documents.get("release", f"{dataset}/{version}")  # a study asks only what was released
+        rows = self._datasets.consented(dataset, study.purpose, str(release["recipient_class"]) or None)
+        table = rows.select(PATIENT, *(asked_column(rows, name, study) for name in study.columns))
+        complete = table.drop_nulls(study.columns)
+        require_rows(complete.height, level)
+        settled = self._register.settle(dataset, complete[PATIENT].to_list())
+        require_rows(len(settled), level)
+        incomplete = pl.any_horizontal(pl.col(name).is_null() for name in study.columns)
+        shown = table.filter(incomplete | pl.col(PATIENT).is_in(settled))
+        return shown.select(pl.when(~incomplete).then(pl.col(name)).alias(name) for name in study.columns)
+
+
+def asked_column(rows: pl.DataFrame, name: str, study: Study) -> pl.Expr:
+    """Return a column as numbers, or as text where the study declares its levels. Raises AccessDenied on any other."""
+    if name in study_columns(rows):
+        return pl.col(name).cast(pl.Float64).fill_nan(None)
+    if name in study.levels and rows.schema.get(name) in (pl.String, pl.Categorical):
+        text = pl.col(name).cast(pl.String)
+        return pl.when(~text.is_in(MISSING_TEXT)).then(text).alias(name)
+    raise AccessDenied("study.columns", "ask numbers, flags, or declare the levels", "a column is not numeric here")
+
+
+def require_rows(found: int, level: int) -> None:
+    """Raise DisclosureRefused below the floor of the level; the count found is not told."""
+    least = strictest().of_level(level).min_rows
+    if found < least:
+        raise DisclosureRefused("min_rows", f"fewer than {least} complete rows")

@@ -1,0 +1,30 @@
+"""An auditor replays a study from its receipt and the logs: every aggregate digest comes out the same."""
+
+from pathlib import Path
+
+import pytest
+from tests.journeys.stage import Stage
+from tests.journeys.test_audit import audited
+from tests.node.consortium import hdex, printed
+
+from hdex.federated.receipts import Receipt
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+
+
+def test_an_auditor_recomputes_every_aggregate_of_the_study(stage: Stage, tmp_path: Path) -> None:
+    memory = stage.reach("federate")
+    files = audited(stage)
+    kept = stage.setting.home("exchange") / "data" / "studies" / "study-1" / "receipt.zip"
+    papers = (files / "evidence.zip", "--trust", files / "trust.json", "--json")
+    run = hdex("audit", "study", kept, *papers)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = printed(run)
+    assert found["aggregate_digests"] == {"recomputed": memory.study["rounds"], "of": memory.study["rounds"]}
+    assert found["verified"]
+    receipt = Receipt.from_bytes(kept.read_bytes())
+    forged = tmp_path / "forged.zip"
+    forged.write_bytes(Receipt(receipt.envelope, receipt.rounds[1:]).to_bytes())
+    run = hdex("audit", "study", forged, *papers)
+    assert run.returncode == 1
+    assert not printed(run)["verified"]

@@ -1,0 +1,79 @@
+"""Questions of other kinds over real processes: the same key holder, journal and admission as a regression's."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import scipy.stats
+from tests.journeys.stage import Stage, silent
+
+from hdex.node.cli.study_diary import StudyDiary
+from hdex.node.config import BuyerConfig, load
+from hdex.node.demo import rows
+from hdex.node.demo.setting import BUYER, HOSPITALS
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+
+
+def asked(stage: Stage, study_id: str, **question: Any) -> dict[str, Any]:
+    """Return the answer of a study by the story's own buyer."""
+    memory = stage.reach("federate")
+    contracts = {hospital: memory.contracts[hospital] for hospital in HOSPITALS}
+    whole = {"id": study_id, "purpose": memory.plot.purpose, "contracts": contracts, **question}
+    return memory.cast.buyer.study(whole, silent)
+
+
+def pooled(stage: Stage) -> pl.DataFrame:
+    memory = stage.reach("federate")
+    columns = [*memory.features, memory.target]
+    frames = rows.study_rows(memory).values()
+    return pl.concat([frame.select(columns).cast(pl.Float64) for frame in frames])
+
+
+def test_a_variance_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None:
+    frame = pooled(stage)
+    names = list(stage.memory.features)
+    found = asked(stage, "study-variance", kind="variance", target="", features=names)
+    assert found["rounds"] == 2
+    for row in found["columns"]:
+        values = frame[row["name"]].drop_nulls().to_list()
+        assert row["n"] == len(values)
+        assert abs(row["variance"] - statistics.variance(values)) <= 1e-9 * row["variance"]
+
+
+def test_a_t_test_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None:
+    frame = pooled(stage)
+    value, group = stage.memory.features[0], stage.memory.target
+    found = asked(stage, "study-groups", kind="t-test", target=value, features=[group], levels={group: ["0", "1"]})
+    whole = frame.drop_nulls([value, group])
+    parts = [whole.filter(pl.col(group) == code)[value].to_list() for code in (0, 1)]
+    oracle = scipy.stats.ttest_ind(*parts, equal_var=False)
+    assert [row["n"] for row in found["groups"]] == [len(part) for part in parts]
+    assert found["welch"]["t"] == pytest.approx(oracle.statistic, rel=1e-9)
+    assert found["welch"]["p"] == pytest.approx(oracle.pvalue, rel=1e-9)
+
+
+def test_a_study_file_is_run_by_the_command_and_its_result_is_kept(stage: Stage, tmp_path: Path) -> None:
+    memory = stage.reach("federate")
+    contracts = "\n".join(f'{hospital} = "{memory.contracts[hospital]}"' for hospital in HOSPITALS)
+    name = memory.features[0]
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'id = "study-file"\nkind = "mean"\nfeatures = ["{name}"]\npurpose = "{memory.plot.purpose}"\n'
+        f"[contracts]\n{contracts}\n",
+        encoding="utf-8",
+    )
+    config = str(stage.setting.config_file(BUYER))
+    command = [sys.executable, "-m", "hdex.node.cli", "federated"]
+    run = subprocess.run([*command, "run", str(file), "--config", config, "--json"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["columns"][0]["mean"] == pytest.approx(statistics.mean(pooled(stage)[name].drop_nulls().to_list()))
+    diary = StudyDiary(load(Path(config), BuyerConfig).data_dir / "studies", "study-file")
+    assert diary.result() == found
+    assert [line["step"] for line in diary.lines(follow=True)] == ["start", "round", "round", "done"]
