@@ -83,7 +83,7 @@ class Round:
             market.negotiations,
             market.directory,
             self.approvals,
-            EpsilonBudget(ground.log),
+            EpsilonBudget(ground.log, list),
             ground.documents,
         )
         self.site = HospitalSite(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.node.market_stage import BUYER, OFFICER, Market, person
 from tests.node.record_stage import HIV, Record
-from tests.node.test_site_admission import Round
+from tests.node.study_stage import Round
 
 from hdex.catalog.contract import State
 from hdex.node.directory import Directory, Member

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from tests.node.market_stage import EXCHANGE, NOW, Market
 from tests.node.study_stage import Round
 
 from hdex.federated.errors import AdmissionRefused
+from hdex.ledger.detail import Details
+from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
+from hdex.ledger.shard_sqlite import Shards
 from hdex.ledger.store_memory import MemoryLogStore
-from hdex.node.documents import MemoryDocuments
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.budgets import Charge, EpsilonBudget, limit_of
 from hdex.node.recorder import Recorder
@@ -32,11 +35,13 @@ class Crash(BaseException):
 class Node:
     """A log with its recorder; `store` outlives it."""
 
-    def __init__(self, store: MemoryLogStore | None = None) -> None:
+    def __init__(self, store: MemoryLogStore | None = None, shards: Shards | None = None) -> None:
         self.store = store or MemoryLogStore()
-        self.log = Log(self.store, ORIGIN, Signer(ORIGIN, b"\x07" * 32))
-        self.recorder = Recorder(self.log, MemoryDocuments(), node="hospital-a", organisation="a", clock=lambda: NOW)
-        self.budget = EpsilonBudget(self.log)
+        self.log = shards.open() if shards else Log(self.store, ORIGIN, Signer(ORIGIN, b"\x07" * 32))
+        self.recorder = Recorder(
+            self.log, Details(MemoryDetailStore(), b"m" * 32), node="hospital-a", organisation="a", clock=lambda: NOW
+        )
+        self.budget = EpsilonBudget(self.log, shards.past if shards else list)
 
     def spend(self, charge: Charge, limit: float = 1.0) -> float:
         """Charge and remember, as a site does."""
@@ -159,11 +164,26 @@ def test_a_site_charges_every_round_in_the_event_that_joins_it(tmp_path: Path) -
     assert refused.value.rule == "budget.spent"
 
 
+def test_a_new_year_gives_nothing_back(tmp_path: Path) -> None:
+    today = [NOW]
+    shards = Shards(tmp_path, "hospital-a", signer=lambda origin: Signer(origin, b"\x07" * 32), clock=lambda: today[0])
+    node = Node(shards=shards)
+    node.spend(charge(1, 0.6))
+    today[0] += timedelta(days=365)
+    assert node.spend(charge(1, 0.6)) == 0.0  # and its event begins the shard of the new year
+    assert node.log.origin != ORIGIN
+    for spender in (node, Node(shards=shards)):
+        assert spender.budget.spent("c-1", "stents") == 0.6
+        with pytest.raises(AccessDenied):
+            spender.spend(charge(2, 0.6))
+    node.spend(charge(3, 0.4))
+
+
 def test_a_charge_that_cannot_be_remembered_is_none(tmp_path: Path) -> None:
     stage = Round(Market(tmp_path))
     stage.rule()
     stage.market.hospital.ground.store.fails = True
     with pytest.raises(LogFailed):
         stage.admit(replace(stage.study(), privacy={"epsilon": 0.9}, max_rounds=1))
-    budget = EpsilonBudget(stage.market.hospital.ground.log)
+    budget = EpsilonBudget(stage.market.hospital.ground.log, list)
     assert budget.spent("c-1", stage.product.id) == 0.0

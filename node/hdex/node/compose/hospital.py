@@ -122,7 +122,7 @@ class HospitalParts:
             products=self.products,
             negotiations=self.negotiations,
             delivery=self.delivery(),
-            erasures=Erasures(Staff(self.config.id, staff), ground.documents, ground.eraser, ground.recorder),
+            erasures=Erasures(Staff(self.config.id, self.staff), ground.documents, ground.eraser, ground.recorder),
             meter=self.meter,
             log=ground.log,
         )
@@ -145,7 +145,7 @@ class HospitalParts:
                 self.negotiations,
                 ground.directory,
                 self.studies,
-                EpsilonBudget(ground.log),
+                EpsilonBudget(ground.log, ground.shards.past),
                 ground.documents,
             ),
             ground.keys,

@@ -99,11 +99,15 @@ class Standing:
         return SqliteDocuments(self.data / "documents.db")
 
     @cached_property
-    def log(self) -> Log:
+    def shards(self) -> Shards:
         def signer(origin: str) -> Signer:
             return Signer(origin, self.keys.secret("log"))
 
-        return Shards(self.data, self.config.id, signer=signer, clock=now).open()
+        return Shards(self.data, self.config.id, signer=signer, clock=now)
+
+    @cached_property
+    def log(self) -> Log:
+        return self.shards.open()
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -6,7 +6,7 @@ in between the charge stands, and the same question again costs nothing more.
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,11 +41,12 @@ class Charge:
 
 
 class EpsilonBudget:
-    """The budget of one node over its log. Safe between threads; one process writes the log."""
+    """The budget of one node over its log of all years. Safe between threads; one process writes the log."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._read = 0
+    def __init__(self, log: Log, past: Callable[[], Sequence[Log]]) -> None:
+        """past: opens the finished shards of the log; they are closed here once they are read."""
+        self._log, self._past = log, past
+        self._origin, self._read = "", 0  # how far the shard that is written now is folded
         self._spent: dict[Key, dict[Key, Fraction]] = {}  # (contract, product) -> (study, question) -> epsilon
         self._charging = threading.Lock()  # between the look and the event nobody else may charge
 
@@ -74,13 +75,24 @@ class EpsilonBudget:
             yield float(charge.epsilon)
 
     def _fold(self) -> None:
-        """Read what the log has gained."""
-        size = self._log.size
-        while self._read < size:
-            end = min(self._read + SLICE, size)
-            for leaf in self._log.entries(self._read, end):
+        """Read what the log has gained; all of it at the start, and where a year has begun, even meanwhile."""
+        while self._origin != (origin := self._log.origin):
+            self._spent.clear()
+            for shard in self._past():
+                self._read_on(shard, 0)
+                shard.close()
+            self._origin, self._read = origin, 0
+        self._read = self._read_on(self._log, self._read)
+        if self._log.origin != self._origin:
+            self._fold()
+
+    def _read_on(self, log: Log, start: int) -> int:
+        """Take the events from `start` to the end, and return where that is."""
+        size = log.size
+        for begin in range(start, size, SLICE):
+            for leaf in log.entries(begin, min(begin + SLICE, size)):
                 self._take(parse(leaf))
-            self._read = end
+        return max(start, size)
 
     def _take(self, event: Event) -> None:
         if event.action is not Action.ROUND_JOIN or event.decision is not Decision.ALLOW or not event.epsilon:
