@@ -173,6 +173,7 @@ def test_a_study_changed_under_its_id_is_refused() -> None:
         b"",
         b"{}",
         b"[]",
+        b"[" * 100_000,
         b'{"attempt":1,"point":null,"round":1,"step":"moments","study":"study-1","study_digest":"x" }',
     ],
 )

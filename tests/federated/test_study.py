@@ -106,7 +106,7 @@ def test_unknown_missing_and_misshaped_keys_are_refused() -> None:
     ):
         with pytest.raises(StudyInvalid):
             Study.from_document(wrong)
-    for data in (b"", b"[]", b'{"signatures": []}'):
+    for data in (b"", b"[]", b'{"signatures": []}', b"[" * 100_000):
         with pytest.raises(StudyInvalid):
             parse_envelope(data)
 

@@ -221,7 +221,12 @@ def test_a_signed_but_wrong_header_is_refused(change: dict[str, Any]) -> None:
         Opener(prologue, hpke_private=BUYER, provider_public=PROVIDER_PUBLIC)
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"HDX1", b"HDX1\xff\xff\xff\xff", b"PAR1" + bytes(99), b"HDX1" + bytes(99)])
+DEEP = b"HDX1" + LENGTH.pack(100_000) + b"[" * 100_000 + LENGTH.pack(80) + bytes(80)
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"", b"HDX1", b"HDX1\xff\xff\xff\xff", b"PAR1" + bytes(99), b"HDX1" + bytes(99), DEEP]
+)
 def test_rubbish_is_no_container(rubbish: bytes) -> None:
     with pytest.raises(ContainerInvalid):
         Opener(rubbish, hpke_private=BUYER, provider_public=PROVIDER_PUBLIC)

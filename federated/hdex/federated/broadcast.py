@@ -1,11 +1,11 @@
 """The round's question as canonical bytes: what is hashed, journaled, signed over and masked under."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import rfc8785
+from pydantic_core import from_json
 
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.kind import Arrays
@@ -50,7 +50,7 @@ class Broadcast:
     def from_bytes(cls, data: bytes) -> "Broadcast":
         """Return the question, or raise StudyInvalid unless it is canonical. The kind checks step and point."""
         try:
-            document = json.loads(data)
+            document = from_json(data)
             point = document["point"]
             arrays = None if point is None else {name: np.array(point[name], dtype=np.float64) for name in point}
             result = cls(

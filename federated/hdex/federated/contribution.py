@@ -5,12 +5,12 @@ The signature is over b"hdex/contribution/v1\\n" and the header; the header hold
 """
 
 import hashlib
-import json
 import struct
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import rfc8785
+from pydantic_core import from_json
 
 from hdex.federated.errors import CiphertextInvalid
 from hdex.federated.statistics import Floats
@@ -86,7 +86,7 @@ class Contribution:
 def parse_header(data: bytes) -> Header:
     """Return the header in canonical JSON bytes."""
     try:
-        document = json.loads(data)
+        document = from_json(data)
         header = Header(**document)
         whole = header.to_bytes() == data
     except (ValueError, TypeError, rfc8785.CanonicalizationError) as error:

@@ -4,7 +4,6 @@ The document is what the coordinator signs and every site, the key holder and th
 """
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import rfc8785
+from pydantic_core import from_json
 
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.kind import Encoding
@@ -148,7 +148,7 @@ class Study:
 def parse_envelope(envelope: bytes) -> Study:
     """Return the study inside a signed envelope. Does not verify signatures: `node.signed` does."""
     try:
-        document = json.loads(envelope)["document"]
+        document = from_json(envelope)["document"]
     except (ValueError, KeyError, TypeError) as error:
         raise StudyInvalid("the envelope is not JSON with a document") from error
     return Study.from_document(document)

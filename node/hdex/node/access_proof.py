@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hdex.ledger.document import load
 from hdex.ledger.errors import LedgerError
 from hdex.ledger.event import Action, Decision, Event, parse
 from hdex.ledger.log import Receipt
@@ -48,10 +49,10 @@ class AccessProof:
     def from_bytes(cls, data: bytes) -> "AccessProof":
         """Return the proof that somebody sent. Raises ContainerInvalid."""
         try:
-            found = json.loads(data)
+            found: Any = load(data)
             hashes = tuple(bytes.fromhex(one) for one in found["hashes"])
             return cls(str(found["entry"]).encode(), int(found["index"]), str(found["checkpoint"]), hashes)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ContainerInvalid(f"{UNPROVEN}: what it sent is no proof") from error
 
     def event(self, keeper: Member) -> Event:

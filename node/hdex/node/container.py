@@ -8,7 +8,6 @@ same bytes, and two headers never share a key. The header states the Merkle root
 """
 
 import hashlib
-import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from hdex.ledger.document import load
 from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.merkle import root as merkle_root
 from hdex.node.errors import ContainerInvalid, SignatureInvalid
@@ -204,8 +204,8 @@ def split_prologue(prologue: bytes) -> tuple[Envelope, bytes]:
         begin = len(MAGIC) + LENGTH.size
         (key_length,) = LENGTH.unpack_from(prologue, begin + length)
         sealed_key = prologue[begin + length + LENGTH.size :]
-        envelope = json.loads(prologue[begin : begin + length])
-    except (struct.error, ValueError, RecursionError) as error:
+        envelope = load(prologue[begin : begin + length])
+    except (struct.error, ValueError) as error:
         raise ContainerInvalid("the beginning of the container is unreadable") from error
     shape = prologue.startswith(MAGIC) and length <= HEADER_LIMIT and key_length == len(sealed_key) == SEALED_KEY_BYTES
     if not shape or not isinstance(envelope, dict):

@@ -3,12 +3,14 @@
 import json
 import re
 from contextlib import suppress
+from typing import cast
 
 import numpy as np
 
 from hdex.federated.errors import DecryptRefused, FederatedError
 from hdex.federated.keyholder import AdmitStudy, KeyHolder
 from hdex.federated.study import Study
+from hdex.ledger.document import load
 from hdex.node.directory import Directory
 from hdex.node.errors import NodeError
 from hdex.node.failpoint import failpoint
@@ -57,8 +59,8 @@ def admit_by(directory: Directory, coordinator: str) -> AdmitStudy:
 
     def admit(study: Study, envelope: bytes) -> None:
         try:
-            verify("study", json.loads(envelope), directory.sign_keys(coordinator))
-        except NodeError as error:
+            verify("study", cast("Envelope", load(envelope)), directory.sign_keys(coordinator))
+        except (NodeError, ValueError) as error:
             raise DecryptRefused("study_signature", str(error)) from error
         if study.coordinator.id != coordinator:
             raise DecryptRefused("study_coordinator", "the study names another coordinator than the one that asks")

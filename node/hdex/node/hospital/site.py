@@ -1,11 +1,11 @@
 """A hospital as one site of a federated study: admission anew at every round, rows that stay, sums that leave."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import polars as pl
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -18,6 +18,7 @@ from hdex.federated.ports import Release, RoundRequest
 from hdex.federated.privacy import Privacy
 from hdex.federated.statistics import installed_algorithms
 from hdex.federated.study import Study
+from hdex.ledger.document import load
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
 from hdex.node.errors import NodeError, NotFound, describe
@@ -235,7 +236,6 @@ def as_refusal() -> Iterator[None]:
 def read_json(envelope: bytes) -> Envelope:
     """Return the envelope in these bytes. Raises AdmissionRefused when it is not JSON."""
     try:
-        found: Envelope = json.loads(envelope)
-    except (ValueError, RecursionError) as error:
+        return cast("Envelope", load(envelope))
+    except ValueError as error:
         raise AdmissionRefused("study.envelope", "the envelope is not JSON") from error
-    return found
