@@ -1,11 +1,11 @@
 """One row per round, committed before the next send: enough to go on after a crash without asking a site again."""
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import rfc8785
+from pydantic_core import from_json
 
 from hdex.federated.statistics import Floats
 
@@ -50,7 +50,7 @@ class RoundRecord:
     @classmethod
     def from_bytes(cls, data: bytes) -> "RoundRecord":
         """Return the row that `to_bytes` wrote."""
-        document = json.loads(data)
+        document = from_json(data)
         document["replies"] = tuple(ReplyRecord(**reply) for reply in document["replies"])
         document["state"] = tuple(float(value) for value in document["state"])
         return cls(**document)

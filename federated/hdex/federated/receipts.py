@@ -7,7 +7,6 @@ events of the participants' logs, given as plain values; whether those logs are 
 
 import hashlib
 import io
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic_core import from_json
 
 from hdex.federated.contribution import Contribution
 from hdex.federated.errors import FederatedError, StudyInvalid
@@ -233,7 +233,7 @@ def parse_events(entries: Sequence[bytes]) -> list[Event]:
     found: list[Event] = []
     for entry in entries:
         try:
-            event = json.loads(entry)
+            event = from_json(entry)
         except ValueError:
             continue
         if isinstance(event, dict):
