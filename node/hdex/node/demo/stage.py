@@ -56,7 +56,7 @@ def run_demo(options: DemoOptions) -> int:
         return close(story, figures, details, options)
     finally:
         story.end()
-        if options.folder is None and not options.keep:
+        if options.folder is None:
             remove(folder)
 
 
@@ -78,6 +78,7 @@ def close(story, figures, details, options: DemoOptions) -> int:  # type: ignore
     """Print the table, write the report, and wait where the pages are to stay."""
     from hdex.node.demo.closing import held, table
     from hdex.node.demo.report import write_report
+    from hdex.node.demo.setting import AUDITOR
 
     report = (Path.cwd() if options.folder is None else options.folder) / "report.html"
     write_report(report, figures, details)
@@ -89,6 +90,9 @@ def close(story, figures, details, options: DemoOptions) -> int:  # type: ignore
     for claim in broken:
         print(f"hdex: this did not hold: {claim}", file=sys.stderr)
     if options.keep:
+        home = story.folder / AUDITOR
+        desk = f"hdex audit serve -c {home / 'config.toml'} --trust {home / 'trust.json'}"
+        print(f"the auditor's pages: {desk}", file=sys.stderr)
         print(f"pages: {story.pages}  (Ctrl-C ends everything)", file=sys.stderr, flush=True)
         story.wait()
     return 1 if broken else 0

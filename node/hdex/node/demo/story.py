@@ -28,7 +28,7 @@ class Story:
     """One run of the demo."""
 
     def __init__(self, folder: Path, options: DemoOptions, teller: Teller) -> None:
-        self._folder = folder
+        self.folder = folder
         self._options = options
         self._teller = teller
         self._supervisor = Supervisor(folder / "logs")
@@ -76,7 +76,7 @@ class Story:
 
     def _set_stage(self) -> Memory:
         began = time.monotonic()
-        setting = build(self._folder)
+        setting = build(self.folder)
         with ThreadPoolExecutor(RUNNERS) as runners:
             exports = runners.submit(self._exports)
             self._supervisor.start([cast.chain_program(setting)])
@@ -95,7 +95,7 @@ class Story:
         """Return the three exports: generated, or those the user named, by their order."""
         if self._options.data:
             return dict(zip(HOSPITALS, self._options.data, strict=True)), None
-        folder = self._folder / "exports"
+        folder = self.folder / "exports"
         truth = generate(folder, seed=self._options.seed, patients=self._options.patients)
         return {name: folder / name for name in HOSPITALS}, truth
 
