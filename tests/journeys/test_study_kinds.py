@@ -15,16 +15,25 @@ from tests.journeys.stage import Stage, silent
 from hdex.node.cli.study_diary import StudyDiary
 from hdex.node.config import BuyerConfig, load
 from hdex.node.demo import rows
+from hdex.node.demo.acts_market import allow
 from hdex.node.demo.setting import BUYER, HOSPITALS
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
 
 
-def asked(stage: Stage, study_id: str, **question: Any) -> dict[str, Any]:
-    """Return the answer of a study by the story's own buyer."""
+def allowed(stage: Stage, kind: str) -> dict[str, str]:
+    """Return each hospital's contract, under which its officer lets studies of this kind pass."""
     memory = stage.reach("federate")
     contracts = {hospital: memory.contracts[hospital] for hospital in HOSPITALS}
-    whole = {"id": study_id, "purpose": memory.plot.purpose, "contracts": contracts, **question}
+    for hospital, contract_id in contracts.items():
+        allow(memory, hospital, contract_id, kind)
+    return contracts
+
+
+def asked(stage: Stage, study_id: str, kind: str, **question: Any) -> dict[str, Any]:
+    """Return the answer of a study by the story's own buyer."""
+    contracts, memory = allowed(stage, kind), stage.memory
+    whole = {"id": study_id, "kind": kind, "purpose": memory.plot.purpose, "contracts": contracts, **question}
     return memory.cast.buyer.study(whole, silent)
 
 
@@ -38,7 +47,7 @@ def pooled(stage: Stage) -> pl.DataFrame:
 def test_a_variance_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None:
     frame = pooled(stage)
     names = list(stage.memory.features)
-    found = asked(stage, "study-variance", kind="variance", target="", features=names)
+    found = asked(stage, "study-variance", "variance", target="", features=names)
     assert found["rounds"] == 2
     for row in found["columns"]:
         values = frame[row["name"]].drop_nulls().to_list()
@@ -49,7 +58,7 @@ def test_a_variance_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None
 def test_a_t_test_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None:
     frame = pooled(stage)
     value, group = stage.memory.features[0], stage.memory.target
-    found = asked(stage, "study-groups", kind="t-test", target=value, features=[group], levels={group: ["0", "1"]})
+    found = asked(stage, "study-groups", "t-test", target=value, features=[group], levels={group: ["0", "1"]})
     whole = frame.drop_nulls([value, group])
     parts = [whole.filter(pl.col(group) == code)[value].to_list() for code in (0, 1)]
     oracle = scipy.stats.ttest_ind(*parts, equal_var=False)
@@ -59,8 +68,8 @@ def test_a_t_test_over_three_hospitals_is_the_pooled_one(stage: Stage) -> None:
 
 
 def test_a_study_file_is_run_by_the_command_and_its_result_is_kept(stage: Stage, tmp_path: Path) -> None:
-    memory = stage.reach("federate")
-    contracts = "\n".join(f'{hospital} = "{memory.contracts[hospital]}"' for hospital in HOSPITALS)
+    contracts = "\n".join(f'{hospital} = "{contract}"' for hospital, contract in allowed(stage, "mean").items())
+    memory = stage.memory
     name = memory.features[0]
     file = tmp_path / "study.toml"
     file.write_text(

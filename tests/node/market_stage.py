@@ -24,6 +24,7 @@ from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.store_memory import MemoryLogStore
 from hdex.node.access_proof import AccessProof
+from hdex.node.authz import CedarAuthorizer
 from hdex.node.buyer import Buyer, Wish
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
@@ -296,6 +297,7 @@ class Market:
             products,
             directory=self.directory,
             exchange=ExchangeDoor(self, name),
+            authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=ground.meter,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache, cached_property
 
 import numpy as np
@@ -21,7 +21,7 @@ from hdex.federated.study import Party, RosterEntry, Study
 from hdex.ledger.event import format_time
 from hdex.node.consent import MemoryConsents
 from hdex.node.hospital.budgets import EpsilonBudget
-from hdex.node.hospital.datasets import INGEST, VIEW, Archive, Datasets
+from hdex.node.hospital.datasets import BIRTH, INGEST, PERSONS, VIEW, Archive, Datasets
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.study_approvals import Said, StudyApprovals
@@ -71,7 +71,8 @@ class Round:
         consents = MemoryConsents()
         archive = Archive(ground.documents, market.hospital.vault, consents, populations)
         if rows:
-            self.fill(patients(rows), consents)
+            self.fill(patients(rows))
+            consents.add_legal_basis(patients(rows)["person_id"].to_list(), since=market.now - timedelta(days=1))
         datasets = Datasets(archive, ground.recorder, market.clock)
         coordinator = Identity(f"spiffe://{DOMAIN}/exchange/exchange", "exchange", "exchange")
         self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("privacy_officer", "ethics_committee")}
@@ -96,12 +97,13 @@ class Round:
             clock=market.clock,
         )
 
-    def fill(self, frame: pl.DataFrame, consents: MemoryConsents) -> None:
-        """Keep rows as an ingest does, every patient covered by law."""
+    def fill(self, frame: pl.DataFrame, export: str = "e") -> None:
+        """Keep rows of grown-ups as an ingest does. export: every digit of its digest."""
         dataset, side = self.product.id.partition(".")[2], self.market.hospital
-        side.vault.put_frame(dataset, f"{VIEW}-{'e' * 16}", frame)
-        side.ground.documents.put(INGEST, dataset, {"export_digest": "e" * 64, "view": "carotid_stent"})
-        consents.add_legal_basis(frame["person_id"].to_list(), since=self.market.now - timedelta(days=1))
+        side.vault.put_frame(dataset, f"{VIEW}-{export * 16}", frame)
+        grown_up = frame.select("person_id", pl.lit(date(1950, 1, 1)).alias(BIRTH))
+        side.vault.put_frame(dataset, f"{PERSONS}-{export * 16}", grown_up)
+        side.ground.documents.put(INGEST, dataset, {"export_digest": export * 64, "view": "carotid_stent"})
 
     @cached_property
     def session(self) -> SiteSession:

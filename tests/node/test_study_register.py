@@ -66,12 +66,10 @@ def test_nobody_left_to_hide_in_is_a_refusal(tmp_path: Path) -> None:
 def test_a_missing_value_in_one_column_does_not_single_its_patient_out(tmp_path: Path) -> None:
     """Two studies, one with a column that a single patient lacks: without the register their difference is he."""
     stage = Round(Market(tmp_path), rows=60)
-    side, dataset = stage.market.hospital, stage.product.id.partition(".")[2]
     lacking = patients(60).with_columns(
         pl.when(pl.col("person_id") == "p0007").then(None).otherwise(pl.col("diameter_mm")).alias("diameter_mm")
     )
-    side.vault.put_frame(dataset, f"view-{'f' * 16}", lacking)
-    side.ground.documents.put("ingest", dataset, {"export_digest": "f" * 64, "view": "carotid_stent"})
+    stage.fill(lacking, "f")
     first = stage.site.frame(replace(stage.study(), features=("systolic",))).drop_nulls()
     second = stage.site.frame(stage.study("study-2")).drop_nulls()
     assert first.height == 60
@@ -104,10 +102,8 @@ def level_stage(folder: Path, rows: int, level: int) -> Round:
 
 def test_a_column_of_text_is_asked_with_its_levels_and_not_without(tmp_path: Path) -> None:
     stage = Round(Market(tmp_path), rows=60)
-    side, dataset = stage.market.hospital, stage.product.id.partition(".")[2]
     sexes = ["male", "female", "NA"] + ["male", "female"] * 28 + ["male"]
-    side.vault.put_frame(dataset, f"view-{'f' * 16}", patients(60).with_columns(pl.Series("sex", sexes)))
-    side.ground.documents.put("ingest", dataset, {"export_digest": "f" * 64, "view": "carotid_stent"})
+    stage.fill(patients(60).with_columns(pl.Series("sex", sexes)), "f")
     levels = {"sex": ("male", "female")}
     study = replace(stage.study(), features=("sex", "systolic"), levels=levels)
     frame = stage.site.frame(study)

@@ -27,9 +27,9 @@ def concentration_breaches(values: Sequence[float], regime: Regime) -> list[Brea
     if not largest:
         return []
     total, found = math.fsum(largest), []
-    if math.fsum(largest[: regime.dominance_count]) > regime.dominance_share * total:
-        found.append(Breach("dominance", f"the largest {regime.dominance_count} hold more than "
-                                         f"{regime.dominance_share:.0%} of a total"))  # fmt: skip
+    if math.fsum(largest[: regime.dominance_count]) >= regime.dominance_share * total:
+        found.append(Breach("dominance", f"the largest {regime.dominance_count} hold "
+                                         f"{regime.dominance_share:.0%} or more of a total"))  # fmt: skip
     if math.fsum(largest[2:]) < regime.p_percent * largest[0]:
         found.append(Breach("p_percent", f"the others hold less than {regime.p_percent:.0%} of the largest"))
     return found

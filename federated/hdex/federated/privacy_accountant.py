@@ -7,7 +7,7 @@ proposition 12, minimised over the order.
 
 import math
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 _SMALLEST, _LARGEST = 1.0 + 1e-9, 1e9  # orders searched
 _STEPS = 200  # of the ternary search: the bound is convex enough in log(order - 1), and any order is a valid bound
@@ -57,9 +57,9 @@ def rho_of(epsilon: float, delta: float) -> float:
 def round_costs(epsilon: float, delta: float, rounds: int) -> tuple[float, ...]:
     """Return what each of `rounds` equal rounds adds to epsilon: their sum is never above epsilon."""
     rho = rho_of(epsilon, delta)
-    spent = [epsilon_of(rho * number / rounds, delta) for number in range(rounds + 1)]
-    costs = [max(0.0, later - earlier) for earlier, later in pairwise(spent)]
-    return tuple(math.nextafter(cost, 0.0) for cost in costs)
+    after = (min(epsilon, epsilon_of(rho * (number / rounds), delta)) for number in range(rounds + 1))
+    spent = accumulate(after, max)  # rounding may let a later one be smaller
+    return tuple(math.nextafter(later - earlier, 0.0) for earlier, later in pairwise(spent))
 
 
 def gaussian_delta(epsilon: float, ratio: float) -> float:

@@ -3,6 +3,7 @@
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
+from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
@@ -66,6 +67,7 @@ class HospitalParts:
             self.products,
             directory=ground.directory,
             exchange=self.exchange,
+            authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hdex.node.cli.serving import prepare
 
+REMOVALS, BETWEEN_S = 50, 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
@@ -55,12 +57,21 @@ def run_demo(options: DemoOptions) -> int:
     finally:
         story.end()
         if options.folder is None and not options.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
 
 def leave(number: int, _frame: object) -> None:
     """End as after an error: the children are stopped and the throw-away folder goes, whoever ends the demo."""
     raise SystemExit(128 + number)
+
+
+def remove(folder: Path) -> None:
+    """Remove the throw-away folder, once more while something that is just ending still writes into it."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(BETWEEN_S)
 
 
 def close(story, figures, details, options: DemoOptions) -> int:  # type: ignore[no-untyped-def]  # see story.tell
