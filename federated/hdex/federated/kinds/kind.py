@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hdex.federated.disclosure import Breach
 from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.errors import StudyInvalid
 
@@ -151,6 +152,15 @@ class Inquiry(Protocol):
 
 
 R = TypeVar("R", bound=Stakes)
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A kind of which a site looks at more than its rows before it answers a step."""
+
+    def breaches(self, rows: Any, asked: Asked, step: str, point: Arrays | None, floors: Regime) -> list[Breach]:
+        """Return what answering `step` at `point` with these rows would break."""
+        ...
 
 
 class Kind(Protocol[R]):
