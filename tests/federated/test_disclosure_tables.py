@@ -79,6 +79,24 @@ def test_every_small_cell_may_as_well_be_a_safe_one(counts: list[list[int]]) -> 
                 assert largest >= table[i][j] + 10
 
 
+@given(TABLES)
+@settings(max_examples=60, deadline=None)
+def test_no_safe_total_is_a_blank_that_another_table_would_fill(counts: list[list[int]]) -> None:
+    table = with_totals(counts)
+    try:
+        released = suppress(counts, 10)
+    except DisclosureRefused:
+        return
+    totals = [(i, j) for i, j in blanks(released) if i == len(table) - 1 or j == len(table[0]) - 1]
+    assert all(0 < table[i][j] < 10 for i, j in totals)
+
+
+def test_a_level_with_few_rows_in_all_is_refused() -> None:
+    with pytest.raises(DisclosureRefused) as refused:
+        suppress([[40, 3], [50, 4]], 10)
+    assert refused.value.rule == "secondary_suppression"
+
+
 @pytest.mark.parametrize("wrong", [[], [[]], [[1, 2], [3]], [[1, -1]], [[1.5, 2]]])
 def test_what_is_no_table_of_counts_is_refused(wrong: list[list[int]]) -> None:
     with pytest.raises(DisclosureRefused):

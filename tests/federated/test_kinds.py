@@ -22,7 +22,11 @@ from hdex.federated.study import Study, unsigned_envelope
 
 MALE = {"male": ("0", "1")}
 CURVE = {"time": "age", "grid": [60, 70, 80]}
-NETWORK: dict[str, Any] = {"target": TARGET, "features": ("age", "bmi"), "options": {"hidden": [], "rounds": 2}}
+NETWORK: dict[str, Any] = {
+    "target": TARGET,
+    "features": ("age", "bmi"),
+    "options": {"hidden": [], "rounds": 2, "seed": 4},
+}
 ASKED: dict[str, dict[str, Any]] = {
     **{kind: {"features": ("age", "bmi")} for kind in ("count", "sum", "mean", "variance")},
     "histogram": {"features": ("age",), "options": {"edges": {"age": [50, 65, 80]}}},

@@ -7,10 +7,17 @@ import polars as pl
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 from tests.federated.samples import FEATURES, TARGET, consortium, tables
 
 from hdex.federated.apps.flower import be_task
 from hdex.federated.apps.training import PooledGrid, strategy_named
+from hdex.federated.disclosure import Limits
+from hdex.federated.disclosure_membership import lower_chance, membership_auc
+from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_rules import model_breaches
 from hdex.federated.draft import Question
 from hdex.federated.errors import DisclosureRefused, NotConverged, StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
@@ -51,7 +58,9 @@ def by_flower(name: str, arguments: dict[str, float], mu: float = 0.0) -> np.nda
         replies = []
         for frame in tables().values():
             local, y = (frame.select(FEATURES).to_numpy() - centre) / scale, frame[TARGET].to_numpy()
-            new = weights + clipped(training.update(network, weights, local, y, (3, number - 1)), 1.0)
+            order = np.random.default_rng([3, len(y)]).permutation(len(y))
+            mine = np.sort(order[round(0.25 * len(y)) :])  # the rest is held out
+            new = weights + clipped(training.update(network, weights, local[mine], y[mine], (3, number - 1)), 1.0)
             metrics = MetricRecord({"num-examples": len(y)})
             content = RecordDict({"arrays": ArrayRecord({"weights": Array(new)}), "metrics": metrics})
             replies.append(Message(content, reply_to=message))
@@ -113,6 +122,7 @@ def test_an_update_is_no_longer_than_its_bound() -> None:
         ({"hidden": [0]}, "hidden"),
         ({"clip": 0}, "clip"),
         ({"seed": -1}, "seed"),
+        ({"holdout": 0}, "holdout"),
         ({"layers": [1]}, "knows no option layers"),
         ({"strategy": {"eta": 1}}, "does not take the arguments eta"),
         ({"strategy": {"server_momentum": "fast"}}, "must be numbers"),
@@ -134,6 +144,64 @@ def test_a_network_with_more_weights_than_the_rows_bear_is_refused_by_a_site() -
     party = consortium(question=question)
     with pytest.raises(DisclosureRefused, match="parameter_share"):
         run_study(party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.decryptor, journal=MemoryJournal())
+
+
+def run(frames: dict[str, pl.DataFrame], limits: Limits | None = None, **recipe: Any) -> Trained:
+    """Return what a real run releases: sites and coordinator with their floors on."""
+    question = Question(TARGET, FEATURES, "DUO:0000006", kind="fedavg", options=RECIPE | recipe)
+    party = consortium(frames, secure="plain", question=question, limits=limits)
+    done = run_study(
+        party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.decryptor, journal=MemoryJournal()
+    )
+    assert isinstance(done.answer, Trained)
+    return done.answer
+
+
+def test_a_network_that_learnt_the_sum_and_not_the_patients_is_released() -> None:
+    assert run(tables(), hidden=[]).network.weights == 5
+
+
+def test_a_network_that_learnt_its_patients_by_heart_stays_at_the_sites() -> None:
+    """Outcomes by the toss of a coin: whatever is fitted beyond chance was learnt by heart."""
+    random = np.random.default_rng(5)
+    tossed = {
+        site: frame.with_columns(pl.Series(TARGET, random.integers(0, 2, frame.height).astype(float)))
+        for site, frame in tables().items()
+    }
+    by_heart = {"hidden": [32], "rounds": 2, "epochs": 90, "batch": 16, "learning_rate": 0.5, "clip": 50.0}
+    with pytest.raises(DisclosureRefused, match="membership is guessed") as refused:
+        run(tossed, Limits(3, 10, 1.0, 0.0), **by_heart)
+    assert refused.value.rule == "membership"
+    options = {**RECIPE, **by_heart}
+    found = simulate(tossed, kind="fedavg", target=TARGET, features=FEATURES, options=options, secure="plain")
+    assert any("membership" in warning for warning in found.warnings)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_the_attackers_score_is_the_mann_whitney_statistic(member: list[int], other: list[int]) -> None:
+    found = lower_chance(np.array(member, dtype=float), np.array(other, dtype=float))
+    assert found == pytest.approx(stats.mannwhitneyu(other, member).statistic / (len(member) * len(other)))
+
+
+def test_the_luck_of_the_draw_is_taken_out_and_a_leak_is_not() -> None:
+    """200 draws of who is held out, of a model that learnt nobody and of one whose losses fall where it was trained."""
+    random, honest, raw, leaky = np.random.default_rng(4), list[float](), list[float](), list[float]()
+    for _ in range(200):
+        hard = random.normal(size=120)
+        losses, reference = hard + random.normal(size=120) / 4, hard + random.normal(size=120) / 4
+        member, other = np.arange(90), np.arange(90, 120)
+        honest.append(membership_auc(losses, member, other, reference))
+        raw.append(lower_chance(losses[member], losses[other]))
+        losses[member] -= 0.5
+        leaky.append(membership_auc(losses, member, other, reference))
+    assert np.mean(honest) == pytest.approx(0.5, abs=0.01)
+    assert np.std(honest) < np.std(raw) / 2
+    assert np.mean(leaky) > 0.6
+
+
+def test_without_rows_to_attack_nothing_is_said_to_be_safe() -> None:
+    auc = membership_auc(np.zeros(3), np.arange(3), np.arange(0), np.zeros(3))
+    assert [one.rule for one in model_breaches({"here": auc}, strictest(), epsilon=None)] == ["membership"]
 
 
 def test_a_strategy_that_needs_every_update_has_no_kind() -> None:

@@ -142,6 +142,7 @@ class Round:
             public_key=modulus(),
             deadline=format_time(self.market.now.replace(hour=23)),
             nonce=hashlib.sha256(study_id.encode()).hexdigest()[:32],
+            min_rows=20 if self.product.level == 5 else 10,
         )
 
     def signed(self, study: Study, signers: tuple[str, ...] = (BUYER, "exchange")) -> Envelope:

@@ -214,6 +214,7 @@ CASES: dict[str, Case] = {
                                                           word("deny", "ethics_committee")(s))),
     "another study was approved": Case("approval.missing", lambda s: (rule_of(days=-1)(s), word(
         "approve", "privacy_officer", study_id="study-9")(s))),
+    "level 5 with the floor of level 4": Case("study.min_rows", level=5, change=changed(min_rows=19)),
     "level 5 by rule": Case("approval.missing", level=5),
     "level 5 by one person": Case("approval.second", word("approve", "ethics_committee"), level=5),
     "level 5 by one person in two roles": Case("approval.second", one_person, level=5),

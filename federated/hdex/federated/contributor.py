@@ -16,7 +16,7 @@ from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breac
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.disclosure_rules import column_breaches
 from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError, NotConverged, StudyInvalid
-from hdex.federated.kinds.kind import Stakes
+from hdex.federated.kinds.kind import Guarded, Stakes
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
     CipherVector,
@@ -101,6 +101,7 @@ class Contributor:
             with self._remembered(question):
                 rows = kind_of(study).rows(frame, study)
                 self._check_rows(study, rows)  # 6 enough rows and events behind the sums
+                self._check_step(study, rows, broadcast)
                 sums = site_sums(study, frame, rows, broadcast)  # 7 what the kind asks for, noise where it is promised
             contribution = self._protect(study, broadcast, sums)
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
@@ -157,6 +158,12 @@ class Contributor:
             self._on_breach(self.site, breach)
         for breach in local_breaches(rows.n, rows.events, rows.parameters, self._limits_of(study)):
             self._on_breach(self.site, breach)
+
+    def _check_step(self, study: Study, rows: Stakes, broadcast: Broadcast) -> None:
+        kind = kind_of(study)
+        if isinstance(kind, Guarded):
+            for breach in kind.breaches(rows, study, broadcast.step, broadcast.point, strictest()):
+                self._on_breach(self.site, breach)
 
     def _protect(self, study: Study, broadcast: Broadcast, values: Floats) -> Contribution:
         if study.secure == "plain":

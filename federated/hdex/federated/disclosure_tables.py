@@ -4,6 +4,9 @@ A two-way table with row and column totals is a network: each cell is an edge fr
 back, and every node keeps what flows in. Whoever reads the table knows each blank only up to the flows through blanks.
 A small cell is protected when blanks could carry `threshold` more through it, so that it may as well be a safe one.
 Complements are found by the cheapest such cycle. Source: Kelly, Golden, Assad 1992; Castro 2006.
+
+Across tables: totals of one table are cells or group sizes of another, so a safe total never becomes a complement. What
+is blank stays so whatever other studies of the same rows tell of the margins.
 """
 
 import heapq
@@ -92,8 +95,8 @@ def _arcs(table: Table, places: set[Place]) -> dict[int, list[tuple[int, float, 
 def _cheapest_cycle(table: Table, blank: set[Place], place: Place, threshold: int) -> list[Place]:
     """Return the cells of the cheapest way to carry `threshold` more through a cell (Dijkstra); blanks cost nothing."""
     source, target = _edge(table, place)[1], _edge(table, place)[0]
-    everything = {(i, j) for i in range(len(table)) for j in range(len(table[0]))} - {place}
-    arcs = _arcs(table, everything)
+    inner = {(i, j) for i in range(len(table) - 1) for j in range(len(table[0]) - 1)}
+    arcs = _arcs(table, (inner | blank) - {place})
     best: dict[int, float] = {source: 0.0}
     came: dict[int, tuple[int, Place]] = {}
     queue = [(0.0, source)]

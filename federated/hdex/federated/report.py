@@ -67,11 +67,15 @@ def _crosstab(document: Document) -> list[str]:
     table = document["table"]
     rows = zip(table["rows"]["levels"], table["counts"], strict=True)
     head = [f"{table['rows']['name']} / {table['columns']['name']}", *table["columns"]["levels"]]
-    lines = aligned(head, [[level, *map(str, counts)] for level, counts in rows])
+    lines = aligned(head, [[level, *map(_count, counts)] for level, counts in rows])
     for key, name in (("chi2", "chi-square"), ("chi2_yates", "chi-square with Yates' correction")):
         if document.get(key):
             lines.append(f"{name} {_test(document[key])}")
-    return [*lines, f"{document['n']} rows ({document['dropped']} incomplete rows left out)"]
+    return [*lines, f"{_count(document['n'])} rows ({document['dropped']} incomplete rows left out)"]
+
+
+def _count(count: int | None) -> str:
+    return "blank" if count is None else str(count)
 
 
 def _test(test: Document) -> str:

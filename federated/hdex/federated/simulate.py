@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hdex.federated.apps.site import SiteSession
 from hdex.federated.disclosure import Breach, Limits, site_breaches
+from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
@@ -119,7 +120,7 @@ def simulate(
     )
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
     result = _run(study, sites, keyholder, warnings)
-    warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), Limits())]
+    warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), strictest())]
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]  # indices of rows
 
 _SHARED = (
     "statistics.py",
@@ -45,7 +46,7 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "kaplan-meier.counts.v1": ("kinds/grid.py", "kinds/survival.py"),
     "cox.newton.v1": ("kinds/grid.py", "kinds/cox.py"),
     **{
-        f"{name}.network.v1": ("kinds/network.py", "kinds/training.py")
+        f"{name}.network.v1": ("kinds/network.py", "kinds/training.py", "disclosure_membership.py")
         for name in ("fedavg", "fedavgm", "fedprox", "fedadam", "fedadagrad", "fedyogi")
     },
 }

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_regimes import Regime
+from hdex.federated.disclosure_rules import bin_breaches
+from hdex.federated.disclosure_tables import Suppressed, suppress
 from hdex.federated.distributions import chi2_p
-from hdex.federated.errors import NotConverged, StudyInvalid
+from hdex.federated.errors import DisclosureRefused, NotConverged, StudyInvalid
 from hdex.federated.kinds.columns import complete_rows, read_columns
 from hdex.federated.kinds.kind import (
     COUNTS,
@@ -160,6 +163,13 @@ class Histograms:
         """Return every bin, and what lies outside."""
         return [cell for one in self.histograms for cell in one.cells()]
 
+    def told(self, floors: Regime) -> "Histograms":
+        """Return the histograms. Raises DisclosureRefused for more bins than the rows bear."""
+        for one in self.histograms:
+            for breach in bin_breaches(len(one.counts), sum(one.counts) + one.below + one.above, floors):
+                raise DisclosureRefused(breach.rule, f"{one.name}: {breach.detail}; ask wider bins")
+        return self
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
         rows = [
@@ -227,6 +237,11 @@ class Crosstab:
             for across, count in zip(self.levels[1], counts, strict=True)
         ]
 
+    def told(self, floors: Regime) -> "Crosstab | BlankedCrosstab":
+        """Return the table; with blanks where a cell is small, or would give a small one away through the totals."""
+        blanked = suppress(self.counts, floors.cell)
+        return BlankedCrosstab(self, blanked) if blanked.primary else self
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document; chi-square over the rows and columns that hold something."""
         table = np.array(self.counts, dtype=np.float64)
@@ -247,6 +262,36 @@ class Crosstab:
         if df == 1:
             document["chi2_yates"] = _chi2(table, expected, df, yates=0.5)
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class BlankedCrosstab:
+    """A pooled table with blanks. Its chi-square would give them away and is not told."""
+
+    whole: Crosstab
+    blanked: Suppressed
+
+    def cells(self) -> Sequence[Cell]:
+        """Return what is not blank."""
+        return [
+            Cell(f"row {i}, column {j}", count)
+            for i, row in enumerate(self.blanked.cells)
+            for j, count in enumerate(row)
+            if count is not None
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document: null for a blank, totals beside the table because they may be blank too."""
+        *rows, last = self.blanked.cells
+        document = self.whole.document()
+        document["table"] |= {
+            "counts": [list(row[:-1]) for row in rows],
+            "row_totals": [row[-1] for row in rows],
+            "column_totals": list(last[:-1]),
+        }
+        blanks = f"{self.blanked.primary} cells on too few rows are blank, and {self.blanked.secondary} to protect them"
+        told = {"n": last[-1], "chi2": None, "warnings": [f"{blanks}; chi-square is not told beside a blank"]}
+        return {name: value for name, value in (document | told).items() if name != "chi2_yates"}
 
 
 def _chi2(table: Floats, expected: Floats, df: int, *, yates: float) -> dict[str, Any] | None:

@@ -7,12 +7,14 @@ are pure; Paillier or plain sums, simulation, Grid and node run every kind the s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hdex.federated.disclosure import Breach
+from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.errors import StudyInvalid
 
 Floats = NDArray[np.float64]
@@ -92,7 +94,7 @@ class Cell:
 
     name: str
     count: int
-    factor: int = 1  # times the limit for rows that this number needs
+    floor: str = "cell"  # the field of Regime that it is held against
     may_be_empty: bool = True
 
 
@@ -105,6 +107,15 @@ class Answer(Protocol):
 
     def cells(self) -> Sequence[Cell]:
         """Return how many people stand behind what is told."""
+        ...
+
+
+@runtime_checkable
+class Coarsenable(Protocol):
+    """An answer that can be told with less in it: cells left blank, steps joined."""
+
+    def told(self, floors: Regime) -> Answer:
+        """Return the answer with everything on too few left out. Raises DisclosureRefused where that cannot be done."""
         ...
 
 
@@ -141,6 +152,15 @@ class Inquiry(Protocol):
 
 
 R = TypeVar("R", bound=Stakes)
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A kind of which a site looks at more than its rows before it answers a step."""
+
+    def breaches(self, rows: Any, asked: Asked, step: str, point: Arrays | None, floors: Regime) -> list[Breach]:
+        """Return what answering `step` at `point` with these rows would break."""
+        ...
 
 
 class Kind(Protocol[R]):

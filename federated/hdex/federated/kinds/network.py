@@ -34,10 +34,14 @@ class Network:
         """Return the chance of class 1 for each row of x, shape (n,)."""
         return self._activations(weights, x)[-1][:, 0]
 
+    def losses(self, weights: Floats, x: Floats, y: Floats) -> Floats:
+        """Return the log-loss of each row, shape (n,)."""
+        chance = np.clip(self.probability(weights, x), 1e-12, 1 - 1e-12)
+        return np.asarray(-(y * np.log(chance) + (1 - y) * np.log1p(-chance)))
+
     def loss(self, weights: Floats, x: Floats, y: Floats) -> float:
         """Return the summed log-loss."""
-        chance = np.clip(self.probability(weights, x), 1e-12, 1 - 1e-12)
-        return float(-np.sum(y * np.log(chance) + (1 - y) * np.log1p(-chance)))
+        return float(self.losses(weights, x, y).sum())
 
     def gradient(self, weights: Floats, x: Floats, y: Floats) -> Floats:
         """Return the gradient of the mean log-loss."""

@@ -258,9 +258,14 @@ class Quantiles:
     rows: tuple[QuantileRow, ...]
 
     def cells(self) -> Sequence[Cell]:
-        """Return the rows on the thinner side of each quantile: twice the limit is needed there."""
+        """Return the rows on the thinner side of each quantile."""
         return [
-            Cell(f"{row.name}, thinner side of {q:g}", math.floor(min(q, 1 - q) * row.n), factor=2, may_be_empty=False)
+            Cell(
+                f"{row.name}, thinner side of {q:g}",
+                math.floor(min(q, 1 - q) * row.n),
+                floor="quantile_side",
+                may_be_empty=False,
+            )
             for row in self.rows
             for q in row.values
         ]

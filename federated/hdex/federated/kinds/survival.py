@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_curves import Step, joined_steps
+from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.distributions import Z95, chi2_p
-from hdex.federated.errors import NotConverged, StudyInvalid
+from hdex.federated.errors import DisclosureRefused, NotConverged, StudyInvalid
 from hdex.federated.kinds.grid import Followed, at_risk, check_grid, per_cell, points, read_followed
 from hdex.federated.kinds.kind import (
     COUNTS,
@@ -25,6 +27,7 @@ from hdex.federated.kinds.kind import (
 from hdex.federated.statistics import Floats
 
 _ALL = ("all",)
+_JOINED = "grid points with few events are joined with the next ones, and curves end before few are at risk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,19 @@ def log_rank(events: Floats, risk: Floats) -> dict[str, Any] | None:
     return {"statistic": statistic, "df": k - 1, "p": chi2_p(statistic, k - 1)}
 
 
+def _sums(events: Floats, risk: Floats, steps: Sequence[Step]) -> tuple[Floats, Floats]:
+    """Return events and at risk of joined steps; events, risk: (..., grid points)."""
+    joined = [events[..., step.start : step.end + 1].sum(axis=-1) for step in steps]
+    return np.stack(joined, axis=-1), np.stack([risk[..., step.start] for step in steps], axis=-1)
+
+
+def _joined(curve: Curve, steps: Sequence[Step]) -> Curve:
+    if not steps:
+        raise DisclosureRefused("small_cell", f"{curve.name}: no step of the curve has enough events or rows at risk")
+    events, risk = _sums(curve.events, curve.risk, steps)
+    return Curve(curve.name, curve.time[[step.end for step in steps]], events, risk)
+
+
 @dataclass(frozen=True, slots=True)
 class Survival:
     """What a Kaplan-Meier study answers."""
@@ -215,6 +231,19 @@ class Survival:
     test: dict[str, Any] | None
     dropped: int
     warnings: tuple[str, ...]
+
+    def told(self, floors: Regime) -> "Survival":
+        """Return the answer on a grid joined until each step has 0 or enough events, cut before few are at risk."""
+        events, risk = (np.array([getattr(curve, name) for curve in self.curves]) for name in ("events", "risk"))
+        steps = joined_steps(events, risk, floors)
+        if [(step.start, step.end, all(step.told)) for step in steps] == [
+            (at, at, True) for at in range(risk.shape[1])
+        ]:
+            return self
+        curves = tuple(_joined(curve, [s for s in steps if s.told[at]]) for at, curve in enumerate(self.curves))
+        common = [step for step in steps if all(step.told)]
+        test = log_rank(*_sums(events, risk, common)) if common else None
+        return Survival(curves, test, self.dropped, (*self.warnings, _JOINED))
 
     def cells(self) -> Sequence[Cell]:
         """Return the events of every step, and each group's rows."""

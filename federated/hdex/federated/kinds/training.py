@@ -1,6 +1,8 @@
 """FedAvg and its kin: a small network trained at the sites; only the weighted sum of clipped updates is opened.
 
 Round 1 takes moments of the columns (to scale them alike), then `rounds` rounds of training, then one of evaluation.
+Loss and right answers are of all rows; trained on are all but those a site holds out. At the evaluation each site
+attacks the model, and where its losses tell who was trained on the site refuses: the model is not released.
 Vectors:  moments   n, dropped, sum y, sum x (p), sum x^2 (p)
           train     n, log-loss before training, right answers, n times the clipped update (weights)
           evaluate  n, log-loss, right answers
@@ -14,6 +16,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure import Breach
+from hdex.federated.disclosure_membership import membership_auc
+from hdex.federated.disclosure_regimes import Regime
+from hdex.federated.disclosure_rules import model_breaches
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.columns import complete_rows, design, design_names, read_columns
 from hdex.federated.kinds.kind import (
@@ -28,9 +34,11 @@ from hdex.federated.kinds.kind import (
     require_options,
 )
 from hdex.federated.kinds.network import LocalTraining, Network, clipped
-from hdex.federated.statistics import Floats, Local
+from hdex.federated.statistics import Floats, Local, Places
 
 UPDATES = Encoding(48, 24)  # rows times clip up to 8.3 million, in steps of 6e-8
+LEAST_HOLDOUT = 0.1
+FOLDS = 5  # of a site's rows, to judge each by a network that did not see it
 # Strategies that need no more than the mean update. Krum, medians and the like look at each one: they are not here.
 STRATEGIES: Mapping[str, str] = {
     "fedavg": "FedAvg",
@@ -53,6 +61,7 @@ class Recipe:
     learning_rate: float = 0.1
     clip: float = 1.0  # largest norm of one site's update
     seed: int = 0
+    holdout: float = 0.25  # share of a site's rows that are not trained on: what membership is judged against
     strategy: Mapping[str, float] | None = None  # arguments of Flower's strategy
 
     def __post_init__(self) -> None:
@@ -63,6 +72,8 @@ class Recipe:
             raise StudyInvalid("seed must be a whole number from 0")
         if any(type(size) is not int or not 1 <= size <= 512 for size in self.hidden) or len(self.hidden) > 4:
             raise StudyInvalid("hidden must be at most four layers of 1 to 512 units")
+        if not isinstance(self.holdout, int | float) or not LEAST_HOLDOUT <= self.holdout <= 0.5:
+            raise StudyInvalid(f"holdout must be between {LEAST_HOLDOUT} and 0.5")
         for name, value in (("learning_rate", self.learning_rate), ("clip", self.clip)):
             if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
                 raise StudyInvalid(f"{name} must be a positive number")
@@ -133,16 +144,46 @@ class Training:
         head = [float(rows.n), network.loss(point["weights"], x, rows.y), right]
         if step == "evaluate":
             return np.array(head)
-        recipe = Recipe.of(asked)
+        recipe, (member, _) = Recipe.of(asked), split(rows.n, asked)
         training = LocalTraining(recipe.epochs, recipe.batch, recipe.learning_rate, float(point["mu"][0]))
         seed = (recipe.seed, int(point["round"][0]))
-        update = clipped(training.update(network, point["weights"], x, rows.y, seed), recipe.clip)
+        update = clipped(training.update(network, point["weights"], x[member], rows.y[member], seed), recipe.clip)
         return np.concatenate([head, rows.n * update])
+
+    def breaches(self, rows: Local, asked: Asked, step: str, point: Arrays | None, floors: Regime) -> list[Breach]:
+        """Return a breach where the model that is about to be released tells here who was in its training set."""
+        if step != "evaluate" or point is None:
+            return []
+        network, x = network_of(asked), (rows.x - point["centre"]) / point["scale"]
+        losses = network.losses(point["weights"], x, rows.y)
+        member, other = split(rows.n, asked)
+        found = membership_auc(losses, member, other, reference_losses(x, rows.y, asked))
+        return model_breaches({"here": found}, floors, epsilon=None)
 
     def inquire(self, asked: Asked) -> Inquiry:
         from hdex.federated.apps.training import TrainingInquiry
 
         return TrainingInquiry(asked, STRATEGIES[self.name], Recipe.of(asked), network_of(asked))
+
+
+def split(rows: int, asked: Asked) -> tuple[Places, Places]:
+    """Return which rows are trained on and which are held out: drawn by the study's seed, the same in every round."""
+    recipe = Recipe.of(asked)
+    order = np.random.default_rng([recipe.seed, rows]).permutation(rows)
+    held = round(recipe.holdout * rows)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def reference_losses(x: Floats, y: Floats, asked: Asked) -> Floats:
+    """Return each row's loss under a network like the study's that the site trains on its other rows alone."""
+    recipe, network, losses = Recipe.of(asked), network_of(asked), np.empty(len(y))
+    training = LocalTraining(recipe.epochs * recipe.rounds, recipe.batch, recipe.learning_rate, mu=0.0)
+    start, folds = network.start(recipe.seed), np.random.default_rng([recipe.seed, FOLDS]).integers(0, FOLDS, len(y))
+    for fold in range(FOLDS):
+        mine = folds == fold
+        weights = start + training.update(network, start, x[~mine], y[~mine], (recipe.seed, fold))
+        losses[mine] = network.losses(weights, x[mine], y[mine])
+    return losses
 
 
 def network_of(asked: Asked) -> Network:

@@ -106,6 +106,10 @@ class Contracts:
             self._recorder.allow("contract.read", actor, contract=contract_id)
             return record
 
+    def level(self, record: ContractRecord) -> int:
+        """Return the level of the product that a contract is about. Raises NotListed when it is no longer listed."""
+        return self._listings.live(record.asked["product"], record.asked["manifest_digest"]).product.level
+
     def all(self) -> list[ContractRecord]:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.contract import State
-from hdex.federated.disclosure_regimes import strictest
+from hdex.federated.disclosure_regimes import LEVEL_5, strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.shapley import Scores
@@ -138,7 +138,9 @@ class Studies:
             privacy = dict(question.get("privacy", {}))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigInvalid(f"the question lacks a field or has one of another type: {error}") from error
-        members = [self._member(site, paper, actor) for site, paper in contracts.items()]
+        records = [self._record(site, paper, actor) for site, paper in contracts.items()]
+        members = [self._member(record) for record in records]
+        floors |= require_floor(floors, max(map(self._contracts.level, records), default=0))
         coordinator, keyholder = self._directory.member(self._me.id), self._directory.member(self._me.keyholder)
         study = draft_study(
             study_id,
@@ -162,7 +164,7 @@ class Studies:
             raise ConfigInvalid(f"the deadline must lie within the next {LONGEST.days} days")
         return str(asked)
 
-    def _member(self, site: str, contract_id: str, actor: Identity) -> Member:
+    def _record(self, site: str, contract_id: str, actor: Identity) -> ContractRecord:
         record = self._contracts.status(contract_id, actor)
         if record.asked["provider"] != site or record.asked["consumer"] != actor.participant:
             raise AccessDenied("study.contract", "name your own contract with this site", "the contract is another's")
@@ -170,10 +172,23 @@ class Studies:
             raise AccessDenied(
                 "study.contract", "finish the contract first", f"the contract with {site} is {state(record)}"
             )
-        member = self._directory.require(site, "hospital")
-        entry = RosterEntry(site, member.organisation, member.sign_key.hex(), member.mask_key.hex())
+        return record
+
+    def _member(self, record: ContractRecord) -> Member:
+        member = self._directory.require(record.asked["provider"], "hospital")
+        entry = RosterEntry(member.id, member.organisation, member.sign_key.hex(), member.mask_key.hex())
         product = (record.asked["product"], record.asked["version"], record.asked["manifest_digest"])
-        return Member(entry, contract_id, product)
+        return Member(entry, record.contract_id, product)
+
+
+def require_floor(asked: Mapping[str, int], level: int) -> dict[str, int]:
+    """Return the `min_rows` that a product of this level needs where none was asked; refuse a lower one."""
+    if level < LEVEL_5:
+        return {}
+    least = strictest().of_level(level).min_rows
+    if asked.get("min_rows", least) < least:
+        raise ConfigInvalid(f"min_rows must be at least {least} over a product of level {level}; leave it out")
+    return {"min_rows": max(asked.get("min_rows", 0), least)}
 
 
 def state(record: ContractRecord) -> str:

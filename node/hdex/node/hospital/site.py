@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from hdex.catalog.contract import Agreement
 from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct, DeliveryMode
+from hdex.federated.disclosure_regimes import LEVEL_5, strictest
 from hdex.federated.errors import AdmissionRefused, FederatedError
 from hdex.federated.ports import Release, RoundRequest
 from hdex.federated.privacy import Privacy
@@ -201,6 +202,8 @@ class HospitalSite:
             )
         if not 1 <= round_number <= min(agreement.max_rounds, study.max_rounds):
             raise AdmissionRefused("agreement.rounds", f"round {round_number}, agreed are {agreement.max_rounds}")
+        if product.level >= LEVEL_5 and study.min_rows < (least := strictest().of_level(product.level).min_rows):
+            raise AdmissionRefused("study.min_rows", f"the study's floor is below the {least} rows of level 5")
         if study.purpose != agreement.purpose:
             raise AdmissionRefused("agreement.purpose", "the study has another purpose than the contract")
         agreement.require_columns(study.columns)
