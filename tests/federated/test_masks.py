@@ -16,6 +16,7 @@ from hdex.federated.paillier import (
     mask_integers,
     shared_secret,
 )
+from hdex.federated.paillier.masks import MOST_PEERS, mask_peers
 
 PUBLIC, PRIVATE = generate_keypair(512)
 SPEC = PackSpec(32, 8, 8, 512)
@@ -79,3 +80,46 @@ def test_a_mask_key_that_makes_the_secret_zero_is_refused() -> None:
     for public in (bytes(32), b"short"):
         with pytest.raises(KeyInvalid):
             shared_secret(own, public)
+
+
+def names(count: int) -> list[str]:
+    return [f"site-{number:04}" for number in range(count)]
+
+
+@given(count=st.integers(1, 200))
+def test_whom_a_site_draws_with_draws_with_it(count: int) -> None:
+    peers = {site: set(mask_peers(site, names(count))) for site in names(count)}
+    assert all(site in peers[peer] and peer != site for site in peers for peer in peers[site])
+    assert {len(found) for found in peers.values()} == {min(count - 1, MOST_PEERS)}
+
+
+@pytest.mark.parametrize("count", [66, 67, 131, 300])
+def test_no_set_of_63_sites_cuts_the_ring_and_one_of_64_does(count: int) -> None:
+    """The worst sets are runs on either side of a few sites; Harary's graph needs 32 in each of two runs."""
+    ring = names(count)
+    peers = {site: set(mask_peers(site, ring)) for site in ring}
+
+    def parts(taken: set[str]) -> int:
+        left, found = set(ring) - taken, 0
+        while left:
+            found, edge = found + 1, {left.pop()}
+            while edge:
+                edge = set.union(*(peers[site] for site in edge)) & left
+                left -= edge
+        return found
+
+    half = MOST_PEERS // 2
+    for island in (1, 2, (count - MOST_PEERS) // 2):
+        wall = set(ring[:half]) | {ring[(half + island + step) % count] for step in range(half)}
+        if len(wall) < MOST_PEERS or count - len(wall) <= island:
+            continue
+        assert parts(wall) == 2
+        assert all(parts(wall - {site}) == 1 for site in wall)
+
+
+def test_masks_of_a_large_roster_cancel_and_a_subset_is_noise() -> None:
+    masker = Masker(70)
+    drawn = {site: masker.masks(site, b"round 1")[0] for site in masker.roster}
+    assert sum(drawn.values()) % PUBLIC.n == 0
+    some = sum(mask for site, mask in drawn.items() if site != "site-7") % PUBLIC.n
+    assert min(some, PUBLIC.n - some).bit_length() > 400

@@ -68,7 +68,7 @@ def run(party: Consortium, journal: Journal, decryptor: Decryptor | None = None,
         grid=InprocGrid(party.handlers(), **grid),  # type: ignore[arg-type]
         decryptor=decryptor or party.decryptor,
         journal=journal,
-        round_timeout_s=0.3,
+        round_timeout_s=20,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.federated.samples import FEATURES, TARGET, tables
 
+from hdex.federated.simulate import simulate
 from hdex.node.cli.main import main
 
 
@@ -104,3 +105,37 @@ def test_the_room_is_imported_without_flower() -> None:
     probe = "import sys, hdex.federated; print('flwr' in sys.modules, 'phe' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "False"]
+
+
+def test_simulate_takes_a_folder_of_sites_and_regions_between(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for given in (["--sites", *files], ["--sites-from", str(tmp_path), "--regions", "2"]):
+        code, out, err = hdex(capsys, monkeypatch, *given, "--kind", "mean", "--features", "age", "--json")
+        assert (code, err) == (0, "")
+        found.append(json.loads(out))
+    for name in ("sites", "bytes_per_site", "rounds", "columns"):
+        assert found[0].get(name) == found[1].get(name)
+
+
+def test_simulate_without_a_site_says_what_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given in ([], ["--sites-from", str(tmp_path)]):
+        code, _, err = hdex(capsys, monkeypatch, *given, *QUESTION)
+        assert code == 2
+        assert "--sites-from" in err
+
+
+def test_a_hundred_sites_are_no_matter() -> None:
+    """Work a site grew with the roster's square: digest and parsing of the study, masks with every other site."""
+    frames = {f"site-{number:03}": tables()["hospital-a"][number : number + 40] for number in range(100)}
+    asked = {"target": "", "features": ["age"], "kind": "mean", "bits": 2048}
+    found = simulate(frames, **asked).document()  # type: ignore[arg-type]
+    plain = simulate(frames, secure="plain", **asked).document()  # type: ignore[arg-type]
+    differing = ("study_id", "study_digest", "crossed", "bytes_per_site", "seconds")
+    assert {name: value for name, value in found.items() if name not in differing} == {
+        name: value for name, value in plain.items() if name not in differing
+    }
+    assert len(found["sites"]) == 100

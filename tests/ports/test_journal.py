@@ -1,34 +1,65 @@
 """One suite for the Journal and Store ports of the federated room, run over every adapter."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.federated.samples import consortium
+from tests.ports.postgres_server import Server, binaries, running_server
 
-from hdex.federated.errors import JournalConflict
+from hdex.federated.errors import JournalConflict, JournalUnavailable
+from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal import ReplyRecord, RoundRecord
 from hdex.federated.journal_memory import MemoryJournal
+from hdex.federated.journal_postgres import PostgresJournal
 from hdex.federated.journal_sqlite import SqliteJournal
 from hdex.federated.ports import Journal, Store
+from hdex.federated.run import run_study
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.store_sqlite import SqliteStore
+from hdex.node.errors import ConfigInvalid
+from hdex.node.exchange.journals import open_journal
 
-JOURNALS: dict[str, Callable[[Path], Journal]] = {
-    "memory": lambda _: MemoryJournal(),
-    "sqlite": lambda folder: SqliteJournal(folder / "journal.sqlite"),
-}
+pytestmark = pytest.mark.xdist_group("journal")  # one PostgreSQL server for all of these
+DURABLE = ("sqlite", "postgres")
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda folder: SqliteStore(folder / "kept.sqlite"),
 }
 
 
-@pytest.fixture(params=list(JOURNALS))
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL server."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed")
+    with running_server() as server:
+        yield server
+
+
+def opener(name: str, request: pytest.FixtureRequest, folder: Path) -> Callable[[], Journal]:
+    """Return what opens the same fresh journal again and again."""
+    if name == "sqlite":
+        return lambda: SqliteJournal(folder / "journal.sqlite")
+    server: Server = request.getfixturevalue("postgres")
+    with psycopg.connect(server.url) as connection:
+        connection.execute("DROP TABLE IF EXISTS hdex_rounds")
+    return lambda: PostgresJournal(server.url)
+
+
+@pytest.fixture(params=["memory", *DURABLE])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    return JOURNALS[request.param](tmp_path)
+    return MemoryJournal() if request.param == "memory" else opener(request.param, request, tmp_path)()
+
+
+@pytest.fixture(params=DURABLE)
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Journal]:
+    return opener(request.param, request, tmp_path)
 
 
 @pytest.fixture(params=list(STORES))
@@ -79,9 +110,66 @@ def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) 
     assert found.digest() == record.digest()
 
 
-def test_rows_survive_reopening(tmp_path: Path) -> None:
-    SqliteJournal(tmp_path / "journal.sqlite").commit(row(1))
-    assert list(SqliteJournal(tmp_path / "journal.sqlite").rounds("study-1")) == [row(1)]
+def test_rows_survive_reopening(reopen: Callable[[], Journal]) -> None:
+    reopen().commit(row(1))
+    assert list(reopen().rounds("study-1")) == [row(1)]
+
+
+def test_of_two_that_commit_the_same_round_one_is_told(reopen: Callable[[], Journal]) -> None:
+    """Two coordinators of one study, after a restart that left the old one alive."""
+    conflicts: list[JournalConflict] = []
+    start = threading.Barrier(4)
+
+    def commit(number: int) -> None:
+        journal = reopen()
+        start.wait(30)
+        try:
+            journal.commit(row(1, state=(float(number),)))
+        except JournalConflict as conflict:
+            conflicts.append(conflict)
+
+    threads = [threading.Thread(target=commit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(conflicts) == 3
+    assert len(reopen().rounds("study-1")) == 1
+
+
+def test_a_study_goes_on_from_the_journal(reopen: Callable[[], Journal]) -> None:
+    party = consortium(secure="plain")
+    found = [
+        run_study(party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.decryptor, journal=reopen())
+        for _ in range(2)
+    ]
+    assert found[0].document() == found[1].document()
+    assert set(party.computations().values()) == {found[0].rounds}  # nobody was asked a second time
+
+
+def test_a_server_that_dies_keeps_what_it_said_it_has(postgres: Server) -> None:
+    journal = PostgresJournal(postgres.url)
+    record = row(1, study="study-crash")
+    journal.commit(record)
+    postgres.stop("immediate")
+    with pytest.raises(JournalUnavailable):
+        journal.commit(row(2, study="study-crash"))
+    with pytest.raises(JournalUnavailable):
+        PostgresJournal(postgres.url)
+    postgres.start()
+    assert list(journal.rounds("study-crash")) == [record]
+
+
+@pytest.mark.parametrize("url", ["postgresql://a:secret@h/db", "postgresql://h/db?password=secret", "mysql://h/db"])
+def test_an_exchanges_journal_url_names_postgresql_and_no_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        open_journal(url, tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_exchange_has_sqlite_unless_told_otherwise(postgres: Server, tmp_path: Path) -> None:
+    assert isinstance(open_journal("", tmp_path), SqliteJournal)
+    assert isinstance(open_journal(postgres.url, tmp_path), PostgresJournal)
 
 
 def test_named_bytes_are_replaced_whole(store: Store) -> None:

@@ -238,6 +238,9 @@ def _request(study: Study, envelope: bytes, broadcast: Broadcast) -> RoundReques
 
 def count_ciphertexts(study: Study, contribution: Contribution) -> int:
     """Return the ciphertexts in a contribution; 0 in a plain study."""
-    if study.secure == "plain":
-        return 0
-    return len(contribution.payload) * 8 // (2 * study.modulus_bits)
+    return ciphertexts_in(study, len(contribution.payload))
+
+
+def ciphertexts_in(study: Study, payload_bytes: int) -> int:
+    """Return the ciphertexts in a payload of so many bytes; 0 in a plain study."""
+    return 0 if study.secure == "plain" else payload_bytes * 8 // (2 * study.modulus_bits)

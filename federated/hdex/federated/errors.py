@@ -11,6 +11,7 @@ FederatedError
     DesignSingular      columns do not vary or repeat one another
   SiteLost              a site of the roster stayed silent past the deadline
   JournalConflict       a round was committed before with other content
+  JournalUnavailable    the journal's database does not answer: no round is sent
   Refusal               someone who may say no said no; `rule` names which rule
     AdmissionRefused    a site does not take part in this round
     DisclosureRefused   the answer would say too much about too few
@@ -65,6 +66,10 @@ class JournalConflict(FederatedError):
     """The round stands in the journal with other content."""
 
 
+class JournalUnavailable(FederatedError):
+    """The journal's database does not answer."""
+
+
 class Refusal(FederatedError):
     """A refusal with the rule that demands it; `rule` is a stable code, `detail` is for people."""
 
@@ -99,6 +104,7 @@ _LEAVES: dict[str, type[FederatedError]] = {
         DesignSingular,
         SiteLost,
         JournalConflict,
+        JournalUnavailable,
         AdmissionRefused,
         DisclosureRefused,
         DecryptRefused,

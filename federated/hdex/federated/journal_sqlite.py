@@ -34,6 +34,7 @@ class SqliteJournal:
         """Keep the row durably."""
         row = record.to_bytes()
         with closing(self._connect()) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")  # before the look: of two coordinators one sees the other's row
             query = "SELECT round, row FROM rounds WHERE study = ? ORDER BY round"
             rows = dict(connection.execute(query, (record.study_id,)).fetchall())
             if record.round == len(rows) + 1:

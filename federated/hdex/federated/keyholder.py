@@ -7,30 +7,27 @@ before any exponentiation, except the count slot, which only decryption shows.
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hdex.federated.contribution import Contribution
-from hdex.federated.contributor import pack_spec, utc_now
+from hdex.federated.combine import combine
+from hdex.federated.contributor import utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
-from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
-    CipherVector,
-    aggregate,
     decrypt,
     generate_keypair,
     key_id,
     private_key_from_bytes,
     private_key_to_bytes,
-    public_key_from_hex,
     public_key_hex,
 )
 from hdex.federated.ports import Decryptor, Store
+from hdex.federated.regional import Part, RegionalSum, Reply, parse_reply, parts_of
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
@@ -42,6 +39,8 @@ class KeyHolder:
 
     admit(study, envelope): the node's check that the envelope is signed by the coordinator, that roster keys are the
     directory's and that the study is on the ledger; raises DecryptRefused.
+    regions: regional aggregators whose sums are opened, id -> raw Ed25519 public key. None by default: then every
+    site's payload is seen, and the sum recomputed, before anything is opened.
     """
 
     def __init__(
@@ -51,12 +50,14 @@ class KeyHolder:
         admit: AdmitStudy,
         limits: Limits | None = None,
         bits: int = 3072,
+        regions: Mapping[str, bytes] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._admit = admit
         self._limits = Limits() if limits is None else limits
         self._bits = bits
+        self._regions = dict(regions or {})
         self._clock = clock
         self._lock = threading.Lock()  # two requests for one round must not both be the first
 
@@ -102,9 +103,11 @@ class KeyHolder:
                 return _replay(opened[round_number], request)
             self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
             parsed = [_parse(data) for data in contributions]  # 4 whole
-            _check_roster(study, parsed)  # 5 exactly the roster, each once
-            _check_headers(study, parsed, round_number)  # 6 one study, one round, one question
-            _check_signatures(study, parsed)  # 7 each signed by its site
+            parts = parts_of(parsed)
+            _check_roster(study, parts)  # 5 exactly the roster, each once
+            _check_headers(study, parts, round_number)  # 6 one study, one round, one question
+            _check_signatures(study, parts)  # 7 each signed by its site, each sum by its region
+            self._check_regions(parsed)
             total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
             opened[round_number] = {"request": request, "sum": total.tolist()}
             document = json.dumps({str(number): entry for number, entry in opened.items()})
@@ -129,6 +132,15 @@ class KeyHolder:
         if number != len(opened) + 1:
             raise DecryptRefused("round_order", f"round {number} after round {len(opened)}")
 
+    def _check_regions(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            if not isinstance(reply, RegionalSum):
+                continue
+            if reply.region not in self._regions:
+                raise DecryptRefused("region_unknown", "a sum comes from no region that is known here")
+            if not _is_signed(self._regions[reply.region], reply.signature, reply.signed_bytes()):
+                raise DecryptRefused("region_signature", f"the signature of region {reply.region} does not verify")
+
 
 def _digest(contributions: Sequence[bytes]) -> str:
     parts = sorted(hashlib.sha256(data).digest() for data in contributions)
@@ -141,15 +153,15 @@ def _replay(entry: dict[str, object], request: str) -> Floats:
     return np.array(entry["sum"], dtype=np.float64)
 
 
-def _parse(data: bytes) -> Contribution:
+def _parse(data: bytes) -> Reply:
     try:
-        return Contribution.from_bytes(data)
+        return parse_reply(data)
     except CiphertextInvalid as error:
         raise DecryptRefused("digest", str(error)) from error
 
 
-def _check_roster(study: Study, contributions: Sequence[Contribution]) -> None:
-    sites = [contribution.header.site for contribution in contributions]
+def _check_roster(study: Study, parts: Sequence[Part]) -> None:
+    sites = [part.header.site for part in parts]
     if len(set(sites)) != len(sites):
         raise DecryptRefused("duplicate_site", "a site contributes twice")
     if set(sites) - set(study.sites):
@@ -158,8 +170,8 @@ def _check_roster(study: Study, contributions: Sequence[Contribution]) -> None:
         raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
 
 
-def _check_headers(study: Study, contributions: Sequence[Contribution], number: int) -> None:
-    headers = [contribution.header for contribution in contributions]
+def _check_headers(study: Study, parts: Sequence[Part], number: int) -> None:
+    headers = [part.header for part in parts]
     if any((header.study, header.study_digest) != (study.id, study.digest()) for header in headers):
         raise DecryptRefused("study_mismatch", "a contribution belongs to another study")
     if any(header.round != number for header in headers):
@@ -168,37 +180,26 @@ def _check_headers(study: Study, contributions: Sequence[Contribution], number: 
         raise DecryptRefused("broadcast_mismatch", "the contributions answer different questions")
 
 
-def _check_signatures(study: Study, contributions: Sequence[Contribution]) -> None:
-    for contribution in contributions:
-        entry = study.entry(contribution.header.site)
+def _check_signatures(study: Study, parts: Sequence[Part]) -> None:
+    for part in parts:
+        entry = study.entry(part.header.site)
         assert entry is not None
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.sign_key))
-        try:
-            key.verify(contribution.signature, contribution.header.signed_bytes())
-        except InvalidSignature as error:
-            raise DecryptRefused("signature", f"the signature of {entry.site} does not verify") from error
+        if not _is_signed(bytes.fromhex(entry.sign_key), part.signature, part.header.signed_bytes()):
+            raise DecryptRefused("signature", f"the signature of {entry.site} does not verify")
 
 
-def combine(study: Study, contributions: Sequence[Contribution]) -> CipherVector:
-    """Return the product of the contributions' ciphertexts: needs no key, the aggregator does the same.
-
-    Raises CiphertextInvalid when one does not have the study's encoding.
-    """
-    public_key = public_key_from_hex(study.public_key)
-    vectors = [CipherVector.from_bytes(contribution.payload, public_key) for contribution in contributions]
-    step = contributions[0].header.step
-    if step not in kind_of(study).steps:
-        raise CiphertextInvalid(f"kind {study.kind} has no step of the name that the contributions carry")
-    shape = (pack_spec(study, step), kind_of(study).length(study, step), 1)
-    if any((vector.spec, vector.length, vector.weight) != shape for vector in vectors):
-        raise CiphertextInvalid(f"a vector does not have the encoding of step {step}")
-    return aggregate(vectors)
+def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
-def _open(study: Study, key: bytes | None, contributions: Sequence[Contribution]) -> Floats:
+def _open(study: Study, key: bytes | None, replies: Sequence[Reply]) -> Floats:
     assert key is not None  # register found it
     try:
-        product = combine(study, contributions)
+        product = combine(study, replies)
         return decrypt(private_key_from_bytes(key), product, contributors=len(study.sites))
     except TooFewContributors as error:
         raise DecryptRefused("count_slot", str(error)) from error

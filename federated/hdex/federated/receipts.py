@@ -17,10 +17,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic_core import from_json
 
+from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
 from hdex.federated.errors import FederatedError, StudyInvalid
 from hdex.federated.journal import RoundRecord, sum_digest
-from hdex.federated.keyholder import combine
 from hdex.federated.study import Study, parse_envelope
 
 Event = Mapping[str, Any]

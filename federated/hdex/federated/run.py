@@ -1,6 +1,7 @@
 """Run one study over a Grid: `run_study` starts it, or goes on where its journal ends."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hdex.federated.apps.coordinator import Progress, server_app
@@ -23,14 +24,16 @@ def run_study(
     progress: Progress | None = None,
     round_timeout_s: float = 60.0,
     limits: Limits | None = None,
+    regions: Mapping[str, Sequence[str]] | None = None,
 ) -> StudyResult:
     """Return the study's result. Called again with the same journal it goes on, and no committed round is asked again.
 
-    progress: called with each round's row once it is committed. One study runs per process at a time (Flower's task
-    identity is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost
-    after `round_timeout_s` without the whole roster, NotConverged, CiphertextInvalid.
+    progress: called with each round's row once it is committed. regions: regional aggregators asked in place of their
+    sites, id -> sites. One study runs per process at a time (Flower's task identity is process-wide). Raises
+    AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost after `round_timeout_s` without the
+    whole roster, NotConverged, CiphertextInvalid.
     """
-    strategy = EncryptedSum(study_envelope, decryptor)
+    strategy = EncryptedSum(study_envelope, decryptor, regions=regions)
     floor = (Limits() if limits is None else limits).stricter(Limits(1, strategy.study.min_rows, 1.0, 0.0))
     check_sites(len(strategy.study.sites), floor)
     run_id = _run_id(strategy.study.digest())

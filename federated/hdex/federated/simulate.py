@@ -25,6 +25,7 @@ from hdex.federated.ports import Decryptor, Release, RoundRequest
 from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
+from hdex.federated.simulate_regions import Regions
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import SUMS, Party, RosterEntry, Study, unsigned_envelope
 
@@ -40,6 +41,7 @@ class FrameSite:
         self._frame = frame
         self._sign = Ed25519PrivateKey.generate()
         self._mask = X25519PrivateKey.generate()
+        self._secrets: dict[bytes, bytes] = {}
         self.computations = 0
 
     def entry(self, site: str) -> RosterEntry:
@@ -57,7 +59,9 @@ class FrameSite:
 
     def shared_secret(self, peer_mask_key: bytes) -> bytes:
         """Return the X25519 secret with a peer."""
-        return shared_secret(self._mask.private_bytes_raw(), peer_mask_key)
+        if peer_mask_key not in self._secrets:
+            self._secrets[peer_mask_key] = shared_secret(self._mask.private_bytes_raw(), peer_mask_key)
+        return self._secrets[peer_mask_key]
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature."""
@@ -94,14 +98,19 @@ def simulate(
     l2: float = 0.0,
     secure: str = "paillier",
     bits: int = 3072,
+    regions: int = 0,
 ) -> Simulation:
-    """Return the study over `frames` (site -> table); disclosure limits become warnings."""
+    """Return the study over `frames` (site -> table); disclosure limits become warnings.
+
+    regions: regional aggregators between the coordinator and the sites; the result is the same to the last bit.
+    """
     if secure not in SUMS:
         raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
     started = time.monotonic()
     sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
     study_id = f"simulation-{secrets.token_hex(4)}"
-    keyholder = KeyHolder(MemoryStore(), admit=_admit_any, limits=_NO_FLOOR, bits=bits)
+    middle = Regions(list(sites), regions)
+    keyholder = KeyHolder(MemoryStore(), admit=_admit_any, limits=_NO_FLOOR, bits=bits, regions=middle.public_keys())
     question = Question(
         target, tuple(features), "simulation", standardize, l2, kind=kind, options=options or {}, levels=levels or {}
     )
@@ -119,12 +128,14 @@ def simulate(
         min_rows=1,
     )
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
-    result = _run(study, sites, keyholder, warnings)
+    result = _run(study, sites, middle, keyholder, warnings)
     warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), strictest())]
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
 
 
-def _run(study: Study, sites: Mapping[str, FrameSite], keyholder: KeyHolder, warnings: list[str]) -> StudyResult:
+def _run(
+    study: Study, sites: Mapping[str, FrameSite], middle: Regions, keyholder: KeyHolder, warnings: list[str]
+) -> StudyResult:
     def warn(site: str, breach: Breach) -> None:
         if breach.rule != "min_sites":  # said once for the study
             warnings.append(_warning(site, breach))
@@ -136,7 +147,8 @@ def _run(study: Study, sites: Mapping[str, FrameSite], keyholder: KeyHolder, war
         keyholder.register(envelope)
         decryptor = keyholder
     journal = MemoryJournal()
-    return run_study(envelope, grid=InprocGrid(handlers), decryptor=decryptor, journal=journal, limits=_NO_FLOOR)
+    grid = InprocGrid(middle.over(handlers))
+    return run_study(envelope, grid=grid, decryptor=decryptor, journal=journal, limits=_NO_FLOOR, regions=middle.sites)
 
 
 def _warning(who: str, breach: Breach) -> str:

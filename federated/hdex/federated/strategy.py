@@ -5,7 +5,7 @@ The coordinator runs it and has no key: it multiplies ciphertexts and sees what 
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hdex.federated.apps.flower import (
     ArrayRecord,
@@ -17,16 +17,18 @@ from hdex.federated.apps.flower import (
     Strategy,
     node_id,
 )
-from hdex.federated.apps.records import question_record, raise_reply_error, read_contribution
+from hdex.federated.apps.records import question_record
+from hdex.federated.apps.replies import gather, members_of
 from hdex.federated.broadcast import Broadcast
+from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
-from hdex.federated.contributor import count_ciphertexts
-from hdex.federated.errors import CiphertextInvalid, JournalConflict, SiteLost
+from hdex.federated.contributor import ciphertexts_in
+from hdex.federated.errors import JournalConflict
 from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
-from hdex.federated.keyholder import combine
 from hdex.federated.kinds.kind import require_length
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.ports import Decryptor
+from hdex.federated.regional import Part, Reply, parts_of
 from hdex.federated.result import Crossed, StudyResult
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
@@ -35,16 +37,21 @@ logger = logging.getLogger(__name__)
 
 
 class EncryptedSum(Strategy):
-    """One study's question, of any kind. `resume` with the journal's rows first; then rounds until `settled`."""
+    """One study's question, of any kind. `resume` with the journal's rows first; then rounds until `settled`.
 
-    def __init__(self, envelope: bytes, decryptor: Decryptor) -> None:
+    regions: who is asked in place of its sites, id -> sites; a site in no region is asked itself.
+    """
+
+    def __init__(
+        self, envelope: bytes, decryptor: Decryptor, *, regions: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self.study: Study = parse_envelope(envelope)
         self._envelope = envelope
         self._decryptor = decryptor
         self._kind = kind_of(self.study)
         self._inquiry = self._kind.inquire(self.study)
         self._records: list[RoundRecord] = []
-        self._site_of = {node_id(site): site for site in self.study.sites}
+        self._members = members_of(self.study, regions or {})
 
     @property
     def settled(self) -> bool:
@@ -75,23 +82,22 @@ class EncryptedSum(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the round's question to every site of the roster, connected or not."""
+        """Return the round's question to every site of the roster, or to every region, connected or not."""
         question = self._question().to_bytes()
         return [
             grid.create_message(
                 question_record(self._envelope, question), MessageType.TRAIN, node_id(site), str(server_round)
             )
-            for site in self.study.sites
+            for site in self._members
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
         """Take the whole roster's replies one step further, or raise what a site or the key holder refused."""
-        contributions = self._collect(replies)
         question = self._question()
-        aggregate_digest = self._aggregate_digest(contributions)
-        total = self._decryptor.open_sum(
-            self.study.id, question.round, [contribution.to_bytes() for contribution in contributions]
-        )
+        found = gather(self.study, question, replies, self._members)
+        aggregate_digest = self._aggregate_digest(found)
+        total = self._decryptor.open_sum(self.study.id, question.round, [reply.to_bytes() for reply in found])
+        parts = sorted(parts_of(found), key=lambda part: part.header.site)
         record = RoundRecord(
             study_id=self.study.id,
             study_digest=self.study.digest(),
@@ -99,48 +105,32 @@ class EncryptedSum(Strategy):
             attempt=question.attempt,
             step=question.step,
             broadcast_digest=question.digest(),
-            replies=tuple(self._reply_record(contribution) for contribution in contributions),
+            replies=tuple(self._reply_record(part) for part in parts),
             aggregate_digest=aggregate_digest,
             sum_digest=sum_digest(total),
             state=tuple(total.tolist()),
         )
         self._take(record, total)
-        return None, MetricRecord({"round": question.round, "sites": len(contributions)})
+        return None, MetricRecord({"round": question.round, "sites": len(parts)})
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)
         require_length(total, self._kind.length(self.study, record.step), record.step)
         self._inquiry.absorb(total)
 
-    def _collect(self, replies: Iterable[Message]) -> list[Contribution]:
-        found: dict[str, Contribution] = {}
-        for message in replies:
-            site = self._site_of.get(message.metadata.src_node_id, "a stranger")
-            if message.has_error():
-                raise_reply_error(message, site)
-            found[site] = self._checked(read_contribution(message.content, self.study.secure), site)
-        if missing := [site for site in self.study.sites if site not in found]:
-            raise SiteLost(f"no answer to round {self.round} from {', '.join(missing)}; no smaller roster is used")
-        return [found[site] for site in self.study.sites]
-
-    def _checked(self, contribution: Contribution, site: str) -> Contribution:
-        header, question = contribution.header, self._question()
-        if (header.site, header.broadcast, header.round) != (site, question.digest(), question.round):
-            raise CiphertextInvalid(f"the reply of {site} answers another question")
-        return contribution
-
-    def _aggregate_digest(self, contributions: Sequence[Contribution]) -> str:
+    def _aggregate_digest(self, replies: Sequence[Reply]) -> str:
         if self.study.secure == "paillier":
-            return hashlib.sha256(combine(self.study, contributions).to_bytes()).hexdigest()
-        return hashlib.sha256(b"".join(contribution.payload for contribution in contributions)).hexdigest()
+            return hashlib.sha256(combine(self.study, replies).to_bytes()).hexdigest()
+        payloads = [reply.payload for reply in replies if isinstance(reply, Contribution)]
+        return hashlib.sha256(b"".join(payloads)).hexdigest()
 
-    def _reply_record(self, contribution: Contribution) -> ReplyRecord:
+    def _reply_record(self, part: Part) -> ReplyRecord:
         return ReplyRecord(
-            site=contribution.header.site,
-            digest=contribution.digest(),
-            ciphertexts=count_ciphertexts(self.study, contribution),
-            payload_bytes=len(contribution.payload),
-            total_bytes=len(contribution.to_bytes()),
+            site=part.header.site,
+            digest=part.digest,
+            ciphertexts=ciphertexts_in(self.study, part.payload_bytes),
+            payload_bytes=part.payload_bytes,
+            total_bytes=part.total_bytes,
         )
 
     def configure_evaluate(

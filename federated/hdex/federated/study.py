@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from typing import Any
 
 import rfc8785
@@ -50,7 +51,7 @@ class Algorithm:
     code_digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: digest and entries are computed once, and a roster of 1,000 asks for them often
 class Study:
     """One signed question to a fixed roster. Checked at construction; raises StudyInvalid."""
 
@@ -106,7 +107,11 @@ class Study:
 
     def entry(self, site: str) -> RosterEntry | None:
         """Return the roster entry of `site`, or None."""
-        return next((entry for entry in self.roster if entry.site == site), None)
+        return self._entries.get(site)
+
+    @cached_property
+    def _entries(self) -> dict[str, RosterEntry]:
+        return {entry.site: entry for entry in self.roster}
 
     def expires(self) -> datetime:
         """Return the deadline."""
@@ -123,6 +128,10 @@ class Study:
 
     def digest(self) -> str:
         """Return SHA-256 of the canonical document as hex."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return hashlib.sha256(rfc8785.dumps(self.document())).hexdigest()
 
     @classmethod
@@ -146,7 +155,15 @@ class Study:
 
 
 def parse_envelope(envelope: bytes) -> Study:
-    """Return the study inside a signed envelope. Does not verify signatures: `node.signed` does."""
+    """Return the study inside a signed envelope. Does not verify signatures: `node.signed` does.
+
+    The same bytes give the same object: a study comes with every round, and nobody writes to it.
+    """
+    return _parsed(bytes(envelope))
+
+
+@lru_cache(maxsize=4)
+def _parsed(envelope: bytes) -> Study:
     try:
         document = from_json(envelope)["document"]
     except (ValueError, KeyError, TypeError) as error:

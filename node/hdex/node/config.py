@@ -140,6 +140,7 @@ class ExchangeConfig:
     trust_domain: str = "hdex.test"
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
+    studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
     limits: Limits = field(default_factory=Limits)
 
 

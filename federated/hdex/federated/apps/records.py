@@ -3,8 +3,10 @@
 from hdex.federated.apps.flower import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from hdex.federated.contribution import Contribution, parse_header
 from hdex.federated.errors import CiphertextInvalid, FederatedError, StudyInvalid, error_document, error_from_document
+from hdex.federated.regional import RegionalSum, Reply
 
 STYPES = {"paillier": "hdex.paillier.v1", "plain": "hdex.plain.v1"}
+REGIONAL = "hdex.regional.v1"
 ERROR_CODE = 500
 
 
@@ -45,6 +47,20 @@ def read_contribution(content: RecordDict, secure: str) -> Contribution:
     contribution = Contribution(parse_header(header), signature, bytes(array.data))
     contribution.check()
     return contribution
+
+
+def regional_record(answer: RegionalSum) -> RecordDict:
+    """Return the content of a region's reply."""
+    data = answer.to_bytes()
+    return RecordDict({"sum": ArrayRecord({"payload": Array("bytes", (len(data),), REGIONAL, data)})})
+
+
+def read_reply(content: RecordDict, secure: str) -> Reply:
+    """Return what a site or a region answers, checked against its own digests."""
+    array = content.array_records.get("sum", ArrayRecord()).get("payload")
+    if array is not None and array.stype == REGIONAL:
+        return RegionalSum.from_bytes(bytes(array.data))
+    return read_contribution(content, secure)
 
 
 def error_reply(error: FederatedError, message: Message) -> Message:

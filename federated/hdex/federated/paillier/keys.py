@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 import gmpy2
 from phe.paillier import PaillierPrivateKey, PaillierPublicKey
@@ -53,8 +54,9 @@ def public_key_hex(public_key: PaillierPublicKey) -> str:
     return f"{int(public_key.n):x}"
 
 
+@lru_cache(maxsize=4)
 def public_key_from_hex(text: str) -> PaillierPublicKey:
-    """Return the checked public key whose modulus is `text`."""
+    """Return the checked public key whose modulus is `text`; the checks cost milliseconds and run once."""
     try:
         n = int(text, 16)
     except ValueError as error:

@@ -26,9 +26,10 @@ def studies() -> None:
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0913  # typer: each option is a parameter
     *,
-    sites: Annotated[list[Path], typer.Option(help="One CSV file per site: --sites a.csv b.csv c.csv")],
+    sites: Annotated[list[Path] | None, typer.Option(help="One CSV file per site: --sites a.csv b.csv c.csv")] = None,
+    sites_from: Annotated[Path | None, typer.Option(help="A folder: every .csv file in it is a site.")] = None,
     more_sites: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     kind: Annotated[str, typer.Option(help="Question: logistic, linear, cox, mean ... (--kind list names all).")] = (
         "logistic"
@@ -40,6 +41,7 @@ def simulate(
     standardize: Annotated[str, typer.Option(help="Scale of coefficients and penalty: global or none.")] = "none",
     l2: Annotated[float, typer.Option(help="Penalty l2/2 times the squared norm without the intercept.")] = 0.0,
     secure: Annotated[str, typer.Option(help="How sums are added: paillier or plain.")] = "paillier",
+    regions: Annotated[int, typer.Option(help="Regional aggregators between coordinator and sites.")] = 0,
     out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -49,7 +51,7 @@ def simulate(
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
     simulation = run(
-        _read_sites([*sites, *(more_sites or [])]),
+        _read_sites([*(sites or []), *(more_sites or []), *_files_in(sites_from)]),
         target=target,
         features=[name.strip() for name in features.split(",") if name.strip()],
         kind=kind,
@@ -58,6 +60,7 @@ def simulate(
         standardize=standardize,
         l2=l2,
         secure=secure,
+        regions=regions,
     )
     document = simulation.document()
     for warning in document["warnings"]:
@@ -182,10 +185,16 @@ def _result_of(path: Path) -> dict[str, Any]:
     return found
 
 
+def _files_in(folder: Path | None) -> list[Path]:
+    return [] if folder is None else sorted(folder.glob("*.csv"))
+
+
 def _read_sites(paths: list[Path]) -> "dict[str, pl.DataFrame]":
     """Return site name -> table; a name is the file's stem, numbered where two files share it."""
     import polars as pl
 
+    if not paths:
+        raise typer.BadParameter("no site: name files with --sites, or a folder of .csv files with --sites-from")
     frames: dict[str, pl.DataFrame] = {}
     for path in paths:
         name = path.stem if path.stem not in frames else f"{path.stem}-{len(frames) + 1}"

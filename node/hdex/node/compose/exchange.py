@@ -7,6 +7,7 @@ from hdex.node.compose.standing import Standing, now
 from hdex.node.config import ExchangeConfig
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
@@ -39,6 +40,7 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
     """Return the studies of an exchange. Raises ConfigInvalid where no key holder is named."""
     if config.keyholder is None:
         raise ConfigInvalid("an exchange names the key holder of its studies: [keyholder]")
+    open_journal(config.studies_journal, standing.data)  # said now, not in the middle of a study
     keyholder = RemoteKeyHolder(standing.channels(config.keyholder.id))
     me = Coordinator(config.id, standing.keys.secret("sign"), config.keyholder.id, now)
     return Studies(
@@ -47,7 +49,7 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
         contracts,
         directory=standing.directory,
         keyholder=keyholder,
-        runner=StudyProcess(channels, keyholder, standing.data / "studies"),
+        runner=StudyProcess(channels, keyholder, standing.data / "studies", journal=config.studies_journal),
         recorder=standing.recorder,
         facts=standing.facts,
     )

@@ -1,6 +1,7 @@
 """The process of one study: Flower's ServerApp over a Grid whose channel and decryptor are pipes to the exchange.
 
-It holds no key, no certificate and no socket. It ends when the exchange does; the journal lets the next one go on.
+It holds no key, no certificate and no socket but the journal's where that is PostgreSQL. It ends when the exchange
+does; the journal lets the next one go on.
 """
 
 import os
@@ -97,8 +98,8 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     from hdex.federated.errors import FederatedError, error_document
     from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.journal import RoundRecord
-    from hdex.federated.journal_sqlite import SqliteJournal
     from hdex.federated.run import run_study
+    from hdex.node.exchange.journals import open_journal
 
     def committed(row: RoundRecord) -> None:
         pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
@@ -108,7 +109,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
             start.payload,
             grid=StreamGrid(channel),
             decryptor=decryptor,
-            journal=SqliteJournal(folder / "journal.db"),
+            journal=open_journal(start.head["journal"], folder),
             progress=committed,
             round_timeout_s=start.head["round_timeout_s"],
         )

@@ -14,6 +14,7 @@ import numpy as np
 from hdex.federated.errors import DecryptRefused, FederatedError, SiteLost, error_document, error_from_document
 from hdex.federated.ports import Channel
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
+from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.pipe import Packet, Pipe, split
 from hdex.node.exchange.ports import KeyHolding, SiteChannels
 from hdex.node.exchange.study_receipts import keep_round, write_receipt
@@ -27,10 +28,11 @@ Committed = Callable[[int, bytes, str], None]
 class StudyProcess:
     """Runs studies, one process each."""
 
-    def __init__(self, channels: SiteChannels, keyholder: KeyHolding, folder: Path) -> None:
+    def __init__(self, channels: SiteChannels, keyholder: KeyHolding, folder: Path, *, journal: str = "") -> None:
         self._channels = channels
         self._keyholder = keyholder
         self._folder = folder
+        self._journal = journal  # URL of the rounds' rows; empty: a file in the study's folder
 
     def run(self, study_id: str, envelope: Envelope, committed: Committed) -> dict[str, Any]:
         """Return the study's result document; `committed` is called with (round, digest, step) after each round.
@@ -48,7 +50,7 @@ class StudyProcess:
             stop = threading.Event()
             try:
                 body = json.dumps(envelope).encode()
-                pipe.send("start", body, folder=str(folder), round_timeout_s=ROUND_TIMEOUT_S)
+                pipe.send("start", body, folder=str(folder), journal=self._journal, round_timeout_s=ROUND_TIMEOUT_S)
                 threading.Thread(target=forward, args=(pipe, channel, stop), daemon=True).start()
                 return self._serve(pipe, channel, envelope, committed)
             finally:
@@ -69,9 +71,14 @@ class StudyProcess:
                 raise error_from_document(packet.head["error"])
             else:
                 result: dict[str, Any] = json.loads(packet.payload)
-                write_receipt(self._folder / str(envelope["document"]["id"]), envelope)
+                self._write_receipt(envelope)
                 return result
         raise PeerUnavailable("the study's process ended; start the study again and it goes on")
+
+    def _write_receipt(self, envelope: Envelope) -> None:
+        study_id = str(envelope["document"]["id"])
+        folder = self._folder / study_id
+        write_receipt(folder, envelope, open_journal(self._journal, folder).rounds(study_id))
 
     def _open(self, pipe: Pipe, envelope: Envelope, packet: Packet) -> None:
         contributions = split(packet.head["sizes"], packet.payload)

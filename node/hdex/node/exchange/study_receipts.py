@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hdex.federated.journal_sqlite import SqliteJournal
+from hdex.federated.journal import RoundRecord
 from hdex.federated.receipts import Receipt, RoundReceipt
 from hdex.node.durable import write_atomic
 from hdex.node.exchange.pipe import join, split
@@ -26,9 +26,8 @@ def read_round(folder: Path, number: int) -> tuple[bytes, ...]:
     return tuple(split(json.loads(sizes), payload))
 
 
-def write_receipt(folder: Path, envelope: Envelope) -> Path:
-    """Write the study's receipt from its journal and its rounds, and return the file; the same again is the same."""
-    records = SqliteJournal(folder / "journal.db").rounds(str(envelope["document"]["id"]))
+def write_receipt(folder: Path, envelope: Envelope, records: Sequence[RoundRecord]) -> Path:
+    """Write the study's receipt from its journal's rows and its rounds, and return the file; again it is the same."""
     rounds = tuple(RoundReceipt(record, read_round(folder, record.round)) for record in records)
     path = folder / RECEIPT
     write_atomic(path, Receipt(canonical(envelope), rounds).to_bytes())

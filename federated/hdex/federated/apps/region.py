@@ -1,0 +1,101 @@
+"""A region's end of the coordinator's channel: it asks its own sites and answers with one sum. It holds no key."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from hdex.federated.apps.flower import (
+    Grid,
+    Message,
+    MessageType,
+    Run,
+    be_task,
+    from_frame,
+    node_id,
+    to_frame,
+)
+from hdex.federated.apps.records import error_reply, question_record, read_question, regional_record
+from hdex.federated.apps.replies import Members, gather
+from hdex.federated.broadcast import Broadcast
+from hdex.federated.combine import combine
+from hdex.federated.contribution import Contribution
+from hdex.federated.errors import FederatedError, StudyInvalid
+from hdex.federated.ports import Store
+from hdex.federated.regional import RegionalSum, Sign, sign_sum
+from hdex.federated.study import Study, parse_envelope
+
+logger = logging.getLogger(__name__)
+
+
+class RegionSession:
+    """Multiplies its members' ciphertexts: sites, or regions below it, which makes the tree deeper.
+
+    members: who is asked -> the sites it answers for. kept: what its sites sent stays there for receipts, since the
+    sum alone cannot be checked against what each site signed.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        members: Mapping[str, Sequence[str]],
+        grid: Grid,
+        *,
+        sign: Sign,
+        kept: Store,
+        round_timeout_s: float = 45.0,  # below the coordinator's: it should hear which site is missing
+    ) -> None:
+        self.region = region
+        self._members: Members = {name: tuple(sorted(sites)) for name, sites in sorted(members.items())}
+        self._grid = grid
+        self._sign = sign
+        self._kept = kept
+        self._round_timeout_s = round_timeout_s
+        self._run_id = 0
+
+    def handle(self, frame: bytes) -> bytes:
+        """Return the reply frame: the region's sum, or the error that a site or this region met.
+
+        Raises FrameInvalid when the bytes are not a whole frame: drop them.
+        """
+        message = from_frame(frame)
+        try:
+            envelope, question = read_question(message.content)
+            answer = self._answer(message, envelope, question)
+            reply = Message(regional_record(answer), reply_to=message)
+        except FederatedError as error:
+            reply = error_reply(error, message)
+        except Exception as error:  # a region must answer whatever happens inside; details stay here
+            logger.exception("regional round failed", extra={"region": self.region})
+            reply = error_reply(FederatedError(f"the region failed inside ({type(error).__name__})"), message)
+        return to_frame(reply)
+
+    def _answer(self, message: Message, envelope: bytes, question: bytes) -> RegionalSum:
+        study, asked = parse_envelope(envelope), Broadcast.from_bytes(question)
+        if study.secure != "paillier":
+            raise StudyInvalid("a region adds ciphertexts; this study has none")
+        self._be_part_of(message.metadata.run_id)
+        content = question_record(envelope, question)
+        messages = [
+            self._grid.create_message(content, MessageType.TRAIN, node_id(name), message.metadata.group_id)
+            for name in self._members
+        ]
+        replies = self._grid.send_and_receive(messages, timeout=self._round_timeout_s)
+        found = gather(study, asked, replies, self._members)
+        for reply in found:
+            if isinstance(reply, Contribution):
+                self._kept.put(_name(study.id, asked.round, reply.header.site), reply.to_bytes())
+        return sign_sum(self.region, found, combine(study, found).to_bytes(), sign=self._sign)
+
+    def _be_part_of(self, run_id: int) -> None:
+        be_task(run_id)
+        if run_id != self._run_id:
+            self._grid.set_run(Run.create_empty(run_id))
+            self._run_id = run_id
+
+    def contributions(self, study: Study, round_number: int) -> list[bytes]:
+        """Return what this region's own sites sent in a round, by site: the receipt's part that lies here."""
+        names = [_name(study.id, round_number, site) for member in self._members.values() for site in member]
+        return [data for name in names if (data := self._kept.get(name)) is not None]
+
+
+def _name(study_id: str, round_number: int, site: str) -> str:
+    return f"contribution/{study_id}/{round_number:04}/{site}"
