@@ -12,9 +12,9 @@ from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.ports import EventQuery
 from hdex.ledger.trust import Trust
 from hdex.node.auditor_desk import Place, Reading, ReadLog
-from hdex.node.demo.markup import Markup
 from hdex.node.web.auditor_path import Step, draw, steps
 from hdex.node.web.auditor_words import AuditWords
+from hdex.node.web.markup import Markup
 
 PER_PAGE = 50
 LONGEST = 256
