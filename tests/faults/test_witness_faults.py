@@ -24,6 +24,7 @@ from hdex.ledger.store_sqlite import SqliteLogStore
 from hdex.ledger.testimony import authenticate
 from hdex.ledger.trust import Trust
 from hdex.ledger.witness import Witness
+from hdex.node.auditor_logs import ShownLog
 from hdex.node.docket import Docket
 from hdex.node.keeper import Keeper
 from hdex.node.meter import Meter
@@ -112,12 +113,13 @@ class Scene:
         scene = self
 
         class Logs:
-            def read(self, node: str) -> tuple[list[str], list[bytes]]:
+            def read(self, node: str, *, year: int = 0, start: int = 0, end: int = 0) -> ShownLog:
                 machine.keeper.keep()
                 notes = machine.log.cosigned()
-                return notes, machine.log.entries(0, parse_checkpoint(notes[-1]).size)
+                entries = machine.log.entries(start, end or parse_checkpoint(notes[-1]).size)
+                return ShownLog(tuple(notes), (2026,), iter(entries))
 
-            def mirror(self, witness: str, name: str) -> tuple[str, list[bytes]]:
+            def mirror(self, witness: str, name: str, *, head_only: bool = False) -> tuple[str, list[bytes]]:
                 found = scene.peers[witness].witness
                 return found.latest(name) or "", found.mirror(name)
 

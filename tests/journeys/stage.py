@@ -104,7 +104,7 @@ class Stage:
 
     def events(self, node: str) -> list[dict[str, Any]]:
         """Return every event of a participant's log, oldest first."""
-        return [json.loads(entry) for entry in self.logs().read(node)[1]]
+        return [json.loads(entry) for entry in self.logs().read(node).entries]
 
     def actions(self, node: str, **facts: str) -> list[str]:
         """Return the actions of a log whose events say these facts."""

@@ -14,6 +14,7 @@ from hdex.ledger.verify import verify_evidence
 from hdex.node.demo import acts_proof, rows
 from hdex.node.demo.forgery import forge
 from hdex.node.demo.setting import AUDITOR, HOSPITALS, LOGGED
+from hdex.node.errors import RemoteRefused
 from hdex.node.hospital.datasets import VIEW
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
@@ -86,8 +87,12 @@ def test_while_the_chain_is_down_the_rules_stand_and_the_events_wait(stage: Stag
         size = stage.steward(PROVIDER).desk.status()["log_size"]
         assert isinstance(size, int)
         assert size > anchored
-        checkpoints, entries = stage.logs().read(PROVIDER)  # an auditor reads the log without the chain
-        assert parse_checkpoint(checkpoints[-1]).size == len(entries)
+        shown = stage.logs().read(PROVIDER)  # an auditor reads the log without the chain
+        entries = list(shown.entries)
+        assert parse_checkpoint(shown.checkpoints[-1]).size == len(entries)
+        assert list(stage.logs().read(PROVIDER, start=3, end=6).entries) == entries[3:6]
+        with pytest.raises(RemoteRefused, match="there is no log of 1999"):
+            stage.logs().read(PROVIDER, year=1999)
     finally:
         stage.supervisor.restart("chain")
     eventually(lambda: anchored_size(stage, PROVIDER) >= size, "the events of the outage anchored")

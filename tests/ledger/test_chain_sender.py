@@ -128,6 +128,43 @@ def test_where_another_process_used_our_nonce_the_call_goes_out_again() -> None:
     assert [what for _, what in chain.mined] == ["of another process", "a"]
 
 
+def test_a_nonce_that_another_client_took_by_a_higher_price_is_noticed_within_a_second() -> None:
+    chain = Chain()
+    chain.base_fee = 200
+
+    class Outbid(Call):
+        def send(self, nonce: int, gas_price: int) -> tuple[bytes, Outcome]:
+            answer = super().send(nonce, gas_price)
+            if self.what == "ours" and nonce == 0:  # taken, then displaced before any block: nobody tells the caller
+                chain.waiting[0] = (500, "theirs")
+            return answer
+
+    sender = Sender[str](Patience(poll=0.02), chain.clock, chain.pause)
+    assert sender.mined(Outbid(chain, "ours")) == "ours"
+    assert [what for _, what in chain.mined] == ["theirs", "ours"]
+    assert chain.now < 1.1
+
+
+def test_looking_at_the_nonce_sends_nothing_twice_while_a_block_is_slow() -> None:
+    chain = Chain()
+    chain.mines = False
+
+    class Slow(Call):
+        sends = 0
+
+        def send(self, nonce: int, gas_price: int) -> tuple[bytes, Outcome]:
+            self.sends += 1
+            return super().send(nonce, gas_price)
+
+        def nonce(self, *, pending: bool) -> int:
+            chain.mines = chain.now > 7
+            return super().nonce(pending=pending)
+
+    call = Slow(chain, "a")
+    assert Sender[str](Patience(poll=0.02), chain.clock, chain.pause).mined(call) == "a"
+    assert call.sends == 1
+
+
 def test_one_that_was_mined_while_we_looked_away_is_not_sent_again() -> None:
     chain = Chain()
     call, sender = Call(chain, "a"), chain.sender()

@@ -23,7 +23,7 @@ from tests.ledger.evidence_story import (
     usual_events,
 )
 
-from hdex.ledger.accesses import matching, with_grants
+from hdex.ledger.accesses import matching
 from hdex.ledger.bundle import FORMAT, FORMAT_2, Absence, Evidence, LogEvidence, LogExtract, read_evidence
 from hdex.ledger.bundle_extract import answer, extract, question
 from hdex.ledger.errors import EvidenceUnreadable
@@ -275,5 +275,6 @@ def test_a_query_finds_what_it_asks_for(query: EventQuery, indexes: list[int]) -
 
 
 def test_grants_come_with_the_releases_that_name_them() -> None:
-    assert with_grants(EVENTS, [4]) == [1, 4, 15]
-    assert with_grants(EVENTS, [0]) == [0]
+    log = STORY.logs[0]
+    assert [one.index for one in answer(log, EventQuery(until=START + timedelta(seconds=3))).entries] == [0, 1, 2, 15]
+    assert [one.index for one in answer(log, EventQuery(product="stents")).entries] == [0]

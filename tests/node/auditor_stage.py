@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from tests.ledger.evidence_story import NODES, START, Consortium, log_signer, usual_events, witness_signer
 
 from hdex.ledger.chain_memory import MEMORY_CHAIN_ID, MemoryChain, MemoryLedger
+from hdex.ledger.log import Log
 from hdex.ledger.note import note_hash, parse_checkpoint
+from hdex.ledger.shard import parse_origin
 from hdex.node.auditor import Auditor
+from hdex.node.auditor_logs import ShownLog
 from hdex.node.config import ChainPeer
 from hdex.node.directory import Directory, Member
 from hdex.node.errors import PeerUnavailable
@@ -24,19 +27,24 @@ class LogsDoor:
     told: Consortium
     away: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    past: dict[str, dict[int, Log]] = field(default_factory=dict)  # of earlier years
     forged: dict[str, Callable[[list[bytes]], None]] = field(default_factory=dict)  # what a node shows instead
 
-    def read(self, node: str) -> tuple[list[str], list[bytes]]:
+    def read(self, node: str, *, year: int = 0, start: int = 0, end: int = 0) -> ShownLog:
         self._require_there(node)
         log = self.told.logs[node]
+        if year in self.past.get(node, {}):
+            log = self.past[node][year]
         entries = log.entries(0, log.size)
         self.forged.get(node, list)(entries)
-        return log.cosigned(), entries
+        notes = [*log.cosigned(), *([log.checkpoint()] if year in self.past.get(node, {}) else [])]
+        years = sorted({parse_origin(self.told.logs[node].origin)[1], *self.past.get(node, {})})
+        return ShownLog(tuple(notes), tuple(years), iter(entries[start : end or None]))
 
-    def mirror(self, witness: str, origin: str) -> tuple[str, list[bytes]]:
+    def mirror(self, witness: str, origin: str, *, head_only: bool = False) -> tuple[str, list[bytes]]:
         self._require_there(witness)
         found = self.told.witnesses[witness]
-        return found.latest(origin) or "", found.mirror(origin)
+        return found.latest(origin) or "", [] if head_only else found.mirror(origin)
 
     def _require_there(self, participant: str) -> None:
         self.asked.append(participant)

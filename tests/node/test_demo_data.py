@@ -10,7 +10,7 @@ from hdex.node.demo import cards
 from hdex.node.demo.closing import table
 from hdex.node.demo.identifying import identifying, stands_alone
 from hdex.node.demo.search import found_in_texts, searchable
-from hdex.node.demo.words import Words
+from hdex.node.web.words import Words
 
 PERSONS = pl.DataFrame(
     {

@@ -214,7 +214,8 @@ def test_a_chain_that_is_away_keeps_nobody_from_cosigning_or_reading(stage: Stag
     stage.chain_is_there = missing == "answer"
     stage.market.ledger.up = missing != "answer"
     book = Logbook(stage.log, stage.keeper, stage.ground.recorder, stage.ground.meter)
-    checkpoints, entries = book.read_for_audit(person("exchange"))
+    shown = book.read_for_audit(person("exchange"))
+    checkpoints, entries = shown.checkpoints, list(shown.entries)
     assert len(stage.cosigners(checkpoints[-1])) == 3
     assert len(entries) == 2  # the read itself is the second
     stage.chain_is_there = stage.market.ledger.up = True
@@ -229,7 +230,8 @@ def test_an_auditor_reads_the_log_whose_anchors_contradict_it(stage: Stage) -> N
     with pytest.raises(AnchorAlarm):
         stage.keeper.keep()
     book = Logbook(stage.log, stage.keeper, stage.ground.recorder, stage.ground.meter)
-    checkpoints, entries = book.read_for_audit(person("exchange"))
+    shown = book.read_for_audit(person("exchange"))
+    checkpoints, entries = shown.checkpoints, list(shown.entries)
     assert parse_checkpoint(checkpoints[-1]).size == len(entries) == 2
 
 

@@ -16,7 +16,7 @@ from tests.node.closing_samples import DETAILS, EFFECTS, FIGURES, NO_DETAILS, NO
 from hdex.node.demo.closing import Details, Effect, Figures, Refusal
 from hdex.node.demo.report import render, write_report
 from hdex.node.demo.scales import Axis, bin_name, binned, entry_ticks, ratio_axis, ratio_ticks
-from hdex.node.demo.words import LANGUAGES, Words, entries, power, share, size
+from hdex.node.web.words import LANGUAGES, Words, entries, power, share, size
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (

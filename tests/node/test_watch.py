@@ -27,10 +27,12 @@ from hdex.ledger.log import Log
 from hdex.ledger.monitor import Monitor
 from hdex.ledger.note import note_hash, parse_checkpoint
 from hdex.ledger.ports import Chain
+from hdex.ledger.shard import link_to
 from hdex.ledger.store_memory import MemoryLogStore
+from hdex.node.auditor_logs import ShownLog, anchored_as
 from hdex.node.docket import Docket
 from hdex.node.errors import PeerUnavailable
-from hdex.node.watch import Report, Watch, anchored_as
+from hdex.node.watch import Report, Watch
 
 A = NODES[0]
 
@@ -42,15 +44,18 @@ class Wire:
         self.story = story
         self.down: set[str] = set()
         self.asked: list[str] = []
+        self.given: list[tuple[str, int]] = []  # node, from which entry on
         self.instead: dict[str, Log] = {}  # what a node shows instead of its log
 
-    def read(self, node: str) -> tuple[list[str], list[bytes]]:
+    def read(self, node: str, *, year: int = 0, start: int = 0, end: int = 0) -> ShownLog:
         self._ask(f"log {node}", node)
         log = self.instead.get(node) or self.story.logs[node]
         notes = log.cosigned() or [log.checkpoint()]
-        return notes, log.entries(0, parse_checkpoint(notes[-1]).size)
+        self.given.append((node, start))
+        entries = log.entries(start, end or parse_checkpoint(notes[-1]).size)
+        return ShownLog(tuple(notes), (2026,), iter(entries))
 
-    def mirror(self, witness: str, name: str) -> tuple[str, list[bytes]]:
+    def mirror(self, witness: str, name: str, *, head_only: bool = False) -> tuple[str, list[bytes]]:
         self._ask(f"mirror {name}", witness)
         found = self.story.witnesses[witness]
         return found.latest(name) or "", found.mirror(name)
@@ -174,7 +179,14 @@ def test_a_damaged_state_is_not_taken_for_a_new_one(stage: Stage) -> None:
 
 
 def test_a_log_that_continues_an_earlier_year_is_anchored_under_its_year() -> None:
-    log = trust().logs[0]
-    for first in ([], [b"{}"], [b"not JSON"], [b'{"action":"audit.read"}'], [b"[1]"]):
-        assert anchored_as(log, first) == A
-    assert anchored_as(log, [b'{"action":"shard.open"}', b"{}"]) == f"{A}/2026"
+    for first in (b"", b"{}", b"not JSON", b'{"action":"audit.read"}', b"[1]"):
+        assert anchored_as(A, origin(A), first) == A
+    assert anchored_as(A, origin(A), link_to(usual_consortium().logs[A].checkpoint(), START)) == f"{A}/2026"
+
+
+def test_a_second_round_asks_only_for_what_is_new(stage: Stage) -> None:
+    stage.round()
+    stage.wire.given.clear()
+    stage.grow(A, 30)
+    assert list(stage.round().alarms) == []
+    assert stage.wire.given == [(node, 17) for node in NODES]

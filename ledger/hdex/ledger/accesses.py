@@ -143,14 +143,3 @@ def matching(events: Sequence[Event], query: EventQuery) -> list[int]:
         if matches(query, events[index]):
             found.append(index)
     return found
-
-
-def with_grants(events: Sequence[Event], indexes: Iterable[int]) -> list[int]:
-    """Return the indexes and those of the issue and revocation of every grant that they name, ascending.
-
-    Without them nobody could say of an extract whether a release was granted.
-    """
-    chosen = set(indexes)
-    named = {events[index].grant for index in chosen} - {None}
-    chosen |= {i for i, event in enumerate(events) if event.action in GRANT_CHANGES and event.grant in named}
-    return sorted(chosen)

@@ -51,7 +51,7 @@ def states(evidence: Evidence, trust: Trust) -> list[LogState]:
     """Return the state of every log in the evidence that the trust file names, in the order of the trust file."""
     held: dict[str, LogEvidence | LogExtract] = {log.origin: log for log in evidence.logs}
     held |= {part.origin: part for part in evidence.extracts}
-    return [state_of(held[log.origin], log, trust) for log in trust.logs if log.origin in held]
+    return [state_of(held[log.origin], log, trust) for log in trust.among(held) if log.origin in held]
 
 
 def state_of(log: LogEvidence | LogExtract, trusted: TrustedLog, trust: Trust) -> LogState:

@@ -14,6 +14,9 @@ inclusion proof:
     logs/<node>/entries.jsonl              the entries in the order of "entries"
     logs/<node>/anchors.json               those that cover the entries
 
+Where the file holds more than one year of a participant's log, each stands in a folder logs/<node>/<year>, which the
+manifest names ("folder"), and what witnesses said of it in witnesses/<witness>/<node>/<year>.json.
+
 Ask the witnesses first and read the logs afterwards: a log shorter than what a witness cosigned is an offence.
 """
 
@@ -27,9 +30,11 @@ from pathlib import Path
 from typing import cast
 
 from hdex.ledger.document import load
-from hdex.ledger.errors import EventInvalid, EvidenceUnreadable
+from hdex.ledger.errors import EventInvalid, EvidenceUnreadable, NoteInvalid
 from hdex.ledger.event import format_time, parse_time
+from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor
+from hdex.ledger.shard import parse_origin
 from hdex.ledger.trust import ChainFacts
 
 FORMAT, FORMAT_2 = "hdex-evidence/1", "hdex-evidence/2"
@@ -112,7 +117,36 @@ class Evidence:
     @property
     def format(self) -> str:
         """The oldest format that holds this evidence."""
-        return FORMAT_2 if self.extracts or self.absent or self.question else FORMAT
+        is_whole = not (self.extracts or self.absent or self.question)
+        return FORMAT if is_whole and not self.nodes_of_years else FORMAT_2
+
+    @property
+    def nodes_of_years(self) -> frozenset[str]:
+        """Who is in the file with more than one year."""
+        nodes = [log.node for log in self.logs] + [part.node for part in self.extracts]
+        return frozenset(node for node in nodes if nodes.count(node) > 1)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of all logs in the file."""
+        return [log.origin for log in self.logs] + [part.origin for part in self.extracts]
+
+    def folder_of(self, node: str, origin: str) -> str:
+        """Return where a log stands below logs/ and witnesses/<witness>/."""
+        return f"{_safe(node)}/{parse_origin(origin)[1]}" if node in self.nodes_of_years else _safe(node)
+
+
+def is_about(told: WitnessEvidence, node: str, origin: str) -> bool:
+    """Return whether a witness speaks of this log; what cannot be read is kept, for the verifier to refuse."""
+    return told.node == node and origin_in(told.checkpoint) in {origin, ""}
+
+
+def origin_in(note: str) -> str:
+    """Return the origin a checkpoint names, nothing where it cannot be read."""
+    try:
+        return parse_checkpoint(note).origin
+    except NoteInvalid:
+        return ""
 
 
 def write_evidence(path: Path, evidence: Evidence) -> None:
@@ -145,21 +179,30 @@ def read_evidence(path: Path) -> Evidence:
 def _members(evidence: Evidence) -> Iterable[tuple[str, bytes]]:
     yield "manifest.json", _json(_manifest(evidence))
     for log in evidence.logs:
-        yield f"logs/{_safe(log.node)}/entries.jsonl", b"".join(_line(entry) for entry in log.entries)
-        yield f"logs/{_safe(log.node)}/checkpoints.json", _json(list(log.checkpoints))
-        yield f"logs/{_safe(log.node)}/anchors.json", _json([_anchor_document(anchor) for anchor in log.anchors])
+        folder = f"logs/{evidence.folder_of(log.node, log.origin)}"
+        yield f"{folder}/entries.jsonl", b"".join(_line(entry) for entry in log.entries)
+        yield f"{folder}/checkpoints.json", _json(list(log.checkpoints))
+        yield f"{folder}/anchors.json", _json([_anchor_document(anchor) for anchor in log.anchors])
     for extract in evidence.extracts:
-        yield f"logs/{_safe(extract.node)}/entries.jsonl", b"".join(_line(one.entry) for one in extract.entries)
-        yield f"logs/{_safe(extract.node)}/extract.json", _json(_extract_document(extract))
-        yield f"logs/{_safe(extract.node)}/anchors.json", _json([_anchor_document(one) for one in extract.anchors])
+        folder = f"logs/{evidence.folder_of(extract.node, extract.origin)}"
+        yield f"{folder}/entries.jsonl", b"".join(_line(one.entry) for one in extract.entries)
+        yield f"{folder}/extract.json", _json(_extract_document(extract))
+        yield f"{folder}/anchors.json", _json([_anchor_document(one) for one in extract.anchors])
     for found in evidence.witnesses:
         document = {"checkpoint": found.checkpoint, "mirror": _hexes(found.mirror)}
-        yield f"witnesses/{_safe(found.witness)}/{_safe(found.node)}.json", _json(document)
+        yield f"witnesses/{_safe(found.witness)}/{_told_of(evidence, found)}.json", _json(document)
+
+
+def _told_of(evidence: Evidence, found: WitnessEvidence) -> str:
+    try:
+        return evidence.folder_of(found.node, origin_in(found.checkpoint))
+    except NoteInvalid:  # the witness named no year of any log: the verifier tells
+        return _safe(found.node)
 
 
 def _manifest(evidence: Evidence) -> Json:
-    logs: list[Json] = [{"node": log.node, "origin": log.origin} for log in evidence.logs]
-    logs += [{"node": log.node, "origin": log.origin, "extract": True} for log in evidence.extracts]
+    logs = [_log_document(evidence, log.node, log.origin) for log in evidence.logs]
+    logs += [{**_log_document(evidence, log.node, log.origin), "extract": True} for log in evidence.extracts]
     exported = format_time(evidence.exported)
     manifest: Json = {"format": evidence.format, "exported": exported, "chain": evidence.chain, "logs": logs}
     if evidence.format == FORMAT:
@@ -168,21 +211,45 @@ def _manifest(evidence: Evidence) -> Json:
     return {**manifest, "question": dict(evidence.question), "absent": absent}
 
 
+def _log_document(evidence: Evidence, node: str, origin: str) -> Json:
+    folder = evidence.folder_of(node, origin)
+    named: Json = {"node": node, "origin": origin}
+    return named if folder == node else {**named, "folder": folder}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One log as the manifest names it."""
+
+    node: str
+    origin: str
+    folder: str  # within the archive
+    is_extract: bool
+
+
+def _place(log: Json) -> _Place:
+    node, origin = _text(log["node"]), _text(log["origin"])
+    folder = _text(log.get("folder", node))
+    if folder not in {node, f"{node}/{origin.rpartition('/')[2]}"}:
+        raise EvidenceUnreadable("a log of the evidence file stands in a folder that is not its own")
+    return _Place(node, origin, f"logs/{folder}", "extract" in log)
+
+
 def _read(archive: zipfile.ZipFile) -> Evidence:
     _require_sound(archive)
     manifest = cast("Json", load(archive.read("manifest.json")))
     if manifest.get("format") not in {FORMAT, FORMAT_2}:
         raise EvidenceUnreadable(f"the evidence file is not of the format {FORMAT} or {FORMAT_2}")
-    logs = cast("list[Json]", _list(manifest["logs"]))
+    places = [_place(cast("Json", log)) for log in _list(manifest["logs"])]
     witnesses = [name for name in archive.namelist() if name.startswith("witnesses/") and name.endswith(".json")]
     absent = cast("list[Json]", _list(manifest.get("absent", [])))
     question = cast("Json", manifest.get("question", {}))
     return Evidence(
         parse_time(str(manifest["exported"])),
         dict(cast("ChainFacts", manifest["chain"])),
-        tuple(_read_log(archive, _text(log["node"]), _text(log["origin"])) for log in logs if "extract" not in log),
+        tuple(_read_log(archive, place) for place in places if not place.is_extract),
         tuple(_read_witness(archive, name) for name in sorted(witnesses)),
-        tuple(_read_extract(archive, _text(log["node"]), _text(log["origin"])) for log in logs if "extract" in log),
+        tuple(_read_extract(archive, place) for place in places if place.is_extract),
         tuple(Absence(_text(one["participant"]), _text(one["part"]), _text(one["why"])) for one in absent),
         {name: _text(value) for name, value in question.items()},
     )
@@ -196,47 +263,48 @@ def _require_sound(archive: zipfile.ZipFile) -> None:
         raise EvidenceUnreadable("the evidence file holds two parts of one name")
 
 
-def _read_log(archive: zipfile.ZipFile, node: str, origin: str) -> LogEvidence:
-    checkpoints = _list(load(archive.read(f"logs/{node}/checkpoints.json")))
-    return LogEvidence(
-        node, origin, _read_entries(archive, node), tuple(map(_text, checkpoints)), _read_anchors(archive, node)
-    )
+def _read_log(archive: zipfile.ZipFile, place: _Place) -> LogEvidence:
+    notes = tuple(map(_text, _list(load(archive.read(f"{place.folder}/checkpoints.json")))))
+    entries, anchors = _read_entries(archive, place.folder), _read_anchors(archive, place.folder)
+    return LogEvidence(place.node, place.origin, entries, notes, anchors)
 
 
-def _read_extract(archive: zipfile.ZipFile, node: str, origin: str) -> LogExtract:
-    found = cast("Json", load(archive.read(f"logs/{node}/extract.json")))
+def _read_extract(archive: zipfile.ZipFile, place: _Place) -> LogExtract:
+    found = cast("Json", load(archive.read(f"{place.folder}/extract.json")))
     places = cast("list[Json]", _list(found["entries"]))
     links = cast("list[Json]", _list(found["links"]))
-    entries = _read_entries(archive, node)
+    entries = _read_entries(archive, place.folder)
     if len(entries) != len(places):
         raise EvidenceUnreadable(f"an extract holds {len(entries)} entries and {len(places)} proofs")
     return LogExtract(
-        node,
-        origin,
+        place.node,
+        place.origin,
         _text(found["head"]),
         tuple(
             ProvenEntry(_count(place["index"]), entry, _hashes(place["proof"]))
             for place, entry in zip(places, entries, strict=True)
         ),
         tuple(Link(_count(link["size"]), _hashes(link["proof"])) for link in links),
-        _read_anchors(archive, node),
+        _read_anchors(archive, place.folder),
     )
 
 
-def _read_entries(archive: zipfile.ZipFile, node: str) -> tuple[bytes, ...]:
-    raw = archive.read(f"logs/{node}/entries.jsonl")
+def _read_entries(archive: zipfile.ZipFile, folder: str) -> tuple[bytes, ...]:
+    raw = archive.read(f"{folder}/entries.jsonl")
     if raw and not raw.endswith(b"\n"):
         raise EvidenceUnreadable("the last entry of a log is cut off")
     return tuple(raw[:-1].split(b"\n")) if raw else ()
 
 
-def _read_anchors(archive: zipfile.ZipFile, node: str) -> tuple[Anchor, ...]:
-    anchors = _list(load(archive.read(f"logs/{node}/anchors.json")))
+def _read_anchors(archive: zipfile.ZipFile, folder: str) -> tuple[Anchor, ...]:
+    anchors = _list(load(archive.read(f"{folder}/anchors.json")))
     return tuple(_anchor(cast("Json", anchor)) for anchor in anchors)
 
 
 def _read_witness(archive: zipfile.ZipFile, name: str) -> WitnessEvidence:
-    _, witness, node = name.removesuffix(".json").split("/")
+    _, witness, node, *year = name.removesuffix(".json").split("/")
+    if len(year) > 1:
+        raise ValueError("a witness's file stands too deep")
     found = cast("Json", load(archive.read(name)))
     return WitnessEvidence(witness, node, _text(found["checkpoint"]), _hashes(found["mirror"]))
 

@@ -48,9 +48,10 @@ class Pool(Protocol[Receipt_co]):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: between looks, until a price is raised, until the caller is told that the chain takes nothing."""
+    """Seconds: between looks for a receipt and for the nonce, until a price is raised, until the caller is told."""
 
     poll: float = 0.02  # web3's own 0.1 s is five times a block of the embedded chain
+    notice: float = 1.0  # between looks whether another client of this account used our nonce
     replace: float = 20.0
     give_up: float = 60.0
 
@@ -66,7 +67,7 @@ class Sender(Generic[Receipt]):
 
     def mined(self, pool: Pool[Receipt]) -> Receipt:
         """Return the receipt of the call, mined once. Raises ChainUnavailable when no block takes it in time."""
-        began = raised_at = self._clock()
+        began = raised_at = looked_at = self._clock()
         nonce, price, sent = self._submit(pool)
         while True:
             for tx_hash in sent:
@@ -78,8 +79,12 @@ class Sender(Generic[Receipt]):
                 self._note_stalled(pool, began)
                 raise ChainUnavailable(f"the transaction was not mined within {self._patience.give_up:g} s")
             if now - raised_at >= self._patience.replace:
-                raised_at = now
+                raised_at = looked_at = now
                 nonce, price, sent = self._again(pool, nonce, price, sent)
+            elif now - looked_at >= self._patience.notice:
+                looked_at, held = now, nonce
+                nonce, price, sent = self._noticed(pool, nonce, price, sent)
+                raised_at = raised_at if nonce == held else now
             self._pause(self._patience.poll)
 
     def _submit(self, pool: Pool[Receipt]) -> tuple[int, int, list[bytes]]:
@@ -117,12 +122,19 @@ class Sender(Generic[Receipt]):
     def _again(self, pool: Pool[Receipt], nonce: int, price: int, sent: list[bytes]) -> tuple[int, int, list[bytes]]:
         """Pay more under the same nonce; under a new one where another transaction used ours."""
         if pool.nonce(pending=False) > nonce:
-            if any(pool.receipt(tx_hash) is not None for tx_hash in sent):
-                return nonce, price, sent
-            return self._submit(pool)
+            return self._noticed(pool, nonce, price, sent)
         price = max(higher(price), pool.gas_price())
         tx_hash, outcome = pool.send(nonce, price)
         return nonce, price, [*sent, tx_hash] if outcome is Outcome.ACCEPTED else sent
+
+    def _noticed(self, pool: Pool[Receipt], nonce: int, price: int, sent: list[bytes]) -> tuple[int, int, list[bytes]]:
+        """Return what waits: the same, or sent anew where another client's transaction was mined under our nonce.
+
+        The nonce is asked first and the receipts afterwards: between the two our own may be mined.
+        """
+        if pool.nonce(pending=False) <= nonce or any(pool.receipt(tx_hash) is not None for tx_hash in sent):
+            return nonce, price, sent
+        return self._submit(pool)
 
 
 def higher(price: int) -> int:

@@ -30,6 +30,7 @@ class LogState:
     roots: dict[int, bytes] = field(default_factory=dict)  # size -> root, of the newest checkpoints compared
     anchored: int = 0
     marks: list[tuple[int, datetime]] = field(default_factory=list)  # an entry's index + 1 and its time, not anchored
+    anchored_as: str = ""  # the name under which the chain holds it; empty: not known yet
 
     def remember(self, roots: dict[int, bytes]) -> None:
         """Keep the newest roots."""
@@ -107,6 +108,7 @@ def _log_document(log: LogState) -> dict[str, object]:
         "roots": {str(size): root.hex() for size, root in log.roots.items()},
         "anchored": log.anchored,
         "marks": [[size, _stamp(time)] for size, time in log.marks],
+        "anchored_as": log.anchored_as,
     }
 
 
@@ -119,6 +121,7 @@ def _log(found: dict[str, Any]) -> LogState:
         {int(size): bytes.fromhex(root) for size, root in found["roots"].items()},
         int(found["anchored"]),
         [(int(size), parse_time(time)) for size, time in found["marks"]],
+        str(found.get("anchored_as", "")),
     )
 
 

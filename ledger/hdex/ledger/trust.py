@@ -1,16 +1,19 @@
 """The trust file: whose signatures an auditor believes, and which witnesses must agree. Brought by the auditor.
 
 {"policy": {"witnesses": 2, "clock_tolerance_s": 120},
- "logs": [{"node": "hospital-a", "origin": "hdex/hospital-a/2026", "log_key": "<hex>"}],
+ "logs": [{"node": "hospital-a", "log_key": "<hex>"}],
  "witnesses": [{"name": "hospital-b", "key": "<hex>", "earlier": [{"key": "<hex>", "until": "2026-03-01T00:00:00Z"}]}],
  "chain": {"chain_id": 31337, "contract": "0x...", "operator": "1 operator: demonstration"}}
+
+A log named so is trusted in every year: each year's shard is signed under `hdex/<node>/<year>` with one key. An entry
+with "origin": "hdex/hospital-a/2026" trusts that shard alone.
 
 Instead of a number of witnesses the policy may name groups: {"groups": [{"name": "hospitals", "threshold": "any",
 "members": ["hospital-b", "hospital-c"]}], "quorum": "hospitals"}. A C2SP tlog-policy file is read as well.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,10 @@ from hdex.ledger.document import load
 from hdex.ledger.errors import EvidenceUnreadable, NoteInvalid
 from hdex.ledger.note import SignatureType, Verifier
 from hdex.ledger.policy import Group, Policy, Quorum, any_of, parse_policy, threshold_of
+from hdex.ledger.shard import origin_of, parse_origin
 
 ChainFacts = dict[str, str | int]
+EVERY_YEAR = "*"
 _KNOWN = {"policy", "logs", "witnesses", "chain"}
 _POLICY_KEYS = {"witnesses", "clock_tolerance_s", "groups", "quorum"}
 _CHAIN_KEYS = {"chain_id", "contract", "operator"}
@@ -39,7 +44,10 @@ class EarlierKey:
 
 @dataclass(frozen=True, slots=True)
 class TrustedLog:
-    """A log, who keeps it and under which key it signs; earlier keys hold for what was cosigned in their time."""
+    """A log, who keeps it and under which key it signs; earlier keys hold for what was cosigned in their time.
+
+    Of every year, it is no shard yet: `shard` makes it one.
+    """
 
     node: str
     verifier: Verifier
@@ -47,8 +55,22 @@ class TrustedLog:
 
     @property
     def origin(self) -> str:
-        """The log's origin is the name of its key."""
+        """The log's origin is the name of its key; `hdex/<node>/*` for every year."""
         return self.verifier.name
+
+    @property
+    def is_of_every_year(self) -> bool:
+        """Whether each shard of this node is trusted."""
+        return self.origin == every_year_of(self.node)
+
+    def shard(self, origin: str) -> "TrustedLog | None":
+        """Return this log under an origin, None when that is not one of it."""
+        if origin == self.origin and not self.is_of_every_year:
+            return self
+        if not self.is_of_every_year or not is_shard_of(self.node, origin):
+            return None
+        earlier = tuple(replace(key, verifier=replace(key.verifier, name=origin)) for key in self.earlier)
+        return replace(self, verifier=replace(self.verifier, name=origin), earlier=earlier)
 
     @property
     def verifiers(self) -> tuple[Verifier, ...]:
@@ -76,8 +98,19 @@ class Trust:
                 raise EvidenceUnreadable("the trust file names a log or a witness twice")
 
     def log(self, origin: str) -> TrustedLog | None:
-        """Return the log of an origin, None when it is not trusted."""
-        return next((log for log in self.logs if log.origin == origin), None)
+        """Return the log of an origin, None when it is not trusted. One that is named by its origin comes first."""
+        ordered = sorted(self.logs, key=lambda log: log.is_of_every_year)
+        return next((shard for log in ordered if (shard := log.shard(origin)) is not None), None)
+
+    def among(self, origins: Iterable[str]) -> list[TrustedLog]:
+        """Return the trusted logs of these origins, and as it is named each of which there is none, oldest first."""
+        held = sorted(set(origins))
+        named = {log.origin for log in self.logs}
+        found: list[TrustedLog] = []
+        for log in self.logs:
+            free = [one for one in held if one not in named] if log.is_of_every_year else held
+            found += [shard for one in free if (shard := log.shard(one)) is not None] or [log]
+        return found
 
     def witnesses_of(self, log: TrustedLog) -> tuple[Verifier, ...]:
         """Return who may vouch for a log: everybody but its own keeper."""
@@ -122,8 +155,25 @@ def keeper_of(origin: str) -> str:
     return parts[1] if len(parts) == 3 else origin
 
 
+def every_year_of(node: str) -> str:
+    """Return what stands for the origins of all years of a node's log."""
+    return f"hdex/{node}/{EVERY_YEAR}"
+
+
+def is_shard_of(node: str, origin: str) -> bool:
+    """Return whether an origin is that of some year of a node's log."""
+    try:
+        keeper, year = parse_origin(origin)
+    except NoteInvalid:
+        return False
+    return (keeper, origin) == (node, origin_of(node, year))
+
+
 def policy_of(trust: Trust) -> Policy:
-    """Return what a tlog-policy file can say of a trust file: present keys and the quorum, no chain, no earlier key."""
+    """Return what a tlog-policy file can say of a trust file: present keys and the quorum, no chain, no earlier key.
+
+    It knows no years: a log that is trusted in every year is to be named by an origin (`shard`) first.
+    """
     rule = trust.quorum or any_of([witness.name for witness in trust.witnesses], trust.min_witnesses)
     return Policy(tuple(log.verifier for log in trust.logs), trust.witnesses, rule)
 
@@ -168,8 +218,9 @@ def _quorum(policy: dict[str, Any], witnesses: tuple[str, ...]) -> Quorum | None
 
 
 def _log(found: dict[str, Any]) -> TrustedLog:
-    verifier = Verifier(found["origin"], bytes.fromhex(found["log_key"]))
-    return TrustedLog(str(found["node"]), verifier, _earlier(found, verifier.name, SignatureType.ED25519))
+    node = str(found["node"])
+    verifier = Verifier(found.get("origin", every_year_of(node)), bytes.fromhex(found["log_key"]))
+    return TrustedLog(node, verifier, _earlier(found, verifier.name, SignatureType.ED25519))
 
 
 def _witness(found: dict[str, Any]) -> Verifier:

@@ -3,12 +3,12 @@
 Every check adds a sentence to `checked`; what cannot be known from the file stands in `not_checked`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hdex.ledger.accesses import GrantBook, access_offences, is_continued, unjudged
-from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, read_evidence
+from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, is_about, read_evidence
 from hdex.ledger.errors import EventInvalid, NoteInvalid
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.ports import Anchor
@@ -23,6 +23,7 @@ from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify_extract import ExtractCase, check_extract, open_extracts, say_partial
 from hdex.ledger.verify_findings import Findings, Offence, asked_of
 from hdex.ledger.verify_leaf import Leaf, read_leaf
+from hdex.ledger.verify_shards import Shard, extract_of, linked, vouched_for, with_all_before
 
 ABSENCES = {
     "log": "its log could not be read",
@@ -84,11 +85,14 @@ def verify_evidence(path: Path, trust: Trust, *, earlier: Path | None = None) ->
         name, size = case.log.node, len(case.tree)
         findings.settle(f"{name}: {size} entries hash to the root of its newest signed checkpoint", _signed(case))
         findings.settle(f"{name}: {size} entries are canonical events of this node", _events(case))
+    shards = [*map(_shard, cases), *(extract_of(part, trust) for part in extracts)]
+    findings.offences += linked(shards, findings)
+    vouched = vouched_for(shards, trust)
     for part in extracts:
-        check_extract(part, evidence, trust, findings, before=before)
+        check_extract(part, evidence, trust, findings, before=before, vouched=vouched)
     _check_accesses(cases, extracts, trust, findings)  # 3 was every access decided, granted and in time
     for case in cases:  # 4 who else saw it
-        _check_witnessed(case, trust, findings)
+        _check_witnessed(case, trust, findings, vouched)
         _check_anchored(case, trust, findings)
     _check_chain_facts(evidence, trust, findings)
     _say_compared(cases, contradicted, findings)
@@ -105,14 +109,15 @@ def _check_accesses(cases: list[_Case], extracts: list[ExtractCase], trust: Trus
             book.note(number, index, event)
     for number, part in enumerate(extracts, len(cases)):
         say_partial(part, number, book, findings)
+    known = with_all_before([_shard(case) for case in cases])
     for number, case in enumerate(cases):
-        _settle_accesses(case, number, book, findings)
+        is_partial = bool(case.events) and is_continued(case.events[0]) and case.log.origin not in known
+        _settle_accesses(case, number, book, findings, is_partial=is_partial)
 
 
-def _settle_accesses(case: _Case, number: int, book: GrantBook, findings: Findings) -> None:
-    """Check one whole log; of a shard that continues an earlier one, grants issued there are not known."""
+def _settle_accesses(case: _Case, number: int, book: GrantBook, findings: Findings, *, is_partial: bool) -> None:
+    """Check one whole log. is_partial: it continues one that is not in the file, whose grants are not known."""
     name, events = case.log.node, list(enumerate(case.events))
-    is_partial = bool(case.events) and is_continued(case.events[0])
     findings.settle(
         f"{name}: times grow; every release has a decision, and a grant issued and not revoked before it",
         [case.offence(index, why) for index, why in access_offences(events, number, book, is_partial=is_partial)],
@@ -147,7 +152,7 @@ def _check_chain_facts(evidence: Evidence, trust: Trust, findings: Findings) -> 
 
 def _open_cases(evidence: Evidence, trust: Trust, findings: Findings) -> list[_Case]:
     cases = []
-    for log in trust.logs:
+    for log in trust.among(evidence.origins):
         found = [one for one in evidence.logs if one.origin == log.origin and one.node == log.node]
         parts = [one for one in evidence.extracts if one.origin == log.origin and one.node == log.node]
         if len(found) == 1 and not parts:
@@ -179,7 +184,11 @@ def _collect(case: _Case, evidence: Evidence, trust: Trust, findings: Findings) 
             findings.offences.append(case.offence(None, f"checkpoint {number} in the file does not verify: {error}"))
     case.newest = max(case.testimonies, key=lambda one: (one.size, len(one.cosigners)), default=None)
     for witness in trust.witnesses_of(case.log):
-        told = [one for one in evidence.witnesses if (one.witness, one.node) == (witness.name, case.log.node)]
+        told = [
+            one
+            for one in evidence.witnesses
+            if one.witness == witness.name and is_about(one, case.log.node, case.log.origin)
+        ]
         if not told:
             findings.not_checked.append(f"{case.log.node}: what {witness.name} itself last cosigned is not in the file")
         for one in told:
@@ -205,7 +214,8 @@ def _collect_witness(case: _Case, told: WitnessEvidence, trust: Trust, findings:
 
 def _collect_earlier(case: _Case, before: Evidence, trust: Trust, findings: Findings) -> None:
     """Gather what earlier evidence proves: its entries count as far as its own checkpoints cover them."""
-    notes = [(one.checkpoint, one.mirror) for one in before.witnesses if one.node == case.log.node]
+    told = [one for one in before.witnesses if is_about(one, case.log.node, case.log.origin)]
+    notes = [(one.checkpoint, one.mirror) for one in told]
     for log in before.logs:
         if log.origin == case.log.origin:
             hashes = tuple(leaf_hash(entry) for entry in log.entries)
@@ -258,9 +268,11 @@ def _events(case: _Case) -> Iterator[Offence]:
         case.events.append(event)
 
 
-def _check_witnessed(case: _Case, trust: Trust, findings: Findings) -> None:
+def _check_witnessed(case: _Case, trust: Trust, findings: Findings, vouched: Mapping[str, str]) -> None:
     if trust.min_witnesses == 0:
         findings.not_checked.append(f"{case.log.node}: the trust file asks for no witness")
+    elif case.log.origin in vouched:
+        findings.checked.append(f"{case.log.node}: {vouched[case.log.origin]}")
     elif case.newest is not None:
         names = sorted({name for one in _same(case, case.newest) for name in one.cosigners})
         findings.settle(
@@ -275,6 +287,12 @@ def _too_few(case: _Case, names: list[str], trust: Trust) -> Iterator[Offence]:
         enough = (one.size for one in case.testimonies if trust.is_witnessed_by(one.cosigners))
         why = f"{len(names)} witnesses cosigned the newest checkpoint, {asked_of(trust)} are needed"
         yield case.offence(min(max(enough, default=0), len(case.tree)), why)
+
+
+def _shard(case: _Case) -> Shard:
+    names = {name for one in _same(case, case.newest) for name in one.cosigners} if case.newest else set[str]()
+    first = next(iter(case.evidence.entries), None)
+    return Shard(case.log, case.newest, frozenset(names), first, is_whole=True)
 
 
 def _same(case: _Case, head: Testimony) -> list[Testimony]:

@@ -1,37 +1,52 @@
 """An auditor's verbs: ask the witnesses, read the logs, read the chain, and put it all into one file."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
-from hdex.ledger.accesses import matching
-from hdex.ledger.bundle import Absence, Evidence, LogEvidence, WitnessEvidence, write_evidence
-from hdex.ledger.bundle_extract import answer, question
-from hdex.ledger.errors import ChainUnavailable, NoteInvalid
+from hdex.ledger.bundle import Absence, Evidence, LogEvidence, WitnessEvidence, is_about, origin_in, write_evidence
+from hdex.ledger.bundle_extract import Cut, answers, extracts, question
+from hdex.ledger.errors import ChainUnavailable
 from hdex.ledger.event import document, parse
+from hdex.ledger.index import matches
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor, Chain, EventQuery
-from hdex.ledger.shard import linked_head, origin_of, parse_origin
+from hdex.ledger.shard import origin_of
 from hdex.ledger.trust import ChainFacts
+from hdex.node.auditor_logs import Logs, YearLog, anchored_as, opened, years_of
 from hdex.node.config import ChainPeer
 from hdex.node.directory import Directory, Member
 from hdex.node.errors import NodeError, PeerUnavailable, describe
 
 Found = dict[str, Any]  # {"log", "index", "event"}
+Kept = TypeVar("Kept")
 
 
-class Logs(Protocol):
-    """Every participant's log and mirrors."""
+@dataclass(frozen=True, slots=True)
+class Gathered(Generic[Kept]):
+    """One year of a log as it was read: its checkpoints, entry 0, and what was kept of its entries."""
 
-    def read(self, node: str) -> tuple[list[str], list[bytes]]:
-        """Return (cosigned checkpoints oldest first, entries below the newest)."""
-        ...
+    log: LogEvidence  # without entries
+    first: bytes
+    kept: Kept
 
-    def mirror(self, witness: str, origin: str) -> tuple[str, list[bytes]]:
-        """Return (what a witness last cosigned of a log, the leaf hashes it kept)."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class AnchoredYear:
+    """One year of a log with what the chain holds of it."""
+
+    origin: str
+    first: bytes  # entry 0
+    checkpoints: tuple[str, ...]
+    entries: Iterator[bytes]
+    anchors: tuple[Anchor, ...]
+
+    @property
+    def head(self) -> str:
+        """The newest checkpoint."""
+        return self.checkpoints[-1]
 
 
 class Auditor:
@@ -49,55 +64,72 @@ class Auditor:
 
     def export(self, path: Path, query: EventQuery | None = None) -> Evidence:
         """Write the evidence file: whole logs, or what they hold on a question with proofs."""
-        evidence = self.collect() if query is None else narrowed(self.collect(), query)
+        evidence = self.collect() if query is None else self.answer(query)
         write_evidence(path, evidence)
         return evidence
 
     def collect(self) -> Evidence:
-        """Return the evidence: witnesses first, so that no log can be shorter than what they saw.
+        """Return the logs of all years, whole: witnesses first, so that none can be shorter than what they saw.
 
         Who is away is named in it. Raises PeerUnavailable when no log at all could be read.
         """
         absent: list[Absence] = []
-        kept = self._keepers()
-        pairs = [(witness.id, member.id) for member in kept for witness in kept if witness.id != member.id]
-        told = [found for witness, node in pairs for found in self._witnessed(witness, node, absent)]
-        read = [log for member in kept for log in self._log(member, absent)]
-        witnesses = [one for one in told if any(is_about(one, log) for log in read)]
-        if not read:
-            raise PeerUnavailable(f"none of the {len(kept)} logs could be read")
+        told = self._witnesses(absent, head_only=False)
+        read = self._gather(absent, lambda shard: tuple(shard.entries), lambda entries: entries[:1])
+        whole = [replace(one, log=replace(one.log, entries=one.kept)) for one in read]
+        chain, logs = self._anchored(whole, absent)
+        told += self._earlier(logs, told, absent, head_only=False)
+        return self._evidence(chain, absent, logs=tuple(logs), witnesses=about(told, logs))
+
+    def answer(self, query: EventQuery) -> Evidence:
+        """Return what the logs of all years hold on a question, proven. No more of a log is kept than that.
+
+        Raises PeerUnavailable when no log could be read, EventInvalid for a log that holds something else than events.
+        """
+        absent: list[Absence] = []
+        told = self._witnesses(absent, head_only=True)
+        read = self._gather(absent, lambda shard: cut_of(shard, query), lambda cut: [cut.first])
         chain, logs = self._anchored(read, absent)
-        return Evidence(self._clock(), chain, tuple(logs), tuple(witnesses), absent=tuple(dict.fromkeys(absent)))
+        told += self._earlier(logs, told, absent, head_only=True)
+        seen = about(told, logs)
+        parts = extracts([(log, one.kept) for log, one in zip(logs, read, strict=True)], seen)
+        held = {part.origin for part in parts}
+        seen = tuple(one for one in seen if origin_in(one.checkpoint) in {*held, ""})
+        return self._evidence(chain, absent, extracts=tuple(parts), witnesses=seen, question=question(query))
 
     def search(self, query: EventQuery | None, *, limit: int) -> tuple[list[Found], list[Absence]]:
-        """Return what the logs hold on a question, at most `limit` of each, in the order of time, and who was away."""
+        """Return what the logs hold on a question in the order of time, `limit` of each year, and who was away."""
         asked = replace(query or EventQuery(), limit=limit)
-        evidence = self.collect_logs()
-        found = [one for log in evidence.logs for one in found_in(log, asked)]
-        return sorted(found, key=lambda one: str(one["event"]["time"])), list(evidence.absent)
+        absent: list[Absence] = []
+        read = self._gather(absent, lambda shard: list(found_in(shard, asked)), lambda found: [])
+        found = [one for shard in read for one in shard.kept]
+        return sorted(found, key=lambda one: str(one["event"]["time"])), absent
 
     def collect_logs(self) -> Evidence:
         """Return the logs alone: no witness and no chain is asked. Raises PeerUnavailable when none could be read."""
         absent: list[Absence] = []
-        logs = [log for member in self._keepers() for log in self._log(member, absent)]
-        if not logs:
-            raise PeerUnavailable("none of the logs could be read")
-        return Evidence(self._clock(), {}, tuple(logs), absent=tuple(absent))
+        read = self._gather(absent, lambda shard: tuple(shard.entries), lambda entries: entries[:1])
+        logs = tuple(replace(one.log, entries=one.kept) for one in read)
+        return Evidence(self._clock(), {}, logs, absent=tuple(absent))
 
-    def read_log(self, node: str) -> LogEvidence:
-        """Return one log with the anchors that the chain holds of it. Raises PeerUnavailable, ChainUnavailable."""
-        found = self._read(self._directory.member(node))
-        return replace(found, anchors=tuple(self._chain().anchors(anchored_as(found))))
+    def years(self, node: str) -> Iterator["AnchoredYear"]:
+        """Yield a participant's log, the oldest year first, with its anchors; read one before asking for the next.
+
+        The chain is asked before the log: then no honest log is shorter. Raises PeerUnavailable, ChainUnavailable.
+        """
+        for year in sorted(self._logs.read(self._directory.member(node).id, end=1).years):
+            peek = opened(node, self._logs.read(node, year=year, end=1))
+            first = next(peek.entries, b"")
+            anchors = tuple(self._chain().anchors(anchored_as(node, peek.origin, first)))
+            whole = opened(node, self._logs.read(node, year=year))
+            yield AnchoredYear(whole.origin, first, whole.checkpoints, whole.entries, anchors)
 
     def trust(self, witnesses: int) -> dict[str, Any]:
         """Return the trust document of this consortium: whose signatures count, and how many must agree."""
-        kept, year = self._keepers(), self._clock().year
+        kept = self._keepers()
         return {
             "policy": {"witnesses": witnesses},
-            "logs": [
-                {"node": member.id, "origin": origin_of(member.id, year), "log_key": member.log_key.hex()}
-                for member in kept
-            ],
+            "logs": [{"node": member.id, "log_key": member.log_key.hex()} for member in kept],
             "witnesses": [{"name": member.id, "key": member.witness_key.hex()} for member in kept],
             "chain": self._chain_facts(),
         }
@@ -105,50 +137,86 @@ class Auditor:
     def _keepers(self) -> list[Member]:
         return [member for member in self._directory.members if member.log_key and member.endpoint]
 
-    def _witnessed(self, witness: str, node: str, absent: list[Absence]) -> list[WitnessEvidence]:
-        """Return what a witness cosigned of a log's shard of this year, or of the last where this has not begun."""
+    def _witnesses(self, absent: list[Absence], *, head_only: bool) -> list[WitnessEvidence]:
+        """Return what every witness cosigned of every log: of this year, or of the last where this has not begun."""
+        kept, year = self._keepers(), self._clock().year
+        pairs = [(witness.id, member.id) for member in kept for witness in kept if witness.id != member.id]
+        found = []
+        for witness, node in pairs:
+            origins = (origin_of(node, one) for one in (year, year - 1))
+            told = (self._told(witness, node, origin, absent, head_only=head_only) for origin in origins)
+            found += [one for one in told if one is not None][:1]
+        return found
+
+    def _earlier(
+        self, logs: Sequence[LogEvidence], told: Sequence[WitnessEvidence], absent: list[Absence], *, head_only: bool
+    ) -> list[WitnessEvidence]:
+        """Return what witnesses cosigned of the years that they were not asked for: those have ended, none grows."""
+        asked = {(one.witness, origin_in(one.checkpoint)) for one in told}
+        newest = {log.node: max(one.origin for one in logs if one.node == log.node) for log in logs}
+        found = [
+            self._told(witness.id, log.node, log.origin, absent, head_only=head_only)
+            for log in logs
+            for witness in self._keepers()
+            if witness.id != log.node and log.origin != newest[log.node] and (witness.id, log.origin) not in asked
+        ]
+        return [one for one in found if one is not None]
+
+    def _told(
+        self, witness: str, node: str, origin: str, absent: list[Absence], *, head_only: bool
+    ) -> WitnessEvidence | None:
         if any(one.participant == witness for one in absent):  # asked once: who is away is away for every log
-            return []
+            return None
         try:
-            for year in (self._clock().year, self._clock().year - 1):
-                checkpoint, mirror = self._logs.mirror(witness, origin_of(node, year))
-                if checkpoint:
-                    return [WitnessEvidence(witness, node, checkpoint, tuple(mirror))]
+            checkpoint, mirror = self._logs.mirror(witness, origin, head_only=head_only)
         except NodeError as error:
             absent.append(Absence(witness, "witness", describe(error).rule))
-        return []
+            return None
+        return WitnessEvidence(witness, node, checkpoint, tuple(mirror)) if checkpoint else None
 
-    def _log(self, member: Member, absent: list[Absence]) -> list[LogEvidence]:
+    def _gather(
+        self, absent: list[Absence], keep: Callable[[YearLog], Kept], first: Callable[[Kept], Sequence[bytes]]
+    ) -> list[Gathered[Kept]]:
+        """Return what `keep` makes of every log, a participant's years oldest first.
+
+        first: what was kept -> entry 0 of the log, or nothing. Raises PeerUnavailable when none could be read.
+        """
+        read = [one for member in self._keepers() for one in reversed(self._log(member, absent, keep, first))]
+        if not read:
+            raise PeerUnavailable(f"none of the {len(self._keepers())} logs could be read")
+        return read
+
+    def _log(
+        self, member: Member, absent: list[Absence],
+        keep: Callable[[YearLog], Kept], first: Callable[[Kept], Sequence[bytes]],
+    ) -> list[Gathered[Kept]]:  # fmt: skip
+        """Return what could be read of one participant's log, newest year first."""
+        found = []
         try:
-            return [self._read(member)]
+            for shard in years_of(self._logs, member.id):
+                kept = keep(shard)
+                log = LogEvidence(shard.node, shard.origin, (), shard.checkpoints)
+                found.append(Gathered(log, next(iter(first(kept)), b""), kept))
         except NodeError as error:
             absent.append(Absence(member.id, "log", describe(error).rule))
-            return []
+        return found
 
-    def _read(self, member: Member) -> LogEvidence:
-        """Return the shard that a participant writes now: its checkpoint says which. Raises PeerUnavailable."""
-        checkpoints, entries = self._logs.read(member.id)
-        try:
-            origin = parse_checkpoint(checkpoints[-1]).origin
-            node, _ = parse_origin(origin)
-        except (IndexError, NoteInvalid) as error:
-            raise PeerUnavailable(f"{member.id} gave no checkpoint of its log") from error
-        if node != member.id:
-            raise PeerUnavailable(f"{member.id} gave the checkpoint of another log")
-        own = tuple(note for note in checkpoints if origin_in(note) == origin)
-        return LogEvidence(member.id, origin, tuple(entries), own)
+    def _evidence(self, chain: ChainFacts, absent: list[Absence], **parts: Any) -> Evidence:
+        held = {"logs": (), **parts}
+        return Evidence(self._clock(), chain, absent=tuple(dict.fromkeys(absent)), **held)
 
-    def _anchored(self, logs: list[LogEvidence], absent: list[Absence]) -> tuple[ChainFacts, list[LogEvidence]]:
+    def _anchored(self, read: Sequence[Gathered[Any]], absent: list[Absence]) -> tuple[ChainFacts, list[LogEvidence]]:
         """Return what chain this is and the logs with their anchors; without either when the chain is away."""
         try:
-            return self._chain_facts(), [replace(log, anchors=self._anchors(log)) for log in logs]
+            return self._chain_facts(), [replace(one.log, anchors=self._anchors(one)) for one in read]
         except ChainUnavailable as error:
             absent.append(Absence("chain", "chain", describe(error).rule))
-            return {}, logs
+            return {}, [one.log for one in read]
 
-    def _anchors(self, log: LogEvidence) -> tuple[Anchor, ...]:
-        size = parse_checkpoint(log.checkpoints[-1]).size
-        return tuple(anchor for anchor in self._chain().anchors(anchored_as(log)) if anchor.size <= size)
+    def _anchors(self, one: Gathered[Any]) -> tuple[Anchor, ...]:
+        size = parse_checkpoint(one.log.checkpoints[-1]).size
+        named = anchored_as(one.log.node, one.log.origin, one.first)
+        return tuple(anchor for anchor in self._chain().anchors(named) if anchor.size <= size)
 
     def _chain_facts(self) -> ChainFacts:
         chain = self._chain()
@@ -156,33 +224,34 @@ class Auditor:
         return {"chain_id": chain.chain_id(), "contract": contract, "operator": chain.operator()}
 
 
-def origin_in(note: str) -> str:
-    """Return the origin a checkpoint names, nothing where it cannot be read."""
-    try:
-        return parse_checkpoint(note).origin
-    except NoteInvalid:
-        return ""
+def about(told: Sequence[WitnessEvidence], logs: Sequence[LogEvidence]) -> tuple[WitnessEvidence, ...]:
+    """Return what witnesses said of these logs; what cannot be read is kept, for the verifier to refuse."""
+    return tuple(one for one in told if any(is_about(one, log.node, log.origin) for log in logs))
 
 
-def is_about(told: WitnessEvidence, log: LogEvidence) -> bool:
-    """Return whether a witness speaks of this shard; one that cannot be read is kept, for the verifier to refuse."""
-    return told.node == log.node and origin_in(told.checkpoint) in {log.origin, ""}
+def cut_of(shard: YearLog, query: EventQuery) -> Cut:
+    """Return what a log holds on a question; its other entries are hashed and let go."""
+    cut = Cut(query)
+    for entry in shard.entries:
+        cut.take(entry)
+    return cut
 
 
-def anchored_as(log: LogEvidence) -> str:
-    """Return the name under which a shard is anchored: the first has its node's own, a later one that of its year."""
-    is_later = bool(log.entries) and linked_head(log.entries[0]) is not None
-    return f"{log.node}/{parse_origin(log.origin)[1]}" if is_later else log.node
-
-
-def found_in(log: LogEvidence, query: EventQuery) -> list[Found]:
-    """Return the events of one log that match, each with its place."""
-    events = [parse(entry) for entry in log.entries]
-    return [{"log": log.node, "index": index, "event": document(events[index])} for index in matching(events, query)]
+def found_in(shard: YearLog, query: EventQuery) -> Iterator[Found]:
+    """Yield the events of one log that match, each with its place, at most as many as asked; then read no further."""
+    found = 0
+    for index, entry in enumerate(shard.entries):
+        event = parse(entry)
+        if matches(query, event):
+            yield {"log": shard.node, "index": index, "event": document(event)}
+            found += 1
+        if found == query.limit:
+            return
 
 
 def narrowed(evidence: Evidence, query: EventQuery) -> Evidence:
     """Return the evidence with nothing but what the logs hold on a question, proven. Mirrors stay behind."""
-    extracts = tuple(answer(log, query, evidence.witnesses) for log in evidence.logs)
-    told = tuple(replace(one, mirror=()) for one in evidence.witnesses)
-    return replace(evidence, logs=(), witnesses=told, extracts=extracts, question=question(query))
+    parts = tuple(answers(evidence.logs, query, evidence.witnesses))
+    held = {part.origin for part in parts}
+    told = (replace(one, mirror=()) for one in evidence.witnesses if origin_in(one.checkpoint) in {*held, ""})
+    return replace(evidence, logs=(), witnesses=tuple(told), extracts=parts, question=question(query))

@@ -1,7 +1,7 @@
 """The auditor's desk: what was read last, verified, and ready to be looked at. Reading again replaces it whole."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,14 +11,15 @@ from hdex.ledger.accesses import matching
 from hdex.ledger.anomaly_rules import Rules
 from hdex.ledger.audit_report import LogState, report_document, states, subject_of
 from hdex.ledger.bundle import Evidence, LogEvidence, write_evidence
-from hdex.ledger.bundle_extract import extract
+from hdex.ledger.bundle_extract import cosigned_sizes, extract
 from hdex.ledger.errors import EventInvalid
 from hdex.ledger.event import Event, parse
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.ports import Anchor, EventQuery
+from hdex.ledger.shard import parse_origin
 from hdex.ledger.trust import Trust
 from hdex.ledger.verify import verify_evidence
-from hdex.node.auditor import Auditor, narrowed
+from hdex.node.auditor import Auditor, about, narrowed
 from hdex.node.auditor_alerts import SeenAlert, alerts_in
 from hdex.node.errors import NotFound
 
@@ -29,6 +30,7 @@ EVIDENCE, PART = "evidence.zip", "extract.zip"
 class ReadLog:
     """One log as it was read: where it stands, its events as far as they are events, its tree."""
 
+    name: str  # the participant; of an earlier year <participant>:<year>
     evidence: LogEvidence
     state: LogState
     events: tuple[Event, ...]
@@ -37,6 +39,11 @@ class ReadLog:
     @property
     def node(self) -> str:
         return self.evidence.node
+
+    @property
+    def is_past(self) -> bool:
+        """Whether a later year of the same log was read."""
+        return self.name != self.node
 
     def proof(self, index: int) -> tuple[bytes, ...]:
         """Return the audit path of an entry to the newest checkpoint's root; nothing for an entry behind it."""
@@ -80,7 +87,7 @@ class Reading:
         """Return all events that match, newest first; page and limit of the query do not count."""
         chosen = [self.log(node)] if node else self.logs.values()
         found = [
-            Place(log.node, index, log.events[index])
+            Place(log.name, index, log.events[index])
             for log in chosen
             for index in matching(log.events, replace(query, first=0, limit=len(log.events)))
         ]
@@ -119,8 +126,8 @@ class Desk:
             report = report_document(
                 found, self._trust, made=taken, subject={"file": EVIDENCE, **subject_of(evidence)}, logs=seen
             )
-            logs = {log.node: read_log(log, seen) for log in evidence.logs}
-            alerts = [one for log in evidence.logs for one in self._alerts(log)]
+            logs = {name: read_log(name, log, seen) for name, log in named(evidence.logs).items()}
+            alerts = [replace(one, log=name) for name, log in named(evidence.logs).items() for one in self._alerts(log)]
             ordered = tuple(sorted(alerts, key=lambda one: one.time, reverse=True))
             self._reading = Reading(taken, evidence, report, logs, ordered)
             return self._reading
@@ -136,12 +143,13 @@ class Desk:
         log = reading.log(node)
         if not log.proof(index) and not (index == 0 and log.state.size == 1):
             raise NotFound("this entry is not under a checkpoint that was read")
-        told = tuple(replace(one, mirror=()) for one in reading.evidence.witnesses if one.node == node)
-        sizes = [anchor.size for anchor in log.evidence.anchors] + witnessed_sizes(log, reading.evidence)
-        part = extract(log.evidence, [index], sizes)
-        return self._packed(
-            replace(reading.evidence, logs=(), extracts=(part,), witnesses=told, question={"entry": f"{node} {index}"})
-        )
+        told = tuple(replace(one, mirror=()) for one in about(reading.evidence.witnesses, [log.evidence]))
+        sizes = [anchor.size for anchor in log.evidence.anchors] + cosigned_sizes(told, log.evidence)
+        parts = [extract(log.evidence, [index], sizes)]
+        later = [one for one in reading.evidence.logs if one.node == log.node and one.origin > log.evidence.origin]
+        parts += [extract(one, [0]) for one in later]  # its first entry vouches for the end of the year before
+        asked = {"entry": f"{node} {index}"}
+        return self._packed(replace(reading.evidence, logs=(), extracts=tuple(parts), witnesses=told, question=asked))
 
     def _packed(self, evidence: Evidence) -> bytes:
         with self._lock:
@@ -156,7 +164,15 @@ class Desk:
             return []
 
 
-def read_log(log: LogEvidence, seen: list[LogState]) -> ReadLog:
+def named(logs: Sequence[LogEvidence]) -> dict[str, LogEvidence]:
+    """Return the logs by the name they have on the pages: a participant's newest year has the participant's own."""
+    newest = {log.node: max(one.origin for one in logs if one.node == log.node) for log in logs}
+    return {
+        log.node if log.origin == newest[log.node] else f"{log.node}:{parse_origin(log.origin)[1]}": log for log in logs
+    }
+
+
+def read_log(name: str, log: LogEvidence, seen: list[LogState]) -> ReadLog:
     """Return a log with its events up to the first entry that is none, which the verifier names."""
     events: list[Event] = []
     for entry in log.entries:
@@ -165,11 +181,4 @@ def read_log(log: LogEvidence, seen: list[LogState]) -> ReadLog:
         except EventInvalid:
             break
     state = next((one for one in seen if one.origin == log.origin), LogState(log.node, log.origin, len(log.entries)))
-    return ReadLog(log, state, tuple(events), Tree(leaf_hash(entry) for entry in log.entries))
-
-
-def witnessed_sizes(log: ReadLog, evidence: Evidence) -> list[int]:
-    """Return the sizes that witnesses last cosigned of a log, so that a proof can be linked to them."""
-    from hdex.ledger.note import parse_checkpoint
-
-    return [parse_checkpoint(one.checkpoint).size for one in evidence.witnesses if one.node == log.node]
+    return ReadLog(name, log, state, tuple(events), Tree(leaf_hash(entry) for entry in log.entries))

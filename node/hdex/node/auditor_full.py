@@ -8,12 +8,12 @@ from hdex.ledger.hash_tile import WIDTH, TileName, tile_path
 from hdex.ledger.merkle import HASH_SIZE
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor
-from hdex.ledger.shard import parse_origin, require_continued
+from hdex.ledger.shard import linked_head, parse_origin, require_continued
 from hdex.ledger.trust import Trust, TrustedLog
 from hdex.ledger.verify import AuditReport
 from hdex.ledger.verify_findings import Offence
 from hdex.ledger.verify_full import LogCopy, Say, audit_hashes, audit_log
-from hdex.ledger.verify_sqlite import LogFile, open_log, shard_files
+from hdex.ledger.verify_sqlite import open_log, shard_files
 from hdex.node.auditor import Auditor
 
 Anchors = Callable[[str], list[Anchor]]
@@ -27,7 +27,7 @@ def audit_folder(folder: Path, trust: Trust, *, anchors: Anchors | None, say: Sa
         with open_log(file) as opened:
             log = trusted(trust, opened.origin())
             if before is not None:
-                reports.append(linked(log, before, opened))
+                reports.append(linked(log, before, next((entry for entry, _ in opened.entries()), b"")))
             held = anchors(anchored_name(log, is_first=before is None)) if anchors else None
             copy = LogCopy(opened.entries(), opened.head(), opened.cosigned(), held)
             reports.append(audit_log(log, copy, trust, say=say, grants=grants))
@@ -70,9 +70,8 @@ def leaf_hashes(read: Callable[[str], bytes], size: int) -> Iterator[bytes]:
         yield from (data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE))
 
 
-def linked(log: TrustedLog, before: str, opened: LogFile) -> AuditReport:
+def linked(log: TrustedLog, before: str, first: bytes) -> AuditReport:
     """Return whether a shard's first entry is the last head of the shard before it."""
-    first = next((entry for entry, _ in opened.entries()), b"")
     try:
         require_continued(before, first, log.verifier.public_key)
     except (StoreCorrupt, NoteInvalid) as error:
@@ -98,11 +97,22 @@ def together(reports: Sequence[AuditReport]) -> AuditReport:
 
 
 def audit_node(auditor: Auditor, node: str, trust: Trust, *, say: Say) -> AuditReport:
-    """Audit a log as its keeper hands it over, against the anchors on the chain."""
-    found = auditor.read_log(node)
-    entries = ((entry, None) for entry in found.entries)
-    copy = LogCopy(entries, found.checkpoints[-1], found.checkpoints[:-1], found.anchors)
-    return audit_log(trusted(trust, found.origin), copy, trust, say=say)
+    """Audit every year of a log as its keeper hands it over, as it streams, against the anchors on the chain."""
+    grants: dict[str, bool] = {}
+    reports, before = [], ""
+    for year in auditor.years(node):
+        log = trusted(trust, year.origin)
+        if before:
+            reports.append(linked(log, before, year.first))
+        copy = LogCopy(((entry, None) for entry in year.entries), year.head, year.checkpoints[:-1], year.anchors)
+        reports.append(audit_log(log, copy, trust, say=say, grants=known_before(grants, before, year.first)))
+        before = year.head
+    return together(reports)
+
+
+def known_before(grants: dict[str, bool], before: str, first: bytes) -> dict[str, bool] | None:
+    """Return the grants of the years before; None where a log continues one that was not shown."""
+    return grants if before or linked_head(first) is None else None
 
 
 def trusted(trust: Trust, origin: str) -> TrustedLog:

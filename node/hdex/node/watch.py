@@ -6,36 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from hdex.ledger.alarm import Alarm, Severity
-from hdex.ledger.document import load
+from hdex.ledger.bundle import origin_in
 from hdex.ledger.errors import ChainUnavailable, ChainWrong, LedgerError
 from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.monitor import KEY_RECORDS, Monitor, Round
 from hdex.ledger.monitor_log import Seen
 from hdex.ledger.monitor_state import MonitorState, loads
-from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.ports import Anchor, Chain, ChainRecord
+from hdex.ledger.shard import origin_of, parse_origin
 from hdex.ledger.trust import Trust, TrustedLog
+from hdex.node.auditor_logs import Logs, ShownLog, anchored_as
 from hdex.node.docket import Docket
 from hdex.node.durable import write_atomic
 from hdex.node.errors import NodeError
 
 logger = logging.getLogger(__name__)
-LATER_SHARD = "shard.open"  # the action of the first entry of a log that continues that of an earlier year
-
-
-class Logs(Protocol):
-    """Every participant's log and mirrors."""
-
-    def read(self, node: str) -> tuple[list[str], list[bytes]]:
-        """Return (cosigned checkpoints oldest first, entries below the newest)."""
-        ...
-
-    def mirror(self, witness: str, origin: str) -> tuple[str, list[bytes]]:
-        """Return (what a witness last cosigned of a log, the leaf hashes it kept)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +83,65 @@ class Watch:
     def _seen(self, node: str, silent: dict[str, str]) -> Iterator[Seen]:
         """Yield a node's log as everybody shows it. Witnesses are asked first: then no honest log is shorter."""
         try:
-            mirrors = {log.origin: self._mirrors(log) for log in self._trust.logs if log.node == node}
-            notes, entries = self._logs.read(node)
-            origin = parse_checkpoint(notes[-1]).origin if notes else ""
+            asked = self._shards(node)
+            mirrors = {log.origin: self._mirrors(log) for log in asked}
+            start = max((self._size(log) for log in asked), default=0)
+            shown = self._logs.read(node, start=start)
+            log = self._trust.log(origin_in(shown.checkpoints[-1])) if shown.checkpoints else None
+            if log is None or log.node != node:
+                silent[node] = "it shows a log that the trust file does not name"
+                return
+            if log.origin not in self._state.logs:  # a year has begun: the one before is followed to its end
+                for past in (one for one in asked if self._size(one) and one.origin != log.origin):
+                    ended = self._logs.read(node, year=parse_origin(past.origin)[1], start=self._size(past))
+                    yield self._told(past, ended, mirrors[past.origin])
+            if self._size(log) != start:
+                shown = self._logs.read(node, start=self._size(log))
+            yield self._told(log, shown, mirrors.get(log.origin, {}))
         except (NodeError, LedgerError) as error:
             silent[node] = type(error).__name__
-            return
-        log = self._trust.log(origin)
-        if log is None or log.node != node:
-            silent[node] = "it shows a log that the trust file does not name"
-            return
-        known = self._state.logs.get(origin)
-        start = known.frontier.size if known else 0
-        hashes = partial(leaf_hashes, entries)
-        anchors = self._anchors(anchored_as(log, entries))
-        yield Seen(log, tuple(notes), start, entries[start:], hashes, mirrors[origin], anchors)
+
+    def _told(self, log: TrustedLog, shown: ShownLog, mirrors: dict[str, str]) -> Seen:
+        """Return one year of a log from where it is known on, with what the chain holds of it."""
+        start, entries = self._size(log), list(shown.entries)
+        anchors = self._anchors(self._anchored_as(log, entries, start))
+        return Seen(log, shown.checkpoints, start, entries, partial(self._leaf_hashes, log), mirrors, anchors)
+
+    def _shards(self, node: str) -> list[TrustedLog]:
+        """Return the logs of a node that may be written now: those named, and of every year this one and the last."""
+        year = self._clock().year
+        named = [log.origin for log in self._trust.logs if log.node == node and not log.is_of_every_year]
+        origins = dict.fromkeys([*named, origin_of(node, year), origin_of(node, year - 1)])
+        return [log for origin in origins if (log := self._trust.log(origin)) is not None]
+
+    def _size(self, log: TrustedLog) -> int:
+        known = self._state.logs.get(log.origin)
+        return known.frontier.size if known else 0
+
+    def _anchored_as(self, log: TrustedLog, entries: Sequence[bytes], start: int) -> str:
+        """Return the name a log is anchored under, which its entry 0 says: it is read once and remembered."""
+        state = self._state.log(log.origin, log.node, self._clock())
+        if not state.anchored_as:
+            first = entries[0] if entries and not start else next(self._year(log, end=1).entries, b"")
+            state.anchored_as = anchored_as(log.node, log.origin, first)
+        return state.anchored_as
+
+    def _leaf_hashes(self, log: TrustedLog) -> list[bytes]:
+        """Return the leaf hash of every entry: asked only to prove a contradiction. Empty when the node is away now."""
+        try:
+            return [leaf_hash(entry) for entry in self._year(log).entries]
+        except NodeError:
+            return []
+
+    def _year(self, log: TrustedLog, *, end: int = 0) -> ShownLog:
+        return self._logs.read(log.node, year=parse_origin(log.origin)[1], end=end)
 
     def _mirrors(self, log: TrustedLog) -> dict[str, str]:
         """Return what each witness that answers last cosigned."""
         found = {}
         for witness in self._trust.witnesses_of(log):
             try:
-                note, _ = self._logs.mirror(witness.name, log.origin)
+                note, _ = self._logs.mirror(witness.name, log.origin, head_only=True)
             except NodeError as error:
                 logger.warning(
                     "a witness was not asked", extra={"witness": witness.name, "reason": type(error).__name__}
@@ -140,18 +164,3 @@ class Watch:
         except (ChainUnavailable, ChainWrong) as error:
             self._chain_silent = type(error).__name__
             return []
-
-
-def anchored_as(log: TrustedLog, entries: Sequence[bytes]) -> str:
-    """Return the name a log is anchored under: its keeper, or `<keeper>/<year>` when it continues an earlier year."""
-    try:
-        first = load(entries[0], max_depth=1) if entries else None
-    except ValueError:
-        first = None  # the monitor tells of an entry that is none
-    continues = isinstance(first, dict) and first.get("action") == LATER_SHARD
-    return f"{log.node}/{log.origin.rpartition('/')[2]}" if continues else log.node
-
-
-def leaf_hashes(entries: Sequence[bytes]) -> list[bytes]:
-    """Return the leaf hash of every entry."""
-    return [leaf_hash(entry) for entry in entries]

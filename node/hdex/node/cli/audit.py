@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import audit_fraud, audit_monitor, audit_study
+from hdex.node.cli import audit_convert, audit_fraud, audit_monitor, audit_study
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hdex.node.auditor_full import Anchors
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command()(audit_convert.convert)
 app.command()(audit_fraud.fraud)
 app.command()(audit_fraud.proof)
 app.command()(audit_monitor.monitor)

@@ -1,8 +1,9 @@
 """`hdex audit study`: a study's receipt held against the evidence of all logs, offline."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +25,9 @@ def study(
     from hdex.ledger.verify import verify_evidence
 
     report = verify_evidence(evidence, read_trust(trust))
-    logs = {log.node: parse_events(log.entries) for log in read_evidence(evidence).logs}
+    logs: dict[str, list[Mapping[str, Any]]] = {}
+    for log in sorted(read_evidence(evidence).logs, key=lambda one: one.origin):  # a participant's years one by one
+        logs.setdefault(log.node, []).extend(parse_events(log.entries))
     found = replay(Receipt.from_bytes(read(receipt)), logs)
     verified = report.verified and found.verified
     if as_json:

@@ -166,7 +166,7 @@ class Standing:
 
     @cached_property
     def logbook(self) -> Logbook:
-        return Logbook(self.log, self.keeper, self.recorder, self.meter)
+        return Logbook(self.log, self.keeper, self.recorder, self.meter, shards=self.shards)
 
     def chain(self) -> Chain:
         """Return the chain; web3 is imported at the first call."""
@@ -189,8 +189,7 @@ class Standing:
     def anchored_as(self, origin: str) -> tuple[str, Path]:
         """Return the name under which a shard is anchored, and its outbox: the contract lets a name's size only grow.
 
-        The first shard has the participant's own name; a later one `<participant>/<year>`, which the chain's operator
-        enrols before New Year.
+        The first shard has the participant's own name, a later one `<participant>/<year>`; one enrolment serves all.
         """
         _, year = parse_origin(origin)
         first = next(iter(sorted(Shards.years(self.data))), year)

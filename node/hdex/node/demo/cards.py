@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hdex.node.demo.closing import Details, Figures
-from hdex.node.demo.markup import Markup, join, tag
-from hdex.node.demo.words import Words, count, power, share, size
+from hdex.node.web.markup import Markup, join, tag
+from hdex.node.web.words import Words, count, power, share, size
 
 SHOWN = 5  # refusals that a card names
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import isfinite
 
 from hdex.node.demo.closing import Details, Effect, Figures
-from hdex.node.demo.markup import Attribute, Markup, join, tag
 from hdex.node.demo.scales import (
     BINS,
     Axis,
@@ -15,7 +14,8 @@ from hdex.node.demo.scales import (
     ratio_axis,
     ratio_ticks,
 )
-from hdex.node.demo.words import Words, count, share, size
+from hdex.node.web.markup import Attribute, Markup, join, tag
+from hdex.node.web.words import Words, count, share, size
 
 WIDTH = 400
 ACTIONS = ("remove", "sums", "redact", "pseudonymise", "generalise", "coarsen", "shift", "cap", "round", "keep")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from hdex.node.demo import cards, pictures
 from hdex.node.demo.closing import Details, Figures, Refusal
-from hdex.node.demo.markup import Markup, join, table, tag
 from hdex.node.demo.pictures import Told, swatch
 from hdex.node.demo.scales import BINS, bin_name, binned
-from hdex.node.demo.words import LANGUAGES, Claim, Words, count, power, share, size
 from hdex.node.durable import write_atomic
+from hdex.node.web.markup import Markup, join, table, tag
+from hdex.node.web.words import LANGUAGES, Claim, Words, count, power, share, size
 
 TAGS = {"en": "en", "zh": "zh-Hans"}
 NAMES = {"en": "English", "zh": "中文"}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hdex.ledger.merkle import node_hash
-from hdex.node.demo.markup import Markup, join, tag
 from hdex.node.web.auditor_words import AuditWords
+from hdex.node.web.markup import Markup, join, tag
 
 WIDTH, STEP, TOP, BOTTOM = 340, 46, 34, 30
 MIDDLE, LEFT, RIGHT = 170, 64, 276

@@ -12,9 +12,9 @@ from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.ports import EventQuery
 from hdex.ledger.trust import Trust
 from hdex.node.auditor_desk import Place, Reading, ReadLog
-from hdex.node.demo.markup import Markup
 from hdex.node.web.auditor_path import Step, draw, steps
 from hdex.node.web.auditor_words import AuditWords
+from hdex.node.web.markup import Markup
 
 PER_PAGE = 50
 LONGEST = 256
@@ -40,14 +40,17 @@ def log_cards(reading: Reading, trust: Trust) -> list[LogCard]:
 
 
 def log_card(log: ReadLog, reading: Reading, trust: Trust) -> LogCard:
-    """Return one card: bad where too few vouch or the anchor is an hour old while the log moved on."""
+    """Return one card: bad where too few vouch or the anchor is an hour old while the log moved on.
+
+    The end of a past year is vouched for by the year after it, which the report holds against it.
+    """
     state, known = log.state, trust.log(log.evidence.origin)
     others = tuple(one.name for one in trust.witnesses_of(known)) if known else ()
     age = reading.taken - state.anchored.time if state.anchored else None
     behind = state.entries - (state.anchored.size if state.anchored else 0)
     offence = reading.report["first_offence"] or {}
-    is_bad = not trust.is_witnessed_by(state.cosigners) or offence.get("log") == log.node
-    late = age if behind and age is not None else timedelta()
+    is_bad = not (log.is_past or trust.is_witnessed_by(state.cosigners)) or offence.get("log") == log.node
+    late = age if behind and age is not None and not log.is_past else timedelta()
     mood = "bad" if is_bad or late > ANCHOR_ALARM else "wait" if late > ANCHOR_WARN or age is None else "good"
     return LogCard(log, others, trust.min_witnesses, mood, age, behind)
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from hdex.catalog.web import formats
-from hdex.node.demo.words import LANGUAGES, Words
+from hdex.node.web.words import LANGUAGES, Words
 
 __all__ = ["LANGUAGES", "AuditWords"]
 

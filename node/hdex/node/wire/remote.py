@@ -9,6 +9,7 @@ import numpy as np
 
 from hdex.catalog.product import DataProduct
 from hdex.federated.statistics import Floats
+from hdex.node.auditor_logs import ShownLog
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
@@ -190,20 +191,34 @@ class RemoteLogs:
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
 
-    def read(self, node: str) -> tuple[list[str], list[bytes]]:
-        """Return (cosigned checkpoints oldest first, entries)."""
-        checkpoints, entries = [], []
-        for part in ledger_pb2_grpc.LogServiceStub(self._channels(node)).ReadLog(ledger_pb2.ReadLogRequest()):
-            if part.checkpoint:
-                checkpoints.append(part.checkpoint)
-            entries.extend(part.entries)
-        return checkpoints, entries
+    def read(self, node: str, *, year: int = 0, start: int = 0, end: int = 0) -> ShownLog:
+        """Return the log of a year; its entries come as they are read."""
+        request = ledger_pb2.ReadLogRequest(year=year, start=start, end=end)
+        call: Any = ledger_pb2_grpc.LogServiceStub(self._channels(node)).ReadLog(request)
+        checkpoints, years, first = list[str](), list[int](), list[bytes]()
+        for part in call:
+            years.extend(part.years)
+            checkpoints.extend([part.checkpoint] if part.checkpoint else [])
+            if part.entries:
+                first = list(part.entries)
+                break
+        return ShownLog(tuple(checkpoints), tuple(years), streamed(first, call))
 
-    def mirror(self, witness: str, origin: str) -> tuple[str, list[bytes]]:
+    def mirror(self, witness: str, origin: str, *, head_only: bool = False) -> tuple[str, list[bytes]]:
         """Return (what the witness last cosigned of a log, the leaf hashes it kept)."""
         stub = ledger_pb2_grpc.WitnessServiceStub(self._channels(witness))
-        answer = stub.GetMirror(ledger_pb2.GetMirrorRequest(origin=origin))
+        answer = stub.GetMirror(ledger_pb2.GetMirrorRequest(origin=origin, head_only=head_only))
         return answer.checkpoint, list(answer.leaf_hashes)
+
+
+def streamed(first: list[bytes], call: Any) -> Iterator[bytes]:
+    """Yield the entries of the messages so far and to come; who reads no further ends the call."""
+    try:
+        yield from first
+        for part in call:
+            yield from part.entries
+    finally:
+        call.cancel()
 
 
 def followed(stream: Iterator[common_pb2.Progress], say: Say) -> Document:

@@ -1,6 +1,7 @@
 """The ledger's gRPC services: witness other logs, and let an auditor read one's own."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import grpc
 
@@ -37,7 +38,8 @@ class WitnessServicer(ledger_pb2_grpc.WitnessServiceServicer):
     def GetMirror(self, request: ledger_pb2.GetMirrorRequest, context: Context) -> ledger_pb2.GetMirrorResponse:
         self._logbook.remember_audit(caller(context))
         return ledger_pb2.GetMirrorResponse(
-            checkpoint=self._witness.latest(request.origin) or "", leaf_hashes=self._witness.mirror(request.origin)
+            checkpoint=self._witness.latest(request.origin) or "",
+            leaf_hashes=[] if request.head_only else self._witness.mirror(request.origin),
         )
 
 
@@ -48,11 +50,12 @@ class LogServicer(ledger_pb2_grpc.LogServiceServicer):
         self._logbook = logbook
 
     def ReadLog(self, request: ledger_pb2.ReadLogRequest, context: Context) -> Iterator[ledger_pb2.ReadLogResponse]:
-        checkpoints, entries = self._logbook.read_for_audit(caller(context))
-        for checkpoint in checkpoints:
+        shown = self._logbook.read_for_audit(caller(context), year=request.year, start=request.start, end=request.end)
+        yield ledger_pb2.ReadLogResponse(years=shown.years)
+        for checkpoint in shown.checkpoints:
             yield ledger_pb2.ReadLogResponse(checkpoint=checkpoint)
-        for start in range(0, len(entries), ENTRIES_A_MESSAGE):
-            yield ledger_pb2.ReadLogResponse(entries=entries[start : start + ENTRIES_A_MESSAGE])
+        while entries := list(islice(shown.entries, ENTRIES_A_MESSAGE)):
+            yield ledger_pb2.ReadLogResponse(entries=entries)
 
 
 def ledger_adders(witness: Witness, logbook: Logbook) -> list[Adder]:

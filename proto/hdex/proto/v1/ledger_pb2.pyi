@@ -27,10 +27,12 @@ class AddCheckpointResponse(_message.Message):
     def __init__(self, cosignature: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class GetMirrorRequest(_message.Message):
-    __slots__ = ("origin",)
+    __slots__ = ("origin", "head_only")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    HEAD_ONLY_FIELD_NUMBER: _ClassVar[int]
     origin: str
-    def __init__(self, origin: _Optional[str] = ...) -> None: ...
+    head_only: bool
+    def __init__(self, origin: _Optional[str] = ..., head_only: _Optional[bool] = ...) -> None: ...
 
 class GetMirrorResponse(_message.Message):
     __slots__ = ("checkpoint", "leaf_hashes")
@@ -41,15 +43,23 @@ class GetMirrorResponse(_message.Message):
     def __init__(self, checkpoint: _Optional[str] = ..., leaf_hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
-    __slots__ = ("purpose",)
+    __slots__ = ("purpose", "start", "end", "year")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    YEAR_FIELD_NUMBER: _ClassVar[int]
     purpose: str
-    def __init__(self, purpose: _Optional[str] = ...) -> None: ...
+    start: int
+    end: int
+    year: int
+    def __init__(self, purpose: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., year: _Optional[int] = ...) -> None: ...
 
 class ReadLogResponse(_message.Message):
-    __slots__ = ("checkpoint", "entries")
+    __slots__ = ("checkpoint", "entries", "years")
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    YEARS_FIELD_NUMBER: _ClassVar[int]
     checkpoint: str
     entries: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, checkpoint: _Optional[str] = ..., entries: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    years: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, checkpoint: _Optional[str] = ..., entries: _Optional[_Iterable[bytes]] = ..., years: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -160,7 +160,7 @@ class LogServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ReadLog(self, request, context):
-        """Logs the read, cosigns and anchors the head, then streams the entries below it.
+        """Logs the read, cosigns and anchors the head, then streams the entries below it, or those that are asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,4 +1,4 @@
-"""The report's words by key, in two languages, and how its figures are written."""
+"""The words of reports and pages by key, in two languages, and how their figures are written."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 @cache
 def entries() -> dict[str, Any]:
     """Return words.toml: sections of {en, zh}, and the list of an audit's claims."""
-    return tomllib.loads(files("hdex.node.demo").joinpath("words.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("hdex.node.web").joinpath("words.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
