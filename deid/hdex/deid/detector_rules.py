@@ -93,9 +93,7 @@ class RulesDetector:
         """Return the matches of one rule, or raise when the time of this text is spent."""
         left_s = deadline - self._clock()
         if left_s <= 0:
-            raise DetectorTimeout(
-                f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
-            )
+            raise DetectorTimeout(f"rule {rule.name} was not run: {self._spent(text)}")
         try:
             if rule.find is not None:
                 found = list(rule.find(text))
@@ -106,9 +104,12 @@ class RulesDetector:
             if self._clock() > deadline:
                 raise TimeoutError
         except TimeoutError as error:
-            raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
+            raise DetectorTimeout(f"rule {rule.name} did not finish: {self._spent(text)}") from error
         check = rule.check
         return [(s, e) for s, e in found if e > s and (check is None or check(text[s:e]))]
+
+    def _spent(self, text: str) -> str:
+        return f"{self._timeout_s:g} s for {len(text)} characters of text are spent; split it or give it more time"
 
 
 def _is_over(kind: str, tail: str) -> bool:
