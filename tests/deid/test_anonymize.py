@@ -104,7 +104,9 @@ def test_wrong_arguments_are_named(source: Path, tmp_path: Path, changes: dict[s
     [
         (b"", "is empty"),
         (b"age;sex\n", "has 0 rows"),
-        ("年龄\n1\n".encode("gb18030"), "UTF-8"),
+        ("age;città\n1;è\n".encode("latin-1"), "UTF-8 text: line 1. save it as UTF-8"),
+        (b"age;sex;age\n1;F;2\n", "'age' stand in the header more than once"),
+        (b"\xff\xfea\x00\xd8\x00\xd8", "begins as utf-16 text"),
         (b"age;sex\n1;F\n1;F;x;y\n", "equal lines"),
     ],
 )
@@ -113,6 +115,14 @@ def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) ->
     path.write_bytes(content)
     with pytest.raises(InputInvalid, match=message):
         anonymize_file(path, out=tmp_path / "out.csv", quasi=["age"], k=2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_encodings_that_hospitals_write_are_read_alike(tmp_path: Path, encoding: str) -> None:
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_bytes(("性别,城市\n" + "男,北京\n女,上海\n" * 3).encode(encoding))
+    assert anonymize_file(path, out=out, quasi=["性别", "城市"], k=3)["loss"] == 0.0
+    assert verify_release(out, ["性别", "城市"], 3).ok
 
 
 def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:

@@ -97,7 +97,10 @@ def test_progress_is_one_line_without_a_value(capsys: pytest.CaptureFixture[str]
         (b"a\n1\n2\n", ("--suppression", "1", "--k", "2"), 0),  # everything may be left out
         (b"a,b\n,1\n,2\n3,3\n3,4\n", (), 0),  # nulls are a category
         (b"a\n1\nx\n2024-01-01\n1.5\n", (), 0),  # mixed types are text
-        ("a\n病\n病\n".encode("gb18030"), (), 1),  # wrong encoding
+        ("a\n病\n病\n".encode("gb18030"), (), 0),  # as Chinese hospitals write it
+        ("a\n病\n病\n".encode("utf-16"), (), 0),
+        ("a\nMünchen\nMünchen\n".encode("latin-1"), (), 1),  # wrong encoding
+        (b"a,a\n1,2\n1,2\n", (), 1),  # one name, two columns
         (b"a\n1\n1\n", ("--k", "3"), 1),  # k above the table
         (b"a\n1\n1\n", ("--k", "0"), 2),
         (b"a\n1\n1\n", ("--suppression", "2"), 2),
@@ -116,6 +119,27 @@ def test_bad_tables_are_a_clear_error_or_a_stated_answer(
     assert out.exists() == (code == 0)
     if code == 0:
         assert verify_release(out, ["a"], 2).ok
+
+
+def test_what_is_wrong_is_said_before_any_work(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    for more, said in (
+        (("--hierarchies", str(tmp_path / "none")), "is not there"),
+        (("--out", str(tmp_path / "out.xlsx")), "ends in .xlsx"),
+        (("--k", "500"), "k is 120, asked is 500: the whole table"),
+    ):
+        made = runner.invoke(app, ["anonymize", str(table), "--quasi", "age", "--out", str(out), *more])
+        assert made.exit_code in (1, 2)
+        assert said in " ".join(f"{made.output} {made.exception}".replace("│", " ").split())
+    assert not out.exists()
+
+
+def test_a_column_without_a_hierarchy_file_is_named(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "age.csv").write_text("".join(f"{age};*\n" for age in range(40, 47)))
+    asked = ["--quasi", "age,dx", "--hierarchies", str(tmp_path), "--out", str(tmp_path / "out.csv")]
+    made = runner.invoke(app, ["anonymize", str(table), *asked])
+    assert made.exit_code == 0
+    assert "is about dx: hierarchies were made" in made.stderr
 
 
 def test_ten_thousand_columns_and_a_cell_of_ten_megabytes_pass(tmp_path: Path) -> None:

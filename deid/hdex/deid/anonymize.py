@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import polars as pl
 
@@ -16,19 +14,19 @@ from hdex.deid.anonymize_models import MEMBERS, Protection
 from hdex.deid.classify import classify_columns
 from hdex.deid.columns import Role
 from hdex.deid.diversity import Model
-from hdex.deid.errors import ArgumentInvalid, InputInvalid, RiskTooHigh
+from hdex.deid.errors import ArgumentInvalid, RiskTooHigh
 from hdex.deid.evaluation import Progress
 from hdex.deid.hierarchy import Hierarchy
 from hdex.deid.lattice import LatticeResult, anonymize
 from hdex.deid.local import LocalResult, anonymize_local
 from hdex.deid.presence import SampleK, read_sample, with_membership
 from hdex.deid.risk import measure, unprotected_classes
+from hdex.deid.table_files import read_table, require_writable, write_table
 from hdex.deid.tuples import check_arguments, require_few_columns
 
 UNPROTECTED = Protection()
 ENGINES = ("exact", "local")
 MOST_CLASSIFIED = 300  # columns that went through and are looked at
-DELIMITERS = (";", ",", "\t", "|")
 
 
 def anonymize_file(
@@ -56,6 +54,7 @@ def anonymize_file(
     if engine not in ENGINES:
         raise ArgumentInvalid(f"engine {engine} is not there; there is {', '.join(ENGINES)}")
     require_few_columns(len(quasi))
+    require_writable(out)
     if protection.population is not None and patient is not None:
         raise ArgumentInvalid("a population is counted by rows, one per person: leave the patient column out")
     sensitive = protection.sensitive
@@ -198,43 +197,3 @@ def typed(values: pl.Series) -> pl.Series:
     if present.str.contains(r"^-?(0|[1-9]\d{0,17})$").all():
         return values.cast(pl.Int64)
     return values.cast(pl.Float64) if present.str.contains(r"^-?(0|[1-9]\d*)\.\d+$").all() else values
-
-
-def read_table(path: Path) -> tuple[pl.DataFrame, str]:
-    """A table and its delimiter ("" for Parquet). Text stays text: what is written out is what was read."""
-    try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            return non_empty(pl.read_parquet(path), path), ""
-        with path.open(encoding="utf-8-sig") as file:
-            head = file.readline()
-        delimiter = max(DELIMITERS, key=head.count)
-        return non_empty(pl.read_csv(path, separator=delimiter, infer_schema=False), path), delimiter
-    except UnicodeDecodeError as error:
-        raise InputInvalid(f"{path.name} is not UTF-8 text") from error
-    except pl.exceptions.NoDataError as error:
-        raise InputInvalid(f"{path.name} is empty") from error
-    except pl.exceptions.PolarsError as error:
-        raise InputInvalid(f"{path.name} cannot be read as a table with equal lines") from error
-
-
-def non_empty(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """The frame, when it has a row."""
-    if frame.height == 0:
-        raise InputInvalid(f"{path.name} has 0 rows")
-    return frame
-
-
-def write_table(frame: pl.DataFrame, out: Path, delimiter: str) -> None:
-    """Write all or nothing: a file that is there is whole."""
-    if not out.parent.is_dir():
-        raise ArgumentInvalid(f"folder {out.parent} is not there")
-    with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
-        part = Path(file.name)
-    try:
-        if out.suffix.lower() in {".parquet", ".pq"}:
-            frame.write_parquet(part)
-        else:
-            frame.write_csv(part, separator=delimiter or ",")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)

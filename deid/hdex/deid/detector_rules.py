@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hdex.deid.errors import DetectorTimeout, InputInvalid
-from hdex.deid.folding import View, fold, unbroken
+from hdex.deid.folding import View, fold, rejoined, unbroken
 from hdex.deid.outline import Glance, Plan
 from hdex.deid.ports import Detector, Span
-from hdex.deid.rules import Rule
+from hdex.deid.rules import Rule, is_name
+from hdex.deid.rules_en import may_go_on
 from hdex.deid.rules_file import HOUSE_RULES
 
 
@@ -61,7 +63,21 @@ class RulesDetector:
         found = self._spans(self._plans[lang], view, deadline)
         if (joined := unbroken(view)) is not None:
             found += self._spans(self._wrapped[lang], joined, deadline)
+        if (pieces := rejoined(view, may_go_on)) is not None:
+            found += self._across(self._plans[lang], *pieces, deadline)
         return sorted(set(found))
+
+    def _across(
+        self, plan: Plan[Rule], view: View, places: Sequence[int], deadline: float
+    ) -> list[tuple[int, int, str, str]]:
+        """Return the spans that go on over the end of a line, or begin where the next one does."""
+        text, found = view.text, []
+        for rule in plan.possible(self.glance.of(text)):
+            for start, end in self._matches(rule, text, deadline):
+                at = bisect_left(places, start)
+                if at < len(places) and places[at] < end and _is_over(rule.type, text[places[at] : end]):
+                    found.append((*view.original(start, end), rule.type, rule.name))
+        return found
 
     def _spans(self, plan: Plan[Rule], view: View, deadline: float) -> list[tuple[int, int, str, str]]:
         """Run the rules that may match; return start, end, type and rule."""
@@ -77,9 +93,7 @@ class RulesDetector:
         """Return the matches of one rule, or raise when the time of this text is spent."""
         left_s = deadline - self._clock()
         if left_s <= 0:
-            raise DetectorTimeout(
-                f"rule {rule.name} was not run: {self._timeout_s:g} s for {len(text)} characters of text are spent"
-            )
+            raise DetectorTimeout(f"rule {rule.name} was not run: {self._spent(text)}")
         try:
             if rule.find is not None:
                 found = list(rule.find(text))
@@ -90,9 +104,17 @@ class RulesDetector:
             if self._clock() > deadline:
                 raise TimeoutError
         except TimeoutError as error:
-            raise DetectorTimeout(f"rule {rule.name} did not finish in {self._timeout_s:g} s") from error
+            raise DetectorTimeout(f"rule {rule.name} did not finish: {self._spent(text)}") from error
         check = rule.check
         return [(s, e) for s, e in found if e > s and (check is None or check(text[s:e]))]
+
+    def _spent(self, text: str) -> str:
+        return f"{self._timeout_s:g} s for {len(text)} characters of text are spent; split it or give it more time"
+
+
+def _is_over(kind: str, tail: str) -> bool:
+    """Say whether what begins a line belongs to a span of the line before: in a Latin name, it must be a name."""
+    return kind != "NAME" or not "A" <= tail[0] <= "ÿ" or is_name(tail.split(maxsplit=1)[0].rstrip(".,"))
 
 
 def _tried(rule: Rule, text: str, left_s: float) -> Iterable[Any]:

@@ -50,17 +50,20 @@ class HierarchyIncomplete(DeidError):
 class RiskTooHigh(DeidError):
     """The release would be above its ceiling. Nothing is stored.
 
-    measure: the name of the risk measure; found and asked: its value and the ceiling (or floor, for k).
+    measure: the name of the risk measure; found and asked: its value and the ceiling (or floor, for k). because: what
+    the message adds.
     """
 
-    def __init__(self, measure: str, *, found: float, asked: float, preset: str = "", next_step: str = "") -> None:
+    def __init__(
+        self, measure: str, *, found: float, asked: float, preset: str = "", next_step: str = "", because: str = ""
+    ) -> None:
         self.measure = measure
         self.next_step = next_step
         self.found = found
         self.asked = asked
         self.preset = preset
         under = f" under preset {preset}" if preset else ""
-        super().__init__(f"{measure} is {found:g}, asked is {asked:g}{under}")
+        super().__init__(f"{measure} is {found:g}, asked is {asked:g}{under}{': ' if because else ''}{because}")
 
 
 class ResidueFound(DeidError):

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hdex.deid import hierarchy_code
-from hdex.deid.errors import HierarchyIncomplete, InputInvalid
+from hdex.deid.errors import ArgumentInvalid, HierarchyIncomplete, InputInvalid
 
 ANY = "*"  # the label of a value that is told no more
 AGE_WIDTHS = (5, 10, 20, 40)
@@ -311,7 +311,12 @@ def from_file(path: Path, values: pl.Series) -> Hierarchy:
 
 
 def find_csv(folder: Path, column: str) -> Path | None:
-    """`<column>.csv` or the one `*_hierarchy_<column>.csv` in `folder`; None where there is none."""
+    """`<column>.csv` or the one `*_hierarchy_<column>.csv` in `folder`; None where there is none.
+
+    Raises ArgumentInvalid for a folder that is not there: hierarchies of our own would take the place of its files.
+    """
+    if not folder.is_dir():
+        raise ArgumentInvalid(f"folder {folder} of hierarchies is not there")
     exact = folder / f"{column}.csv"
     if exact.is_file():
         return exact

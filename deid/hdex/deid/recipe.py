@@ -219,7 +219,8 @@ def decide(
     Raises RiskTooHigh when fewer than k patients are there or no node fits.
     """
     if counts.patients < request.k:
-        raise RiskTooHigh("k", found=counts.patients, asked=request.k)
+        why = "the whole table has no more patients than that"
+        raise RiskTooHigh("k", found=counts.patients, asked=request.k, because=why)
     ready = {name: with_null(ladders[name], counts.tuples[name]) for name in request.quasi}
     fewer, floor = coarsened(counts, ready, MOST_TUPLES)
     table = weighted(fewer, ready, request.models())

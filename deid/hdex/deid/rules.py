@@ -9,6 +9,7 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the engine of presidio: unlike re it can be given a time limit
 
+from hdex.deid.folding import without_accents
 from hdex.deid.outline import NOTHING, Needs
 from hdex.deid.scheme import load_gazetteer
 
@@ -101,8 +102,14 @@ def _top_level(alternatives: str) -> list[str]:
 
 
 def names_known(word: str, which: str) -> bool:
-    """Say whether a word, its digits dropped, stands in a list of names."""
-    return (word if word.isalpha() else _MARKS.sub("", word)).lower() in load_gazetteer()[which]
+    """Say whether a word, its digits dropped, stands in a list of names, with its accents or without."""
+    name, names = (word if word.isalpha() else _MARKS.sub("", word)).lower(), load_gazetteer()[which]
+    return name in names or (not name.isascii() and without_accents(name) in names)
+
+
+def is_name(word: str) -> bool:
+    """Say whether a word is a given name or a surname that is known."""
+    return names_known(word, "given_en") or names_known(word, "surnames_en")
 
 
 RULES_ANY: tuple[Rule, ...] = (

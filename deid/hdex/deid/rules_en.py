@@ -7,7 +7,7 @@ import re
 
 from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
 from hdex.deid.outline import Needs, first_heads, heads
-from hdex.deid.rules import Rule, by_initial, names_known
+from hdex.deid.rules import Rule, by_initial, is_name, names_known
 from hdex.deid.words_en import (
     CARE,
     CITY,
@@ -70,6 +70,12 @@ def _reversed_pair(value: str) -> bool:
     return names_known(last, "surnames_en") and names_known(first.strip().partition(" ")[0], "given_en")
 
 
+def _capital_pair(value: str) -> bool:
+    """Say whether words in capitals, as headings are, are a given name and a surname."""
+    first, last = value.partition(" ")[0], value.rpartition(" ")[2]
+    return names_known(first, "given_en") and names_known(last, "surnames_en")
+
+
 def _first_known(value: str) -> bool:
     first = value.partition(" ")[0].partition("-")[0]
     return names_known(first, "given_en") or (names_known(first, "surnames_en") and not _ORDINARY.fullmatch(first))
@@ -78,6 +84,14 @@ def _first_known(value: str) -> bool:
 def _no_heading(value: str) -> bool:
     """Say whether what stands between the word patient and a verb names no leaflet, portal or questionnaire."""
     return not any(word in PATIENT_THINGS or word.isupper() for word in value.split())
+
+
+_OF_PLACES = frozenset(re.findall(r"[A-Z]\w+", f"{CARE}|{SUFFIX}|{STATE}|{STATE_NAME}|{CITY}"))
+
+
+def may_go_on(word: str) -> bool:
+    """Say whether a capitalised word at the start of a line may end a name or a place of the line before."""
+    return word in _OF_PLACES or is_name(word)
 
 
 _CARE = by_initial(CARE)
@@ -138,7 +152,7 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_name_credential",
         "NAME",
-        rf"(?=[A-ZÀ-Ý])(?<![A-Za-z])({WORD}(?: [A-Z]\.)? {WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![a-z])",
+        rf"(?=[A-ZÀ-Ý])(?<![A-Za-z])({WORD}(?: [A-Z]\.)? {WORD}),? (?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A(?:-C)?|Ph\.?D|DPM|LPN|DDS)(?![A-Za-z])",
         needs=Needs(layouts=(" AA", " A.A", " Aa.A", " AaA"), texts=CREDENTIALS),
     ),
     # Labels are looked at backwards from what they introduce: an alternation of words at every character costs ten times.
@@ -187,16 +201,23 @@ RULES_EN: tuple[Rule, ...] = (
     Rule.of(
         "en_name_pair",
         "NAME",
-        r"(?=[A-Z])(?<![A-Za-z])[A-Z][a-zà-ÿ'’-]+\d{0,4}(?: [A-Z]\.)? [A-Z][A-Za-zà-ÿ'’-]+\d{0,4}(?![A-Za-z])",
+        r"(?=[A-ZÀ-Ý])(?<![A-Za-z])[A-ZÀ-Ý][a-zß-ÿ'’-]+\d{0,4}(?: [A-Z]\.)? [A-ZÀ-Ý][A-Za-zÀ-ÿ'’-]+\d{0,4}(?![A-Za-z])",
         check=_pair,
         needs=Needs(layouts=(" A",)),
     ),
     Rule.of(
+        "en_name_capitals",
+        "NAME",
+        r"(?=[A-ZÀ-Ý])(?<![\w-])[A-ZÀ-Ý]{3,}(?: [A-Z]\.?)? [A-ZÀ-Ý][A-ZÀ-Ý'’-]{2,}(?![\w-])",
+        check=_capital_pair,
+        needs=Needs(layouts=("AAA AAA", "AAA A AAA", "AAA A. AAA")),
+    ),
+    Rule.of(
         "en_name_reversed",
         "NAME",
-        r"(?=[A-Z])(?<![A-Za-z])[A-Z][A-Za-z'’-]+\d{0,4}, [A-Z][a-z'’-]+\d{0,4}(?: [A-Z]\.)?(?![A-Za-z])",
+        r"(?=[A-ZÀ-Ý])(?<![A-Za-z])[A-ZÀ-Ý][A-Za-zÀ-ÿ'’-]+\d{0,4}, [A-ZÀ-Ý](?:[a-zß-ÿ'’-]+|[A-ZÀ-Ý'’-]{2,})\d{0,4}(?: [A-Z](?:\.|(?![A-Za-z])))?(?![A-Za-z])",
         check=_reversed_pair,
-        needs=Needs(layouts=(", Aa", ", A'", ", A’", ", A-")),
+        needs=Needs(layouts=(", Aa", ", AA", ", A'", ", A’", ", A-")),
     ),
     Rule.of(
         "en_name_numbered",

@@ -82,6 +82,8 @@ def load_language(path: Path) -> LanguageFile:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise PolicyInvalid(f"language file {path.name}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyInvalid(f"language file {path.name} cannot be read as UTF-8 text") from error
     return parse_language(text, path.name)

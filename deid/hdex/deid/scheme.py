@@ -353,6 +353,8 @@ def _read(path: Path | None, default: str) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8") if path else files("hdex.deid").joinpath("data", default).read_text("utf-8")
         return tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise PolicyInvalid(f"{path or default}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyInvalid(f"{path or default} cannot be read as UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:

@@ -76,7 +76,7 @@ def check_arguments(
         raise ArgumentInvalid(f"suppression is {suppression:g}, asked is a share from 0 to 1")
     people = frame.height if patient is None else frame[patient].n_unique()
     if people < k:
-        raise RiskTooHigh("k", found=people, asked=k)
+        raise RiskTooHigh("k", found=people, asked=k, because="the whole table has no more patients than that")
 
 
 def require_few_columns(count: int) -> None:

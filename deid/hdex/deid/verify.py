@@ -234,10 +234,14 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
 def text_records(path: Path, columns: Sequence[str]) -> Iterator[Key]:
     """Rows of a delimited text file, read by the standard library; an empty cell is None."""
+    if not path.is_file():
+        raise ReleaseUnreadable(f"{path.name}: no such file")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ReleaseUnreadable(f"{path.name} cannot be read as UTF-8 text") from error
+    if not text.strip():
+        raise ReleaseUnreadable(f"{path.name} is empty: not even its columns are named")
     delimiter = max(",;|\t", key=text.split("\n", 1)[0].count)
     csv.field_size_limit(WIDEST_CELL)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)

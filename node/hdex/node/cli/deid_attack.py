@@ -33,9 +33,9 @@ def attack(
     as_json: AsJson = False,
 ) -> None:
     """Attack a release as a named recipient who knows some columns exactly. Exit 0 within its bound, 1 not."""
-    from hdex.deid.anonymize import read_table
     from hdex.deid.attack_tables import attack as attack_tables
     from hdex.deid.attackers import load
+    from hdex.deid.table_files import read_table
 
     with usage():
         profile = load(attacker)

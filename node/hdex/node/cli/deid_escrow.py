@@ -56,7 +56,7 @@ def seal(
     as_json: AsJson = False,
 ) -> None:
     """Replace a column of ids by tokens (AES-SIV) of one recipient's project; the other columns stay as they are."""
-    from hdex.deid.anonymize import write_table
+    from hdex.deid.table_files import write_table
 
     with usage():
         frame, delimiter = read(table, column)
@@ -110,7 +110,7 @@ def open_tokens(
     as_json: AsJson = False,
 ) -> None:
     """Replace tokens by the ids they stand for, once two people of the staff approved; an event with --home."""
-    from hdex.deid.anonymize import write_table
+    from hdex.deid.table_files import write_table
     from hdex.node.cli.serving import read_json
 
     envelopes = [read_json(path) for path in approval]
@@ -174,9 +174,9 @@ def escrow_of(master: bytes, recipient: str, project: str, kind: str) -> "Escrow
 
 def read(table: Path, column: str) -> "tuple[pl.DataFrame, str]":
     """Return a table that has the column, and its delimiter."""
-    from hdex.deid.anonymize import read_table
     from hdex.deid.content import require_readable
     from hdex.deid.errors import ArgumentInvalid
+    from hdex.deid.table_files import read_table
 
     require_readable(table)
     frame, delimiter = read_table(table)

@@ -49,9 +49,9 @@ def link(
     as_json: AsJson = False,
 ) -> None:
     """Make the project's linkage tokens. They go to its enclave alone; the patient's column stays here."""
-    from hdex.deid.anonymize import read_table, write_table
     from hdex.deid.content import require_readable
     from hdex.deid.linkage import LINK_ID, LINK_PERSON, Elements, linkage_tokens
+    from hdex.deid.table_files import read_table, write_table
     from hdex.node.cli.serving import read_json
     from hdex.node.hospital.linkage_agreement import read, take
 

@@ -124,7 +124,7 @@ def warn_of_identifiers(out: Path, quasi: tuple[str, ...], replaced: set[str]) -
     telling = (Role.DIRECT, Role.FREE_TEXT)
     found = [p.name for p in classify_columns(sample) if p.role in telling and p.name not in {*quasi, *replaced}]
     if found:
-        typer.echo(f"warning: {', '.join(found)} identify directly and went through unchanged", err=True)
+        typer.echo(f"warning: columns that identify directly went through unchanged: {', '.join(found)}", err=True)
 
 
 def warn_of_sequences(out: Path, patient: str | None, shifted: tuple[str, ...]) -> None:

@@ -61,8 +61,19 @@ def anonymize(  # noqa: PLR0913  every option is a parameter
     if unseen:
         typer.echo(f"warning: {unseen} columns went through unchanged and were not looked at", err=True)
     if passed:
-        typer.echo(f"warning: {', '.join(passed)} identify directly and went through unchanged", err=True)
+        typer.echo(f"warning: columns that identify directly went through unchanged: {', '.join(passed)}", err=True)
+    if hierarchies is not None and (made := without_file(hierarchies, names(quasi))):
+        typer.echo(f"note: no file of {hierarchies.name} is about {', '.join(made)}: hierarchies were made", err=True)
+    if k == 1 and not (l or t or model):
+        typer.echo("warning: k is 1: rows may single people out", err=True)
     tell(answer, as_json=as_json)
+
+
+def without_file(hierarchies: Path, quasi: list[str]) -> list[str]:
+    """The columns that have no hierarchy file in the folder."""
+    from hdex.deid.hierarchy import find_csv
+
+    return [name for name in quasi if find_csv(hierarchies, name) is None]
 
 
 def tell_progress(checked: int, bound: float, best: float) -> None:
