@@ -26,6 +26,8 @@ from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
 from hdex.federated.keyholder import combine
 from hdex.federated.kinds.kind import require_length
 from hdex.federated.kinds.table import kind_of
+from hdex.federated.opened import proven_sum, require_sum
+from hdex.federated.paillier import CipherVector
 from hdex.federated.ports import Decryptor
 from hdex.federated.result import Crossed, StudyResult
 from hdex.federated.statistics import Floats
@@ -85,13 +87,20 @@ class EncryptedSum(Strategy):
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the whole roster's replies one step further, or raise what a site or the key holder refused."""
+        """Take the whole roster's replies one step further, or raise what a site or the key holder refused.
+
+        The sum is the proven one: OpeningInvalid when the key holder proves none, or says another.
+        """
         contributions = self._collect(replies)
         question = self._question()
-        aggregate_digest = self._aggregate_digest(contributions)
-        total = self._decryptor.open_sum(
+        product = combine(self.study, contributions) if self.study.secure == "paillier" else None
+        opened = self._decryptor.open_sum(
             self.study.id, question.round, [contribution.to_bytes() for contribution in contributions]
         )
+        total = opened.values
+        if product is not None:
+            total = proven_sum(product, opened.proof, contributors=len(contributions))
+            require_sum(opened.values, total)
         record = RoundRecord(
             study_id=self.study.id,
             study_digest=self.study.digest(),
@@ -100,7 +109,7 @@ class EncryptedSum(Strategy):
             step=question.step,
             broadcast_digest=question.digest(),
             replies=tuple(self._reply_record(contribution) for contribution in contributions),
-            aggregate_digest=aggregate_digest,
+            aggregate_digest=_aggregate_digest(product, contributions),
             sum_digest=sum_digest(total),
             state=tuple(total.tolist()),
         )
@@ -128,11 +137,6 @@ class EncryptedSum(Strategy):
         if (header.site, header.broadcast, header.round) != (site, question.digest(), question.round):
             raise CiphertextInvalid(f"the reply of {site} answers another question")
         return contribution
-
-    def _aggregate_digest(self, contributions: Sequence[Contribution]) -> str:
-        if self.study.secure == "paillier":
-            return hashlib.sha256(combine(self.study, contributions).to_bytes()).hexdigest()
-        return hashlib.sha256(b"".join(contribution.payload for contribution in contributions)).hexdigest()
 
     def _reply_record(self, contribution: Contribution) -> ReplyRecord:
         return ReplyRecord(
@@ -173,3 +177,9 @@ class EncryptedSum(Strategy):
         payload = sum(reply.payload_bytes for reply in replies)
         total = sum(reply.total_bytes for reply in replies)
         return Crossed(sum(reply.ciphertexts for reply in replies), payload, total - payload)
+
+
+def _aggregate_digest(product: CipherVector | None, contributions: Sequence[Contribution]) -> str:
+    if product is not None:
+        return hashlib.sha256(product.to_bytes()).hexdigest()
+    return hashlib.sha256(b"".join(contribution.payload for contribution in contributions)).hexdigest()
