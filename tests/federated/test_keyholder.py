@@ -52,7 +52,7 @@ def as_bytes(contributions: list[Contribution]) -> list[bytes]:
 
 def test_the_sum_of_the_whole_roster_is_opened() -> None:
     party = consortium()
-    total = party.keyholder.open_sum("study-1", 1, as_bytes(answers(party)))
+    total = party.keyholder.open_sum("study-1", 1, as_bytes(answers(party))).values
     frames = [kind_of(party.study).rows(site.frame(party.study), party.study) for site in party.sites.values()]
     expected = np.sum([moments(local, FAMILIES["logistic"]) for local in frames], axis=0)
     assert total[0] == expected[0]
@@ -151,14 +151,15 @@ def test_a_refused_request_spends_nothing() -> None:
     answered = answers(party)
     with pytest.raises(DecryptRefused):
         party.keyholder.open_sum("study-1", 1, as_bytes(answered[:2]))
-    assert party.keyholder.open_sum("study-1", 1, as_bytes(answered))[0] == 840
+    assert party.keyholder.open_sum("study-1", 1, as_bytes(answered)).values[0] == 840
 
 
 def test_the_same_request_again_gives_the_same_answer_and_another_none() -> None:
     party = consortium()
     answered = as_bytes(answers(party))
     first = party.keyholder.open_sum("study-1", 1, answered)
-    assert party.keyholder.open_sum("study-1", 1, answered[::-1]).tolist() == first.tolist()
+    again = party.keyholder.open_sum("study-1", 1, answered[::-1])
+    assert (again.values.tolist(), again.proof) == (first.values.tolist(), first.proof)
     with pytest.raises(DecryptRefused) as caught:
         party.keyholder.open_sum("study-1", 1, as_bytes(answers(party)))  # fresh randomness: other bytes
     assert caught.value.rule == "already_opened"

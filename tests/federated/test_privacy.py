@@ -167,7 +167,7 @@ def test_the_key_holder_opens_noisy_sums_and_the_same_question_has_the_same_nois
     answers = [site.answer(party.envelope, question).to_bytes() for site in sites.values()]
     again = [site.answer(party.envelope, question).to_bytes() for site in sites.values()]
     assert answers == again
-    opened = party.keyholder.open_sum(party.study.id, 1, answers)
+    opened = party.keyholder.open_sum(party.study.id, 1, answers).values
     kind = kind_of(party.study)
     clear = np.sum(
         [kind.sums(kind.rows(frame, party.study), party.study, "moments", None) for frame in tables().values()], axis=0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.federated.samples import SITES, Consortium, consortium
 
@@ -15,11 +16,12 @@ from hdex.federated.disclosure_regimes import regime, strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.journal import sum_digest
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.kinds.table import kind_named
+from hdex.federated.ports import OpenedSum
 from hdex.federated.receipts import Receipt, RoundReceipt, parse_events, replay
 from hdex.federated.run import run_study
-from hdex.federated.statistics import Floats
 
 Logs = dict[str, list[dict[str, Any]]]
 
@@ -30,10 +32,13 @@ class KeepingDecryptor:
     def __init__(self, party: Consortium) -> None:
         self._inner = party.decryptor
         self.kept: list[tuple[bytes, ...]] = []
+        self.proofs: list[bytes] = []
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         self.kept.append(tuple(contributions))
-        return self._inner.open_sum(study_id, round_number, contributions)
+        opened = self._inner.open_sum(study_id, round_number, contributions)
+        self.proofs.append(opened.proof)
+        return opened
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def told() -> Told:
     decryptor, journal = KeepingDecryptor(party), MemoryJournal()
     result = run_study(party.envelope, grid=InprocGrid(party.handlers()), decryptor=decryptor, journal=journal)
     records = journal.rounds(party.study.id)
-    rounds = tuple(RoundReceipt(record, kept) for record, kept in zip(records, decryptor.kept, strict=True))
+    rounds = tuple(map(RoundReceipt, records, decryptor.kept, decryptor.proofs))
     return Told(Receipt(party.envelope, rounds), logs_of(Receipt(party.envelope, rounds)), result.document())
 
 
@@ -77,6 +82,7 @@ def test_every_aggregate_digest_is_recomputed() -> None:
     assert found.recomputed == found.rounds == told().result["rounds"]
     assert found.verified
     assert found.document()["aggregate_digests"] == {"recomputed": found.rounds, "of": found.rounds}
+    assert found.document()["sums"] == {"proven": found.rounds, "of": found.rounds}
 
 
 def test_the_file_holds_the_receipt() -> None:
@@ -105,6 +111,13 @@ def of_record(**changes: Any) -> Callable[[Receipt], Receipt]:
     return lambda receipt: with_round(receipt, record=replace(receipt.rounds[0].record, **changes))
 
 
+def of_other_sum(receipt: Receipt) -> Receipt:
+    """The key holder and the coordinator agree on another sum: only the proof tells."""
+    first = receipt.rounds[0].record
+    state = (first.state[0] + 1.0, *first.state[1:])
+    return of_record(state=state, sum_digest=sum_digest(np.array(state)))(receipt)
+
+
 FORGED: dict[str, tuple[Callable[[Receipt], Receipt], str]] = {
     "a ciphertext": (flipped, "signature"),
     "a site left out": (lambda r: with_round(r, contributions=r.rounds[0].contributions[:2]), "roster"),
@@ -113,6 +126,11 @@ FORGED: dict[str, tuple[Callable[[Receipt], Receipt], str]] = {
                                        "another question"),
     "the aggregate's digest": (of_record(aggregate_digest="00" * 32), "not the one in the journal"),
     "the opened sum": (of_record(state=(1.0, 2.0)), "does not have its digest"),
+    "the opened sum with its digest": (lambda r: of_other_sum(r), "another sum than the one it proves"),
+    "no proof": (lambda r: with_round(r, proof=b""), "without the randomness"),
+    "a proof cut short": (lambda r: with_round(r, proof=r.rounds[0].proof[:-1]), "proof does not hold"),
+    "a bit of the proof": (lambda r: with_round(r, proof=r.rounds[0].proof[:-1] + b"\x00"), "proof does not hold"),
+    "the proof of another round": (lambda r: with_round(r, proof=r.rounds[1].proof), "proof does not hold"),
     "the question": (of_record(broadcast_digest="00" * 32), "another question"),
     "the round's number": (of_record(round=9), "another round"),
     "a round left out": (lambda r: replace(r, rounds=r.rounds[1:]), "another round"),

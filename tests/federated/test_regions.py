@@ -27,6 +27,7 @@ from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.keyholder import KeyHolder
 from hdex.federated.paillier import decrypt
+from hdex.federated.ports import OpenedSum
 from hdex.federated.receipts import Receipt, RoundReceipt, replay
 from hdex.federated.regional import RegionalSum, Reply, parse_reply, sign_sum
 from hdex.federated.run import run_study
@@ -48,7 +49,7 @@ class Keeping:
         self.inner = KeyHolder(store, admit=lambda *_: None, bits=2048, clock=now, regions=PUBLIC)
         self.kept: list[tuple[bytes, ...]] = []
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         self.kept.append(tuple(contributions))
         return self.inner.open_sum(study_id, round_number, contributions)
 
@@ -155,7 +156,7 @@ def opened_bytes(party: Consortium, data: list[bytes], regions: Mapping[str, byt
         assert kept is not None
         store.put(name, kept)
     keyholder = KeyHolder(store, admit=lambda *_: None, bits=2048, clock=now, regions=regions)
-    return keyholder.open_sum("study-1", 1, data)
+    return keyholder.open_sum("study-1", 1, data).values
 
 
 def test_the_key_holder_opens_the_same_sum() -> None:

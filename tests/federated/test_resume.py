@@ -20,10 +20,9 @@ from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal import RoundRecord
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.journal_sqlite import SqliteJournal
-from hdex.federated.ports import Decryptor, Journal
+from hdex.federated.ports import Decryptor, Journal, OpenedSum
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
-from hdex.federated.statistics import Floats
 
 
 class Crash(BaseException):
@@ -36,7 +35,7 @@ class CrashingDecryptor:
     def __init__(self, inner: Decryptor, at: int, *, answered: bool) -> None:
         self._inner, self._at, self._answered = inner, at, answered
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         if round_number == self._at and not self._answered:
             raise Crash
         total = self._inner.open_sum(study_id, round_number, contributions)

@@ -1,5 +1,6 @@
 """An auditor replays a study from its receipt and the logs: every aggregate digest comes out the same."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,13 @@ def test_an_auditor_recomputes_every_aggregate_of_the_study(stage: Stage, tmp_pa
     assert run.returncode == 0, run.stdout + run.stderr
     found = printed(run)
     assert found["aggregate_digests"] == {"recomputed": memory.study["rounds"], "of": memory.study["rounds"]}
+    assert found["sums"] == {"proven": memory.study["rounds"], "of": memory.study["rounds"]}
     assert found["verified"]
     receipt = Receipt.from_bytes(kept.read_bytes())
-    forged = tmp_path / "forged.zip"
-    forged.write_bytes(Receipt(receipt.envelope, receipt.rounds[1:]).to_bytes())
-    run = hdex("audit", "study", forged, *papers)
-    assert run.returncode == 1
-    assert not printed(run)["verified"]
+    unproven = replace(receipt.rounds[0], proof=receipt.rounds[1].proof)
+    for rounds in (receipt.rounds[1:], (unproven, *receipt.rounds[1:])):
+        forged = tmp_path / "forged.zip"
+        forged.write_bytes(Receipt(receipt.envelope, rounds).to_bytes())
+        run = hdex("audit", "study", forged, *papers)
+        assert run.returncode == 1
+        assert not printed(run)["verified"]

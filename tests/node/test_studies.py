@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from tests.node.market_stage import BUYER, OTHER, PURPOSE, Market, person
 
 from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.paillier import public_key_hex
+from hdex.federated.ports import OpenedSum
 from hdex.federated.shapley import Scores, coalitions
 from hdex.ledger.errors import LogFailed
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, SignatureInvalid
@@ -39,7 +39,7 @@ class KeyHolding:
         self.asked.append(study_id)
         return public_key_hex(keypair()[0])
 
-    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> np.ndarray:
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         raise AssertionError("no sum is opened here")
 
 

@@ -5,6 +5,7 @@ FederatedError
   FrameInvalid          bytes from the channel are not a whole frame; drop them, the other side sends again
   KeyInvalid            a Paillier key is not what it must be
   CiphertextInvalid     a ciphertext, vector or contribution was altered or does not decode
+  OpeningInvalid        what was said to be the sum is not proven to be that of the contributions
   ValueOutOfRange       a value, weight or sum does not fit the public encoding
   TooFewContributors    a sum over fewer contributors than asked
   NotConverged          the fit did not settle within its rounds
@@ -40,6 +41,10 @@ class KeyInvalid(FederatedError):
 
 class CiphertextInvalid(FederatedError):
     """A ciphertext fails its checks or decrypts to noise."""
+
+
+class OpeningInvalid(FederatedError):
+    """A sum comes without a proof that it is the contributions' sum, or with one that does not hold."""
 
 
 class ValueOutOfRange(FederatedError):
@@ -98,6 +103,7 @@ _LEAVES: dict[str, type[FederatedError]] = {
         FrameInvalid,
         KeyInvalid,
         CiphertextInvalid,
+        OpeningInvalid,
         ValueOutOfRange,
         TooFewContributors,
         NotConverged,

@@ -19,16 +19,16 @@ from hdex.federated.contributor import utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
 from hdex.federated.paillier import (
-    decrypt,
     generate_keypair,
     key_id,
+    open_vector,
+    opened_sums,
     private_key_from_bytes,
     private_key_to_bytes,
     public_key_hex,
 )
-from hdex.federated.ports import Decryptor, Store
+from hdex.federated.ports import Decryptor, OpenedSum, Store
 from hdex.federated.regional import Part, RegionalSum, Reply, parse_reply, parts_of
-from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
 AdmitStudy = Callable[[Study, bytes], None]
@@ -93,14 +93,14 @@ class KeyHolder:
         if len(study.sites) < needed:
             raise DecryptRefused("min_sites", f"{len(study.sites)} sites; at least {needed} are needed")
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
-        """Return the sum of the whole roster's contributions to one round, or raise DecryptRefused."""
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
+        """Return the proven sum of the whole roster's contributions to one round, or raise DecryptRefused."""
         with self._lock:
             study = self._study(study_id)  # 1 registered: signed, enough sites
             request = _digest(contributions)
             opened = self._opened(study_id)
             if round_number in opened:  # 2 opened before: the same request gets the same answer, others none
-                return _replay(opened[round_number], request)
+                return self._replay(study_id, round_number, opened[round_number], request)
             self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
             parsed = [_parse(data) for data in contributions]  # 4 whole
             parts = parts_of(parsed)
@@ -109,10 +109,17 @@ class KeyHolder:
             _check_signatures(study, parts)  # 7 each signed by its site, each sum by its region
             self._check_regions(parsed)
             total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
-            opened[round_number] = {"request": request, "sum": total.tolist()}
+            opened[round_number] = {"request": request, "sum": total.values.tolist()}
+            self._store.put(f"opening/{study_id}/{round_number}", total.proof)
             document = json.dumps({str(number): entry for number, entry in opened.items()})
             self._store.put(f"opened/{study_id}", document.encode())  # 9 remembered before it leaves
             return total
+
+    def _replay(self, study_id: str, number: int, entry: dict[str, object], request: str) -> OpenedSum:
+        if entry["request"] != request:
+            raise DecryptRefused("already_opened", "this round was opened with other contributions")
+        proof = self._store.get(f"opening/{study_id}/{number}") or b""
+        return OpenedSum(np.array(entry["sum"], dtype=np.float64), proof)
 
     def _study(self, study_id: str) -> Study:
         kept = self._store.get(f"study/{study_id}")
@@ -145,12 +152,6 @@ class KeyHolder:
 def _digest(contributions: Sequence[bytes]) -> str:
     parts = sorted(hashlib.sha256(data).digest() for data in contributions)
     return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def _replay(entry: dict[str, object], request: str) -> Floats:
-    if entry["request"] != request:
-        raise DecryptRefused("already_opened", "this round was opened with other contributions")
-    return np.array(entry["sum"], dtype=np.float64)
 
 
 def _parse(data: bytes) -> Reply:
@@ -196,15 +197,18 @@ def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _open(study: Study, key: bytes | None, replies: Sequence[Reply]) -> Floats:
+def _open(study: Study, key: bytes | None, replies: Sequence[Reply]) -> OpenedSum:
+    """Return the sum with its proof, which is verified here first: a fault in one half of it would show the key."""
     assert key is not None  # register found it
     try:
         product = combine(study, replies)
-        return decrypt(private_key_from_bytes(key), product, contributors=len(study.sites))
+        opening = open_vector(private_key_from_bytes(key), product)
+        values = opened_sums(product, opening, contributors=len(study.sites))
     except TooFewContributors as error:
         raise DecryptRefused("count_slot", str(error)) from error
     except (CiphertextInvalid, ValueOutOfRange) as error:
         raise DecryptRefused("ciphertext", str(error)) from error
+    return OpenedSum(values, opening.to_bytes(product.public_key))
 
 
 _: type[Decryptor] = KeyHolder

@@ -1,7 +1,7 @@
 """What this room needs from outside."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import polars as pl
@@ -27,11 +27,19 @@ class Channel(Protocol):
         ...
 
 
-class Decryptor(Protocol):
-    """Opens the sum of one round. Holds the key; the coordinator does not."""
+@dataclass(frozen=True, slots=True)
+class OpenedSum:
+    """What a decryptor says of one round. The values count only as far as the proof shows them: `opened.proven_sum`."""
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
-        """Return the decrypted sum over the whole roster, or raise DecryptRefused.
+    values: Floats  # shape (length,)
+    proof: bytes = field(default=b"", repr=False)  # canonical bytes of an Opening; empty for plain sums
+
+
+class Decryptor(Protocol):
+    """Opens the sum of one round. Holds the key; the coordinator does not. Not trusted with the result."""
+
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
+        """Return the sum over the whole roster with its proof, or raise DecryptRefused.
 
         The same contributions again give the same answer; others for the same round are refused.
         """

@@ -1,7 +1,8 @@
 """A study's receipt: what was asked, what each site signed, what was summed. Replayed by anyone, without any key.
 
 The file is a zip: study.json (the signed envelope), rounds/0001/record.json (the journal's row), rounds/0001/<n>.bin
-(the contributions in roster order: masked ciphertexts under the sites' signatures). `replay` holds it against the
+(the contributions in roster order: masked ciphertexts under the sites' signatures), rounds/0001/proof (what the key
+holder showed of the sum: the randomness of its ciphertexts, which proves it). `replay` holds it against the
 events of the participants' logs, given as plain values; whether those logs are whole is `hdex audit verify`'s matter.
 """
 
@@ -21,6 +22,10 @@ from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
 from hdex.federated.errors import FederatedError, StudyInvalid
 from hdex.federated.journal import RoundRecord, sum_digest
+from hdex.federated.opened import proven_sum, require_sum
+from hdex.federated.paillier import CipherVector
+from hdex.federated.plain import plain_sum
+from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
 Event = Mapping[str, Any]
@@ -35,6 +40,7 @@ class RoundReceipt:
 
     record: RoundRecord
     contributions: tuple[bytes, ...]  # in roster order
+    proof: bytes = b""  # that the opened sum is theirs; empty in a plain study
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Receipt:
         for number, one in enumerate(self.rounds, start=1):
             found.append((f"rounds/{number:04}/record.json", one.record.to_bytes()))
             found += [(f"rounds/{number:04}/{at:04}.bin", data) for at, data in enumerate(one.contributions)]
+            if one.proof:
+                found.append((f"rounds/{number:04}/proof", one.proof))
         return found
 
     @classmethod
@@ -88,6 +96,7 @@ def _of_members(members: Mapping[str, bytes]) -> Receipt:
                     for name in sorted(members)
                     if name.startswith(f"rounds/{number}/") and name.endswith(".bin")
                 ),
+                members.get(f"rounds/{number}/proof", b""),
             )
             for number in numbers
         )
@@ -100,19 +109,20 @@ def _of_members(members: Mapping[str, bytes]) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay found. `verified` only without a single offence and with every aggregate recomputed."""
+    """What a replay found. `verified` only without an offence, with every aggregate recomputed and every sum proven."""
 
     study_id: str
     study_digest: str
     rounds: int
     recomputed: int  # aggregate digests that came out the same
+    proven: int  # sums that follow from the contributions, whatever the key holder says
     epsilon: Mapping[str, float]  # site -> charged in its log
     offences: tuple[str, ...]
 
     @property
     def verified(self) -> bool:
         """Whether everything holds."""
-        return not self.offences and self.recomputed == self.rounds > 0
+        return not self.offences and self.recomputed == self.proven == self.rounds > 0
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -122,6 +132,7 @@ class Replay:
             "verified": self.verified,
             "rounds": self.rounds,
             "aggregate_digests": {"recomputed": self.recomputed, "of": self.rounds},
+            "sums": {"proven": self.proven, "of": self.rounds},
             "epsilon": dict(self.epsilon),
             "offences": list(self.offences),
         }
@@ -131,34 +142,47 @@ def replay(receipt: Receipt, logs: Logs) -> Replay:
     """Return what holds of a study: every signature, digest, sum and event of every round."""
     study = receipt.study
     offences: list[str] = []
-    recomputed = 0
+    recomputed = proven = 0
     for number, one in enumerate(receipt.rounds, start=1):
-        recomputed += _recomputed(study, one, offences)
+        same, follows = _replayed(study, one, offences)
+        recomputed, proven = recomputed + same, proven + follows
         offences += _record_offences(study, one, number)
         offences += _event_offences(study, one, logs)
     charged = {site: _charged(study, logs.get(site, ())) for site in study.sites}
     offences += _study_offences(study, len(receipt.rounds), charged, logs)
     spent = {site: float(epsilon) for site, epsilon in charged.items()}
-    return Replay(study.id, study.digest(), len(receipt.rounds), recomputed, spent, tuple(offences))
+    return Replay(study.id, study.digest(), len(receipt.rounds), recomputed, proven, spent, tuple(offences))
 
 
-def _recomputed(study: Study, one: RoundReceipt, offences: list[str]) -> int:
-    """Return 1 when the product of the signed contributions has the digest in the journal's row."""
+def _replayed(study: Study, one: RoundReceipt, offences: list[str]) -> tuple[bool, bool]:
+    """Return whether the journal's aggregate, and its sum, follow from the signed contributions."""
     number = one.record.round
     try:
         contributions = [Contribution.from_bytes(data) for data in one.contributions]
         offences += [f"round {number}: {found}" for found in _signature_offences(study, one.record, contributions)]
         if study.secure == "paillier":
-            data = combine(study, contributions).to_bytes()
+            product = combine(study, contributions)
+            data = product.to_bytes()
         else:
-            data = b"".join(contribution.payload for contribution in contributions)
+            product, data = None, b"".join(contribution.payload for contribution in contributions)
     except (FederatedError, IndexError) as error:
         offences.append(f"round {number}: the contributions cannot be summed ({error})")
-        return 0
-    if hashlib.sha256(data).hexdigest() == one.record.aggregate_digest:
-        return 1
-    offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
-    return 0
+        return False, False
+    same = hashlib.sha256(data).hexdigest() == one.record.aggregate_digest
+    if not same:
+        offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
+    try:
+        require_sum(one.record.sums(), _sum_of(product, contributions, one.proof))
+    except FederatedError as error:
+        offences.append(f"round {number}: {error}")
+        return same, False
+    return same, True
+
+
+def _sum_of(product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
+    if product is None:
+        return plain_sum(contributions)
+    return proven_sum(product, proof, contributors=len(contributions))
 
 
 def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:

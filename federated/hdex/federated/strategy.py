@@ -27,6 +27,8 @@ from hdex.federated.errors import JournalConflict
 from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
 from hdex.federated.kinds.kind import require_length
 from hdex.federated.kinds.table import kind_of
+from hdex.federated.opened import proven_sum, require_sum
+from hdex.federated.paillier import CipherVector
 from hdex.federated.ports import Decryptor
 from hdex.federated.regional import Part, Reply, parts_of
 from hdex.federated.result import Crossed, StudyResult
@@ -92,12 +94,19 @@ class EncryptedSum(Strategy):
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the whole roster's replies one step further, or raise what a site or the key holder refused."""
+        """Take the whole roster's replies one step further, or raise what a site or the key holder refused.
+
+        The sum is the proven one: OpeningInvalid when the key holder proves none, or says another.
+        """
         question = self._question()
         found = gather(self.study, question, replies, self._members)
-        aggregate_digest = self._aggregate_digest(found)
-        total = self._decryptor.open_sum(self.study.id, question.round, [reply.to_bytes() for reply in found])
+        product = combine(self.study, found) if self.study.secure == "paillier" else None
+        opened = self._decryptor.open_sum(self.study.id, question.round, [reply.to_bytes() for reply in found])
+        total = opened.values
         parts = sorted(parts_of(found), key=lambda part: part.header.site)
+        if product is not None:
+            total = proven_sum(product, opened.proof, contributors=len(parts))
+            require_sum(opened.values, total)
         record = RoundRecord(
             study_id=self.study.id,
             study_digest=self.study.digest(),
@@ -106,7 +115,7 @@ class EncryptedSum(Strategy):
             step=question.step,
             broadcast_digest=question.digest(),
             replies=tuple(self._reply_record(part) for part in parts),
-            aggregate_digest=aggregate_digest,
+            aggregate_digest=_aggregate_digest(product, found),
             sum_digest=sum_digest(total),
             state=tuple(total.tolist()),
         )
@@ -117,12 +126,6 @@ class EncryptedSum(Strategy):
         self._records.append(record)
         require_length(total, self._kind.length(self.study, record.step), record.step)
         self._inquiry.absorb(total)
-
-    def _aggregate_digest(self, replies: Sequence[Reply]) -> str:
-        if self.study.secure == "paillier":
-            return hashlib.sha256(combine(self.study, replies).to_bytes()).hexdigest()
-        payloads = [reply.payload for reply in replies if isinstance(reply, Contribution)]
-        return hashlib.sha256(b"".join(payloads)).hexdigest()
 
     def _reply_record(self, part: Part) -> ReplyRecord:
         return ReplyRecord(
@@ -163,3 +166,10 @@ class EncryptedSum(Strategy):
         payload = sum(reply.payload_bytes for reply in replies)
         total = sum(reply.total_bytes for reply in replies)
         return Crossed(sum(reply.ciphertexts for reply in replies), payload, total - payload)
+
+
+def _aggregate_digest(product: CipherVector | None, replies: Sequence[Reply]) -> str:
+    if product is not None:
+        return hashlib.sha256(product.to_bytes()).hexdigest()
+    payloads = [reply.payload for reply in replies if isinstance(reply, Contribution)]  # regions sum ciphertexts only
+    return hashlib.sha256(b"".join(payloads)).hexdigest()

@@ -204,6 +204,7 @@ STATUSES: dict[str, str] = {
     "DecryptRefused": "PERMISSION_DENIED",
     "KeyInvalid": "INVALID_ARGUMENT",
     "CiphertextInvalid": "INVALID_ARGUMENT",
+    "OpeningInvalid": "ABORTED",
     "ValueOutOfRange": "INVALID_ARGUMENT",
     "SiteLost": "UNAVAILABLE",
 }

@@ -5,10 +5,9 @@ import re
 from contextlib import suppress
 from typing import cast
 
-import numpy as np
-
 from hdex.federated.errors import DecryptRefused, FederatedError
 from hdex.federated.keyholder import AdmitStudy, KeyHolder
+from hdex.federated.ports import OpenedSum
 from hdex.federated.study import Study
 from hdex.ledger.document import load
 from hdex.node.directory import Directory
@@ -36,8 +35,8 @@ class SumDesk:
         with self._recorder.release("key.create", actor):
             return self._keyholder.create_key(study_id)
 
-    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes], actor: Identity) -> np.ndarray:
-        """Return the sum over the whole roster, or raise DecryptRefused; either is an event first."""
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes], actor: Identity) -> OpenedSum:
+        """Return the proven sum over the whole roster, or raise DecryptRefused; either is an event first."""
         with self._recorder.refusals("aggregate.decrypt", actor):
             request_digest = digest(study["document"])
         try:

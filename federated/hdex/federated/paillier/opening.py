@@ -18,9 +18,9 @@ from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import RandBits
 from hdex.federated.paillier.obfuscation import random_unit
 from hdex.federated.paillier.packing import Floats, unpack
-from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts, plaintext_residues
+from hdex.federated.paillier.products import WEIGHT_BITS, weighted_product
+from hdex.federated.paillier.vectors import BLIND_BITS, CipherVector, check_ciphertexts, plaintext_residues
 
-WEIGHT_BITS = 128
 _HEADER = struct.Struct(">4sI")
 _MAGIC = b"HPO1"
 
@@ -76,12 +76,10 @@ def verify_opening(vector: CipherVector, opening: Opening, *, randbits: RandBits
         raise CiphertextInvalid("an opened plaintext is outside [0, n)")
     if not all(0 < r < n and gmpy2.gcd(r, n) == 1 for r in opening.randomness):
         raise CiphertextInvalid("an opened randomness is no unit modulo n")
-    modulus, total, product, root = n * n, gmpy2.mpz(0), gmpy2.mpz(1), gmpy2.mpz(1)
-    for c, m, r in zip(vector.ciphertexts, opening.plaintexts, opening.randomness, strict=True):
-        weight = randbits(WEIGHT_BITS)
-        total = (total + weight * m) % n
-        product = product * gmpy2.powmod(c, weight, modulus) % modulus
-        root = root * gmpy2.powmod(r, weight, n) % n
+    modulus, weights = n * n, [randbits(WEIGHT_BITS) for _ in vector.ciphertexts]
+    total = sum(weight * m for weight, m in zip(weights, opening.plaintexts, strict=True)) % n
+    product = weighted_product(vector.ciphertexts, weights, modulus)
+    root = weighted_product(opening.randomness, weights, n)
     if product != (1 + total * n) * gmpy2.powmod(root, n, modulus) % modulus:
         raise CiphertextInvalid("an opened plaintext is not that of its ciphertext")
 
@@ -103,12 +101,14 @@ def _randomness(private_key: PaillierPrivateKey, ciphertexts: Sequence[int]) -> 
 
 
 def _roots(ciphertexts: Sequence[int], n: "gmpy2.mpz", prime: "gmpy2.mpz") -> list[int]:
-    """Return the n-th roots modulo `prime`; blinded, so that the exponentiation does not see the sender's numbers."""
-    blinds = [random_unit(prime, secrets.randbits) for _ in ciphertexts]
-    hidden = [c * gmpy2.powmod(u, n, prime) % prime for c, u in zip(ciphertexts, blinds, strict=True)]
+    """Return the n-th roots modulo `prime`; each number is multiplied by a random n-th power before it is raised."""
+    base = random_unit(prime, secrets.randbits)
+    power = gmpy2.powmod_sec(base, n % (prime - 1), prime)
+    blinds = [secrets.randbits(BLIND_BITS) + 1 for _ in ciphertexts]
+    hidden = [c * gmpy2.powmod(power, k, prime) % prime for c, k in zip(ciphertexts, blinds, strict=True)]
     exponent = gmpy2.invert(n, prime - 1)  # exists: the other factor has the same length, so it divides no p - 1
-    roots = secret_powers(hidden, exponent, prime)
-    return [int(root * gmpy2.invert(u, prime) % prime) for root, u in zip(roots, blinds, strict=True)]
+    roots, unblind = secret_powers(hidden, exponent, prime), gmpy2.invert(base, prime)
+    return [int(root * gmpy2.powmod(unblind, k, prime) % prime) for root, k in zip(roots, blinds, strict=True)]
 
 
 def _width(public_key: PaillierPublicKey) -> int:

@@ -19,11 +19,11 @@ from hdex.federated.errors import CiphertextInvalid, KeyInvalid, TooFewContribut
 from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import RandBits, key_id
 from hdex.federated.paillier.packing import Floats, unpack
+from hdex.federated.paillier.products import WEIGHT_BITS, weighted_product
 from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts
 
 MOST_PARTIES = 64
 CHALLENGE_BITS = 256
-WEIGHT_BITS = 128
 _SIEVE = gmpy2.primorial(1 << 13)
 _ROUNDS = 40
 
@@ -186,11 +186,8 @@ def _joined(
     """Return (C^4, P^2) of the weighted products of ciphertexts and powers; the weights follow from all of them."""
     n2 = gmpy2.mpz(key.public_key.n) ** 2
     seed = _digest(b"hdex/threshold/weights/v1", key_id(key.public_key), party, *vector.ciphertexts, *powers)
-    base, power = gmpy2.mpz(1), gmpy2.mpz(1)
-    for at, (c, d) in enumerate(zip(vector.ciphertexts, powers, strict=True)):
-        weight = int.from_bytes(_digest(seed, at)[: WEIGHT_BITS // 8], "big")
-        base = base * gmpy2.powmod(c, weight, n2) % n2
-        power = power * gmpy2.powmod(d, weight, n2) % n2
+    weights = [int.from_bytes(_digest(seed, at)[: WEIGHT_BITS // 8], "big") for at in range(len(powers))]
+    base, power = weighted_product(vector.ciphertexts, weights, n2), weighted_product(powers, weights, n2)
     return base**4 % n2, power**2 % n2
 
 

@@ -36,6 +36,7 @@ def study(
         print("verified" if verified else "NOT VERIFIED")
         print(f"  study        {found.study_id}, {found.rounds} rounds")
         print(f"  aggregates   {found.recomputed} of {found.rounds} recomputed from the sites' signed contributions")
+        print(f"  sums         {found.proven} of {found.rounds} follow from the randomness the key holder opened")
         print(f"  logs         {'verified' if report.verified else 'NOT VERIFIED: hdex audit verify says where'}")
         for offence in found.offences:
             print(f"  offence      {offence}")

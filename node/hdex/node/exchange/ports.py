@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from hdex.federated.ports import Channel
-from hdex.federated.statistics import Floats
+from hdex.federated.ports import Channel, OpenedSum
 from hdex.node.contract_record import ContractRecord
 from hdex.node.signed import Envelope
 
@@ -27,8 +26,8 @@ class KeyHolding(Protocol):
         """Return the modulus of a study's key as hex; the same at every call."""
         ...
 
-    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> Floats:
-        """Return the sum over the whole roster of a signed study."""
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
+        """Return the sum over the whole roster of a signed study, with its proof."""
         ...
 
 

@@ -9,10 +9,14 @@ import sys
 import threading
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hdex.node.exchange.pipe import Packet, Pipe, join
+from hdex.node.exchange.pipe import Packet, Pipe, join, split
+
+if TYPE_CHECKING:
+    from hdex.federated.ports import OpenedSum
 
 
 class PipeChannel:
@@ -50,15 +54,17 @@ class PipeDecryptor:
         self._pipe = pipe
         self._answers: SimpleQueue[Packet] = SimpleQueue()
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> np.ndarray:
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> "OpenedSum":
         from hdex.federated.errors import error_from_document
+        from hdex.federated.ports import OpenedSum
 
         sizes, payload = join(contributions)
         self._pipe.send("open", payload, round=round_number, sizes=sizes)
         answer = self._answers.get()
         if answer.kind == "refused":
             raise error_from_document(answer.head["error"])
-        return np.frombuffer(answer.payload, dtype=">f8").astype(np.float64)
+        values, proof = split(answer.head["sizes"], answer.payload)
+        return OpenedSum(np.frombuffer(values, dtype=">f8").astype(np.float64), proof)
 
     def arrived(self, packet: Packet) -> None:
         """Take the key holder's answer."""

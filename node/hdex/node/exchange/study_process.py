@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from hdex.federated.errors import DecryptRefused, FederatedError, SiteLost, error_document, error_from_document
-from hdex.federated.ports import Channel
+from hdex.federated.ports import Channel, OpenedSum
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
 from hdex.node.exchange.journals import open_journal
-from hdex.node.exchange.pipe import Packet, Pipe, split
+from hdex.node.exchange.pipe import Packet, Pipe, join, split
 from hdex.node.exchange.ports import KeyHolding, SiteChannels
-from hdex.node.exchange.study_receipts import keep_round, write_receipt
+from hdex.node.exchange.study_receipts import keep_proof, keep_round, write_receipt
 from hdex.node.signed import Envelope
 
 ROUND_TIMEOUT_S = 60.0
@@ -90,9 +90,11 @@ class StudyProcess:
         except (FederatedError, NodeError) as error:
             pipe.send("refused", error=error_document(SiteLost(f"the key holder does not answer: {error}")))
         else:
-            pipe.send("sum", np.asarray(total, dtype=">f8").tobytes())
+            keep_proof(self._folder / str(envelope["document"]["id"]), packet.head["round"], total.proof)
+            sizes, payload = join([np.asarray(total.values, dtype=">f8").tobytes(), total.proof])
+            pipe.send("sum", payload, sizes=sizes)
 
-    def _ask(self, envelope: Envelope, round_number: int, contributions: list[bytes]) -> np.ndarray:
+    def _ask(self, envelope: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         """Ask until the key holder answers: it may be restarting, and the same request has the same answer."""
         waited = threading.Event()
         for _ in range(int(ROUND_TIMEOUT_S / ASK_AGAIN_S)):

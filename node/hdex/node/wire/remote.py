@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 
 from hdex.catalog.product import DataProduct
-from hdex.federated.statistics import Floats
+from hdex.federated.ports import OpenedSum
 from hdex.node.auditor_logs import ShownLog
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
@@ -162,9 +162,10 @@ class RemoteKeyHolder:
     def create_key(self, study_id: str) -> str:
         return str(self._stub.CreateKey(keyholder_pb2.CreateKeyRequest(study_id=study_id)).public_key)
 
-    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> Floats:
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         request = keyholder_pb2.OpenSumRequest(study=pack(study), round=round_number, contributions=contributions)
-        return np.array(self._stub.OpenSum(request).values, dtype=np.float64)
+        response = self._stub.OpenSum(request)
+        return OpenedSum(np.array(response.values, dtype=np.float64), response.proof)
 
 
 class RemoteWitness:

@@ -22,7 +22,7 @@ class KeyHolderServicer(keyholder_pb2_grpc.KeyHolderServiceServicer):
 
     def OpenSum(self, request: keyholder_pb2.OpenSumRequest, context: Context) -> keyholder_pb2.OpenSumResponse:
         total = self._desk.open_sum(unpack(request.study), request.round, list(request.contributions), caller(context))
-        return keyholder_pb2.OpenSumResponse(values=total.tolist())
+        return keyholder_pb2.OpenSumResponse(values=total.values.tolist(), proof=total.proof)
 
 
 def keyholder_adders(desk: SumDesk) -> list[Adder]:

@@ -30,7 +30,9 @@ class OpenSumRequest(_message.Message):
     def __init__(self, study: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ..., round: _Optional[int] = ..., contributions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class OpenSumResponse(_message.Message):
-    __slots__ = ("values",)
+    __slots__ = ("values", "proof")
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+    proof: bytes
+    def __init__(self, values: _Optional[_Iterable[float]] = ..., proof: _Optional[bytes] = ...) -> None: ...
