@@ -53,10 +53,10 @@ def test_an_append_that_does_not_continue_the_log_changes_nothing(store: LogStor
 
 
 def test_notes_are_kept_once_by_kind_in_order(store: LogStore) -> None:
-    for kind, note in (("cosigned", "one"), ("cosigned", "two"), ("other", "one"), ("cosigned", "one")):
+    for kind, note in (("cosigned", "log\none"), ("cosigned", "log\ntwo"), ("other", "log\none"), ("cosigned", "log\none")):
         store.put_note(kind, note)
-    assert store.notes("cosigned") == ["one", "two"]
-    assert store.notes("other") == ["one"]
+    assert store.notes("cosigned") == ["log\none", "log\ntwo"]
+    assert store.notes("other") == ["log\none"]
 
 
 def test_what_sqlite_acknowledged_is_there_after_reopening(tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_two_sqlite_writers_on_one_file_cannot_both_append(tmp_path: Path) -> No
 
 def test_a_witness_store_advances_only_from_what_is_latest(witness: WitnessStore) -> None:
     assert witness.latest("log") is None
-    assert witness.advance("log", None, "one", [b"1" * 32, b"2" * 32])
-    assert not witness.advance("log", None, "lost", [b"x" * 32])
-    assert not witness.advance("log", "other", "lost", [])
-    assert witness.advance("log", "one", "two", [b"3" * 32])
-    assert witness.latest("log") == "two"
+    assert witness.advance("log", None, "log\none", [b"1" * 32, b"2" * 32])
+    assert not witness.advance("log", None, "log\nlost", [b"x" * 32])
+    assert not witness.advance("log", "other", "log\nlost", [])
+    assert witness.advance("log", "log\none", "log\ntwo", [b"3" * 32])
+    assert witness.latest("log") == "log\ntwo"
     assert witness.mirror("log") == [b"1" * 32, b"2" * 32, b"3" * 32]
     assert witness.latest("other log") is None
     assert witness.mirror("other log") == []

@@ -72,10 +72,19 @@ class Anchorer:
         self._pace, self._clock = pace, clock
         self._confirmed: datetime | None = None  # when the last anchor was seen to stand
         self._lock = threading.Lock()  # owns _newest and _split
-        known = outbox.anchored()
-        self._newest: Head | None = outbox.waiting() or (known[0] if known else None)
+        waiting, known = outbox.waiting(), self._known()
+        kept = waiting if waiting and self._is_ours(waiting) else None
+        self._newest: Head | None = kept or (known[0] if known else None)
         self._split: AnchorAlarm | None = None
         self._reconciled = False
+
+    def _is_ours(self, head: Head) -> bool:
+        """Return whether a head that the outbox kept is one of this log: a damaged file must not reach the chain."""
+        return self._root_at is None or self._root_at(head.size) == head.root
+
+    def _known(self) -> tuple[Head, TxRef] | None:
+        known = self._outbox.anchored()
+        return known if known is None or self._is_ours(known[0]) else None
 
     def note(self, checkpoint: str) -> None:
         """Remember a signed checkpoint as the next to anchor, unless a greater one is known. The chain is not asked.
@@ -115,7 +124,7 @@ class Anchorer:
         for anchor in anchors:
             self._require_ours(anchor.size, anchor.root)
         held = {anchor.size: anchor.root for anchor in anchors}
-        for head in (self._newest, *(known[0] for known in [self._outbox.anchored()] if known)):
+        for head in (self._newest, *(known[0] for known in [self._known()] if known)):
             if head is not None and held.get(head.size, head.root) != head.root:
                 raise AnchorAlarm(f"the chain holds another root of {self._node_id} at size {head.size}")
         self._requeue_lost(held)
@@ -130,7 +139,7 @@ class Anchorer:
 
     def status(self, reason: str = "") -> AnchorStatus:
         """Return where the newest head stands, from memory and outbox only."""
-        anchored, newest = self._outbox.anchored(), self._newest
+        anchored, newest = self._known(), self._newest
         anchored_size = anchored[0].size if anchored else 0
         noted_size = max(newest.size if newest else 0, anchored_size)
         tx = anchored[1] if anchored else None
@@ -160,7 +169,7 @@ class Anchorer:
         return self.status()
 
     def _is_due(self, head: Head) -> bool:
-        now, known = self._clock(), self._outbox.anchored()
+        now, known = self._clock(), self._known()
         if known is None:
             return True
         if self._is_anchored(head):
@@ -169,7 +178,7 @@ class Anchorer:
         return head.size - known[0].size >= self._pace.entries or not timedelta() <= waited < self._pace.wait
 
     def _is_anchored(self, head: Head) -> bool:
-        known = self._outbox.anchored()
+        known = self._known()
         return known is not None and known[0].size == head.size and known[0].root == head.root
 
     def _require_ours(self, size: int, root: bytes) -> None:
@@ -183,7 +192,7 @@ class Anchorer:
 
     def _requeue_lost(self, held: dict[int, bytes]) -> None:
         """Send again what a reorganisation or a restored chain forgot."""
-        known = self._outbox.anchored()
+        known = self._known()
         if known is None or known[0].size in held:
             return
         with self._lock:

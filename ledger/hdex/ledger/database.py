@@ -12,6 +12,8 @@ from threading import Lock
 
 from hdex.ledger.errors import LogFailed, StoreCorrupt
 
+_FAILURES = (sqlite3.Error, UnicodeError)  # of a damaged file even the message may be no text
+
 
 class Database:
     """A writer and a reader on one file, each behind its lock."""
@@ -23,7 +25,7 @@ class Database:
             self._writer = self._connect(path, page_bytes)
             self._writer.executescript(schema)
             self._reader = self._connect(path, page_bytes)
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
             raise _translate(error, "opened") from error
         self._write_lock, self._read_lock = Lock(), Lock()
 
@@ -45,7 +47,7 @@ class Database:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 self._failed = True
                 self._abandon()
                 raise _translate(error, "written") from error
@@ -70,7 +72,7 @@ class Database:
                     yield self._reader
                 finally:
                     self._reader.execute("ROLLBACK")
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 raise _translate(error, "read") from error
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
@@ -83,7 +85,7 @@ class Database:
         with self._write_lock, self._read_lock:
             try:
                 busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 raise _translate(error, "written") from error
         return not busy
 
@@ -94,10 +96,14 @@ class Database:
             self._writer.close()
 
 
-def _translate(error: sqlite3.Error, what: str) -> LogFailed | StoreCorrupt:
+def _translate(error: Exception, what: str) -> LogFailed | StoreCorrupt:
     """Return our error: damage is damage, everything else is a store that does not do its work."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "malformed" in str(error):
+    if (
+        code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+        or "malformed" in str(error)
+        or isinstance(error, UnicodeError)
+    ):
         return StoreCorrupt(f"the store is damaged and cannot be {what}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return LogFailed(f"the store cannot be {what}: {name}")

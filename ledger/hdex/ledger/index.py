@@ -89,6 +89,8 @@ class Search:
     def _asked(self, query: EventQuery) -> list[tuple[int, Event]]:
         found: list[tuple[int, Event]] = []
         for index in self._caught_up().search(query):
+            if not 0 <= index < self._log.size:
+                raise IndexFailed(f"the index names entry {index} of {self._log.size}")
             (leaf,) = self._log.entries(index, index + 1)
             event = parse(leaf)
             if not matches(query, event):

@@ -127,7 +127,7 @@ def _bound(moment: datetime) -> str:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         raise IndexFailed(f"the search index cannot be {what}: {name}; it is built again from the log") from error
 

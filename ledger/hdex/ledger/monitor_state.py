@@ -4,8 +4,10 @@ Per log a few hundred bytes: its size, the right edge of its tree, the last chec
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, cast
 
 from hdex.ledger.document import load
@@ -13,7 +15,7 @@ from hdex.ledger.errors import StoreCorrupt
 from hdex.ledger.event import format_time, parse_time
 from hdex.ledger.frontier import Frontier
 
-FORMAT = "hdex-monitor/1"
+FORMAT = "hdex-monitor/2"
 ROOTS_KEPT = 512
 MARKS_KEPT = 128
 Times = tuple[datetime | None, datetime | None]
@@ -79,15 +81,21 @@ class MonitorState:
         grants = {grant: [_stamp(time) for time in times] for grant, times in self.grants.items()}
         accesses = [[one.node, one.index, one.grant, _stamp(one.time)] for one in self.open_accesses]
         found = {"format": FORMAT, "logs": logs, "grants": grants, "accesses": accesses, "raised": self.raised}
-        return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+        return json.dumps({**found, "sha256": digest_of(found)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def digest_of(found: Mapping[str, object]) -> str:
+    """Return what tells a damaged state from the one that was written."""
+    return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def loads(raw: bytes) -> MonitorState:
     """Return the state of a file. Raises StoreCorrupt: a state that cannot be read is never taken for an empty one."""
     try:
         found = cast("dict[str, Any]", load(raw))
-        if found["format"] != FORMAT:
-            raise ValueError("another format")
+        told = found.pop("sha256")
+        if found["format"] != FORMAT or told != digest_of(found):
+            raise ValueError("another format, or another content than was written")
         return MonitorState(
             {str(origin): _log(log) for origin, log in found["logs"].items()},
             {str(grant): (_time(issued), _time(revoked)) for grant, (issued, revoked) in found["grants"].items()},

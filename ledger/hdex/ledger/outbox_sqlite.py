@@ -1,4 +1,7 @@
-"""The anchor's outbox in SQLite: at most two rows, durable on return."""
+"""The anchor's outbox in SQLite: at most two rows, durable on return.
+
+No nonce is kept: the chain is asked for it, so a crash between sending and writing down leaves no gap.
+"""
 
 import sqlite3
 import threading
@@ -31,7 +34,7 @@ class SqliteOutbox:
             self._db.execute(SCHEMA)
             if "since" not in {row[1] for row in self._db.execute("PRAGMA table_info(head)")}:
                 self._db.execute("ALTER TABLE head ADD COLUMN since TEXT")  # a file of an earlier version
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
             self._db.close()
             raise StoreCorrupt(f"the outbox {path} cannot be read: {error}") from error
 
@@ -62,14 +65,14 @@ class SqliteOutbox:
             self._db.close()
 
     def _row(self, state: str) -> Row | None:
-        with self._lock:
+        with self._lock, _translated():
             query = "SELECT size, root, note_hash, tx, block, since FROM head WHERE state = ?"
             row: Row | None = self._db.execute(query, (state,)).fetchone()
         return row
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -79,9 +82,23 @@ class SqliteOutbox:
             self._db.execute("COMMIT")
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        raise StoreCorrupt(f"the outbox cannot be read or written: {type(error).__name__}") from error
+
+
 def head_of(row: Row) -> Head:
-    """Return the head that a row holds."""
-    return Head(row[0], row[1], row[2], None if row[5] is None else datetime.fromisoformat(row[5]))
+    """Return the head that a row holds. Raises StoreCorrupt for a row that was never written so."""
+    size, root, note_hash, *_, since = row
+    if type(size) is not int or [type(one) for one in (root, note_hash)] != [bytes, bytes]:
+        raise StoreCorrupt("a row of the outbox holds something else than it was written with")
+    try:
+        return Head(size, root, note_hash, None if since is None else datetime.fromisoformat(since))
+    except (TypeError, ValueError) as error:
+        raise StoreCorrupt("a row of the outbox holds something else than it was written with") from error
 
 
 _: type[Outbox] = SqliteOutbox

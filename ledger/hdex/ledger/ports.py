@@ -183,7 +183,10 @@ class WitnessStore(Protocol):
     """What a witness remembers of each log it watches: its last cosigned checkpoint and the leaf hashes shown."""
 
     def latest(self, origin: str) -> str | None:
-        """Return the last cosigned note of this log, None before the first."""
+        """Return the last cosigned note of this log, which begins with its origin; None before the first.
+
+        Raises StoreCorrupt where it can tell that there was one which is gone.
+        """
         ...
 
     def mirror(self, origin: str) -> list[bytes]:

@@ -104,8 +104,13 @@ class SqliteWitnessStore:
         self._database = Database(path, _WITNESS)
 
     def latest(self, origin: str) -> str | None:
-        """Return the last cosigned note."""
-        return _only_text(self._database.query("SELECT note FROM latest WHERE origin = ?", origin))
+        """Return the last cosigned note. Raises StoreCorrupt for rows that are not what was written."""
+        rows = self._database.query("SELECT origin, note FROM latest")
+        _require_own(rows)
+        found = [str(note) for name, note in rows if name == origin]
+        if not found and self._database.query("SELECT 1 FROM mirror WHERE origin = ? LIMIT 1", origin):
+            raise StoreCorrupt("this witness mirrors a log of which it remembers no checkpoint")
+        return next(iter(found), None)
 
     def mirror(self, origin: str) -> list[bytes]:
         """Read the leaf hashes in order."""
@@ -128,6 +133,13 @@ class SqliteWitnessStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _require_own(rows: Sequence[tuple[object, ...]]) -> None:
+    """Raise StoreCorrupt when a note is not of the log it is kept for: else a damaged name reads as never seen."""
+    for origin, note in rows:
+        if not str(note).startswith(f"{origin}\n"):
+            raise StoreCorrupt("a checkpoint is kept under another log's name")
 
 
 def _row(level: int, number: int) -> int:

@@ -23,6 +23,7 @@ from hdex.ledger.fraud import FraudProof, contradiction
 from hdex.ledger.merkle import EMPTY_ROOT, Tree, verify_consistency
 from hdex.ledger.note import (
     Checkpoint,
+    SignatureType,
     Signer,
     Verifier,
     add_signatures,
@@ -68,7 +69,7 @@ class Witness:
         """
         offered = self._authentic(note)  # 1 of a log we watch, under its key
         with self._lock:
-            latest = self._store.latest(offered.origin)
+            latest = self._remembered(offered.origin)
             self._compare(offered, latest, note)
             self._require_sizes(old_size, offered, latest, note)  # 2 from where we stand, forward
             self._require_extension(old_size, proof, offered, latest)  # 3 with nothing before it changed
@@ -97,6 +98,20 @@ class Witness:
     def mirrored(self, origin: str) -> int:
         """Return how many leaf hashes are kept for a log: hand over those from here on."""
         return len(self._tree(origin))
+
+    def _remembered(self, origin: str) -> str | None:
+        """Return the last cosigned note as it was written. Raises StoreCorrupt for another: it says where we stand."""
+        latest = self._store.latest(origin)
+        if latest is None:
+            return None
+        own = Verifier(self._signer.name, self._signer.public_key, SignatureType.COSIGNATURE_V1)
+        try:
+            verify_note(latest, [Verifier(origin, self._logs[origin]), own])
+            if parse_checkpoint(latest).origin == origin:
+                return latest
+        except NoteInvalid as error:
+            raise StoreCorrupt("what this witness remembers of a log is not what was signed") from error
+        raise StoreCorrupt("what this witness remembers of a log is of another log")
 
     def _authentic(self, note: str) -> Checkpoint:
         parse_note(note)
