@@ -48,10 +48,13 @@ class Keeping:
         store: MemoryStore = party.keyholder._store  # type: ignore[assignment]  # the samples' key
         self.inner = KeyHolder(store, admit=lambda *_: None, bits=2048, clock=now, regions=PUBLIC)
         self.kept: list[tuple[bytes, ...]] = []
+        self.proofs: list[bytes] = []
 
     def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         self.kept.append(tuple(contributions))
-        return self.inner.open_sum(study_id, round_number, contributions)
+        opened = self.inner.open_sum(study_id, round_number, contributions)
+        self.proofs.append(opened.proof)
+        return opened
 
 
 def seven() -> Consortium:
@@ -123,12 +126,12 @@ def test_a_study_over_regions_gives_the_flat_result_and_a_receipt_that_replays()
     assert [len(kept) for kept in decryptor.kept] == [3] * result.rounds  # the key holder sees one sum of each region
 
     rounds = []
-    for record in journal.rounds(party.study.id):
+    for record, proof in zip(journal.rounds(party.study.id), decryptor.proofs, strict=True):
         found = {}
         for session in made.values():
             for data in session.contributions(party.study, record.round):
                 found[Contribution.from_bytes(data).header.site] = data
-        rounds.append(RoundReceipt(record, tuple(found[site] for site in SITES)))
+        rounds.append(RoundReceipt(record, tuple(found[site] for site in SITES), proof))
     replayed = replay(Receipt(party.envelope, tuple(rounds)), {})
     assert replayed.recomputed == result.rounds
     assert all("has not logged" in found or "sealed" in found or "logged" in found for found in replayed.offences)

@@ -211,7 +211,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[A-ZÀ-Ý])(?<![\w-])[A-ZÀ-Ý]{3,}(?: [A-Z]\.?)? [A-ZÀ-Ý][A-ZÀ-Ý'’-]{2,}(?![\w-])",
         check=_capital_pair,
         needs=Needs(layouts=("AAA AAA", "AAA A AAA", "AAA A. AAA")),
-    ),
+    ),  # fmt: skip
     Rule.of(
         "en_name_reversed",
         "NAME",
