@@ -1,8 +1,6 @@
 """Recognisers for English clinical text: patterns with lookarounds, no model."""
 
 # ruff: noqa: E501  # a pattern is read on one line
-from __future__ import annotations
-
 import re
 
 from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
@@ -53,9 +51,10 @@ def _has_digit(value: str) -> bool:
 
 def _pair(value: str) -> bool:
     first, _, rest = value.partition(" ")
-    first = first.partition("-")[0]
     last = rest.rpartition(" ")[2]
-    return names_known(first, "given_en") and (names_known(last, "surnames_en") or not _ORDINARY.fullmatch(last))
+    return names_known(first.partition("-")[0], "given_en") and (
+        names_known(last, "surnames_en") or not _ORDINARY.fullmatch(last)
+    )
 
 
 # Words that follow a capitalised given name without being one: headings, places, drugs of two words.
@@ -96,7 +95,6 @@ def may_go_on(word: str) -> bool:
 
 _CARE = by_initial(CARE)
 _TOWN_OR_STATE = by_initial(f"{CITY}|{STATE_NAME}".replace("(?:the )?", ""))  # begins with a capital
-
 
 RULES_EN: tuple[Rule, ...] = (
     Rule.of(
@@ -211,7 +209,7 @@ RULES_EN: tuple[Rule, ...] = (
         r"(?=[A-ZÀ-Ý])(?<![\w-])[A-ZÀ-Ý]{3,}(?: [A-Z]\.?)? [A-ZÀ-Ý][A-ZÀ-Ý'’-]{2,}(?![\w-])",
         check=_capital_pair,
         needs=Needs(layouts=("AAA AAA", "AAA A AAA", "AAA A. AAA")),
-    ),  # fmt: skip
+    ),
     Rule.of(
         "en_name_reversed",
         "NAME",
