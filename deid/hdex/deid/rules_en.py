@@ -35,14 +35,12 @@ _MOMENTS_TEXT = """
     birth onset diagnosis dose bedtime current present high low
 """
 _MOMENTS = frozenset(_MOMENTS_TEXT.split())
-_UNITS_OF_CARE = frozenset(
-    ("ER", "ED", "ICU", "OR", "CCU", "NICU", "PICU", "PACU", "OPD", "SNF", "PCP", "ICD", "CT", "MRI", "US", "USA")
-)
+_NO_PLACES = re.compile(r"E[RD]|[NP]?ICU|OR|CCU|PACU|OPD|SNF|PCP|ICD|CT|MRI|USA?")
 
 
 def _is_place(value: str) -> bool:
     first = value.partition(" ")[0].rstrip(".,")
-    return first.upper() not in _UNITS_OF_CARE and first.lower() not in _MOMENTS
+    return not _NO_PLACES.fullmatch(first.upper()) and first.lower() not in _MOMENTS
 
 
 def _has_digit(value: str) -> bool:
