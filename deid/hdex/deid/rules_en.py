@@ -283,7 +283,7 @@ RULES_EN: tuple[Rule, ...] = (
         "en_treated_at",
         "ORGANISATION",
         r"[ ](?i:at|in|to|from)(?i: the| our)? ([A-Z][\w.'’&-]+(?: (?:(?:of|the) )?[A-Z][\w'’&-]+){0,3})(?<=(?i:\b(?:seen|treated|admitted|evaluated|followed|diagnosed|operated|hospitali[sz]ed|transferred|presented|visit|visited|observed|performed|done|care|appointment)(?: (?:up|here|back|on))? (?:at|in|to|from)(?: the| our)?) \1)",
-        check=lambda v: v.upper() not in _UNITS_OF_CARE,
+        check=lambda v: not _NO_PLACES.fullmatch(v.upper()),
         needs=Needs(words=TREATED),
     ),
     Rule.of("en_hash_number", "ID", r"#[ ]?(\d[\d-]{4,}\d)(?!\w)", digits=True, needs=Needs(texts=("#",))),
