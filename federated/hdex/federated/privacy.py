@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from hdex.federated.errors import StudyInvalid
-from hdex.federated.privacy_accountant import rho_of, round_costs
+from hdex.federated.privacy_accountant import ratio_of, require_margin, round_costs
 from hdex.federated.privacy_sampling import RandBelow, discrete_gaussian
 
 GRID_BITS = 20  # the grid is 2^-20 of a unit: far below any useful noise
+LEAST_VARIANCE = Fraction(100)  # of a share: sums of such shares are as good as one discrete Gaussian
 MOST_EPSILON = 50.0  # beyond, the words mean nothing
 RowVector = Callable[[int], "np.ndarray[Any, np.dtype[np.float64]]"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -59,13 +60,16 @@ class Privacy:
     def share_variance(self, length: int, *, sites: int, rounds: int) -> Fraction:
         """Return the variance of one site's noise per entry of a vector of `length`, in units of the grid squared.
 
-        Raises StudyInvalid below two sites: a lone site has nobody to hide its own share from.
+        Raises StudyInvalid below two sites, for a lone site has nobody to hide its own share from, and where clip is
+        too small for so long a vector.
         """
         if sites < 2:
             raise StudyInvalid("noise is shared by at least two sites")
         reach = Fraction(self.clip) * 2**GRID_BITS + math.isqrt(length) + 1  # rounding may lengthen a row's vector
-        rho = Fraction(rho_of(self.epsilon, self.delta)) / rounds
-        return Fraction(reach * reach, 2 * rho * (sites - 1))
+        ratio = ratio_of(self.epsilon, self.delta)
+        require_margin(self.epsilon, ratio, entries=length, reach=float(reach))
+        each = Fraction(reach * reach * rounds, Fraction(ratio) * Fraction(ratio) * (sites - 1))
+        return max(each, LEAST_VARIANCE)
 
     def noised(
         self, row: RowVector, count: int, *, length: int, sites: int, rounds: int, randbelow: RandBelow

@@ -1,74 +1,83 @@
-"""How much privacy rounds of Gaussian noise cost together: Renyi differential privacy, converted at the end.
+"""How much privacy rounds of Gaussian noise cost together: their privacy loss distribution, in closed form.
 
-rho = sensitivity^2 / (2 variance) of zero-concentrated differential privacy adds over rounds. The discrete Gaussian
-meets it like the continuous one (Canonne, Kamath, Steinke 2020, theorem 4); conversion to (epsilon, delta) is their
-proposition 12, minimised over the order.
+The privacy loss of a Gaussian round is normal; that of many is the sum, so T rounds of one ratio (sensitivity over
+deviation) are one of sqrt(T) times it, also when questions depend on earlier answers (Dong, Roth, Su 2019, corollary
+3.3). delta is then exact (Balle, Wang 2018, theorem 8), where a general accountant convolves numerically.
+
+The noise is discrete. At whole numbers its loss is the same linear form of the noise, and the probability of each is at
+most exp(1 / (8 variance)) that of a continuous one rounded to it, per entry (the sum over the grid is at least the
+integral; the cosh in the integral over a cell is at least 1). So delta grows by exp(entries / (8 variance)), and the
+loss by what rounding moves the linear form: at most reach sqrt(entries) / (2 variance). MARGIN of epsilon and of delta
+is kept for both, and `require_margin` refuses where that is too little. A sum of discrete Gaussians of variance 100 or
+more is a discrete Gaussian but for less than exp(-900) (Kairouz, Liu, Steinke 2021, theorem 10).
 """
 
 import math
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
-_SMALLEST, _LARGEST = 1.0 + 1e-9, 1e9  # orders searched
-_STEPS = 200  # of the ternary search: the bound is convex enough in log(order - 1), and any order is a valid bound
+from hdex.federated.errors import StudyInvalid
 
-
-def epsilon_of(rho: float, delta: float) -> float:
-    """Return epsilon of (epsilon, delta)-differential privacy that rho of zCDP gives; 0 for rho 0.
-
-    Monotone in rho. Raises ValueError unless rho is finite and not negative and 0 < delta < 1.
-    """
-    if not (math.isfinite(rho) and rho >= 0 and 0 < delta < 1):
-        raise ValueError("rho must be finite and not negative, delta between 0 and 1")
-    if rho == 0:
-        return 0.0
-    low, high = math.log(_SMALLEST - 1), math.log(_LARGEST)
-    for _ in range(_STEPS):
-        third = (high - low) / 3
-        if _bound(rho, delta, low + third) < _bound(rho, delta, high - third):
-            high -= third
-        else:
-            low += third
-    return max(0.0, _bound(rho, delta, (low + high) / 2))
-
-
-def _bound(rho: float, delta: float, log_excess: float) -> float:
-    """Return epsilon at the order 1 + exp(log_excess)."""
-    excess = math.exp(log_excess)
-    order = 1 + excess
-    return rho * order + math.log(excess / order) - (math.log(delta) + math.log(order)) / excess
-
-
-@lru_cache(maxsize=64)
-def rho_of(epsilon: float, delta: float) -> float:
-    """Return the largest rho whose `epsilon_of` is not above epsilon. Raises ValueError on epsilon <= 0."""
-    if not (math.isfinite(epsilon) and epsilon > 0):
-        raise ValueError("epsilon must be finite and positive")
-    low, high = 0.0, epsilon
-    while epsilon_of(high, delta) <= epsilon:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if epsilon_of(middle, delta) <= epsilon else (low, middle)
-    return low
-
-
-@lru_cache(maxsize=64)
-def round_costs(epsilon: float, delta: float, rounds: int) -> tuple[float, ...]:
-    """Return what each of `rounds` equal rounds adds to epsilon: their sum is never above epsilon."""
-    rho = rho_of(epsilon, delta)
-    after = (min(epsilon, epsilon_of(rho * (number / rounds), delta)) for number in range(rounds + 1))
-    spent = accumulate(after, max)  # rounding may let a later one be smaller
-    return tuple(math.nextafter(later - earlier, 0.0) for earlier, later in pairwise(spent))
+MARGIN = 1e-3
+_HALVINGS = 200
 
 
 def gaussian_delta(epsilon: float, ratio: float) -> float:
-    """Return the exact delta of the continuous Gaussian mechanism, ratio = sensitivity / deviation: an oracle.
-
-    Source: Balle, Wang, "Improving the Gaussian Mechanism" (2018), theorem 8.
-    """
+    """Return delta of the Gaussian mechanism, ratio = sensitivity / deviation > 0."""
 
     def below(value: float) -> float:
         return 0.5 * math.erfc(-value / math.sqrt(2.0))
 
     return below(ratio / 2 - epsilon / ratio) - math.exp(epsilon) * below(-ratio / 2 - epsilon / ratio)
+
+
+def epsilon_of(ratio: float, delta: float) -> float:
+    """Return the smallest epsilon, from above, with which rounds of this ratio together keep `delta`; 0 for ratio 0.
+
+    Monotone in ratio. Raises ValueError unless ratio is finite and not negative and 0 < delta < 1.
+    """
+    if not (math.isfinite(ratio) and ratio >= 0 and 0 < delta < 1):
+        raise ValueError("ratio must be finite and not negative, delta between 0 and 1")
+    if ratio == 0:
+        return 0.0
+    low, high = 0.0, ratio * ratio / 2 + ratio * math.sqrt(2 * math.log(1 / delta))  # Bun, Steinke 2016, prop. 1.3
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if gaussian_delta(middle, ratio) <= delta else (middle, high)
+    return high
+
+
+@lru_cache(maxsize=64)
+def ratio_of(epsilon: float, delta: float) -> float:
+    """Return the largest ratio, from below, of all rounds together that keeps epsilon and delta less MARGIN."""
+    if not (math.isfinite(epsilon) and epsilon > 0):
+        raise ValueError("epsilon must be finite and positive")
+    within, kept = epsilon * (1 - MARGIN), delta * (1 - MARGIN)
+    low, high = 0.0, 1.0
+    while gaussian_delta(within, high) <= kept:
+        high *= 2
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if gaussian_delta(within, middle) <= kept else (low, middle)
+    return low
+
+
+def require_margin(epsilon: float, ratio: float, *, entries: int, reach: float) -> None:
+    """Raise StudyInvalid where MARGIN does not cover what discreteness costs a vector of `entries` numbers."""
+    loss, growth = ratio**2 * math.sqrt(entries) / (2 * reach), entries * ratio**2 / (8 * reach**2)
+    if loss > MARGIN * epsilon or growth > MARGIN / 2:
+        raise StudyInvalid(f"clip is too small for sums of {entries} numbers; a larger clip is needed")
+
+
+@lru_cache(maxsize=64)
+def round_costs(epsilon: float, delta: float, rounds: int) -> tuple[float, ...]:
+    """Return what each of `rounds` equal rounds adds to epsilon: their sum is never above epsilon."""
+    ratio, kept = ratio_of(epsilon, delta), delta * (1 - MARGIN)
+    after = (
+        min(epsilon, epsilon_of(ratio * math.sqrt(number / rounds), kept) / (1 - MARGIN))
+        for number in range(rounds + 1)
+    )
+    spent = accumulate(after, max)  # rounding may let a later one be smaller
+    return tuple(math.nextafter(later - earlier, 0.0) for earlier, later in pairwise(spent))
