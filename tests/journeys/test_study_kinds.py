@@ -115,7 +115,7 @@ def test_a_network_over_three_hospitals_is_the_one_that_a_simulation_trains(
     stage: Stage, further: dict[str, str]
 ) -> None:
     memory = stage.memory
-    asked = {"target": memory.target, "features": list(memory.features)}
+    asked: dict[str, Any] = {"target": memory.target, "features": list(memory.features)}
     options = {"hidden": [], "rounds": 2, "learning_rate": 0.05, "holdout": 0.5}
     found = further_asked(stage, further, "fedavg", options=options, **asked)
     columns = [*memory.features, memory.target]
