@@ -22,7 +22,10 @@ from hdex.federated.errors import (
     Refusal,
     StudyInvalid,
 )
+from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.kinds.table import kind_of
+from hdex.federated.run import run_study
 from hdex.federated.statistics import FAMILIES, Point, moments
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Algorithm, Study, unsigned_envelope
@@ -109,6 +112,28 @@ def test_the_node_is_asked_in_every_round_and_its_refusal_carries_the_rule() -> 
     assert site.asked[0].envelope == envelope
     assert site.computations == 1
     assert len(site.released) == 1
+
+
+def test_only_who_stands_on_the_roster_is_addressed_and_who_refuses_ends_the_round_for_all() -> None:
+    """A hospital without an approved contract is connected too; it hears nothing of the study."""
+    party, heard = consortium(), list[bytes]()
+
+    def stranger(frame: bytes) -> bytes:
+        heard.append(frame)
+        raise AssertionError("a site that is not on the roster was asked")
+
+    grid = InprocGrid({**party.handlers(), "hospital-z": stranger})
+    party.sites[SITE].refuse[2] = "approval.missing"
+    journal = MemoryJournal()
+    with pytest.raises(AdmissionRefused) as refused:
+        run_study(party.envelope, grid=grid, decryptor=party.decryptor, journal=journal)
+    assert refused.value.rule == "approval.missing"
+    assert len(journal.rounds(party.study.id)) == 1
+    party.sites[SITE].refuse.clear()
+    run_study(party.envelope, grid=InprocGrid(party.handlers()), decryptor=party.decryptor, journal=journal)
+    assert heard == []
+    rounds = len(journal.rounds(party.study.id))
+    assert set(party.computations().values()) == {rounds}  # who had answered did not compute again
 
 
 def test_nothing_leaves_when_the_access_cannot_be_remembered() -> None:

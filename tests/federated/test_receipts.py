@@ -1,6 +1,7 @@
 """A receipt replays to the same sums, and no field of it or of the logs can change unnoticed."""
 
 import io
+import random
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -184,6 +185,51 @@ def test_a_damaged_file_is_unreadable() -> None:
     for broken in (b"", b"PK", data[: len(data) // 2], empty.getvalue()):
         with pytest.raises(StudyInvalid):
             Receipt.from_bytes(broken)
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(*named: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in named:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def verifies(data: bytes) -> bool:
+    try:
+        return replay(Receipt.from_bytes(data), told().logs).verified
+    except StudyInvalid:
+        return False
+
+
+def test_one_bit_of_any_member_is_found() -> None:
+    """Each member with bits flipped at three places by a fixed seed, cut, lengthened and left out."""
+    whole, source = members(told().receipt.to_bytes()), random.Random(9)
+    assert verifies(zipped(*whole.items()))
+    kinds = {name.rpartition("/")[2] for name in whole}
+    assert kinds == {"study.json", "record.json", "0000.bin", "0001.bin", "0002.bin"}
+    for name, data in whole.items():
+        if not name.startswith(("study", "rounds/0001", "rounds/0003")):
+            continue
+        forged = [data[:-1], data + b" ", data + b"\n"]
+        for _ in range(3):
+            at = source.randrange(len(data))
+            forged.append(data[:at] + bytes([data[at] ^ 1 << source.randrange(8)]) + data[at + 1 :])
+        for one in forged:
+            assert not verifies(zipped(*(whole | {name: one}).items())), name
+        assert not verifies(zipped(*((n, d) for n, d in whole.items() if n != name))), name
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_more_is_found() -> None:
+    whole = list(members(told().receipt.to_bytes()).items())
+    for more in (("notes.txt", b""), ("rounds/0001/0003.bin2", b"x"), ("rounds/9/x/y", b""), whole[0]):
+        assert not verifies(zipped(*whole, more))
 
 
 def test_lines_that_are_no_events_say_nothing() -> None:

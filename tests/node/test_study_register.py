@@ -2,17 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.node.market_stage import Market
 from tests.node.study_stage import Round, patients
 
+from hdex.federated.disclosure_cells import Partition
 from hdex.federated.errors import AdmissionRefused, DisclosureRefused
+from hdex.federated.kinds.table import kind_named
+from hdex.federated.study import Study
 from hdex.node.documents import MemoryDocuments
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.populations import THRESHOLD
-from hdex.node.hospital.study_register import KIND, StudyRegister
+from hdex.node.hospital.study_register import CELLS, KIND, StudyRegister
 from hdex.node.keys import MemoryKeys
 from hdex.node.vault import Vault
 
@@ -112,3 +117,56 @@ def test_a_column_of_text_is_asked_with_its_levels_and_not_without(tmp_path: Pat
     with pytest.raises(AdmissionRefused) as refused:
         stage.site.frame(replace(study, id="study-2", levels={}))
     assert refused.value.rule == "study.columns"
+
+
+def histogram(stage: Round, study_id: str, *edges: float) -> Study:
+    options = {"edges": {"systolic": list(edges)}}
+    return kind_study(stage, study_id, "histogram", features=("systolic",), target="", options=options)
+
+
+def groups(stage: Round, study_id: str, column: str) -> Study:
+    levels = {column: ("0", "1")}
+    return kind_study(stage, study_id, "t-test", target="systolic", features=(column,), levels=levels)
+
+
+def kind_study(stage: Round, study_id: str, kind: str, **asked: Any) -> Study:
+    pack = {step: encoding.document() for step, encoding in kind_named(kind).steps.items()}
+    return replace(stage.study(study_id), kind=kind, pack=pack, **asked)
+
+
+def test_an_edge_moved_by_one_is_refused_and_the_same_bins_or_coarser_ones_are_not(tmp_path: Path) -> None:
+    """Two histograms whose edges differ by one tell together how many lie between: here a few patients."""
+    stage = Round(Market(tmp_path), rows=160)
+    told = histogram(stage, "study-1", 120, 130, 140, 150)
+    stage.site.frame(told)
+    stage.site.frame(told)  # the next round of the same study
+    stage.site.frame(histogram(stage, "study-2", 120, 130, 140, 150))
+    stage.site.frame(histogram(stage, "study-3", 130, 150))
+    with pytest.raises(AdmissionRefused) as refused:
+        stage.site.frame(histogram(stage, "study-4", 120, 131, 140, 150))
+    assert refused.value.rule == "population.cells"
+    assert stage.market.hospital.ground.refusals()[-1] == ("round.join", "population.cells")
+    with pytest.raises(AdmissionRefused):  # a refused study is not remembered as one that was told
+        stage.site.frame(histogram(stage, "study-4", 120, 131, 140, 150))
+
+
+def test_two_groups_that_differ_by_one_patient_are_not_both_compared(tmp_path: Path) -> None:
+    stage = Round(Market(tmp_path), rows=60)
+    frame = patients(60)
+    nearly = pl.when(pl.col("person_id") == "p0007").then(1 - pl.col("restenosis")).otherwise(pl.col("restenosis"))
+    stage.fill(frame.with_columns(diameter_mm=nearly), export="f")
+    stage.site.frame(groups(stage, "study-1", "restenosis"))
+    with pytest.raises(AdmissionRefused) as refused:
+        stage.site.frame(groups(stage, "study-2", "diameter_mm"))
+    assert refused.value.rule == "population.cells"
+
+
+def test_cells_name_nobody_and_outlive_the_process(tmp_path: Path) -> None:
+    documents, keys = MemoryDocuments(), MemoryKeys()
+    first = np.arange(80) < 40
+    register(tmp_path, documents, keys).require_cells("a" * 64, EVERYBODY, [Partition(first.astype(np.int64))])
+    again = register(tmp_path, documents, keys)
+    with pytest.raises(AccessDenied):
+        again.require_cells("b" * 64, EVERYBODY, [Partition((np.arange(80) < 41).astype(np.int64))])
+    again.require_cells("c" * 64, list(reversed(EVERYBODY)), [Partition(np.flip(first).astype(np.int64))])
+    assert "p0" not in str(documents.all(CELLS))

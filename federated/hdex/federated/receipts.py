@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic_core import from_json
@@ -79,10 +80,14 @@ class Receipt:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if any(info.file_size > MOST_BYTES for info in archive.infolist()):
                     raise StudyInvalid("a member of the receipt is too large")
+                names = [info.filename for info in archive.infolist()]
                 members = {info.filename: archive.read(info) for info in archive.infolist()}
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise StudyInvalid("the receipt is not a whole zip file") from error
-        return _of_members(members)
+        receipt = _of_members(members)
+        if len(set(names)) != len(names) or dict(receipt._members()) != members:
+            raise StudyInvalid("the receipt holds a member twice, one that is none, or one in another form")
+        return receipt
 
 
 def _of_members(members: Mapping[str, bytes]) -> Receipt:
@@ -102,6 +107,8 @@ def _of_members(members: Mapping[str, bytes]) -> Receipt:
         )
         receipt = Receipt(members["study.json"], rounds)
         parse_envelope(receipt.envelope)
+        if rfc8785.dumps(from_json(receipt.envelope)) != receipt.envelope:
+            raise StudyInvalid("the study in the receipt is not in canonical form")
     except (KeyError, TypeError, ValueError) as error:
         raise StudyInvalid("the receipt misses a member, or one cannot be read") from error
     return receipt

@@ -21,6 +21,7 @@ Places = NDArray[np.int64]  # indices of rows
 _SHARED = (
     "statistics.py",
     "disclosure.py",
+    "disclosure_cells.py",
     "disclosure_regimes.py",
     "disclosure_regimes.toml",
     "disclosure_rules.py",

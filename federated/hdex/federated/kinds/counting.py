@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_cells import Labels, Partition
 from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.disclosure_rules import bin_breaches
 from hdex.federated.disclosure_tables import Suppressed, suppress
@@ -43,6 +44,7 @@ class Cells:
     counts: Floats  # flat
     n: int
     dropped: tuple[int, ...]
+    partitions: tuple[Partition, ...]  # the cell of each value that is there
 
     @property
     def events(self) -> int:
@@ -69,6 +71,9 @@ class _CountingKind:
 
     def check_point(self, asked: Asked, step: str, point: Arrays | None) -> None:
         require_no_point(step, point)
+
+    def partitions(self, rows: Cells, asked: Asked) -> Sequence[Partition]:
+        return rows.partitions
 
     def sums(self, rows: Cells, asked: Asked, step: str, point: Arrays | None) -> Floats:
         return np.concatenate([rows.counts, np.array(rows.dropped, dtype=np.float64)])
@@ -98,9 +103,13 @@ class HistogramKind(_CountingKind):
     def rows(self, frame: pl.DataFrame, asked: Asked) -> Cells:
         columns = read_columns(frame, asked.features, asked)
         present = {name: column[~np.isnan(column)] for name, column in columns.items()}
-        counts = [_binned(present[name], asked.options["edges"][name]) for name in asked.features]
+        edges = asked.options["edges"]
+        bins = {name: _bin_of(present[name], edges[name]) for name in asked.features}
+        counts = [np.bincount(bins[name], minlength=len(edges[name]) + 1) for name in asked.features]
         missing = tuple(frame.height - len(present[name]) for name in asked.features)
-        return Cells(np.concatenate(counts), min(len(values) for values in present.values()), missing)
+        parts = tuple(Partition(bins[name], is_ordered=True) for name in asked.features)
+        n = min(len(values) for values in present.values())
+        return Cells(np.concatenate(counts).astype(np.float64), n, missing, parts)
 
     def inquire(self, asked: Asked) -> Inquiry:
         return CountingInquiry(asked, self)
@@ -128,11 +137,10 @@ def _check_edges(name: str, edges: Any) -> None:
         raise StudyInvalid(f"the edges of {name} must be at least two rising finite numbers")
 
 
-def _binned(values: Floats, edges: Sequence[float]) -> Floats:
-    """Return counts: below, each bin, above."""
+def _bin_of(values: Floats, edges: Sequence[float]) -> Labels:
+    """Return the place of each value: 0 below the first edge, then each bin, then above the last."""
     at = np.searchsorted(edges, values, side="right")
-    at = np.where(values == edges[-1], len(edges) - 1, at)
-    return np.bincount(at, minlength=len(edges) + 1).astype(np.float64)
+    return np.where(values == edges[-1], len(edges) - 1, at).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,8 @@ class CrosstabKind(_CountingKind):
         down, across = (columns[name].astype(int) for name in asked.features)
         shape = [len(asked.levels[name]) for name in asked.features]
         counts = np.bincount(down * shape[1] + across, minlength=shape[0] * shape[1])
-        return Cells(counts.astype(np.float64), len(down), (dropped,))
+        parts = tuple(Partition(labels) for labels in (down * shape[1] + across, down, across))
+        return Cells(counts.astype(np.float64), len(down), (dropped,), parts)
 
     def inquire(self, asked: Asked) -> Inquiry:
         return CountingInquiry(asked, self)

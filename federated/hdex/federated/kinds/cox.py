@@ -15,11 +15,12 @@ import numpy as np
 import polars as pl
 
 from hdex.federated.coefficients import Regressed, slopes_of
+from hdex.federated.disclosure_cells import Partition
 from hdex.federated.errors import NotConverged, StudyInvalid
 from hdex.federated.kinds.columns import design, design_names
 from hdex.federated.kinds.grid import at_risk, check_grid, per_cell, read_followed
 from hdex.federated.kinds.kind import MOMENTS, WIDE, Arrays, Asked, Encoding, Inquiry, require_options
-from hdex.federated.kinds.regression import as_point, check_point
+from hdex.federated.kinds.regression import as_point, check_point, flags
 from hdex.federated.newton import Fit, NewtonInquiry, Terms
 from hdex.federated.newton import Moments as Pooled
 from hdex.federated.statistics import (
@@ -117,6 +118,9 @@ class Cox:
             upper = terms.information[np.triu_indices(len(at.beta))]
             leaving = np.concatenate([[terms.objective], terms.gradient, upper])
         return np.concatenate([leaving, scaled_moments(rows.x, at)]) if step == "refine" else leaving
+
+    def partitions(self, rows: Hazards, asked: Asked) -> Sequence[Partition]:
+        return flags(rows.x)
 
     def inquire(self, asked: Asked) -> Inquiry:
         return NewtonInquiry(asked, CoxModel(stratified=_is_stratified(asked), cells=len(asked.options["grid"])))

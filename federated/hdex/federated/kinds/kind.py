@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hdex.federated.disclosure import Breach
+from hdex.federated.disclosure_cells import Partition
 from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.errors import StudyInvalid
 
@@ -207,6 +208,15 @@ class Kind(Protocol[R]):
 
     def inquire(self, asked: Asked) -> Inquiry:
         """Return the coordinator's state machine before round 1."""
+        ...
+
+
+@runtime_checkable
+class Partitioning(Protocol):
+    """A kind that tells numbers of cells: bins, groups, grid points."""
+
+    def partitions(self, rows: Any, asked: Asked) -> Sequence[Partition]:
+        """Return the cells of `rows`, which are complete: one label for each row of the frame they were read from."""
         ...
 
 

@@ -1,11 +1,12 @@
 """Linear, logistic and Poisson regression: Newton on pooled gradient and information, equal to the pooled fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_cells import Partition
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.columns import complete_rows, design, design_names, read_columns
 from hdex.federated.kinds.kind import (
@@ -92,6 +93,9 @@ class Regression:
         terms = newton(rows, at, self.family)
         return np.concatenate([terms, scaled_moments(rows.x, at)]) if step == "refine" else terms
 
+    def partitions(self, rows: Local, asked: Asked) -> Sequence[Partition]:
+        return flags(rows.x)
+
     def inquire(self, asked: Asked) -> Inquiry:
         from hdex.federated.newton import GlmModel, NewtonInquiry
 
@@ -108,6 +112,12 @@ class Regression:
             return len(y)
         total = int(y.sum())
         return min(total, len(y) - total) if self.name == "logistic" else total
+
+
+def flags(x: Floats) -> list[Partition]:
+    """Return the groups that a fit compares as a t-test does: those of a single column of 0 and 1."""
+    columns = x.T if x.shape[1] == 1 else ()
+    return [Partition(column.astype(np.int64)) for column in columns if np.isin(column, (0.0, 1.0)).all()]
 
 
 def check_point(step: str, point: Arrays | None, *, parameters: int, p: int) -> None:

@@ -13,6 +13,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_cells import Labels, Partition
 from hdex.federated.errors import NotConverged, StudyInvalid
 from hdex.federated.kinds.columns import read_columns
 from hdex.federated.kinds.kind import (
@@ -44,6 +45,7 @@ class Values:
     groups: tuple[tuple[Floats, ...], ...]  # column, then group
     missing: tuple[int, ...]  # per column
     height: int
+    labels: Labels | None = None  # the group of each row with a value, where there are groups
 
     @property
     def n(self) -> int:
@@ -190,7 +192,11 @@ class TTest:
         columns = read_columns(frame, self.columns(asked), asked)
         value, group = columns[asked.target], columns[asked.features[0]]
         whole = ~np.isnan(value) & ~np.isnan(group)
-        return Values((tuple(value[whole & (group == code)] for code in (0, 1)),), (int((~whole).sum()),), len(value))
+        parts = tuple(value[whole & (group == code)] for code in (0, 1))
+        return Values((parts,), (int((~whole).sum()),), len(value), group[whole].astype(np.int64))
+
+    def partitions(self, rows: Values, asked: Asked) -> Sequence[Partition]:
+        return () if rows.labels is None else (Partition(rows.labels),)
 
     def sums(self, rows: Values, asked: Asked, step: str, point: Arrays | None) -> Floats:
         return sums(rows, step, point)

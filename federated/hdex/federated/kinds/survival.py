@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure_cells import Partition
 from hdex.federated.disclosure_curves import Step, joined_steps
 from hdex.federated.disclosure_regimes import Regime
 from hdex.federated.distributions import Z95, chi2_p
@@ -96,6 +97,14 @@ class KaplanMeier:
             mine = (rows.group == code).astype(np.float64)
             parts += [per_cell(cell, mine * event, size), per_cell(cell, mine, size)]
         return np.concatenate([*parts, [float(rows.followed.dropped)]])
+
+    def partitions(self, rows: Lives, asked: Asked) -> Sequence[Partition]:
+        group, cell, event = rows.group.astype(np.int64), rows.followed.cell, rows.followed.event == 1
+        found = [Partition(group)]
+        for code in np.unique(group):
+            mine = group == code
+            found += [Partition(np.where(kept, cell, -1), is_ordered=True) for kept in (mine, mine & event)]
+        return found
 
     def inquire(self, asked: Asked) -> Inquiry:
         return SurvivalInquiry(asked)

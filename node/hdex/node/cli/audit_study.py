@@ -16,6 +16,9 @@ def study(
     receipt: Annotated[Path, typer.Argument(help="receipt.zip of the study, from the exchange's data folder.")],
     evidence: Annotated[Path, typer.Argument(help="Evidence file (zip) of `hdex audit export`.")],
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    config: Annotated[
+        Path | None, typer.Option(help="The auditor's configuration: its directory names who signed the study.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Replay a study: every signature, every sum, every event. Exit 0 verified, 1 not, 2 or 3 unreadable."""
@@ -28,16 +31,20 @@ def study(
     logs: dict[str, list[Mapping[str, Any]]] = {}
     for log in sorted(read_evidence(evidence).logs, key=lambda one: one.origin):  # a participant's years one by one
         logs.setdefault(log.node, []).extend(parse_events(log.entries))
-    found = replay(Receipt.from_bytes(read(receipt)), logs)
+    kept = Receipt.from_bytes(read(receipt))
+    found = replay(kept, logs)
+    signers = [] if config is None else signed_by(kept.envelope, kept.study.coordinator.id, config)
     verified = report.verified and found.verified
     if as_json:
-        print(json.dumps({**found.document(), "verified": verified, "evidence_verified": report.verified}))
+        more = {"verified": verified, "evidence_verified": report.verified, "signed_by": signers}
+        print(json.dumps({**found.document(), **more}))
     else:
         print("verified" if verified else "NOT VERIFIED")
         print(f"  study        {found.study_id}, {found.rounds} rounds")
         print(f"  aggregates   {found.recomputed} of {found.rounds} recomputed from the sites' signed contributions")
         print(f"  sums         {found.proven} of {found.rounds} follow from the randomness the key holder opened")
         print(f"  logs         {'verified' if report.verified else 'NOT VERIFIED: hdex audit verify says where'}")
+        print(f"  signed by    {', '.join(signers) or 'not verified: --config names the directory'}")
         for offence in found.offences:
             print(f"  offence      {offence}")
     raise typer.Exit(0 if verified else NOT_VERIFIED)
@@ -70,6 +77,25 @@ def split(
         for site, share in cents.items():
             print(f"  {site:24} {values[site]:12.6f} {share:12} cents")
     raise typer.Exit(0 if logged else NOT_VERIFIED)
+
+
+def signed_by(envelope: bytes, coordinator: str, config: Path) -> list[str]:
+    """Return who signed the study: the coordinator and a buyer of the directory. Raises SignatureInvalid."""
+    from hdex.ledger.document import load as parsed
+    from hdex.node import directory as directories
+    from hdex.node.config import BuyerConfig, load
+    from hdex.node.errors import SignatureInvalid
+    from hdex.node.signed import signers, verify
+
+    known = load(config, BuyerConfig)
+    ca = known.identity.ca.read_bytes()
+    directory = directories.load(known.identity.directory, ca, trust_domain=known.trust_domain)
+    document = parsed(envelope)
+    named = sorted({coordinator, *signers(document)})
+    if len(named) < 2:
+        raise SignatureInvalid("the study is not signed by a buyer beside its coordinator")
+    verify("study", document, directory.sign_keys(*named))
+    return named
 
 
 def read(path: Path) -> bytes:

@@ -2,7 +2,9 @@
 
 What counts are complete rows: two studies over different columns leave out different patients for a missing value, and
 their sums differ by exactly those. Where a new population stands too close to earlier ones, more patients are left out,
-chosen by a secret of the node. Codes are keyed and lie in the vault; data sets share them, for a patient may be in two.
+chosen by a secret of the node. Cells of a table and groups of a test are populations too: a study whose cells come too
+close to those of an earlier one is refused; compared are the patients of both, who came or left is the populations'
+matter. Codes are keyed and lie in the vault; data sets share them, for a patient may be in two.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from hdex.federated.disclosure_cells import Partition, is_too_close
 from hdex.federated.disclosure_register import PopulationAudit
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
@@ -21,6 +24,8 @@ from hdex.node.vault import Vault
 KIND = "study_population"
 SHELF = "study-register"  # product of the vault: its key does not go with a data set's
 CODE = "code"
+CELLS = "study_cells"
+ORDERED, PLAIN, EARLIER = "ordered-", "plain-", "-earlier"
 ATTEMPTS = 200  # each leaves one more patient out, or as many as are missing
 
 
@@ -54,6 +59,28 @@ class StudyRegister:
             self._documents.put(KIND, asked, {"dataset": dataset, "asked": asked, "name": name})
             return sorted(codes[code] for code in settled)
 
+    def require_cells(self, study: str, patients: Sequence[str], partitions: Sequence[Partition]) -> None:
+        """Remember the cells that a study tells of these patients, or raise AccessDenied and remember nothing.
+
+        study: its digest; asked again it passes. partitions: one label for each patient, in their order.
+        """
+        codes = [self._code(patient) for patient in patients]
+        with self._lock:
+            rows = self._documents.all(CELLS)
+            if not partitions or any(row["study"] == study for row in rows):
+                return
+            for row in rows:
+                if tells_too_much(codes, partitions, self._vault.read_frame(SHELF, str(row["name"]))):
+                    raise AccessDenied(
+                        "population.cells",
+                        "ask the same groups or bins as before, or coarser ones",
+                        "a cell comes too close to one of an earlier study",
+                    )
+            name = f"cells-{study[:32]}"
+            if not self._vault.contains(SHELF, name):
+                self._vault.put_frame(SHELF, name, cells_frame(codes, partitions))
+            self._documents.put(CELLS, study, {"study": study, "name": name})
+
     def _apart(self, asked: frozenset[str], released: Sequence[frozenset[str]]) -> frozenset[str]:
         """Return the population without as many as it takes to keep the rules; a code's order is as secret as it."""
         audit = PopulationAudit(THRESHOLD, released)
@@ -80,3 +107,22 @@ class StudyRegister:
 
     def _digest(self, codes: Sequence[str] | dict[str, str] | frozenset[str]) -> str:
         return hmac.new(self._secret, "\n".join(sorted(codes)).encode(), hashlib.sha256).hexdigest()
+
+
+def cells_frame(codes: Sequence[str], partitions: Sequence[Partition]) -> pl.DataFrame:
+    """Return one row per code, one column of labels per partition; an ordered one says so in its name."""
+    labels = {f"{ORDERED if one.is_ordered else PLAIN}{number}": one.labels for number, one in enumerate(partitions)}
+    return pl.DataFrame({CODE: list(codes)} | labels)
+
+
+def tells_too_much(codes: Sequence[str], partitions: Sequence[Partition], earlier: pl.DataFrame) -> bool:
+    """Return whether a cell of these comes too close to one of an earlier study's frame."""
+    now = cells_frame(codes, partitions)
+    both = now.join(earlier, on=CODE, suffix=EARLIER)
+    names = [name for name in both.columns if name != CODE]
+    aligned = {name: Partition(both[name].to_numpy(), name.startswith(ORDERED)) for name in names}
+    return any(
+        is_too_close(aligned[new], aligned[old], THRESHOLD)
+        for new in now.columns[1:]
+        for old in (name if name not in now.columns else name + EARLIER for name in earlier.columns[1:])
+    )

@@ -5,6 +5,8 @@ import polars as pl
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.errors import DisclosureRefused
 from hdex.federated.kinds.columns import MISSING_TEXT
+from hdex.federated.kinds.kind import Partitioning
+from hdex.federated.kinds.table import kind_of
 from hdex.federated.study import Study
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
@@ -34,9 +36,16 @@ class StudyRows:
         require_rows(complete.height, level)
         settled = self._register.settle(dataset, complete[PATIENT].to_list())
         require_rows(len(settled), level)
+        self._require_cells(study, complete.filter(pl.col(PATIENT).is_in(settled)))
         incomplete = pl.any_horizontal(pl.col(name).is_null() for name in study.columns)
         shown = table.filter(incomplete | pl.col(PATIENT).is_in(settled))
         return shown.select(pl.when(~incomplete).then(pl.col(name)).alias(name) for name in study.columns)
+
+    def _require_cells(self, study: Study, rows: pl.DataFrame) -> None:
+        kind = kind_of(study)
+        if isinstance(kind, Partitioning):
+            found = kind.partitions(kind_of(study).rows(rows.select(study.columns), study), study)
+            self._register.require_cells(study.digest(), rows[PATIENT].to_list(), found)
 
 
 def asked_column(rows: pl.DataFrame, name: str, study: Study) -> pl.Expr:
