@@ -67,14 +67,15 @@ $(PEERS)/.done: bench/requirements.lock
 bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its peers
 	@$(BIN)/python bench/bench_deid.py
 
-bench-ledger: $(VENV)/.dev ## measure the ledger beside a chain and its peers
+bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and its peers, at 10^4 to 10^6 events
 	@$(BIN)/python bench/bench_ledger.py
 
 bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
 	@$(BIN)/python bench/bench_federated.py
 
-soak: $(VENV)/.dev ## the long forms of the fault tests
+soak: $(VENV)/.dev ## the long forms of the fault tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
+	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made
 	@rm -rf $(VENV) $(PEERS) .mypy_cache* .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

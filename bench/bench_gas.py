@@ -37,8 +37,9 @@ def main() -> None:
         chain.close()
     inputs = {"events_per_anchor": EVENTS_PER_ANCHOR, "compiler": contract.build().compiler, "bar": BAR}
     path = results_file.write("gas", command="bench/bench_gas.py", inputs=inputs, figures=figures)
+    path.with_suffix(".md").write_text(table(figures) + "\n", encoding="utf-8")
     print(table(figures))
-    print(f"{path.relative_to(results_file.ROOT)} is rewritten")
+    print(f"{path} and .md are rewritten")
 
 
 class Bench:
@@ -116,9 +117,14 @@ def measured(bench: Bench) -> dict[str, Any]:
     }
 
 
+def whole(value: float) -> float:
+    """Return a count without a point."""
+    return int(value) if value == int(value) else value
+
+
 def table(figures: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
-    rows = [f"| {name} | {found['median']:,} |" for name, found in figures.items() if isinstance(found, dict)]
+    rows = [f"| {name} | {whole(found['median']):,} |" for name, found in figures.items() if isinstance(found, dict)]
     return "\n".join(["| call | gas |", "| --- | ---: |", *cast("list[str]", rows)])
 
 

@@ -1,14 +1,14 @@
 """The ledger's bars in one run on one machine: beside one transaction per event, pymerkle, the raw disk, itself.
 
-    bench/bench_ledger.py            10,000 and 100,000 events
-    HDEX_BENCH_EVENTS=1000000 ...    also this many: the bars at 10^6 are those of that run
+    bench/bench_ledger.py             10^4, 10^5 and 10^6 events: the bars are those of the largest
+    HDEX_BENCH_EVENTS=10000000 ...    also so many, of our log alone
+    BENCH_QUICK=1 BENCH_OUT=folder    every step in a minute, results into that folder: no number of it counts
 
-Writes bench/results/ledger.json, ledger.md and ledger.svg (cost against size). Answers are checked before they are
-timed.
+Writes bench/results/ledger.json, ledger.md and ledger.svg (cost against size, with its slope). Answers are checked
+before they are timed.
 """
 
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,38 +16,49 @@ from pathlib import Path
 from typing import Any
 
 import ledger_chain
+import ledger_kept
 import ledger_tree
 import results_file
+from ledger_scale import SCALE
 from ledger_tree import Found
 
-SIZES = [10_000, 100_000]
 COLOURS = ("#0b6e4f", "#c8553d", "#28536b", "#8a6fb0", "#b08900")
 WIDTH, HEIGHT, LEFT, TOP, PLOT = 720, 420, 70, 30, 300
 
 
 def main() -> None:
-    asked = int(os.environ.get("HDEX_BENCH_EVENTS", "0"))
-    sizes = [*SIZES, asked] if asked > SIZES[-1] else SIZES
+    sizes = SCALE.sizes
     bars: dict[str, Any] = {}
     costs: dict[int, dict[str, float]] = {}
-    for part in (ledger_chain.beside_one_by_one, ledger_chain.chain_away):
+    for part in (ledger_kept.edge_cases, ledger_chain.beside_one_by_one, ledger_chain.chain_away):
         keep(bars, told(part.__name__, part))
     with tempfile.TemporaryDirectory(prefix="hdex-bench-") as name:
+        keep(bars, told("kills", lambda: ledger_kept.killed(Path(name))))
         keep(bars, told("disk", lambda: ledger_tree.disk(Path(name))))
         for size in sizes:
             began = time.perf_counter()
             found, costs[size] = ledger_tree.at_size(Path(name), size)
-            keep(bars, [*found, *ledger_tree.audit(Path(name) / f"log{size}.db", size)])
+            keep(bars, found)
+            if size <= SCALE.peer_up_to:
+                keep(bars, ledger_tree.audit(Path(name) / f"log{size}.db", size))
+            for file in Path(name).glob(f"*{size}.db*"):
+                file.unlink()
             print(f"{size} events: {time.perf_counter() - began:.1f} s")
     inputs = {"sizes": sizes, "events_per_anchor": ledger_chain.PER_ANCHOR, "runs": ledger_tree.RUNS}
-    slopes = {name: slope({size: cost[name] for size, cost in costs.items()}) for name in costs[sizes[0]]}
+    slopes = {name: slope(of_each(costs, name)) for name in costs[sizes[0]]}
+    rows = list(bars.values())
     path = results_file.write(
-        "ledger", command="bench/bench_ledger.py", inputs=inputs, bars=bars, costs=costs, slopes=slopes
+        "ledger", command="bench/bench_ledger.py", inputs=inputs, rows=rows, costs=costs, slopes=slopes
     )
-    path.with_suffix(".md").write_text(table(bars), encoding="utf-8")
-    path.with_suffix(".svg").write_text(drawn(costs), encoding="utf-8")
-    print(table(bars))
-    print(f"{path.relative_to(results_file.ROOT)}, .md and .svg are rewritten")
+    path.with_suffix(".md").write_text(table(rows), encoding="utf-8")
+    path.with_suffix(".svg").write_text(drawn(costs, slopes), encoding="utf-8")
+    print(table(rows))
+    print(f"{path}, .md and .svg are rewritten")
+
+
+def of_each(costs: dict[int, dict[str, float]], name: str) -> dict[int, float]:
+    """Return one cost by size, of the sizes at which it was measured."""
+    return {size: cost[name] for size, cost in costs.items() if name in cost}
 
 
 def told(name: str, part: Callable[[], list[Found]]) -> list[Found]:
@@ -68,19 +79,19 @@ def slope(costs: dict[int, float]) -> float:
     return round(math.log(last / first) / math.log(large / small), 3)
 
 
-def table(bars: dict[str, Any]) -> str:
-    lines = ["| bar | measured | low .. high | asked | met |", "| --- | --- | --- | --- | --- |"]
-    for name, one in bars.items():
-        found = one["measured"]
-        spread, met = f"{found['low']} .. {found['high']}", "yes" if one["met"] else "no"
-        lines.append(f"| {name} | {found['median']} {found['unit']} | {spread} | {one['bar']} | {met} |")
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| bar | pass | measured | low .. high | met |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        found = row["spread"]
+        spread, met = f"{found['low']} .. {found['high']}", "yes" if row["met"] else "no"
+        lines.append(f"| {row['bar']} | {row['pass']} | {row['measured']} {found['unit']} | {spread} | {met} |")
     return "\n".join(lines) + "\n"
 
 
-def drawn(costs: dict[int, dict[str, float]]) -> str:
-    """Return cost against size, both axes logarithmic, as one SVG."""
+def drawn(costs: dict[int, dict[str, float]], slopes: dict[str, float]) -> str:
+    """Return cost against size, both axes logarithmic, as one SVG; each line is named with its slope."""
     sizes, names = sorted(costs), list(costs[min(costs)])
-    values = [cost[name] for cost in costs.values() for name in names]
+    values = [value for cost in costs.values() for value in cost.values()]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
 
     def x(size: int) -> float:
@@ -95,13 +106,13 @@ def drawn(costs: dict[int, dict[str, float]]) -> str:
         marks.append(f'<text x="{LEFT - 8}" y="{y(10**power) + 4:.0f}" text-anchor="end">{10.0**power:g}</text>')
         marks.append(f'<path d="M{LEFT} {y(10**power):.0f}H{WIDTH - LEFT}" stroke="#ddd"/>')
     for number, name in enumerate(names):
-        line = " ".join(f"{x(size):.1f},{y(costs[size][name]):.1f}" for size in sizes)
+        line = " ".join(f"{x(size):.1f},{y(value):.1f}" for size, value in sorted(of_each(costs, name).items()))
         colour, where = (
             COLOURS[number % len(COLOURS)],
             (LEFT + 220 * (number % 3), TOP + PLOT + 45 + 20 * (number // 3)),
         )
         marks.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        marks.append(f'<text x="{where[0]}" y="{where[1]}" fill="{colour}">{name}</text>')
+        marks.append(f'<text x="{where[0]}" y="{where[1]}" fill="{colour}">{name}: slope {slopes[name]}</text>')
     font = 'font-family="sans-serif" font-size="12"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {font}>'
     title = f'<text x="{LEFT}" y="18" font-size="14">Cost against the number of events in the log</text>'

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account
+from ledger_scale import SCALE
 from ledger_tree import ORIGIN, Found, event, open_log
 from web3 import Web3
 
@@ -27,7 +28,9 @@ from hdex.ledger.outbox_memory import MemoryOutbox
 from hdex.node.wire.chain_rpc import ChainServer
 
 CHAIN_ID, OPERATOR, NODE = 40426, "1 operator: benchmark", "hospital-a"
-PER_ANCHOR, ANCHORS, SINGLE, RUNS, APPENDS = 2_000, 5, 150, 3, 400
+PER_ANCHOR, ANCHORS, SINGLE = SCALE.per_anchor, SCALE.anchors, SCALE.single
+RUNS, APPENDS = SCALE.runs, SCALE.appends
+GAS_BASIS = 2_000  # events per anchor, of the bar
 KEYS = {name: hashlib.sha256(f"bench {name}".encode()).digest() for name in ("operator", "node")}
 WHO = {name: account_address(key) for name, key in KEYS.items()}
 # CALLDATACOPY(0, 0, 32); LOG1(0, 32, calldata[0]): stores nothing, checks nobody. The cheapest that could be asked for.
@@ -78,7 +81,7 @@ def beside_one_by_one() -> list[Found]:
             grouped, anchor_gas = anchored(stage, log)
             single, single_gas = one_by_one(stage, logger)
             speeds.append(grouped / single)
-            gases.append(single_gas * PER_ANCHOR / anchor_gas)
+            gases.append(single_gas * GAS_BASIS / anchor_gas)
             for key, value in zip(seen, (round(grouped), round(single), [anchor_gas, single_gas]), strict=True):
                 seen[key].append(value)
         log.close()
@@ -121,33 +124,31 @@ def chain_away() -> list[Found]:
     ratios, seen = list[float](), {"chain up, p99 ms": [], "chain down, p99 ms": []}
     lost = 0
     with tempfile.TemporaryDirectory(prefix="hdex-bench-") as name, Stage(Path(name)).served() as stage:
-        for run in range(RUNS):
-            log = open_log(Path(name) / f"log{run}.db")
-            nowhere = Web3Chain(f"http://127.0.0.1:{free_port()}", stage.address, KEYS["node"], CHAIN_ID)
-            up = p99(log, Anchorer(stage.node, MemoryOutbox(), NODE) if run == 0 else None, stage)
-            outbox = MemoryOutbox()
-            down = p99(log, Anchorer(nowhere, outbox, NODE), stage)
+        log, outbox = open_log(Path(name) / "log.db"), MemoryOutbox()
+        nowhere = Web3Chain(f"http://127.0.0.1:{free_port()}", stage.address, KEYS["node"], CHAIN_ID)
+        for _ in range(RUNS):
+            up = p99(log, Anchorer(stage.node, outbox, NODE))
+            down = p99(log, Anchorer(nowhere, outbox, NODE))
             ratios.append(down / up)
             seen["chain up, p99 ms"].append(1e3 * up)
             seen["chain down, p99 ms"].append(1e3 * down)
-            if run == 0:
-                back = Anchorer(stage.node, outbox, NODE)
-                back.note(log.checkpoint())
-                lost += back.run_once().state is not AnchorState.ANCHORED
-                lost += stage.node.anchors(NODE)[-1].size != log.size
-            log.close()
+            back = Anchorer(stage.node, outbox, NODE)
+            back.note(log.checkpoint())
+            lost += back.run_once().state is not AnchorState.ANCHORED
+            lost += stage.node.anchors(NODE)[-1].size != log.size
+        log.close()
     return [
         Found("append p99 with the chain down over the chain up", ratios, 1.2, "at most", "x", seen),
         Found("anchors lost by an outage", [float(lost)], 0, "at most", "anchors", {}),
     ]
 
 
-def p99(log: Log, anchorer: Anchorer | None, stage: Stage) -> float:
+def p99(log: Log, anchorer: Anchorer) -> float:
     """Return the 99th percentile of one caller's appends while the anchorer runs beside it."""
     stop, seconds = threading.Event(), list[float]()
 
     def anchor() -> None:
-        while anchorer is not None and not stop.wait(0.05):
+        while not stop.wait(0.05):
             anchorer.note(log.checkpoint())
             anchorer.run_once()
 

@@ -19,9 +19,13 @@ PACKAGES = ("cryptography", "flwr", "gmpy2", "grpcio", "numpy", "phe", "polars",
 
 
 def write(name: str, **document: object) -> Path:
-    """Write bench/results/<name>.json with the circumstances of the measurement and return its path."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    """Write <name>.json with the circumstances of the measurement and return its path.
+
+    It goes to bench/results, or where BENCH_OUT says: a trial must not replace a measurement.
+    """
+    folder = Path(os.environ.get("BENCH_OUT", RESULTS))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
     text = json.dumps({**circumstances(), **document}, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
     return path

@@ -62,6 +62,7 @@ class Action(StrEnum):
     ROUND_SEAL = "round.seal"
     CHANNEL_OPEN = "channel.open"
     KEY_CREATE = "key.create"
+    KEY_ROTATE = "key.rotate"
     CONNECTION_REFUSE = "connection.refuse"
     CALL_REFUSE = "call.refuse"
     AUDIT_READ = "audit.read"

@@ -89,10 +89,12 @@ class Log:
         signer: Signer,
         *,
         following: Callable[[str], Successor | None] = lambda head: None,
+        retired: Sequence[bytes] = (),
     ) -> None:
         """Open and verify. Raises StoreCorrupt when the stored leaves are not those of the last signed head.
 
         following: asked with the newest head before every write; where the log goes on, None: here.
+        retired: public keys that signed this log before; a head of theirs is signed anew.
         """
         if signer.name != origin:
             raise NoteInvalid("a log signs under its origin: the signer has another name")
@@ -102,7 +104,7 @@ class Log:
         self._writing = False
         self._failed: LedgerError | None = None
         self._finished: list[LogStore] = []  # of shards that ended while this process ran
-        self._shard = _opened(store, signer)
+        self._shard = _opened(store, signer, retired)
 
     @property
     def origin(self) -> str:
@@ -212,7 +214,7 @@ class Log:
         The lines are not verified here: whoever relies on them does, with the keys of the trust file.
         """
         shard = self._shard
-        _require_signed(checkpoint, shard.signer)
+        _require_signed(checkpoint, _verifier(shard.signer))
         cosigned = add_signatures(checkpoint, lines)
         shard.store.put_note(COSIGNED, cosigned)
         return cosigned
@@ -287,7 +289,7 @@ class Log:
         shard, leaves = self._shard, [waiting.leaf for waiting in group]
         after = self._following(shard.head)
         if after is not None:  # the shard has ended: the group opens the next one, behind its link
-            shard, leaves = _opened(after.store, after.signer), [after.link, *leaves]
+            shard, leaves = _opened(after.store, after.signer, ()), [after.link, *leaves]
         first, hashes = len(shard.tree), [leaf_hash(leaf) for leaf in leaves]
         tree = shard.tree.grown(hashes)
         root = tree.root()
@@ -301,7 +303,7 @@ class Log:
             waiting.receipt = Receipt(index, hashes[index - first], len(tree), root, head)
 
 
-def _opened(store: LogStore, signer: Signer) -> _Shard:
+def _opened(store: LogStore, signer: Signer, retired: Sequence[bytes]) -> _Shard:
     """Return what a store holds after checking it against key and leaves; a first head for an empty one."""
     size, edges, head = store.load()
     tree = TiledTree(Frontier(size, edges), store.tile)
@@ -310,21 +312,27 @@ def _opened(store: LogStore, signer: Signer) -> _Shard:
             raise StoreCorrupt(f"{size} entries are stored, but no signed head")
         return _Shard(store, signer, tree, _signed(signer, 0, tree.root()))
     try:
-        _require_signed(head, signer)
+        by = _require_signed(head, _verifier(signer), *(Verifier(signer.name, key) for key in retired))
     except NoteInvalid as error:
         raise StoreCorrupt("the stored head is not signed by this log's key") from error
     found = parse_checkpoint(head)
     if found.size != size or found.root != tree.root():
         raise StoreCorrupt(f"{size} stored entries do not hash to the signed head of {found.size}")
-    return _Shard(store, signer, tree, head)
+    is_own = _verifier(signer) in by
+    return _Shard(store, signer, tree, head if is_own else _signed(signer, size, found.root))
+
+
+def _verifier(signer: Signer) -> Verifier:
+    return Verifier(signer.name, signer.public_key)
 
 
 def _signed(signer: Signer, size: int, root: bytes) -> str:
     return sign_note(format_checkpoint(signer.name, size, root), signer)
 
 
-def _require_signed(checkpoint: str, signer: Signer) -> None:
-    """Raise NoteInvalid unless the checkpoint is of this signer's log."""
-    verify_note(checkpoint, [Verifier(signer.name, signer.public_key)])
-    if parse_checkpoint(parse_note(checkpoint).text).origin != signer.name:
+def _require_signed(checkpoint: str, *keys: Verifier) -> set[Verifier]:
+    """Return which of a log's keys signed a checkpoint of it. Raises NoteInvalid when none did."""
+    found = {one.verifier for one in verify_note(checkpoint, keys)}
+    if parse_checkpoint(parse_note(checkpoint).text).origin != keys[0].name:
         raise NoteInvalid("the checkpoint is of another origin")
+    return found

@@ -46,17 +46,17 @@ def linked_head(leaf: bytes) -> str | None:
     return event.checkpoint if event.action is Action.SHARD_OPEN else None
 
 
-def require_continued(head: str, next_leaf: bytes, log_key: bytes) -> None:
+def require_continued(head: str, next_leaf: bytes, *log_keys: bytes) -> None:
     """Raise StoreCorrupt unless `next_leaf`, the first entry of a shard, continues the shard with this last head.
 
-    log_key: the 32-byte public key under which both shards are signed.
+    log_keys: the 32-byte public keys under which the log is or was signed.
     """
     linked = linked_head(next_leaf)
     if linked is None:
         raise StoreCorrupt("the first entry of a shard does not name the shard before it")
     ended, named = parse_checkpoint(head), parse_checkpoint(linked)
     try:
-        verify_note(linked, [Verifier(named.origin, log_key)])
+        verify_note(linked, [Verifier(named.origin, key) for key in log_keys])
     except NoteInvalid as error:
         raise StoreCorrupt("the head that a shard continues is not signed by the log's key") from error
     if (ended.origin, ended.size, ended.root) != (named.origin, named.size, named.root):

@@ -5,7 +5,7 @@ begins a new file; a clock that goes back begins nothing.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -23,10 +23,11 @@ class Shards:
     """One participant's log over the years."""
 
     def __init__(
-        self, folder: Path, node: str, *, signer: Callable[[str], Signer], clock: Callable[[], datetime]
-    ) -> None:
-        """Look into `folder`. signer: origin -> the signer of that shard."""
-        self._folder, self._node = folder, node
+        self, folder: Path, node: str, *, signer: Callable[[str], Signer], clock: Callable[[], datetime],
+        retired: Callable[[], Sequence[bytes]] = tuple,
+    ) -> None:  # fmt: skip
+        """Look into `folder`. signer: origin -> the signer of that shard; retired: public keys that signed before."""
+        self._folder, self._node, self._retired = folder, node, retired
         self._signer, self._clock = signer, clock
 
     def open(self) -> Log:
@@ -39,8 +40,8 @@ class Shards:
             origin = origin_of(self._node, self._clock().year)
             return Log(SqliteLogStore(self._folder / FIRST), origin, self._signer(origin), following=self._following)
         newest = max(files)
-        origin = origin_of(self._node, newest)
-        log = Log(SqliteLogStore(files[newest]), origin, self._signer(origin), following=self._following)
+        origin, store = origin_of(self._node, newest), SqliteLogStore(files[newest])
+        log = Log(store, origin, self._signer(origin), following=self._following, retired=self._retired())
         self._require_link(files, newest, log)
         return log
 
@@ -55,7 +56,7 @@ class Shards:
         if year not in files:
             raise StoreCorrupt(f"there is no shard of {year}; there are {', '.join(map(str, sorted(files))) or 'none'}")
         origin = origin_of(self._node, year)
-        return Log(SqliteLogStore(files[year]), origin, self._signer(origin))
+        return Log(SqliteLogStore(files[year]), origin, self._signer(origin), retired=self._retired())
 
     def files(self) -> dict[int, Path]:
         """Return year -> file of every shard that has begun."""
@@ -90,7 +91,7 @@ class Shards:
         head = head_of(files[before])
         if head is None:
             raise StoreCorrupt(f"the shard of {before} is gone")
-        require_continued(head, log.entries(0, 1)[0], log.public_key)
+        require_continued(head, log.entries(0, 1)[0], log.public_key, *self._retired())
 
 
 def head_of(path: Path) -> str | None:

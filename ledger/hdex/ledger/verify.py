@@ -12,6 +12,7 @@ from hdex.ledger.bundle import Evidence, LogEvidence, WitnessEvidence, is_about,
 from hdex.ledger.errors import EventInvalid, NoteInvalid
 from hdex.ledger.merkle import Tree, leaf_hash
 from hdex.ledger.ports import Anchor
+from hdex.ledger.rotation import named_at
 from hdex.ledger.testimony import (
     Testimony,
     authenticate,
@@ -85,6 +86,7 @@ def verify_evidence(path: Path, trust: Trust, *, earlier: Path | None = None) ->
         name, size = case.log.node, len(case.tree)
         findings.settle(f"{name}: {size} entries hash to the root of its newest signed checkpoint", _signed(case))
         findings.settle(f"{name}: {size} entries are canonical events of this node", _events(case))
+        _say_named(case, findings)
     shards = [*map(_shard, cases), *(extract_of(part, trust) for part in extracts)]
     findings.offences += linked(shards, findings)
     vouched = vouched_for(shards, trust)
@@ -266,6 +268,18 @@ def _events(case: _Case) -> Iterator[Offence]:
         if event.node != case.log.node:
             yield case.offence(index, "the entry was written by another node")
         case.events.append(event)
+
+
+def _say_named(case: _Case, findings: Findings) -> None:
+    """Say of a log whose key was replaced whether the key before named the one that signs now."""
+    if case.log.earlier:
+        index = named_at(case.evidence.entries, case.evidence.checkpoints, case.log)
+        if index is None:
+            findings.not_checked.append(f"{case.log.node}: no entry under an earlier key names the key that signs now")
+        else:
+            findings.checked.append(
+                f"{case.log.node}: entry {index} names the key that signs now, under the key before"
+            )
 
 
 def _check_witnessed(case: _Case, trust: Trust, findings: Findings, vouched: Mapping[str, str]) -> None:

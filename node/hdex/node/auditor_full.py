@@ -73,7 +73,7 @@ def leaf_hashes(read: Callable[[str], bytes], size: int) -> Iterator[bytes]:
 def linked(log: TrustedLog, before: str, first: bytes) -> AuditReport:
     """Return whether a shard's first entry is the last head of the shard before it."""
     try:
-        require_continued(before, first, log.verifier.public_key)
+        require_continued(before, first, *(key.public_key for key in log.verifiers))
     except (StoreCorrupt, NoteInvalid) as error:
         return AuditReport(False, [], [], Offence(log.node, 0, str(error)).document())
     return AuditReport(

@@ -83,8 +83,11 @@ class Keeper:
 
     def _with_earlier(self, checkpoint: str) -> str:
         """Return the checkpoint with the cosignatures that an earlier pass got for it."""
-        known = self._published
-        return known if known and parse_note(known).text == parse_note(checkpoint).text else checkpoint
+        known, fresh = self._published, parse_note(checkpoint)
+        if not known or parse_note(known).text != fresh.text:
+            return checkpoint
+        is_same_key = fresh.signatures[0] in parse_note(known).signatures
+        return known if is_same_key else checkpoint
 
     def run(self, stop: threading.Event) -> None:
         """Keep the log until `stop`; a failed pass is logged and tried again, whatever failed: nobody else keeps it."""

@@ -92,6 +92,19 @@ class KeyStore:
         self._update(change)
         return fresh
 
+    def replace(self, name: str, secret: bytes, *, retired: str) -> None:
+        """Put another key in the place of one, which stays under the name `retired`; both or neither."""
+        require_key(secret)
+
+        def change(state: dict[str, Any]) -> None:
+            _require_there(state, name)
+            require_free(retired, state["keys"], set(state["tombstones"]))
+            kind, old = _unwrap_key(self._kek, name, state["keys"][name])
+            state["keys"][retired] = _wrap_key(self._kek, retired, kind, old)
+            state["keys"][name] = _wrap_key(self._kek, name, kind, secret)
+
+        self._update(change)
+
     def shred(self, name: str) -> None:
         def change(state: dict[str, Any]) -> None:
             _require_there(state, name)

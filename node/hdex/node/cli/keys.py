@@ -61,6 +61,27 @@ def rotate(
     _say({"rotated": str(file), "keys": store.names()}, as_json)
 
 
+@app.command("replace-log")
+def replace_log(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration of the participant, which is stopped.")],
+    witnesses: Annotated[int, typer.Option(help="Witnesses that must cosign the statement first.", min=0)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Replace the key that signs a participant's log; the old key's last statement names the new one.
+
+    Stop the participant first. Tell everybody afterwards: the consortium's directory, the chain, trust files.
+    """
+    from hdex.node.cli.chain import logged_participant
+    from hdex.node.cli.serving import prepare, show
+
+    settings = logged_participant(config)
+    chain = [settings.chain.url] if settings.chain else []
+    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), *chain])
+    from hdex.node.compose.log_key import replace_key
+
+    show(replace_key(settings, witnesses).document(), as_json=as_json)
+
+
 @app.command()
 def shred(
     file: File,

@@ -35,6 +35,7 @@ from hdex.node.identity import Identity
 from hdex.node.keeper import Keeper
 from hdex.node.keys import KeyProvider, data_key, read_passphrase
 from hdex.node.keystore import KeyStore
+from hdex.node.log_key import retired_keys
 from hdex.node.logbook import Logbook
 from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
@@ -103,7 +104,7 @@ class Standing:
         def signer(origin: str) -> Signer:
             return Signer(origin, self.keys.secret("log"))
 
-        return Shards(self.data, self.config.id, signer=signer, clock=now)
+        return Shards(self.data, self.config.id, signer=signer, clock=now, retired=lambda: retired_keys(self.keys))
 
     @cached_property
     def log(self) -> Log:
