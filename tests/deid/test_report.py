@@ -1,6 +1,7 @@
 """The certificate: JSON with canonical bytes, and a page in two languages that needs nobody."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import rfc8785
 
 from hdex.deid.certificate import dictionary
+from hdex.deid.classify import classify_dataset
 from hdex.deid.columns import Category, ColumnProfile, LevelDecision, Role
 from hdex.deid.errors import ArgumentInvalid
 from hdex.deid.pipeline import Release, deidentify
 from hdex.deid.policy import preset
 from hdex.deid.pseudonym import derive_keys
-from hdex.deid.report import render_html
+from hdex.deid.report import ColumnReport, render_html
 
 KEYS = derive_keys(bytes(32), recipient="r", project="p")
 
@@ -104,6 +106,38 @@ def test_the_json_has_canonical_bytes_that_do_not_change() -> None:
     document = made().report.to_dict()
     assert document["columns_by_level"] == {"1": 0, "2": 1, "3": 2, "4": 1, "5": 0}
     assert document["level_after"] == 3
+
+
+def test_a_column_is_said_to_be_what_it_became() -> None:
+    report = made().report
+    columns = [
+        ColumnReport("sex", "quasi", "health_status", 2, "generalise", "0/1"),
+        ColumnReport("age", "quasi", "health_status", 3, "generalise", "2/5, 90+"),
+        ColumnReport("day", "quasi", "health_status", 4, "generalise", "5/5"),
+    ]
+    page = render_html(replace(report, columns=tuple(columns), redacted={"NAME": 3}))
+    assert "sex <i>unaltered</i>" in page
+    assert "<td>generalised</td><td>step 2 of 5, 90+</td>" in page
+    assert "<td>generalised</td><td>one value for all</td>" in page
+    assert "leave with the values they had: sex." in page
+    assert "the days between them are true" in page
+    assert "受控项目 (controlled)" in render_html(report, "zh")
+
+
+def test_every_reason_for_a_level_is_told_in_the_language_of_the_page() -> None:
+    known = [ColumnProfile("t<b>", f"c{n}", Role.DIRECT, Category.HEALTH_STATUS, 4) for n in range(7)]
+    found = classify_dataset(known, inclusion=["HIV"], k_without_suppression=2, minor_under_14=True)
+    report = replace(
+        made().report, reasons=(*found.reasons, "level 4: by hand", "level 5: 1 columns: a, holding values of X")
+    )
+    english, chinese = render_html(report), render_html(report, "zh")
+    for page in (english, chinese):
+        assert "<li>level 4: by hand</li>" in page
+        assert page.count("<li>level") == 1
+        assert "t&lt;b&gt;.c0" in page
+    assert "及另外 2 列" in chinese
+    assert ";含以下类别的取值:X" in chinese
+    assert "第 3 级:最小群体只有 2 位患者,第 2 级要求" in chinese
 
 
 def test_the_dossier_names_attackers_and_what_a_model_still_learns() -> None:

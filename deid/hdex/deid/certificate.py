@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from html import escape
@@ -52,6 +53,7 @@ COLOURS = {
     "round": "#8a8f98",
     "keep": "#8a8f98",
 }
+STEPS = re.compile(r"(\d+)/(\d+)")
 Words = dict[str, str | dict[str, str]]
 
 
@@ -99,15 +101,20 @@ class Page:
         """Title, verdict, levels and how it may be delivered."""
         report = self.report
         is_rows = report.risk_after is not None
-        verdict = self.say("meets", preset=report.policy.name) if is_rows else self.say("sums_only")
+        verdict = self.say("meets", preset=self.preset()) if is_rows else self.say("sums_only")
         level = self.say("level", before=report.level_before, after=report.level_after)
         modes = " · ".join(self.name("modes", mode) for mode in report.delivery_modes)
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in report.reasons)
+        reasons = "".join(f"<li>{certificate_evidence.reason(one, self.say)}</li>" for one in report.reasons)
         return (
             f'<h1>{self.say("title")}</h1><p><span class="badge">{verdict}</span> &ensp;<b>{level}</b></p>'
             f'<p class="faint">{self.say("delivery")}: {modes}</p>'
             f'<p class="faint">{self.say("reasons")}:</p><ul class="faint">{reasons}</ul>'
         )
+
+    def preset(self) -> str:
+        """The preset's name, not escaped: in words and as the policy file says it."""
+        names, name = cast("dict[str, str]", self._words["presets"]), self.report.policy.name
+        return f"{names[name]} ({name})" if name in names else name
 
     def figures(self) -> str:
         """The four numbers a director asks for."""
@@ -115,7 +122,7 @@ class Page:
         cells = [
             (self.say("k"), report.risk_before.k, after.k if after else "–"),
             (self.say("unique"), report.risk_before.unique_rows, after.unique_rows if after else 0),
-            (self.say("patients"), report.rows_before, report.rows_after),
+            (self.say("patients"), report.risk_before.patients, after.patients if after else "–"),
             (self.say("loss"), "0", f"{report.loss:.3f}" if after else "–"),
         ]
         inner = "".join(f"<div><b><s>{old}</s> {new}</b><span>{name}</span></div>" for name, old, new in cells)
@@ -171,9 +178,24 @@ class Page:
 
     def chip(self, column: ColumnReport) -> str:
         """One column in the colour of what became of it."""
-        colour = COLOURS.get(column.action, "#8a8f98")
-        became = self.name("actions", column.action)
+        action, _ = self.became(column)
+        colour = COLOURS.get(action, "#8a8f98")
+        became = self.name("actions", action)
         return f'<span class="chip" style="--c:{colour}">{escape(column.name)} <i>{became}</i></span>'
+
+    def became(self, column: ColumnReport) -> tuple[str, str]:
+        """The action that tells what became of a column, and how far it went, escaped: the steps of its hierarchy.
+
+        A hierarchy of which no step was taken leaves the column as it is, whatever the plan was.
+        """
+        steps = STEPS.match(column.detail) if column.action == "generalise" else None
+        if steps is None:
+            return column.action, escape(column.detail)
+        taken, height, rest = int(steps[1]), int(steps[2]), escape(column.detail[steps.end() :])
+        if taken == 0:
+            return "keep", rest.removeprefix(", ")
+        how = self.say("all_alike") if taken == height else self.say("steps", taken=taken, height=height)
+        return column.action, how + rest
 
     def table(self) -> str:
         """Every column in full."""
@@ -184,13 +206,14 @@ class Page:
 
     def row(self, one: ColumnReport) -> str:
         """One line of the table."""
+        action, detail = self.became(one)
         cells = (
             escape(one.name),
             self.name("roles", one.role),
             self.name("categories", one.category),
             str(one.level),
-            self.name("actions", one.action),
-            escape(one.detail),
+            self.name("actions", action),
+            detail,
         )
         return "".join(f"<td>{cell}</td>" for cell in cells)
 
@@ -230,6 +253,16 @@ class Page:
             parts.append(f"<p>{self.say('redacted')}: {kinds}</p>")
         return self.section("checked", *parts) if parts else ""
 
+    def remains(self) -> str:
+        """What nobody has taken away: columns that leave as they are, notes, and what an attacker may know besides."""
+        report, parts = self.report, [f"<p>{self.say('remains_note')}</p>"]
+        names = [one.name for one in report.columns if self.became(one)[0] == "keep"]
+        if names and report.risk_after is not None:
+            parts.insert(0, f"<p>{self.say('remains_columns', names=', '.join(names))}</p>")
+        if report.redacted:
+            parts.insert(-1, f"<p>{self.say('remains_texts')}</p>")
+        return self.section("remains", *parts)
+
     def html(self) -> str:
         """The whole page."""
         body = [self.head(), self.figures(), self.attack(), self.risk(), self.sizes(), self.levels(), self.table()]
@@ -237,7 +270,7 @@ class Page:
             self.utility(),
             self.evidence(),
             self.checked(),
-            self.section("remains", f"<p>{self.say('remains_note')}</p>"),
+            self.remains(),
         ]
         code = "zh-CN" if self.lang == "zh" else "en"
         return (

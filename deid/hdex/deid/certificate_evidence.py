@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -10,6 +11,18 @@ from hdex.deid import plots
 from hdex.deid.dossier import Dossier
 
 Say = Callable[..., str]
+REASONS = {
+    "reason_elements": re.compile(
+        r"level (?P<level>\d): (?P<count>\d+) columns: (?P<names>.*?)(?: and (?P<more>\d+) more)?"
+        r"(?:, holding values of (?P<groups>.*))?"
+    ),
+    "reason_inclusion": re.compile(r"level (?P<level>\d): the inclusion criterion names (?P<group>.*) \(by .*\)"),
+    "reason_direct": re.compile(r"level (?P<level>\d): (?P<count>\d+) columns identify directly"),
+    "reason_unique": re.compile(
+        r"level (?P<level>\d): the smallest class has (?P<k>\d+) patients, level 2 asks (?P<asked>\d+).*"
+    ),
+    "reason_minor": re.compile(r"level (?P<level>\d): patients under (?P<age>\d+) are in it: a guardian consents"),
+}
 
 
 def attackers(dossier: Dossier, say: Say, lang: str) -> str:
@@ -32,6 +45,17 @@ def _attempts(found: Mapping[str, Any], say: Say, lang: str) -> str:
         shares = "".join(f"<td>{plots.percent(one[key])}</td>" for key in ("by_chance", "bound"))
         rows.append(f"<tr>{who}<td>{what}</td><td{style}>{plots.percent(one['rate'])}</td>{shares}</tr>")
     return "".join(rows)
+
+
+def reason(text: str, say: Say) -> str:
+    """Why a level was given (levels.py), in the words of the page; a reason that is not known reads as it stands."""
+    for key, pattern in REASONS.items():
+        if found := pattern.fullmatch(text):
+            words = {name: value for name, value in found.groupdict().items() if value is not None}
+            asked = key if key != "reason_elements" else f"{key}_more" if "more" in words else key
+            told = say(asked, **words)
+            return told + (say("reason_holding", groups=words["groups"]) if "groups" in words else "")
+    return escape(text)
 
 
 def worth(dossier: Dossier, say: Say) -> str:
