@@ -1,10 +1,20 @@
-"""One suite for Flower's Grid, over the grid in process and the stream grid with a thread per site."""
+"""One suite for Flower's Grid: in process, over streams with a thread per site, over a stock SuperLink.
 
+What depends on frames runs over the first two alone: a SuperLink takes no fault script and knows who sends.
+"""
+
+import io
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.federated.samples import SITES, consortium
+from tests.ports.superlink_stage import Stock, environment, running_stock
 
 from hdex.federated.apps.flower import (
     COORDINATOR_NODE_ID,
@@ -20,13 +30,18 @@ from hdex.federated.apps.flower import (
     set_message_id,
     to_frame,
 )
+from hdex.federated.apps.superlink import installed_bundle
 from hdex.federated.channel_memory import Fault, FaultKind, MemoryChannel, ThreadChannel
+from hdex.federated.draft import Question
 from hdex.federated.errors import AdmissionRefused, FrameInvalid, SiteLost, StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.grid_stream import StreamGrid
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.run import run_study
 
+pytestmark = pytest.mark.xdist_group("grid")  # one set of stock processes for all of these
+
+PATIENCE = 60  # a stock SuperNode looks for messages every three seconds
 Handlers = Mapping[str, Callable[[bytes], bytes]]
 MakeGrid = Callable[..., Grid]
 
@@ -47,6 +62,34 @@ def make_grid(request: pytest.FixtureRequest) -> Iterator[MakeGrid]:
         channel.close()
 
 
+@pytest.fixture(scope="module")
+def stock() -> Iterator[Stock]:
+    """A stock SuperLink with a SuperNode of every site."""
+    with running_stock(SITES) as processes:
+        yield processes
+
+
+@pytest.fixture(params=["inproc", "stream", "superlink"])
+def any_grid(request: pytest.FixtureRequest) -> Iterator[MakeGrid]:
+    """Make grids of one kind, stock Flower's among them."""
+    with ExitStack() as ends:
+
+        def make(handlers: Handlers) -> Grid:
+            if request.param == "inproc":
+                return InprocGrid(handlers)
+            if request.param == "stream":
+                channel = ThreadChannel(handlers)
+                ends.callback(channel.close)
+                return StreamGrid(channel, resend_after_s=0.1)
+            processes: Stock = request.getfixturevalue("stock")
+            ends.enter_context(processes.gatekeepers(handlers))
+            grid = processes.grid()
+            ends.callback(grid.close)
+            return grid
+
+        yield make
+
+
 def echo(frame: bytes) -> bytes:
     """Answer with what was asked."""
     message = from_frame(frame)
@@ -64,11 +107,10 @@ def messages(grid: Grid, sites: Sequence[str] = SITES) -> list[Message]:
     return [grid.create_message(content, MessageType.TRAIN, node_id(site), "1") for site in sites]
 
 
-def test_every_site_answers_what_it_was_asked(make_grid: MakeGrid) -> None:
-    grid = start(make_grid(dict.fromkeys(SITES, echo)))
-    assert grid.run.run_id == 7
+def test_every_site_answers_what_it_was_asked(any_grid: MakeGrid) -> None:
+    grid = start(any_grid(dict.fromkeys(SITES, echo)))
     assert set(grid.get_node_ids()) == {node_id(site) for site in SITES}
-    replies = list(grid.send_and_receive(messages(grid), timeout=5))
+    replies = list(grid.send_and_receive(messages(grid), timeout=PATIENCE))
     assert [reply.metadata.src_node_id for reply in replies] == [node_id(site) for site in SITES]
     assert all(reply.metadata.dst_node_id == COORDINATOR_NODE_ID for reply in replies)
     assert all(reply.content.config_records["asked"]["value"] == b"\0\xff" for reply in replies)
@@ -129,7 +171,7 @@ def test_a_site_that_answers_anothers_question_is_not_heard(make_grid: MakeGrid)
     assert list(grid.send_and_receive(asked, timeout=0.3)) == []
 
 
-def test_messages_are_serialised_so_that_sites_share_no_object(make_grid: MakeGrid) -> None:
+def test_messages_are_serialised_so_that_sites_share_no_object(any_grid: MakeGrid) -> None:
     seen: list[int] = []
 
     def remember(frame: bytes) -> bytes:
@@ -138,9 +180,9 @@ def test_messages_are_serialised_so_that_sites_share_no_object(make_grid: MakeGr
         message.content.config_records["asked"]["value"] = b"changed"
         return to_frame(Message(message.content, reply_to=message))
 
-    grid = start(make_grid(dict.fromkeys(SITES, remember)))
+    grid = start(any_grid(dict.fromkeys(SITES, remember)))
     asked = messages(grid)
-    assert len(list(grid.send_and_receive(asked, timeout=5))) == 3
+    assert len(list(grid.send_and_receive(asked, timeout=PATIENCE))) == 3
     assert all(message.content.config_records["asked"]["value"] == b"\0\xff" for message in asked)
 
 
@@ -169,11 +211,68 @@ def test_a_whole_study_gives_the_same_numbers_on_every_grid(make_grid: MakeGrid)
     assert set(party.computations().values()) == {result.rounds}
 
 
-def test_a_refusal_crosses_with_its_rule(make_grid: MakeGrid) -> None:
+def test_a_question_has_the_same_answer_on_every_grid(any_grid: MakeGrid) -> None:
+    asked = Question("", ("age", "bmi"), "DUO:0000006", kind="mean")
+    party, plain = consortium(question=asked), consortium(question=asked, secure="plain")
+    grid = any_grid(party.handlers())
+    found = run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal())
+    expected = run_study(
+        plain.envelope, grid=InprocGrid(plain.handlers()), decryptor=plain.decryptor, journal=MemoryJournal()
+    )
+    assert found.answer.document() == expected.answer.document()
+    assert set(party.computations().values()) == {found.rounds}
+
+
+def shipped(folder: Path) -> bytes:
+    """Return a bundle with code that leaves a mark when anybody imports it."""
+    mark = f"import pathlib\npathlib.Path({str(folder / 'mark')!r}).touch()\n"
+    code = mark + "from flwr.clientapp import ClientApp\napp = ClientApp()\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(installed_bundle())) as installed, zipfile.ZipFile(buffer, "w") as archive:
+        project = installed.read("pyproject.toml").decode().replace("hdex.federated.installed:site", "shipped.site:app")
+        archive.writestr("pyproject.toml", project)
+        archive.writestr("shipped/site.py", code)
+    return buffer.getvalue()
+
+
+def test_a_gatekeeper_answers_no_run_whose_bundle_it_does_not_know(stock: Stock, tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def ask(frame: bytes) -> bytes:
+        asked.append(frame)
+        return echo(frame)
+
+    with stock.gatekeepers(dict.fromkeys(SITES, ask)):
+        grid = stock.grid(shipped(tmp_path))
+        grid.set_run(Run.create_empty(7))
+        replies = list(grid.send_and_receive(messages(grid, SITES[:1]), timeout=PATIENCE))
+        grid.close(failed=True)
+    assert ["allow-list" in (reply.error.reason or "") for reply in replies if reply.has_error()] == [True]
+    assert asked == []
+    assert not (tmp_path / "mark").exists()
+
+
+def test_stock_processes_stay_on_loopback(stock: Stock) -> None:
+    assert all(process.poll() is None for process in stock.processes.values())
+    assert not stock.egress.exists(), stock.egress.read_text()
+    reach = "import socket; socket.create_connection(('192.0.2.1', 9), 1)"
+    environ = environment(stock.folder / "home-superlink")
+    subprocess.run([sys.executable, "-c", reach], env=environ, stderr=subprocess.DEVNULL, check=False)
+    assert stock.egress.read_text() == "socket.getaddrinfo 192.0.2.1\n"  # the guard is awake in these processes
+    stock.egress.unlink()
+
+
+def test_the_bundle_of_one_installation_is_one_sequence_of_bytes() -> None:
+    assert installed_bundle() == installed_bundle()
+    with zipfile.ZipFile(io.BytesIO(installed_bundle())) as archive:
+        assert [name for name in archive.namelist() if name.endswith(".py")] == []
+
+
+def test_a_refusal_crosses_with_its_rule(any_grid: MakeGrid) -> None:
     party = consortium()
-    party.sites["hospital-c"].refuse[2] = "level_5_needs_two"
+    party.sites["hospital-c"].refuse[1] = "level_5_needs_two"
     with pytest.raises(AdmissionRefused) as caught:
-        run_study(party.envelope, grid=make_grid(party.handlers()), decryptor=party.keyholder, journal=MemoryJournal())
+        run_study(party.envelope, grid=any_grid(party.handlers()), decryptor=party.keyholder, journal=MemoryJournal())
     assert caught.value.rule == "level_5_needs_two"
 
 

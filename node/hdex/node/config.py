@@ -85,7 +85,7 @@ class Limits:
     data_bytes: int = 8 * 1024 * 1024  # largest message of a stream that carries data
     unary_deadline_s: float = 120.0  # longest deadline a caller may ask of an ordinary call
     stream_deadline_s: float = 3600.0
-    workers: int = 32
+    workers: int = 128  # a site's stream to an exchange holds one for as long as it is connected
     connection_age_s: float = 600.0
 
     def __post_init__(self) -> None:
