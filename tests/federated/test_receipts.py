@@ -212,7 +212,7 @@ def test_one_bit_of_any_member_is_found() -> None:
     whole, source = members(told().receipt.to_bytes()), random.Random(9)
     assert verifies(zipped(*whole.items()))
     kinds = {name.rpartition("/")[2] for name in whole}
-    assert kinds == {"study.json", "record.json", "0000.bin", "0001.bin", "0002.bin"}
+    assert kinds == {"study.json", "record.json", "0000.bin", "0001.bin", "0002.bin", "proof"}
     for name, data in whole.items():
         if not name.startswith(("study", "rounds/0001", "rounds/0003")):
             continue

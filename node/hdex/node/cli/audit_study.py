@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from hdex.node.cli.options import Json
+
+if TYPE_CHECKING:
+    from hdex.node.signed import Envelope
 
 NOT_VERIFIED = 1
 
@@ -90,7 +93,7 @@ def signed_by(envelope: bytes, coordinator: str, config: Path) -> list[str]:
     known = load(config, BuyerConfig)
     ca = known.identity.ca.read_bytes()
     directory = directories.load(known.identity.directory, ca, trust_domain=known.trust_domain)
-    document = parsed(envelope)
+    document = cast("Envelope", parsed(envelope))
     named = sorted({coordinator, *signers(document)})
     if len(named) < 2:
         raise SignatureInvalid("the study is not signed by a buyer beside its coordinator")
