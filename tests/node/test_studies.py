@@ -3,10 +3,13 @@
 import io
 import os
 import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +26,8 @@ from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, SignatureInv
 from hdex.node.exchange.pipe import LARGEST, Pipe, join, split
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_child import PipeChannel
-from hdex.node.exchange.study_process import StudyProcess
+from hdex.node.exchange.study_process import StudyProcess, Told
+from hdex.node.exchange.study_seals import Seals
 from hdex.node.signed import Envelope, countersign, digest, sign, verify
 
 SITES = ("hospital-a", "hospital-b", "hospital-c")
@@ -49,11 +53,13 @@ class Runner(StudyProcess):
     def __init__(self) -> None:
         self.runs: list[Envelope] = []
         self.more: dict[str, Any] = {}
+        self.play: Callable[[str, Told], None] = lambda study_id, told: None
 
-    def run(self, study_id: str, envelope: Envelope, committed: Any) -> dict[str, Any]:
+    def run(self, study_id: str, envelope: Envelope, told: Told) -> dict[str, Any]:
         self.runs.append(envelope)
         for number in (1, 2):
-            committed(number, bytes([number]) * 32, "newton")
+            told.committed(number, bytes([number]) * 32, "newton")
+        self.play(study_id, told)
         return {"study": study_id, "rounds": 2} | self.more
 
 
@@ -75,15 +81,20 @@ class Stage:
             market.buyers[BUYER].request(market.wish(listed, "federated"), contract_id=f"c-{site}")
             market.hospitals[site].negotiations.decide(f"c-{site}", person(site, "privacy_officer"), approved=True)
             market.buyers[BUYER].accept(f"c-{site}")
+        self.serve()
+
+    def serve(self) -> None:
+        """Wire the exchange's studies, as its process does when it starts."""
         self.studies = Studies(
-            Coordinator("exchange", market.keys["exchange"].secret("sign"), "keyholder", market.clock),
-            market.exchange.documents,
-            market.contracts,
-            directory=market.directory,
+            Coordinator("exchange", self.market.keys["exchange"].secret("sign"), "keyholder", self.market.clock),
+            self.market.exchange.documents,
+            self.market.contracts,
+            directory=self.market.directory,
             keyholder=self.keyholder,
             runner=self.runner,
-            recorder=market.exchange.recorder,
-            facts=market.exchange.facts,
+            recorder=self.market.exchange.recorder,
+            facts=self.market.exchange.facts,
+            seals=Seals(self.market.exchange.log, list, self.market.exchange.documents),
         )
 
     def question(self, **changed: Any) -> dict[str, Any]:
@@ -280,7 +291,6 @@ def test_parts_are_split_where_they_were_joined(parts: list[bytes]) -> None:
 
 
 def test_many_threads_may_send_without_mixing_their_messages() -> None:
-    from concurrent.futures import ThreadPoolExecutor
 
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb") as writer:
