@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from hdex.node.cli.options import Json
+
+if TYPE_CHECKING:
+    from hdex.node.signed import Envelope
 
 NOT_VERIFIED = 1
 
@@ -47,7 +50,7 @@ def study(
 
 
 def split(
-    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), as the study's result holds them.")],
+    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), or a result that holds them.")],
     amount: Annotated[int, typer.Option(help="Cents to split.")],
     evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
     as_json: Json = False,
@@ -58,7 +61,8 @@ def split(
     from hdex.ledger.bundle import read_evidence
     from hdex.node.cli.serving import read_json
 
-    found = Scores.from_document(read_json(scores))
+    paper = read_json(scores)
+    found = Scores.from_document(paper.get("coalition_scores", paper))
     digest = found.digest()
     logged = any(
         event.get("action") == "study.approve" and event.get("result_digest") == digest
@@ -86,7 +90,7 @@ def signed_by(envelope: bytes, coordinator: str, config: Path) -> list[str]:
     known = load(config, BuyerConfig)
     ca = known.identity.ca.read_bytes()
     directory = directories.load(known.identity.directory, ca, trust_domain=known.trust_domain)
-    document = parsed(envelope)
+    document = cast("Envelope", parsed(envelope))
     named = sorted({coordinator, *signers(document)})
     if len(named) < 2:
         raise SignatureInvalid("the study is not signed by a buyer beside its coordinator")

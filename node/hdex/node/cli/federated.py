@@ -46,6 +46,7 @@ def simulate(
     """Run a study in this process, one site per file; disclosure limits become warnings."""
     from hdex.federated.question_file import read_levels, read_option
     from hdex.federated.simulate import simulate as run
+    from hdex.federated.valuation import can_value
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
     simulation = run(
@@ -58,6 +59,7 @@ def simulate(
         standardize=standardize,
         l2=l2,
         secure=secure,
+        contribution=can_value(kind, secure, sites=len(sites) + len(more_sites or [])),
     )
     document = simulation.document()
     for warning in document["warnings"]:
