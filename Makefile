@@ -73,8 +73,9 @@ bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and
 bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
 	@$(BIN)/python bench/bench_federated.py
 
-soak: $(VENV)/.dev ## the long forms of the fault tests, and the ledger at 10^7 events
-	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
+soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
+	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py \
+		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

@@ -48,6 +48,7 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
     """Run a study in this process, one site per file; disclosure limits become warnings."""
     from hdex.federated.question_file import read_levels, read_option
     from hdex.federated.simulate import simulate as run
+    from hdex.federated.valuation import can_value
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
     simulation = run(
@@ -61,6 +62,7 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
         l2=l2,
         secure=secure,
         regions=regions,
+        contribution=can_value(kind, secure, sites=len(sites) + len(more_sites or [])),
     )
     document = simulation.document()
     for warning in document["warnings"]:
