@@ -53,7 +53,12 @@ def test_an_append_that_does_not_continue_the_log_changes_nothing(store: LogStor
 
 
 def test_notes_are_kept_once_by_kind_in_order(store: LogStore) -> None:
-    for kind, note in (("cosigned", "log\none"), ("cosigned", "log\ntwo"), ("other", "log\none"), ("cosigned", "log\none")):
+    for kind, note in (
+        ("cosigned", "log\none"),
+        ("cosigned", "log\ntwo"),
+        ("other", "log\none"),
+        ("cosigned", "log\none"),
+    ):
         store.put_note(kind, note)
     assert store.notes("cosigned") == ["log\none", "log\ntwo"]
     assert store.notes("other") == ["log\none"]
