@@ -17,24 +17,26 @@ from hdex.federated.apps.flower import (
 from hdex.federated.errors import FrameInvalid, SiteLost, StudyInvalid
 from hdex.federated.ports import Channel
 
+_MOST_PATIENCE = 8.0  # longest wait between two copies, in units of resend_after_s
 _SLICE_S = 0.25  # longest wait before reconnected sites are looked at again
 
 
 class _Pending:
     """One message that has no reply yet. Its frame is made when it is sent: 1,000 kept frames are 1,000 studies."""
 
-    __slots__ = ("message", "node", "sent_at")
+    __slots__ = ("message", "node", "patience", "sent_at")
 
     def __init__(self, message: Message) -> None:
         self.node, self.message = message.metadata.dst_node_id, message
         self.sent_at: float | None = None  # None: to be sent as soon as the site is there
+        self.patience = 1.0  # doubles with every resend: a busy site would drown in copies of one question
 
 
 class StreamGrid(Grid):
     """Sends each message as one frame. One thread uses it; the channel may have its own.
 
-    A message is sent again when its site comes back and every `resend_after_s` without an answer: replies are
-    idempotent, so a resend costs a site nothing but the send.
+    A message is sent again when its site comes back and, without an answer, after `resend_after_s`, then after twice
+    that, and so on: replies are idempotent, so a resend changes nothing.
     """
 
     def __init__(
@@ -93,7 +95,8 @@ class StreamGrid(Grid):
         for pending in self._pending.values():
             if pending.node not in connected:
                 pending.sent_at = None
-            elif pending.sent_at is None or now - pending.sent_at >= self._resend_after_s:
+            elif pending.sent_at is None or now - pending.sent_at >= self._resend_after_s * pending.patience:
+                pending.patience = 1.0 if pending.sent_at is None else min(2 * pending.patience, _MOST_PATIENCE)
                 self._send(pending, connected[pending.node])
 
     def _send(self, pending: _Pending, site: str) -> None:
