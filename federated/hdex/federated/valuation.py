@@ -13,6 +13,7 @@ from hdex.federated.contribution import Contribution, plain_values
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.training import Recipe, Trained, Training, network_of
 from hdex.federated.plain import PlainAdder
+from hdex.federated.ports import OpenedSum
 from hdex.federated.shapley import MOST_SITES, Scores, score_coalitions
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study
@@ -28,7 +29,7 @@ class KeepingAdder(PlainAdder):
         self.updates: dict[str, list[Floats]] = {}
         self.rows: dict[str, int] = {}
 
-    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
+    def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         """Return the sum."""
         total = super().open_sum(study_id, round_number, contributions)
         for one in map(Contribution.from_bytes, contributions):

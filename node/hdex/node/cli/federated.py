@@ -51,8 +51,9 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
     from hdex.federated.valuation import can_value
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
+    tables = _read_sites([*(sites or []), *(more_sites or []), *_files_in(sites_from)])
     simulation = run(
-        _read_sites([*(sites or []), *(more_sites or []), *_files_in(sites_from)]),
+        tables,
         target=target,
         features=[name.strip() for name in features.split(",") if name.strip()],
         kind=kind,
@@ -62,7 +63,7 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
         l2=l2,
         secure=secure,
         regions=regions,
-        contribution=can_value(kind, secure, sites=len(sites) + len(more_sites or [])),
+        contribution=can_value(kind, secure, sites=len(tables)),
     )
     document = simulation.document()
     for warning in document["warnings"]:
