@@ -167,7 +167,7 @@ def test_no_released_step_shows_few_events_or_few_at_risk(found: list[tuple[int,
 @pytest.mark.skipif(importlib.util.find_spec("acro") is None, reason="acro is not installed: the oracle of table rules")
 def test_acro_agrees_on_dominance_and_p_percent() -> None:
     import acro  # type: ignore[import-not-found]
-    import pandas as pd  # type: ignore[import-untyped]  # comes with acro
+    import pandas as pd  # comes with acro
 
     for values, expected in TOTALS.values():
         series = pd.Series([abs(value) for value in values if value])
