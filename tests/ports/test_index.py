@@ -13,6 +13,7 @@ from hdex.catalog.errors import IndexUnreadable, NotListed, ProductWithdrawn, Ve
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
 from hdex.catalog.index_sqlite import SqliteIndex
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Index, Query
 from hdex.catalog.product import DataProduct, Provider
 from hdex.catalog.terms import Text
@@ -138,8 +139,8 @@ def test_a_newer_version_takes_the_place_and_the_old_words_are_forgotten(index: 
 
 def test_what_is_withdrawn_is_not_found_but_known(index: Index) -> None:
     fill(index, [sample_product(), federated_only()])
-    index.withdraw("hospital-a.carotid-stents")
-    index.withdraw("nobody.knows-it")
+    index.mark("hospital-a.carotid-stents", ProductState.REVOKED)
+    index.mark("nobody.knows-it", ProductState.REVOKED)
     assert found(index) == found(index, "carotid") == ["hospital-c.hiv-stents"]
     held = index.get("hospital-a.carotid-stents")
     assert held is not None
@@ -215,7 +216,7 @@ def test_a_refused_document_changes_nothing(catalogue: Catalogue) -> None:
 def test_listings_survive_reopening_and_an_abandoned_process(tmp_path: Path) -> None:
     first = SqliteIndex(tmp_path / "index.sqlite")
     fill(first, sample_catalogue(5))
-    first.withdraw("hospital-c.hiv-stents")
+    first.mark("hospital-c.hiv-stents", ProductState.SUSPENDED)
     second = SqliteIndex(tmp_path / "index.sqlite")  # the first was never closed, as after kill -9
     assert second.find(Query(text="颈动脉")).total == 1
     assert second.find(Query()).total == 4
