@@ -78,6 +78,9 @@ def test_suspended_is_closed_everywhere_and_resumed_is_open_again(life: Life) ->
     with pytest.raises(ProductClosed) as shown:
         buyer.show(PRODUCT)
     assert shown.value.rule == "product.suspended"
+    with pytest.raises(ProductClosed) as told:
+        life.side.products.serving(PRODUCT, product.digest(), life.market.now)
+    assert told.value.next_step.endswith("the provider says: asked")
     with pytest.raises(ProductClosed):
         life.market.contracts.request(life.market.request_paper(product), person(BUYER))
     assert life.order("product.resume")["versions"] == {"1.0.0": "LISTED"}
@@ -344,6 +347,12 @@ def test_without_an_ethical_ground_nothing_is_offered(record: Record) -> None:
         other.publish(HIV, "1.0.0", ethics=None)
     assert refused.value.rule == "product.ethics"
     assert "exemption" in refused.value.next_step
+    assert ("product.review", "product.ethics") in other.ground.refusals()
+    other.publish(HIV, "1.0.0", ethics={"exemption": "sums only", "signer": "ethics_committee"})  # mended: it goes
+    assert other.products.all()[0].privacy.ethics is not None
+    with pytest.raises(AccessDenied) as late:  # signed words do not change any more
+        other.publish(HIV, "1.0.0")
+    assert late.value.rule == "publish.offer"
 
 
 def test_an_exemption_names_its_reason_and_who_answers_for_it(record: Record) -> None:

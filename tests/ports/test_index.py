@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.catalog.samples import federated_only, sample_catalogue, sample_product
 
-from hdex.catalog.errors import IndexUnreadable, NotListed, ProductWithdrawn, VersionConflict
+from hdex.catalog.errors import IndexUnreadable, NotListed, ProductClosed, ProductWithdrawn, VersionConflict
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
 from hdex.catalog.index_sqlite import SqliteIndex
@@ -228,6 +228,40 @@ def test_the_words_can_be_made_anew(tmp_path: Path) -> None:
     before = found(index, "糖尿病")
     index.rebuild()
     assert found(index, "糖尿病") == before
+
+
+def test_a_file_of_before_states_is_carried_over(tmp_path: Path) -> None:
+    """Version 1 knew listed and withdrawn only."""
+    former = SqliteIndex(tmp_path / "index.sqlite")
+    fill(former, [sample_product(), federated_only()])
+    former._db.executescript(
+        "DROP INDEX product_by_issued; ALTER TABLE product ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE product SET withdrawn = 1 WHERE id = 'hospital-c.hiv-stents'; ALTER TABLE product DROP COLUMN state;"
+        "CREATE INDEX product_by_issued ON product (withdrawn, issued DESC, id); PRAGMA user_version = 1;"
+    )
+    former.close()
+    index = SqliteIndex(tmp_path / "index.sqlite")
+    assert found(index, "carotid") == found(index) == ["hospital-a.carotid-stents"]
+    held = index.get("hospital-c.hiv-stents")
+    assert held is not None
+    assert held.state == ProductState.REVOKED
+    index.close()
+    assert SqliteIndex(tmp_path / "index.sqlite").find(Query()).total == 1
+
+
+def test_only_what_is_listed_is_found_and_what_has_ended_stays_ended(catalogue: Catalogue) -> None:
+    product = sample_product()
+    catalogue.publish(product.document(), b"")
+    assert catalogue.mark(product.id, "1.0.0", ProductState.SUSPENDED) == ProductState.SUSPENDED
+    assert catalogue.find(Query()).total == 0
+    with pytest.raises(ProductClosed, match="SUSPENDED"):
+        catalogue.get(product.id)
+    assert catalogue.mark(product.id, "0.9.0", ProductState.REVOKED) == ProductState.SUSPENDED  # an older version
+    assert catalogue.mark(product.id, "1.0.0", ProductState.LISTED) == ProductState.LISTED
+    assert catalogue.mark(product.id, "1.0.0", ProductState.EXPIRED) == ProductState.EXPIRED
+    assert catalogue.mark(product.id, "1.0.0", ProductState.LISTED) == ProductState.EXPIRED
+    with pytest.raises(NotListed):
+        catalogue.mark("nobody.knows-it", "1.0.0", ProductState.REVOKED)
 
 
 def test_a_damaged_or_newer_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -383,9 +383,7 @@ def _check_price(price: Price, publisher: PublisherFacts | None) -> None:
     _require((price.basis == PriceBasis.FREE) == (price.amount_cents == 0), "price: free and 0 go together")
     if price.basis == PriceBasis.GOVERNMENT_GUIDED:
         within = price.ceiling_cents is not None and price.amount_cents <= price.ceiling_cents
-        _require(
-            within and bool(price.document), "price: a guided price names its document and stays below its ceiling"
-        )
+        _require(within and bool(price.document), "price: a guided price names its document and keeps to its ceiling")
     if publisher is not None and publisher.type == PublisherType.PUBLIC_HOSPITAL and price.basis == PriceBasis.MARKET:
         _require(bool(price.document), "price: a public hospital names the document that allows market prices")
 

@@ -14,21 +14,21 @@ Version = Annotated[str, typer.Option("--version", help="One version; without it
 
 
 def withdraw(
-    product: Product, reason: Reason, config: Config, desk: DeskFolder, version: Version = "", as_json: Json = False
+    product: Product, reason: Reason, config: Config, desk: DeskFolder, *, version: Version = "", as_json: Json = False
 ) -> None:
     """Take a product off the list for good: no new contract, and the next range and round of old ones are refused."""
     order("product.withdraw", product, reason, version, config=config, desk=desk, as_json=as_json)
 
 
 def suspend(
-    product: Product, reason: Reason, config: Config, desk: DeskFolder, version: Version = "", as_json: Json = False
+    product: Product, reason: Reason, config: Config, desk: DeskFolder, *, version: Version = "", as_json: Json = False
 ) -> None:
     """Close a product for a while: nothing is agreed, delivered or summed until it is resumed."""
     order("product.suspend", product, reason, version, config=config, desk=desk, as_json=as_json)
 
 
 def resume(
-    product: Product, reason: Reason, config: Config, desk: DeskFolder, version: Version = "", as_json: Json = False
+    product: Product, reason: Reason, config: Config, desk: DeskFolder, *, version: Version = "", as_json: Json = False
 ) -> None:
     """Open a suspended product again."""
     order("product.resume", product, reason, version, config=config, desk=desk, as_json=as_json)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hdex.catalog.lifecycle import Arrow, Evidence, ProductState, advance
+from hdex.catalog.lifecycle import TWO_PEOPLE, Arrow, Evidence, ProductState, advance
 from hdex.catalog.metadata import Review
 from hdex.catalog.product import DataProduct
 from hdex.node.documents import Document, Documents
@@ -85,6 +85,10 @@ class Assessments:
             quality_digest=draft.quality_report.digest() if draft.quality_report else "",
             ethics=draft.privacy.ethics,
         )
+
+    def require_signable(self, draft: DataProduct, release: Mapping[str, Any]) -> None:
+        """Raise GuardUnmet where signatures alone would not be enough: nobody is asked to sign in vain."""
+        advance(ProductState.DEIDENTIFIED, Arrow.ASSESS, replace(self.evidence(draft, release), signers=TWO_PEOPLE))
 
     def require(self, dataset: str, draft: DataProduct, release: Mapping[str, Any], *, actor: Identity) -> Held:
         """Return the assessed version. Raises GuardUnmet naming what is missing."""

@@ -62,7 +62,9 @@ class Hospital:
                 {"id": product.id, "version": product.version, "level": product.level}
                 for product in self.products.all()
             ],
-            "versions": {f"{held.product.id}/{held.product.version}": held.state for held in self.products.every()},
+            "versions": {
+                f"{held.product.id}/{held.product.version}": held.state.value for held in self.products.every()
+            },
             "contracts": {record.contract_id: record.state for record in contracts},
             "studies": self.approvals.studies.all(),
             "crossed": self.meter.totals(),

@@ -175,5 +175,7 @@ def newest(versions: list[Held], *states: ProductState) -> Held:
 def closed(held: Held) -> ProductClosed:
     """Return why a version is not open now."""
     rule, next_step = CLOSED[held.state]
+    if held.history and (reason := str(held.history[-1]["document"]["reason"])):
+        next_step = f"{next_step}; the provider says: {reason}"
     says = f"{held.product.id} {held.product.version} is {held.state}"
     return ProductClosed(says, rule=rule, next_step=next_step)

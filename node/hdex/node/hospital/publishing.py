@@ -131,6 +131,7 @@ class Publishing:
         """Make the draft of a manifest and return it with the assessment that two people sign: nothing is listed."""
         with self._recorder.refusals("product.review", actor, product=f"{self._me.hospital}.{dataset}"):
             draft, release = self._draft(dataset, version, offer)
+            self._assessments.require_signable(draft, release)
         about = Facts(product=draft.id, version=draft.version, result_digest=draft.draft_digest())
         if draft.preview.epsilon is not None:
             about["epsilon"] = draft.preview.epsilon
@@ -197,10 +198,15 @@ class Publishing:
             product = self._made(dataset, version, offer)
             check(product)
             self._me.documents.add(KIND, key, product.document())
-        if offer_of(product) != offer:
+        if offer_of(product) == offer:
+            return product
+        if self._assessments.signers(product.id, version):
             raise AccessDenied(
                 "publish.offer", "make a new version for new terms", "this version is offered under other terms already"
             )
+        product = replace(self._made(dataset, version, offer), preview=product.preview)  # the noise stays the same
+        check(product)
+        self._me.documents.put(KIND, key, product.document())
         return product
 
     def _made(self, dataset: str, version: str, offer: Offer) -> DataProduct:
