@@ -16,11 +16,11 @@ from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
-from hdex.node.hospital.erasures import Staff
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.publishing import Offer, Publishing, Shelf
 from hdex.node.hospital.releases import ReleaseOrder, Releases, Workshop
+from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys
@@ -102,12 +102,11 @@ class Record:
             meter=ground.meter,
         )
         self.approvals = Approvals(
-            hospital,
-            staff,
+            people,
             ground.documents,
             ground.recorder,
             review=self.classifications.contested,
-            studies=StudyApprovals(hospital, staff, ground.documents, ground.recorder, clock=self.market.clock),
+            studies=StudyApprovals(people, ground.documents, ground.recorder, clock=self.market.clock),
         )
 
     @property

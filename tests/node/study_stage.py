@@ -24,6 +24,7 @@ from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.datasets import BIRTH, INGEST, PERSONS, VIEW, Archive, Datasets
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.site import HospitalSite, SiteRooms
+from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import Said, StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
@@ -76,8 +77,8 @@ class Round:
         datasets = Datasets(archive, ground.recorder, market.clock)
         coordinator = Identity(f"spiffe://{DOMAIN}/exchange/exchange", "exchange", "exchange")
         self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("privacy_officer", "ethics_committee")}
-        public = {role: keys.public("sign") for role, keys in self.staff.items()}
-        self.approvals = StudyApprovals("hospital-a", public, ground.documents, ground.recorder, clock=market.clock)
+        people = Staff("hospital-a", {role: keys.public("sign") for role, keys in self.staff.items()})
+        self.approvals = StudyApprovals(people, ground.documents, ground.recorder, clock=market.clock)
         rooms = SiteRooms(
             StudyRows(datasets, ground.documents, StudyRegister(ground.documents, market.hospital.vault, b"\x06" * 32)),
             market.hospital.products,

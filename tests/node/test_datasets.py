@@ -11,8 +11,8 @@ from tests.node.record_stage import HIV, PURPOSE, RECIPIENT, STENTS, VIEWS, Reco
 from hdex.deid.errors import InputInvalid
 from hdex.ledger.errors import LogFailed
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid, SignatureInvalid
-from hdex.node.hospital.approvals import read_staff
 from hdex.node.hospital.datasets import PATIENT
+from hdex.node.hospital.staff import read_staff
 from hdex.node.sources.errors import SourceError, ViewInvalid
 
 

@@ -11,7 +11,8 @@ from hdex.ledger.erasure import Eraser
 from hdex.ledger.errors import DetailErased, ErasureRefused
 from hdex.ledger.retention import shipped
 from hdex.node.errors import AccessDenied, RequestInvalid, SignatureInvalid, describe
-from hdex.node.hospital.erasures import PENDING, Erasures, Staff
+from hdex.node.hospital.erasures import PENDING, Erasures
+from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyKind, MemoryKeys
 from hdex.node.signed import sign

@@ -19,9 +19,9 @@ from hdex.catalog.errors import CatalogError, GuardUnmet, NotListed, ProductClos
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
 from hdex.catalog.product import DataProduct
 from hdex.node.errors import AccessDenied, ConfigInvalid, NodeError, PeerUnavailable, SignatureInvalid
-from hdex.node.hospital.erasures import Staff
 from hdex.node.hospital.lifecycle import EVENTS, Lifecycle, Publisher
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.staff import Staff
 from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.signed import digest, sign, verify
 

@@ -12,6 +12,7 @@ from tests.node.study_stage import Round
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import format_time
 from hdex.node.errors import AccessDenied, ConfigInvalid, RequestInvalid, SignatureInvalid
+from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import Said, StudyApprovals
 from hdex.node.signed import countersign, sign
 
@@ -97,7 +98,7 @@ def test_words_outlive_the_process(stage: Round) -> None:
     yes(stage, OFFICER)
     ground = stage.market.hospital.ground
     public = {role: keys.public("sign") for role, keys in stage.staff.items()}
-    again = StudyApprovals("hospital-a", public, ground.documents, ground.recorder, clock=stage.market.clock)
+    again = StudyApprovals(Staff("hospital-a", public), ground.documents, ground.recorder, clock=stage.market.clock)
     again.require(stage.study(), "c-1", 2)
 
 
@@ -124,7 +125,7 @@ def test_a_word_is_signed_by_who_speaks_as_a_decision(stage: Round) -> None:
 
 def test_a_role_that_nobody_holds_says_nothing(stage: Round) -> None:
     ground = stage.market.hospital.ground
-    empty = StudyApprovals("hospital-a", {}, ground.documents, ground.recorder, clock=stage.market.clock)
+    empty = StudyApprovals(Staff("hospital-a", {}), ground.documents, ground.recorder, clock=stage.market.clock)
     with pytest.raises(ConfigInvalid):
         empty.decide({"document": {}, "signatures": []}, actor=person("hospital-a", OFFICER))
     yes(stage, OFFICER)

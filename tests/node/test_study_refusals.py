@@ -128,17 +128,23 @@ def word(verdict: str, *roles: str, study_id: str = "study-1") -> Any:
     return sign_it
 
 
+def holds(stage: Round, role: str, keys: MemoryKeys) -> None:
+    """Write another person's key into the hospital's staff."""
+    people = stage.approvals._staff
+    stage.approvals._staff = replace(people, keys={**people.keys, role: keys.public("sign")})
+
+
 def one_person(stage: Round) -> None:
     """One person holds both roles."""
     keys = stage.staff["privacy_officer"]
     stage.staff["ethics_committee"] = keys
-    stage.approvals._staff["ethics_committee"] = keys.public("sign")
+    holds(stage, "ethics_committee", keys)
     word("approve", "privacy_officer", "ethics_committee")(stage)
 
 
 def officer_left(stage: Round) -> None:
     """Who signed the rule holds the role no more."""
-    stage.approvals._staff["privacy_officer"] = MemoryKeys(dict(STANDARD)).public("sign")
+    holds(stage, "privacy_officer", MemoryKeys(dict(STANDARD)))
 
 
 def grant_ended_on_chain(stage: Round) -> None:

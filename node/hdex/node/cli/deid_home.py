@@ -35,7 +35,7 @@ class Place:
 @contextmanager
 def place(home: Path | None, key: Path | None, hospital: str = "", staff: Path | None = None) -> Iterator[Place]:
     """Open a node's folder, or take key and staff from files. A node that runs writes its log itself: refused."""
-    from hdex.node.hospital.approvals import read_staff
+    from hdex.node.hospital.staff import read_staff
 
     if (home is None) == (key is None):
         raise typer.BadParameter("name --home of a node, or --key without one")

@@ -7,14 +7,13 @@ import typer
 
 from hdex.node.cli.federated import app
 from hdex.node.cli.node import staff
-from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.options import OFFICER, Config, DeskFolder, Json
 
 if TYPE_CHECKING:
     from hdex.node.steward import Desk
 
 __all__ = ["app"]
 
-OFFICER = "privacy_officer"
 Study = Annotated[str, typer.Argument(help="Study id as listed, or the digest of its document.")]
 Role = Annotated[str, typer.Option("--as", help="Who signs: privacy_officer or ethics_committee.")]
 OfContract = Annotated[bool, typer.Option("--contract", help="The name is a contract: a rule for its studies.")]
@@ -42,7 +41,7 @@ def approve(
     days: Annotated[int, typer.Option(min=1, help="Days for which a rule holds.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """Let a study run here, or by rule the studies under a contract (level 1-3). Level 5 needs two persons."""
+    """Let a study run here, or by rule the studies under a contract (level 1-3). Level 4 and 5 need two persons."""
     _say("approve", name, config=config, desk=desk, role=role, rule=(contract, kind, days), as_json=as_json)
 
 

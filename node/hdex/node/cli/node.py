@@ -8,10 +8,9 @@ import typer
 
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
-from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-STEWARD, OFFICER = "data_steward", "privacy_officer"
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
 
-STEWARD, OFFICER = "data_steward", "privacy_officer"
 Actor = Annotated[str, typer.Option(help="SPIFFE id of the person or process meant.")]
 EventId = Annotated[str, typer.Option("--event", help="Id of the one event meant.")]
 Before = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only records before this day (UTC).")]

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.options import OFFICER, Config, DeskFolder, Json
 
-OFFICER = "privacy_officer"
 Product = Annotated[str, typer.Argument(help="Product id, as the catalogue lists it.")]
 Reason = Annotated[str, typer.Argument(help="Why; whoever holds a contract is told.")]
 Version = Annotated[str, typer.Option("--version", help="One version; without it all that the order fits.")]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+STEWARD, OFFICER = "data_steward", "privacy_officer"
 Config = Annotated[Path, typer.Option("--config", "-c", help="The participant's TOML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DeskFolder = Annotated[Path, typer.Option("--desk", help="Folder with the person's certificate and keystore.")]

@@ -22,7 +22,7 @@ from hdex.node.config import (
 from hdex.node.databases import reading
 from hdex.node.doctor import FAIL, OK, WARN, Check, Finding, finding
 from hdex.node.errors import IdentityRefused, PeerUnavailable
-from hdex.node.hospital.approvals import read_staff
+from hdex.node.hospital.staff import read_staff
 from hdex.node.identity import server_name
 from hdex.node.wire.probe import ask_chain, is_taken, shake
 

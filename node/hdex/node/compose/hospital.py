@@ -7,14 +7,14 @@ from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
-from hdex.node.hospital.approvals import Approvals, read_staff
+from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
-from hdex.node.hospital.erasures import Erasures, Staff
+from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
@@ -22,6 +22,7 @@ from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.site import HospitalSite, SiteRooms
+from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
@@ -55,14 +56,15 @@ class HospitalParts:
         self.classifications = Classifications(
             self.datasets, standing.documents, standing.recorder, attack_seed=ATTACK_SEED
         )
-        self.staff = read_staff(config.staff)
-        self.studies = StudyApprovals(config.id, self.staff, standing.documents, standing.recorder, clock=now)
+        self.staff = Staff(config.id, read_staff(config.staff))
+        self.studies = StudyApprovals(self.staff, standing.documents, standing.recorder, clock=now)
         self.negotiations = self.make_negotiations()
         self.releases = self.make_releases()
         self.me = Publisher(config.id, standing.keys, standing.documents, now)
-        people = Staff(config.id, self.staff)
-        self.lifecycle = Lifecycle(self.me, self.products, people, exchange=self.exchange, recorder=standing.recorder)
-        self.assessments = Assessments(Bench(self.me, people, self.products, self.lifecycle), standing.recorder)
+        self.lifecycle = Lifecycle(
+            self.me, self.products, self.staff, exchange=self.exchange, recorder=standing.recorder
+        )
+        self.assessments = Assessments(Bench(self.me, self.staff, self.products, self.lifecycle), standing.recorder)
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
@@ -117,7 +119,6 @@ class HospitalParts:
             id=self.config.id,
             datasets=self.datasets,
             approvals=Approvals(
-                self.config.id,
                 self.staff,
                 ground.documents,
                 ground.recorder,
@@ -132,7 +133,7 @@ class HospitalParts:
             delivery=self.delivery(),
             lifecycle=self.lifecycle,
             assessments=self.assessments,
-            erasures=Erasures(Staff(self.config.id, self.staff), ground.documents, ground.eraser, ground.recorder),
+            erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
             meter=self.meter,
             log=ground.log,
         )

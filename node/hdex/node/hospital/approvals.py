@@ -1,18 +1,16 @@
 """What a person of the hospital signs: the mapping and the classification, each as one document with one digest."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid
+from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
 from hdex.node.harmonize import Mapping
+from hdex.node.hospital.staff import OFFICER, STEWARD, Staff
 from hdex.node.hospital.study_approvals import PAPER, StudyApprovals
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
-from hdex.node.signed import Envelope, digest, signers, verify
+from hdex.node.signed import Envelope, digest, signers
 
-STEWARD, OFFICER = "data_steward", "privacy_officer"
 KINDS = ("mapping", "classification")
 PENDING = "classification_pending"
 Review = Callable[[str, Document], tuple[int, str]]
@@ -23,15 +21,14 @@ class Approvals:
 
     A steward signs; where the values speak against a classification, so does the officer.
 
-    staff: role -> Ed25519 public key of who holds it. review(dataset, classification): how many columns and flags the
-    document places below what the values show, and which export it was held against; raises when it describes another.
+    review(dataset, classification): how many columns and flags the document places below what the values show, and
+    which export it was held against; raises when it describes another.
     """
 
     def __init__(
-        self, hospital: str, staff: dict[str, bytes], documents: Documents, recorder: Recorder, *,
+        self, staff: Staff, documents: Documents, recorder: Recorder, *,
         review: Review, studies: StudyApprovals,
     ) -> None:  # fmt: skip
-        self._hospital = hospital
         self._staff = staff
         self._documents = documents
         self._recorder = recorder
@@ -51,7 +48,7 @@ class Approvals:
                 return self._keep(kind, dataset, both, actor, of=export)
             if actor.role != STEWARD:
                 raise AccessDenied("approve.role", f"ask the {STEWARD}", f"a {kind} is signed by another role")
-            document = verify(kind, envelope, {self._signer(STEWARD): self._key(STEWARD)})
+            document = self._staff.verified(kind, envelope, STEWARD)
             if kind == "mapping":
                 Mapping.from_document(document)
                 return self._keep(kind, dataset, envelope, actor)
@@ -67,39 +64,21 @@ class Approvals:
 
     def _seconded(self, dataset: str, envelope: Envelope) -> Envelope:
         """Return the steward's document with the officer's signature on the same words beside his."""
-        document = verify("classification", envelope, {self._signer(OFFICER): self._key(OFFICER)})
+        document = self._staff.verified("classification", envelope, OFFICER)
         try:
             pending: Envelope = self._documents.get(PENDING, dataset)["envelope"]
         except NotFound:
             raise AccessDenied(
                 "approve.role", f"the {STEWARD} signs first", "nothing waits for a second name"
             ) from None
-        verify("classification", pending, {self._signer(STEWARD): self._key(STEWARD)})
+        self._staff.verified("classification", pending, STEWARD)
         if digest(document) != digest(pending["document"]):
             raise AccessDenied("approve.other", "sign what the steward has signed", "this is another classification")
         both = {entry["signer"]: entry for one in (pending, envelope) for entry in one["signatures"]}
-        return {"document": document, "signatures": [both[self._signer(role)] for role in (STEWARD, OFFICER)]}
+        return {"document": document, "signatures": [both[self._staff.signer(role)] for role in (STEWARD, OFFICER)]}
 
     def _keep(self, kind: str, dataset: str, envelope: Envelope, actor: Identity, *, of: str = "") -> Document:
         document_digest, by = digest(envelope["document"]), ", ".join(signers(envelope))
         with self._recorder.release(f"{kind}.approve", actor, product=dataset, policy_digest=document_digest):
             self._documents.put(kind, dataset, {"envelope": envelope, "digest": document_digest, "of": of})
         return {"kind": kind, "dataset": dataset, "digest": document_digest, "signed_by": by}
-
-    def _signer(self, role: str) -> str:
-        return f"{self._hospital}/{role}"
-
-    def _key(self, role: str) -> bytes:
-        try:
-            return self._staff[role]
-        except KeyError:
-            raise ConfigInvalid(f"staff.json names no {role}") from None
-
-
-def read_staff(path: Path) -> dict[str, bytes]:
-    """Return role -> public key from a hospital's staff.json. Raises ConfigInvalid."""
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        return {str(role): bytes.fromhex(key) for role, key in listed.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigInvalid(f"{path} must list the staff's roles and public keys") from error

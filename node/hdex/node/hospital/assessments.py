@@ -13,9 +13,9 @@ from hdex.catalog.metadata import Review
 from hdex.catalog.product import DataProduct
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound
-from hdex.node.hospital.erasures import OFFICER, STEWARD, Staff
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.staff import OFFICER, STEWARD, Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, sign
@@ -56,7 +56,7 @@ class Assessments:
             kept = self._kept(product, version)
             if actor.role == OFFICER and STEWARD not in kept:
                 raise AccessDenied("product.four_eyes", f"the {STEWARD} signs first", "nobody has signed it before")
-            (entry,) = (one for one in envelope["signatures"] if one["signer"] == self._signer(actor.role))
+            (entry,) = (one for one in envelope["signatures"] if one["signer"] == self._bench.staff.signer(actor.role))
             with self._recorder.release(
                 "product.review", actor, product=product, version=version, policy_digest=digest(paper)
             ):
@@ -141,9 +141,6 @@ class Assessments:
             return self._bench.documents.get(PAPER, f"{product}/{version}")
         except NotFound:
             return {}
-
-    def _signer(self, role: str) -> str:
-        return f"{self._bench.me.hospital}/{role}"
 
 
 def document_of(draft: DataProduct, release: Mapping[str, Any]) -> Document:

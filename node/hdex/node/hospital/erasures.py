@@ -5,34 +5,19 @@ officer's alone: it only keeps. Orders are not kept, since they name whom they a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hdex.ledger.erasure import Eraser, Scope
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid
+from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
+from hdex.node.hospital.staff import OFFICER, STEWARD, Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
-from hdex.node.signed import Envelope, digest, verify
+from hdex.node.signed import Envelope, digest
 
-STEWARD, OFFICER = "data_steward", "privacy_officer"
 PENDING = "erasure_pending"
 ERASURE, PLACE, LIFT = "erasure", "hold.place", "hold.lift"
 ACTIONS = {ERASURE: "erasure.apply", PLACE: "hold.place", LIFT: "hold.lift"}
-
-
-@dataclass(frozen=True, slots=True)
-class Staff:
-    """Who signs here: role -> Ed25519 public key."""
-
-    hospital: str
-    keys: Mapping[str, bytes]
-
-    def verified(self, kind: str, envelope: Envelope, role: str) -> Document:
-        """Return the document that this role signed. Raises SignatureInvalid, ConfigInvalid."""
-        if role not in self.keys:
-            raise ConfigInvalid(f"staff.json names no {role}")
-        return verify(kind, envelope, {f"{self.hospital}/{role}": self.keys[role]})
 
 
 class Erasures:

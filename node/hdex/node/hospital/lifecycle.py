@@ -16,9 +16,10 @@ from hdex.catalog.metadata import Notice
 from hdex.ledger.event import format_time
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, RequestInvalid
-from hdex.node.hospital.erasures import OFFICER, Staff, text
+from hdex.node.hospital.erasures import text
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.staff import OFFICER, Staff
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.recorder import Recorder

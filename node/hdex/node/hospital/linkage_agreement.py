@@ -15,7 +15,7 @@ from hdex.deid.linkage import Agreement
 from hdex.node.container import HPKE
 from hdex.node.directory import Directory
 from hdex.node.errors import AccessDenied, RequestInvalid
-from hdex.node.hospital.approvals import OFFICER, STEWARD
+from hdex.node.hospital.staff import OFFICER, STEWARD
 from hdex.node.signed import Envelope, canonical, signers, verify
 
 SCHEMA = "hdex/linkage-agreement/v1"

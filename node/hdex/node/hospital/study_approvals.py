@@ -15,11 +15,12 @@ from hdex.ledger.errors import EventInvalid
 from hdex.ledger.event import parse_time
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid, SignatureInvalid
+from hdex.node.hospital.staff import OFFICER, Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
-from hdex.node.signed import Envelope, verify
+from hdex.node.signed import Envelope
 
-OFFICER, COMMITTEE = "privacy_officer", "ethics_committee"
+COMMITTEE = "ethics_committee"
 ROLES = (OFFICER, COMMITTEE)  # never who prepared the data
 PAPER = "decision"  # the kind of document that is signed
 DECISION, RULE, WAITING = "study_decision", "study_rule", "study_waiting"
@@ -81,14 +82,12 @@ class Said:
 
 
 class StudyApprovals:
-    """Keeps what persons said and what waits for them. `staff`: role -> Ed25519 public key of who holds it."""
+    """Keeps what persons said and what waits for them."""
 
     def __init__(
-        self, hospital: str, staff: Mapping[str, bytes], documents: Documents, recorder: Recorder, *,
-        clock: Callable[[], datetime],
-    ) -> None:  # fmt: skip
-        self._hospital = hospital
-        self._staff = dict(staff)
+        self, staff: Staff, documents: Documents, recorder: Recorder, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._staff = staff
         self._documents = documents
         self._recorder = recorder
         self._clock = clock
@@ -98,7 +97,7 @@ class StudyApprovals:
         with self._recorder.refusals("study.approve", actor):
             if actor.role not in ROLES:
                 raise AccessDenied("approve.role", f"ask {' or '.join(ROLES)}", "a study is not this role's to give")
-            said = Said.from_document(verify(PAPER, envelope, {self._signer(actor.role): self._key(actor.role)}))
+            said = Said.from_document(self._staff.verified(PAPER, envelope, actor.role))
             facts = Facts(contract=said.contract) if said.contract else Facts(policy_digest=said.study_digest)
             kept = {"envelope": envelope, "role": actor.role, "key": said.key}
             name = f"{said.key}/{actor.role}"
@@ -117,7 +116,7 @@ class StudyApprovals:
         if any(one.verdict == DENY for one in said.values()):
             raise AccessDenied("approval.denied", "ask another question", "a person of this hospital said no")
         needed = 2 if level >= TWO_PERSONS_FROM else 1
-        if len({self._staff[role] for role in said}) >= needed:  # one key in two roles is one person
+        if len({self._staff.keys[role] for role in said}) >= needed:  # one key in two roles is one person
             return
         if level < TWO_PERSONS_FROM and self._by_rule(contract, study.kind):
             return
@@ -144,18 +143,9 @@ class StudyApprovals:
         """Return what a role said, if its signature is that of who holds the role today."""
         try:
             envelope = self._documents.get(kind, name)["envelope"]
-            return Said.from_document(verify(PAPER, envelope, {self._signer(role): self._key(role)}))
+            return Said.from_document(self._staff.verified(PAPER, envelope, role))
         except (NotFound, SignatureInvalid, ConfigInvalid):
             return None
-
-    def _signer(self, role: str) -> str:
-        return f"{self._hospital}/{role}"
-
-    def _key(self, role: str) -> bytes:
-        try:
-            return self._staff[role]
-        except KeyError:
-            raise ConfigInvalid(f"staff.json names no {role}") from None
 
 
 def waiting(study: Study, contract: str, level: int) -> Document:
@@ -170,5 +160,7 @@ def waiting(study: Study, contract: str, level: int) -> Document:
         "level": level,
         "sites": list(study.sites),
         "quorum": study.quorum,
+        "max_rounds": study.max_rounds,
+        "privacy": dict(study.privacy),
         "deadline": study.deadline,
     }
