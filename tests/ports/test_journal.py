@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import ReplyRecord, RoundRecord
+from hdex.federated.journal import Attempt, ReplyRecord, RoundRecord
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.journal_sqlite import SqliteJournal
 from hdex.federated.ports import Journal, Store
@@ -68,6 +68,19 @@ def test_a_gap_is_refused(journal: Journal) -> None:
         journal.commit(row(3))
 
 
+def test_a_round_keeps_its_last_attempt_and_goes_back_to_none_before(journal: Journal) -> None:
+    first, second = Attempt("study-1", 1, 1, ("a", "b", "c")), Attempt("study-1", 1, 2, ("a", "c"))
+    assert journal.declared("study-1", 1) is None
+    for attempt in (first, first, second, second):
+        journal.declare(attempt)
+        assert journal.declared("study-1", 1) == attempt
+    for wrong in (first, replace(second, sites=("a", "b"))):
+        with pytest.raises(JournalConflict):
+            journal.declare(wrong)
+    assert journal.declared("study-1", 1) == second
+    assert journal.declared("study-1", 2) is journal.declared("study-2", 1) is None
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(state=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8))
 def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) -> None:
@@ -81,6 +94,8 @@ def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) 
 
 def test_rows_survive_reopening(tmp_path: Path) -> None:
     SqliteJournal(tmp_path / "journal.sqlite").commit(row(1))
+    SqliteJournal(tmp_path / "journal.sqlite").declare(Attempt("study-1", 2, 2, ("a", "c")))
+    assert SqliteJournal(tmp_path / "journal.sqlite").declared("study-1", 2) == Attempt("study-1", 2, 2, ("a", "c"))
     assert list(SqliteJournal(tmp_path / "journal.sqlite").rounds("study-1")) == [row(1)]
 
 

@@ -93,7 +93,10 @@ class KeyHolder:
             raise DecryptRefused("min_sites", f"{len(study.sites)} sites; at least {needed} are needed")
 
     def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> Floats:
-        """Return the sum of the whole roster's contributions to one round, or raise DecryptRefused."""
+        """Return one round's sum over the roster, or the quorum of a best-effort study, or raise DecryptRefused.
+
+        A round is opened once: a second attempt with other sites would tell by its difference what one site sent.
+        """
         with self._lock:
             study = self._study(study_id)  # 1 registered: signed, enough sites
             request = _digest(contributions)
@@ -102,7 +105,7 @@ class KeyHolder:
                 return _replay(opened[round_number], request)
             self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
             parsed = [_parse(data) for data in contributions]  # 4 whole
-            _check_roster(study, parsed)  # 5 exactly the roster, each once
+            _check_roster(study, parsed, fewest=max(study.fewest, self._limits.min_sites))  # 5 the roster, each once
             _check_headers(study, parsed, round_number)  # 6 one study, one round, one question
             _check_signatures(study, parsed)  # 7 each signed by its site
             total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
@@ -148,13 +151,14 @@ def _parse(data: bytes) -> Contribution:
         raise DecryptRefused("digest", str(error)) from error
 
 
-def _check_roster(study: Study, contributions: Sequence[Contribution]) -> None:
+def _check_roster(study: Study, contributions: Sequence[Contribution], *, fewest: int) -> None:
+    """Who contributes is the whole roster, or the quorum; that it is all who were asked, only the masks show."""
     sites = [contribution.header.site for contribution in contributions]
     if len(set(sites)) != len(sites):
         raise DecryptRefused("duplicate_site", "a site contributes twice")
     if set(sites) - set(study.sites):
         raise DecryptRefused("foreign_site", "a contributor is not on the roster")
-    if set(sites) != set(study.sites):
+    if len(sites) < fewest:
         raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
 
 
@@ -199,7 +203,7 @@ def _open(study: Study, key: bytes | None, contributions: Sequence[Contribution]
     assert key is not None  # register found it
     try:
         product = combine(study, contributions)
-        return decrypt(private_key_from_bytes(key), product, contributors=len(study.sites))
+        return decrypt(private_key_from_bytes(key), product, contributors=len(contributions))
     except TooFewContributors as error:
         raise DecryptRefused("count_slot", str(error)) from error
     except (CiphertextInvalid, ValueOutOfRange) as error:

@@ -163,8 +163,9 @@ def _recomputed(study: Study, one: RoundReceipt, offences: list[str]) -> int:
 
 def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
     found = []
-    if tuple(one.header.site for one in contributions) != study.sites:
-        found.append("the contributors are not exactly the roster")
+    sites = [one.header.site for one in contributions]
+    if sites != sorted(set(sites) & set(study.sites)) or len(sites) < study.fewest:
+        found.append("the contributors are not exactly the roster, or fewer than the quorum")
     for one in contributions:
         head = one.header
         asked = (head.study_digest, head.round, head.step, head.broadcast)

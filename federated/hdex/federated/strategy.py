@@ -45,6 +45,7 @@ class EncryptedSum(Strategy):
         self._inquiry = self._kind.inquire(self.study)
         self._records: list[RoundRecord] = []
         self._site_of = {node_id(site): site for site in self.study.sites}
+        self._attempt, self._population = 1, self.study.sites
 
     @property
     def settled(self) -> bool:
@@ -64,28 +65,45 @@ class EncryptedSum(Strategy):
     def resume(self, records: Sequence[RoundRecord]) -> None:
         """Replay committed rounds; raise JournalConflict when they are not this study's."""
         for record in records:
+            self.ask(record.attempt, [reply.site for reply in record.replies])
             if (record.study_digest, record.broadcast_digest) != (self.study.digest(), self._question().digest()):
                 raise JournalConflict(f"round {record.round} in the journal is not this study's")
             self._take(record, record.sums())
 
+    def ask(self, attempt: int, sites: Sequence[str]) -> None:
+        """Choose whom the next round asks; without a word it is the whole roster, in attempt 1."""
+        self._attempt, self._population = attempt, tuple(sites)
+
+    def answered(self, replies: Iterable[Message]) -> tuple[str, ...]:
+        """Return the sites whose reply is there, sorted; a refusal is a reply too."""
+        return tuple(sorted({self._site_of.get(reply.metadata.src_node_id, "") for reply in replies} - {""}))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The sites that this round asks."""
+        return self._population
+
     def _question(self) -> Broadcast:
         asks = self._inquiry
-        return Broadcast(self.study.id, self.study.digest(), asks.round, 1, asks.step, asks.point)
+        population = () if self._population == self.study.sites else self._population
+        return Broadcast(
+            self.study.id, self.study.digest(), asks.round, self._attempt, asks.step, asks.point, population
+        )
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the round's question to every site of the roster, connected or not."""
+        """Return the round's question to every site that it asks, connected or not."""
         question = self._question().to_bytes()
         return [
             grid.create_message(
                 question_record(self._envelope, question), MessageType.TRAIN, node_id(site), str(server_round)
             )
-            for site in self.study.sites
+            for site in self._population
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the whole roster's replies one step further, or raise what a site or the key holder refused."""
+        """Take the replies of everybody asked one step further, or raise what a site or the key holder refused."""
         contributions = self._collect(replies)
         question = self._question()
         aggregate_digest = self._aggregate_digest(contributions)
@@ -109,6 +127,7 @@ class EncryptedSum(Strategy):
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)
+        self.ask(1, self.study.sites)
         require_length(total, self._kind.length(self.study, record.step), record.step)
         self._inquiry.absorb(total)
 
@@ -119,9 +138,9 @@ class EncryptedSum(Strategy):
             if message.has_error():
                 raise_reply_error(message, site)
             found[site] = self._checked(read_contribution(message.content, self.study.secure), site)
-        if missing := [site for site in self.study.sites if site not in found]:
-            raise SiteLost(f"no answer to round {self.round} from {', '.join(missing)}; no smaller roster is used")
-        return [found[site] for site in self.study.sites]
+        if missing := [site for site in self._population if site not in found]:
+            raise SiteLost(f"no answer to round {self.round} from {', '.join(missing)}")
+        return [found[site] for site in self._population]
 
     def _checked(self, contribution: Contribution, site: str) -> Contribution:
         header, question = contribution.header, self._question()
@@ -166,6 +185,7 @@ class EncryptedSum(Strategy):
             rounds=len(self._records),
             sites=self.study.sites,
             crossed={site: self._crossed(site) for site in self.study.sites},
+            contributors=tuple(tuple(reply.site for reply in record.replies) for record in self._records),
         )
 
     def _crossed(self, site: str) -> Crossed:

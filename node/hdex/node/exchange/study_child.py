@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from hdex.node.exchange.pipe import Packet, Pipe, join
+from hdex.node.failpoint import failpoint
 
 
 class PipeChannel:
@@ -52,9 +53,11 @@ class PipeDecryptor:
     def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> np.ndarray:
         from hdex.federated.errors import error_from_document
 
+        failpoint("study.replies.gathered")
         sizes, payload = join(contributions)
         self._pipe.send("open", payload, round=round_number, sizes=sizes)
         answer = self._answers.get()
+        failpoint("study.sum.received")
         if answer.kind == "refused":
             raise error_from_document(answer.head["error"])
         return np.frombuffer(answer.payload, dtype=">f8").astype(np.float64)
@@ -94,23 +97,33 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     quiet(folder)
     import json
 
+    from hdex.federated.apps.flower import node_id
     from hdex.federated.errors import FederatedError, error_document
     from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.journal import RoundRecord
     from hdex.federated.journal_sqlite import SqliteJournal
     from hdex.federated.run import run_study
+    from hdex.federated.study import parse_envelope
+    from hdex.federated.waiting import Patience, Vigil
+
+    study = parse_envelope(start.payload)
+    patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
+    vigil = Vigil(
+        {node_id(site): site for site in study.sites}, lambda found: pipe.send("waiting", **found.document()), patience
+    )
 
     def committed(row: RoundRecord) -> None:
+        failpoint("study.round.committed")
         pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
 
     try:
         result = run_study(
             start.payload,
-            grid=StreamGrid(channel),
+            grid=StreamGrid(channel, watch=vigil.look),
             decryptor=decryptor,
             journal=SqliteJournal(folder / "journal.db"),
             progress=committed,
-            round_timeout_s=start.head["round_timeout_s"],
+            patience=patience,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:
