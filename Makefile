@@ -74,7 +74,8 @@ bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier be
 	@$(BIN)/python bench/bench_federated.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests, and the ledger at 10^7 events
-	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/journeys/test_deaths.py tests/journeys/test_demo.py $(ARGS)
+	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
+		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

@@ -18,6 +18,7 @@ import phe
 import polars as pl
 import results_file
 import statsmodels.api as sm
+from federated_deaths import deaths
 from results_file import figure, measure
 from statsmodels.duration.hazard_regression import PHReg
 
@@ -44,7 +45,7 @@ TABLE = results_file.RESULTS / "federated.md"
 
 def main() -> None:
     figures: dict[str, Any] = {}
-    for part in (exactness, heart, paillier, site_rounds):
+    for part in (exactness, heart, paillier, site_rounds, deaths):
         began = time.perf_counter()
         figures[part.__name__] = part()
         print(f"{part.__name__}: {time.perf_counter() - began:.1f} s", flush=True)
@@ -264,6 +265,9 @@ def markdown(figures: dict[str, Any]) -> str:
     lines += ["", "| a site's round | CPU (bar) |", "| --- | --- |"]
     for features, row in figures["site_rounds"].items():
         lines.append(f"| p = {features} | {row['cpu']['median']:g} ms ({row['bar_ms']:g}) |")
+    lines += ["", "| a site or the coordinator ends | until known, or resumed (bar) |", "| --- | --- |"]
+    for how, row in figures["deaths"].items():
+        lines.append(f"| {how} | {row['median']:.3g} s ({row['bar_s']:g}) |")
     lines += ["", f"Not installed here, so not beside us: {', '.join(figures['absent']) or 'none'}.", ""]
     lines += heart_lines(figures["heart"])
     return "\n".join(lines) + "\n"

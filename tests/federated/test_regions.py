@@ -34,6 +34,7 @@ from hdex.federated.run import run_study
 from hdex.federated.simulate import simulate
 from hdex.federated.statistics import Floats
 from hdex.federated.store_memory import MemoryStore
+from hdex.federated.waiting import Patience
 
 SITES = tuple(f"hospital-{letter}" for letter in "abcdefg")
 KEYS = {name: Ed25519PrivateKey.generate() for name in ("north", "south", "west")}
@@ -250,7 +251,7 @@ def test_a_region_that_leaves_a_site_out_is_told() -> None:
     with pytest.raises(SiteLost, match="south"):
         run_study(
             party.envelope, grid=there, decryptor=Keeping(party), journal=MemoryJournal(),
-            round_timeout_s=0.2, regions={**REGIONS, "west": SITES[4:5], "south": (*REGIONS["south"], SITES[6])},
+            patience=Patience(0.2), regions={**REGIONS, "west": SITES[4:5], "south": (*REGIONS["south"], SITES[6])},
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hdex.federated.channel_memory import Fault, FaultKind
 from hdex.federated.errors import (
     AdmissionRefused,
     CiphertextInvalid,
+    DecryptRefused,
     DisclosureRefused,
     FrameInvalid,
     JournalConflict,
@@ -23,6 +24,7 @@ from hdex.federated.journal_sqlite import SqliteJournal
 from hdex.federated.ports import Decryptor, Journal, OpenedSum
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
+from hdex.federated.waiting import Patience
 
 
 class Crash(BaseException):
@@ -67,7 +69,7 @@ def run(party: Consortium, journal: Journal, decryptor: Decryptor | None = None,
         grid=InprocGrid(party.handlers(), **grid),  # type: ignore[arg-type]
         decryptor=decryptor or party.decryptor,
         journal=journal,
-        round_timeout_s=20,
+        patience=Patience(20),
     )
 
 
@@ -155,7 +157,7 @@ def test_a_silent_site_ends_the_run_and_its_return_goes_on(uninterrupted: StudyR
 
     grid = InprocGrid({**handlers, "hospital-b": dies_in_round_three})
     with pytest.raises(SiteLost, match="hospital-b"):
-        run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=journal, round_timeout_s=0.1)
+        run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=journal, patience=Patience(0.1))
     assert len(journal.rounds("study-1")) == 2
     assert same(run(party, journal), uninterrupted)
     assert set(party.computations().values()) == {uninterrupted.rounds}
@@ -167,7 +169,30 @@ def test_a_site_that_is_not_there_from_the_start_is_never_left_out() -> None:
     del handlers["hospital-c"]
     grid = InprocGrid(handlers)
     with pytest.raises(SiteLost, match="hospital-c"):
-        run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), round_timeout_s=0.05)
+        run_study(
+            party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), patience=Patience(0.05)
+        )
+
+
+def test_a_study_planned_anew_without_the_lost_site_takes_nothing_of_the_old(uninterrupted: StudyResult) -> None:
+    from tests.federated.samples import table, tables
+
+    old, sent = consortium({**tables(), "hospital-d": table(220, seed=4)}), list[bytes]()
+    handlers = old.handlers()
+    del handlers["hospital-d"]
+    grid = InprocGrid(handlers)
+    with pytest.raises(SiteLost, match="round 1 from hospital-d") as lost:
+        run_study(old.envelope, grid=grid, decryptor=old.keyholder, journal=MemoryJournal(), patience=Patience(0.05))
+    assert "once hospital-d is back" in lost.value.next_step
+    new = consortium()
+    for site in SITES:
+        kept = old.replies[site].get("reply/study-1")
+        assert kept is not None
+        sent.append(kept)
+    with pytest.raises(DecryptRefused) as refused:
+        new.keyholder.open_sum("study-1", 1, sent)
+    assert refused.value.rule == "study_mismatch"
+    assert same(run(new, MemoryJournal()), uninterrupted)
 
 
 def test_a_refusal_between_rounds_ends_the_run_with_its_rule() -> None:
@@ -241,7 +266,7 @@ def test_a_site_that_signs_but_answers_another_question_is_found() -> None:
 
     grid = InprocGrid({**handlers, "hospital-b": repeats_itself})
     with pytest.raises(CiphertextInvalid, match="another question"):
-        run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), round_timeout_s=0.3)
+        run_study(party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), patience=Patience(0.3))
 
 
 def test_what_crosses_the_wall_is_counted_by_kind(uninterrupted: StudyResult) -> None:

@@ -39,9 +39,14 @@ Play = Callable[[Memory], None]
 DEATHS = {  # each dies at its first failpoint, comes back, dies at its next one, and so on
     HOSPITALS[0]: ("ingest.stored", "delivery.range.logged", "delivery.chunk:2"),
     HOSPITALS[1]: ("release.stored", "hospital.agreement.signed", "hospital.grant.issued"),
-    HOSPITALS[2]: ("publish.signed", "site.round.submit"),
-    "exchange": ("exchange.request.kept", "exchange.agreement.verified", "exchange.round.sealed:2"),
-    "keyholder": ("keyholder.sum.opened",),
+    HOSPITALS[2]: ("publish.signed", "site.round.kept", "site.round.submit"),
+    "exchange": (
+        "exchange.request.kept",
+        "exchange.agreement.verified",
+        "exchange.sum.received",
+        "exchange.round.logged:2",
+    ),
+    "keyholder": ("keyholder.sum.kept", "keyholder.sum.opened"),
 }
 ACTS: dict[str, Play] = {
     "ingest": acts_data.ingest,
@@ -64,7 +69,7 @@ class Stage:
     said: list[str]
     told: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    seals: list[str] = field(default_factory=list)  # of the story's own study, before tests have theirs
+    died: dict[str, int] = field(default_factory=dict)  # in the story, before tests kill anybody
 
     def reach(self, last: str) -> Memory:
         """Tell the story up to this act; an act interrupted by a kill is told again."""
@@ -74,9 +79,7 @@ class Stage:
                     patiently(lambda play=play: play(self.memory))  # type: ignore[misc]  # bound now
                     self.told.add(name)
                     if name == "federate":
-                        self.seals += [
-                            e["result_digest"] for e in self.events("exchange") if e["action"] == "round.seal"
-                        ]
+                        self.died.update({name: self.supervisor.restarts_of(name) for name in DEATHS})
                 if name == last:
                     break
         return self.memory

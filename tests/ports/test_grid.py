@@ -38,6 +38,7 @@ from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.grid_stream import StreamGrid
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.run import run_study
+from hdex.federated.waiting import Patience
 
 pytestmark = pytest.mark.xdist_group("grid")  # one set of stock processes for all of these
 
@@ -199,7 +200,7 @@ def test_a_whole_study_gives_the_same_numbers_on_every_grid(make_grid: MakeGrid)
     faults = [Fault("send", 4, FaultKind.DROP), Fault("reply", 8, FaultKind.CORRUPT)]
     grid = make_grid(party.handlers(), faults)
     result = run_study(
-        party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), round_timeout_s=20
+        party.envelope, grid=grid, decryptor=party.keyholder, journal=MemoryJournal(), patience=Patience(20)
     )
     plain = consortium(secure="plain")
     expected = run_study(

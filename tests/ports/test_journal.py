@@ -14,7 +14,7 @@ from tests.ports.postgres_server import Server, binaries, running_server
 
 from hdex.federated.errors import JournalConflict, JournalUnavailable
 from hdex.federated.grid_inproc import InprocGrid
-from hdex.federated.journal import ReplyRecord, RoundRecord
+from hdex.federated.journal import Attempt, ReplyRecord, RoundRecord
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.journal_postgres import PostgresJournal
 from hdex.federated.journal_sqlite import SqliteJournal
@@ -48,7 +48,7 @@ def opener(name: str, request: pytest.FixtureRequest, folder: Path) -> Callable[
         return lambda: SqliteJournal(folder / "journal.sqlite")
     server: Server = request.getfixturevalue("postgres")
     with psycopg.connect(server.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS hdex_rounds")
+        connection.execute("DROP TABLE IF EXISTS hdex_rounds, hdex_attempts")
     return lambda: PostgresJournal(server.url)
 
 
@@ -99,6 +99,19 @@ def test_a_gap_is_refused(journal: Journal) -> None:
         journal.commit(row(3))
 
 
+def test_a_round_keeps_its_last_attempt_and_goes_back_to_none_before(journal: Journal) -> None:
+    first, second = Attempt("study-1", 1, 1, ("a", "b", "c")), Attempt("study-1", 1, 2, ("a", "c"))
+    assert journal.declared("study-1", 1) is None
+    for attempt in (first, first, second, second):
+        journal.declare(attempt)
+        assert journal.declared("study-1", 1) == attempt
+    for wrong in (first, replace(second, sites=("a", "b"))):
+        with pytest.raises(JournalConflict):
+            journal.declare(wrong)
+    assert journal.declared("study-1", 1) == second
+    assert journal.declared("study-1", 2) is journal.declared("study-2", 1) is None
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(state=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8))
 def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) -> None:
@@ -112,6 +125,8 @@ def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) 
 
 def test_rows_survive_reopening(reopen: Callable[[], Journal]) -> None:
     reopen().commit(row(1))
+    reopen().declare(Attempt("study-1", 2, 2, ("a", "c")))
+    assert reopen().declared("study-1", 2) == Attempt("study-1", 2, 2, ("a", "c"))
     assert list(reopen().rounds("study-1")) == [row(1)]
 
 

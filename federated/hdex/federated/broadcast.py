@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rfc8785
@@ -13,7 +14,7 @@ from hdex.federated.kinds.kind import Arrays
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """One round's question to every site of the roster."""
+    """One round's question to every site of the roster, or of the population that an attempt declares."""
 
     study_id: str
     study_digest: str
@@ -21,29 +22,29 @@ class Broadcast:
     attempt: int
     step: str
     point: Arrays | None
+    population: tuple[str, ...] = ()  # the sites asked, sorted; empty: the whole roster
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
         point = None
         if self.point is not None:
             point = {name: values.tolist() for name, values in self.point.items()}
-        return rfc8785.dumps(
-            {
-                "study": self.study_id,
-                "study_digest": self.study_digest,
-                "round": self.round,
-                "attempt": self.attempt,
-                "step": self.step,
-                "point": point,
-            }
-        )
+        document: dict[str, Any] = {
+            "study": self.study_id,
+            "study_digest": self.study_digest,
+            "round": self.round,
+            "attempt": self.attempt,
+            "step": self.step,
+            "point": point,
+        }
+        return rfc8785.dumps(document | ({"population": list(self.population)} if self.population else {}))
 
     def digest(self) -> str:
         """Return SHA-256 of the canonical JSON as hex."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def mask_context(self) -> bytes:
-        """Return what masks are bound to: this study, round, attempt and model, nothing else."""
+        """Return what masks are bound to: this study, round, attempt, model and population, nothing else."""
         return hashlib.sha256(b"hdex/mask-context/v1\n" + self.to_bytes()).digest()
 
     @classmethod
@@ -60,6 +61,7 @@ class Broadcast:
                 int(document["attempt"]),
                 str(document["step"]),
                 arrays,
+                tuple(map(str, document.get("population", ()))),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise StudyInvalid("the round's question cannot be read") from error

@@ -59,6 +59,18 @@ def pack_spec(study: Study, step: str) -> PackSpec:
     return PackSpec(encoding.value_bits, encoding.fraction_bits, len(study.sites), study.modulus_bits)
 
 
+def population_of(study: Study, broadcast: Broadcast) -> tuple[str, ...]:
+    """Return the sites that a question asks, whose masks cancel."""
+    return broadcast.population or study.sites
+
+
+def _follows(study: Study, last: tuple[int, int], broadcast: Broadcast) -> bool:
+    """Return whether a question may come after the last (round, attempt) answered; a late one of old never may."""
+    if not study.quorum:
+        return broadcast.round == last[0] + 1
+    return (broadcast.round, broadcast.attempt) > last
+
+
 class Contributor:
     """Answers rounds for one site. One round at a time; the last reply per study is kept until superseded."""
 
@@ -129,7 +141,17 @@ class Contributor:
             raise AdmissionRefused("sums_kind", f"{study.secure} sums are not sent by this site")
         if broadcast.round > study.max_rounds:
             raise AdmissionRefused("max_rounds", f"round {broadcast.round} of at most {study.max_rounds}")
-        for breach in site_breaches(len(study.sites), self._limits_of(study)):
+        self._check_population(study, broadcast)
+
+    def _check_population(self, study: Study, broadcast: Broadcast) -> None:
+        asked = population_of(study, broadcast)
+        if not study.quorum and broadcast.population:
+            raise AdmissionRefused("population", "an exact study asks its whole roster")
+        if list(asked) != sorted(set(asked) & set(study.sites)) or self.site not in asked:
+            raise AdmissionRefused("population", "an attempt asks sites of the roster, sorted, and this one among them")
+        if len(asked) < study.fewest:
+            raise AdmissionRefused("population", f"{len(asked)} sites are asked, the quorum is {study.fewest}")
+        for breach in site_breaches(len(asked), self._limits_of(study)):
             self._on_breach(self.site, breach)
 
     def _limits_of(self, study: Study) -> Limits:
@@ -146,12 +168,14 @@ class Contributor:
         kind_of(study).check_point(study, broadcast.step, broadcast.point)
         if (broadcast.round == 1) != (broadcast.step == next(iter(steps))):
             raise AdmissionRefused("step_order", f"step {broadcast.step} cannot be round {broadcast.round}")
-        last = 0 if kept is None else kept.header.round
+        last = (0, 0) if kept is None else (kept.header.round, kept.header.attempt)
         if kept is not None and kept.header.study_digest != broadcast.study_digest:
             raise AdmissionRefused("study_changed", "another study ran under this id")
         again = kept is not None and kept.header.broadcast == broadcast.digest()
-        if not again and broadcast.round != last + 1:
-            raise AdmissionRefused("round_order", f"round {broadcast.round} after round {last}, or asked differently")
+        if not again and not _follows(study, last, broadcast):
+            raise AdmissionRefused(
+                "round_order", f"round {broadcast.round} after round {last[0]}, or asked differently"
+            )
 
     def _check_rows(self, study: Study, rows: Stakes) -> None:
         for breach in column_breaches(rows.summed, strictest()):
@@ -172,7 +196,8 @@ class Contributor:
 
     def _encrypt(self, study: Study, broadcast: Broadcast, values: Floats) -> CipherVector:
         public_key, spec = public_key_from_hex(study.public_key), pack_spec(study, broadcast.step)
-        roster = {entry.site: bytes.fromhex(entry.mask_key) for entry in study.roster}
+        asked = population_of(study, broadcast)
+        roster = {entry.site: bytes.fromhex(entry.mask_key) for entry in study.roster if entry.site in asked}
         masks = mask_integers(
             self.site,
             roster,

@@ -66,6 +66,10 @@ class DesignSingular(NotConverged):
 class SiteLost(FederatedError):
     """A site of the roster did not answer in time. The roster is never reduced in silence."""
 
+    def __init__(self, detail: str = "", next_step: str = "") -> None:
+        super().__init__(detail)
+        self.next_step = next_step
+
 
 class JournalConflict(FederatedError):
     """The round stands in the journal with other content."""
@@ -122,7 +126,8 @@ def error_document(error: FederatedError) -> str:
     """Return `error` as JSON text that crosses to another process."""
     if isinstance(error, Refusal):
         return json.dumps({"error": type(error).__name__, "rule": error.rule, "detail": error.detail})
-    return json.dumps({"error": type(error).__name__, "detail": str(error)})
+    told = {"next_step": error.next_step} if isinstance(error, SiteLost) and error.next_step else {}
+    return json.dumps({"error": type(error).__name__, "detail": str(error), **told})
 
 
 def error_from_document(text: str, *, prefix: str = "") -> FederatedError:
@@ -135,4 +140,6 @@ def error_from_document(text: str, *, prefix: str = "") -> FederatedError:
     leaf = _LEAVES.get(kind, FederatedError)
     if issubclass(leaf, Refusal):
         return leaf(str(document.get("rule", "unnamed")), detail)
+    if issubclass(leaf, SiteLost):
+        return leaf(detail, str(document.get("next_step", "")))
     return leaf(detail)

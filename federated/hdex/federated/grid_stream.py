@@ -1,7 +1,7 @@
 """Flower's Grid over a Channel: content-addressed messages, resend until answered, duplicates dropped."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from hdex.federated.apps.flower import (
     Grid,
@@ -18,31 +18,50 @@ from hdex.federated.errors import FrameInvalid, SiteLost, StudyInvalid
 from hdex.federated.ports import Channel
 
 _SLICE_S = 0.25  # longest wait before reconnected sites are looked at again
+_LONGEST_RESEND_S = 60.0
+Watch = Callable[[int, Collection[int], Collection[int]], None]  # (round, nodes awaited, nodes connected)
+
+
+def watch_nobody(number: int, awaited: Collection[int], connected: Collection[int]) -> None:
+    """Say nothing."""
 
 
 class _Pending:
     """One message that has no reply yet. Its frame is made when it is sent: 1,000 kept frames are 1,000 studies."""
 
-    __slots__ = ("message", "node", "sent_at")
+    __slots__ = ("message", "node", "resend_s", "sent_at")
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, resend_s: float) -> None:
         self.node, self.message = message.metadata.dst_node_id, message
+        self.resend_s = resend_s
         self.sent_at: float | None = None  # None: to be sent as soon as the site is there
+
+    def sent(self, now: float) -> None:
+        """Note that it was sent; a site that computes long is not asked again and again."""
+        if self.sent_at is not None:
+            self.resend_s = min(2 * self.resend_s, _LONGEST_RESEND_S)
+        self.sent_at = now
 
 
 class StreamGrid(Grid):
     """Sends each message as one frame. One thread uses it; the channel may have its own.
 
-    A message is sent again when its site comes back and every `resend_after_s` without an answer: replies are
-    idempotent, so a resend costs a site nothing but the send.
+    A message is sent again when its site comes back and `resend_after_s` without an answer, then after twice as long,
+    and so on: replies are idempotent, so a resend costs a site nothing but the send. `watch` is told whom it waits for.
     """
 
     def __init__(
-        self, channel: Channel, *, resend_after_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self,
+        channel: Channel,
+        *,
+        resend_after_s: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Watch = watch_nobody,
     ) -> None:
         self._channel = channel
         self._resend_after_s = resend_after_s
         self._clock = clock
+        self._watch = watch
         self._run: Run | None = None
         self._pending: dict[str, _Pending] = {}
         self._replies: dict[str, Message] = {}
@@ -83,7 +102,7 @@ class StreamGrid(Grid):
             identifier = message_id(message)
             set_message_id(message, identifier)
             if identifier not in self._pending:
-                self._pending[identifier] = _Pending(message)
+                self._pending[identifier] = _Pending(message, self._resend_after_s)
             identifiers.append(identifier)
         self._send_due()
         return identifiers
@@ -93,13 +112,13 @@ class StreamGrid(Grid):
         for pending in self._pending.values():
             if pending.node not in connected:
                 pending.sent_at = None
-            elif pending.sent_at is None or now - pending.sent_at >= self._resend_after_s:
+            elif pending.sent_at is None or now - pending.sent_at >= pending.resend_s:
                 self._send(pending, connected[pending.node])
 
     def _send(self, pending: _Pending, site: str) -> None:
         try:
             self._channel.send(site, to_frame(pending.message))
-            pending.sent_at = self._clock()
+            pending.sent(self._clock())
         except SiteLost:  # it left between look and send: sent when it is back
             pending.sent_at = None
 
@@ -133,14 +152,27 @@ class StreamGrid(Grid):
         Returns at once when a reply carries an error: the round is over then.
         """
         self._failed = False
+        messages = list(messages)
         identifiers = list(self.push_messages(messages))
+        number = max((int(message.metadata.group_id or 0) for message in messages), default=0)
         end = None if timeout is None else self._clock() + timeout
+        told = self._clock()
         while not self._failed and not self._pending.keys().isdisjoint(identifiers):
             left = _SLICE_S if end is None else end - self._clock()
             if left <= 0:
                 break
-            if not self._receive(min(left, _SLICE_S, self._resend_after_s)):  # what waits is read before any resend
+            silent = not self._receive(min(left, _SLICE_S, self._resend_after_s))
+            if silent:  # what waits is read before any resend
                 self._send_due()
+            if silent or self._clock() - told >= _SLICE_S:  # not for each of 1,000 frames
+                self._tell(number, identifiers)
+                told = self._clock()
+        self._tell(number, identifiers)
         for identifier in identifiers:
             self._pending.pop(identifier, None)
         return [self._replies.pop(identifier) for identifier in identifiers if identifier in self._replies]
+
+    def _tell(self, number: int, identifiers: list[str]) -> None:
+        self._watch(
+            number, [self._pending[name].node for name in identifiers if name in self._pending], self._connected()
+        )

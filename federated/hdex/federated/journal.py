@@ -60,6 +60,16 @@ class RoundRecord:
         return np.array(self.state, dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which sites a round of a best-effort study is asked of: declared before they are asked."""
+
+    study_id: str
+    round: int
+    attempt: int
+    sites: tuple[str, ...]  # sorted
+
+
 def sum_digest(values: Floats) -> str:
     """Return SHA-256 over the sums as big-endian doubles, as hex."""
     return hashlib.sha256(np.asarray(values, dtype=">f8").tobytes()).hexdigest()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import RoundRecord
+from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 
 
@@ -12,6 +12,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[bytes]] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
 
     def commit(self, record: RoundRecord) -> None:
         """Keep the row."""
@@ -26,6 +27,17 @@ class MemoryJournal:
     def rounds(self, study_id: str) -> Sequence[RoundRecord]:
         """Return the rows in order."""
         return [RoundRecord.from_bytes(row) for row in self._rows.get(study_id, [])]
+
+    def declare(self, attempt: Attempt) -> None:
+        """Keep the attempt."""
+        kept = self._attempts.setdefault((attempt.study_id, attempt.round), attempt)
+        if kept != attempt and kept.attempt >= attempt.attempt:
+            raise JournalConflict(f"round {attempt.round} was declared in attempt {kept.attempt} with other sites")
+        self._attempts[attempt.study_id, attempt.round] = attempt
+
+    def declared(self, study_id: str, number: int) -> Attempt | None:
+        """Return the last attempt of a round."""
+        return self._attempts.get((study_id, number))
 
 
 _: type[Journal] = MemoryJournal

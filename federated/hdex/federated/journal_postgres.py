@@ -3,25 +3,31 @@
 Passwords stand in a file that libpq reads (`passfile=` in the URL, or ~/.pgpass), never in the URL itself.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
 from hdex.federated.errors import JournalConflict, JournalUnavailable
-from hdex.federated.journal import RoundRecord
+from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hdex_rounds (
     study TEXT NOT NULL, round INTEGER NOT NULL, row BYTEA NOT NULL, PRIMARY KEY (study, round)
+);
+CREATE TABLE IF NOT EXISTS hdex_attempts (
+    study TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, sites TEXT NOT NULL,
+    PRIMARY KEY (study, round)
 )
 """
 _CONNECT_S = 10
 
 
 class PostgresJournal:
-    """Rows in one table; a connection per call, so that any thread may use it and a restarted server is no matter.
+    """Rows in two tables; a connection per call, so that any thread may use it and a restarted server is no matter.
 
     Raises JournalUnavailable when the server does not answer: nothing is sent to a site then.
     """
@@ -33,7 +39,7 @@ class PostgresJournal:
             connection.execute(_SCHEMA)
 
     @contextmanager
-    def _transaction(self) -> Iterator["psycopg.Connection[tuple[int, bytes]]"]:
+    def _transaction(self) -> Iterator["psycopg.Connection[Any]"]:
         """Yield a connection; commit at its end, on the server's disk, whatever its configuration says."""
         try:
             with psycopg.connect(self._url, connect_timeout=_CONNECT_S, application_name="hdex") as connection:
@@ -62,6 +68,28 @@ class PostgresJournal:
         query = "SELECT round, row FROM hdex_rounds WHERE study = %s ORDER BY round"
         with self._transaction() as connection:
             return [RoundRecord.from_bytes(bytes(row)) for _, row in connection.execute(query, (study_id,))]
+
+    def declare(self, attempt: Attempt) -> None:
+        """Keep the attempt durably."""
+        with self._transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (attempt.study_id,))  # one writer a study
+            kept = _attempt(connection, attempt.study_id, attempt.round)
+            if kept is not None and kept != attempt and kept.attempt >= attempt.attempt:
+                raise JournalConflict(f"round {attempt.round} was declared in attempt {kept.attempt} with other sites")
+            values = (attempt.study_id, attempt.round, attempt.attempt, json.dumps(attempt.sites))
+            query = "INSERT INTO hdex_attempts VALUES (%s, %s, %s, %s) ON CONFLICT (study, round) DO UPDATE"
+            connection.execute(query + " SET attempt = excluded.attempt, sites = excluded.sites", values)
+
+    def declared(self, study_id: str, number: int) -> Attempt | None:
+        """Return the last attempt of a round."""
+        with self._transaction() as connection:
+            return _attempt(connection, study_id, number)
+
+
+def _attempt(connection: "psycopg.Connection[Any]", study_id: str, number: int) -> Attempt | None:
+    query = "SELECT attempt, sites FROM hdex_attempts WHERE study = %s AND round = %s"
+    row = connection.execute(query, (study_id, number)).fetchone()
+    return None if row is None else Attempt(study_id, number, row[0], tuple(json.loads(row[1])))
 
 
 _: type[Journal] = PostgresJournal

@@ -1,17 +1,22 @@
 """Journal in SQLite: write-ahead log, synchronous=FULL, one commit per round."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import RoundRecord
+from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rounds (
     study TEXT NOT NULL, round INTEGER NOT NULL, row BLOB NOT NULL, PRIMARY KEY (study, round)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+    study TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, sites TEXT NOT NULL,
+    PRIMARY KEY (study, round)
 ) STRICT, WITHOUT ROWID
 """
 
@@ -23,7 +28,7 @@ class SqliteJournal:
         self._path = path
         with closing(self._connect()) as connection, connection:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(_SCHEMA)
+            connection.executescript(_SCHEMA)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=30, isolation_level="IMMEDIATE")
@@ -49,6 +54,26 @@ class SqliteJournal:
         with closing(self._connect()) as connection:
             rows = connection.execute("SELECT row FROM rounds WHERE study = ? ORDER BY round", (study_id,)).fetchall()
         return [RoundRecord.from_bytes(row) for (row,) in rows]
+
+    def declare(self, attempt: Attempt) -> None:
+        """Keep the attempt durably."""
+        with closing(self._connect()) as connection, connection:
+            kept = _attempt(connection, attempt.study_id, attempt.round)
+            if kept is not None and kept != attempt and kept.attempt >= attempt.attempt:
+                raise JournalConflict(f"round {attempt.round} was declared in attempt {kept.attempt} with other sites")
+            row = (attempt.study_id, attempt.round, attempt.attempt, json.dumps(attempt.sites))
+            connection.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?)", row)
+
+    def declared(self, study_id: str, number: int) -> Attempt | None:
+        """Return the last attempt of a round."""
+        with closing(self._connect()) as connection:
+            return _attempt(connection, study_id, number)
+
+
+def _attempt(connection: sqlite3.Connection, study_id: str, number: int) -> Attempt | None:
+    query = "SELECT attempt, sites FROM attempts WHERE study = ? AND round = ?"
+    row = connection.execute(query, (study_id, number)).fetchone()
+    return None if row is None else Attempt(study_id, number, row[0], tuple(json.loads(row[1])))
 
 
 _: type[Journal] = SqliteJournal

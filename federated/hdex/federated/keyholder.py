@@ -94,7 +94,10 @@ class KeyHolder:
             raise DecryptRefused("min_sites", f"{len(study.sites)} sites; at least {needed} are needed")
 
     def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
-        """Return the proven sum of the whole roster's contributions to one round, or raise DecryptRefused."""
+        """Return one round's proven sum over the roster, or the quorum of a best-effort study, or raise DecryptRefused.
+
+        A round is opened once: a second attempt with other sites would tell by its difference what one site sent.
+        """
         with self._lock:
             study = self._study(study_id)  # 1 registered: signed, enough sites
             request = _digest(contributions)
@@ -104,7 +107,7 @@ class KeyHolder:
             self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
             parsed = [_parse(data) for data in contributions]  # 4 whole
             parts = parts_of(parsed)
-            _check_roster(study, parts)  # 5 exactly the roster, each once
+            _check_roster(study, parts, fewest=max(study.fewest, self._limits.min_sites))  # 5 the roster, each once
             _check_headers(study, parts, round_number)  # 6 one study, one round, one question
             _check_signatures(study, parts)  # 7 each signed by its site, each sum by its region
             self._check_regions(parsed)
@@ -161,13 +164,14 @@ def _parse(data: bytes) -> Reply:
         raise DecryptRefused("digest", str(error)) from error
 
 
-def _check_roster(study: Study, parts: Sequence[Part]) -> None:
+def _check_roster(study: Study, parts: Sequence[Part], *, fewest: int) -> None:
+    """Who contributes is the whole roster, or the quorum; that it is all who were asked, only the masks show."""
     sites = [part.header.site for part in parts]
     if len(set(sites)) != len(sites):
         raise DecryptRefused("duplicate_site", "a site contributes twice")
     if set(sites) - set(study.sites):
         raise DecryptRefused("foreign_site", "a contributor is not on the roster")
-    if set(sites) != set(study.sites):
+    if len(sites) < fewest:
         raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
 
 
@@ -203,7 +207,7 @@ def _open(study: Study, key: bytes | None, replies: Sequence[Reply]) -> OpenedSu
     try:
         product = combine(study, replies)
         opening = open_vector(private_key_from_bytes(key), product)
-        values = opened_sums(product, opening, contributors=len(study.sites))
+        values = opened_sums(product, opening, contributors=len(parts_of(replies)))
     except TooFewContributors as error:
         raise DecryptRefused("count_slot", str(error)) from error
     except (CiphertextInvalid, ValueOutOfRange) as error:

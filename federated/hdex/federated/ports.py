@@ -6,7 +6,7 @@ from typing import Protocol
 
 import polars as pl
 
-from hdex.federated.journal import RoundRecord
+from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study
 
@@ -55,6 +55,17 @@ class Journal(Protocol):
 
     def rounds(self, study_id: str) -> "Sequence[RoundRecord]":
         """Return the study's rows in order, from round 1 without gap."""
+        ...
+
+    def declare(self, attempt: Attempt) -> None:
+        """Keep a round's attempt, on disk when it returns; one that is not later than the kept raises JournalConflict.
+
+        The same attempt again is fine.
+        """
+        ...
+
+    def declared(self, study_id: str, number: int) -> Attempt | None:
+        """Return the last attempt that was declared for a round, or None."""
         ...
 
 

@@ -194,8 +194,9 @@ def _sum_of(product: CipherVector | None, contributions: Sequence[Contribution],
 
 def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
     found = []
-    if tuple(one.header.site for one in contributions) != study.sites:
-        found.append("the contributors are not exactly the roster")
+    sites = [one.header.site for one in contributions]
+    if sites != sorted(set(sites) & set(study.sites)) or len(sites) < study.fewest:
+        found.append("the contributors are not exactly the roster, or fewer than the quorum")
     for one in contributions:
         head = one.header
         asked = (head.study_digest, head.round, head.step, head.broadcast)

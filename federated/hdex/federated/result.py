@@ -32,6 +32,7 @@ class StudyResult:
     rounds: int
     sites: tuple[str, ...]
     crossed: Mapping[str, Crossed]
+    contributors: tuple[tuple[str, ...], ...]  # of every round
 
     @property
     def bytes_per_site(self) -> dict[str, int]:
@@ -47,6 +48,7 @@ class StudyResult:
             **self.answer.document(),
             "rounds": self.rounds,
             "sites": list(self.sites),
+            "contributors": [list(sites) for sites in self.contributors],
             "crossed": {site: asdict(crossed) for site, crossed in self.crossed.items()},
             "bytes_per_site": self.bytes_per_site,
         }

@@ -7,12 +7,18 @@ from dataclasses import replace
 from hdex.federated.apps.coordinator import Progress, server_app
 from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
 from hdex.federated.disclosure import Limits, check_sites
+from hdex.federated.journal import RoundRecord
 from hdex.federated.ports import Decryptor, Journal
 from hdex.federated.release import floors_of, released
 from hdex.federated.result import StudyResult
 from hdex.federated.strategy import EncryptedSum
+from hdex.federated.waiting import Patience
 
 __all__ = ["Progress", "run_study"]
+
+
+def say_nothing(record: RoundRecord) -> None:
+    """Tell nobody."""
 
 
 def run_study(
@@ -21,17 +27,17 @@ def run_study(
     grid: Grid,
     decryptor: Decryptor,
     journal: Journal,
-    progress: Progress | None = None,
-    round_timeout_s: float = 60.0,
+    progress: Progress = say_nothing,
+    patience: Patience | None = None,
     limits: Limits | None = None,
     regions: Mapping[str, Sequence[str]] | None = None,
 ) -> StudyResult:
     """Return the study's result. Called again with the same journal it goes on, and no committed round is asked again.
 
-    progress: called with each round's row once it is committed. regions: regional aggregators asked in place of their
-    sites, id -> sites. One study runs per process at a time (Flower's task identity is process-wide). Raises
-    AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost after `round_timeout_s` without the
-    whole roster, NotConverged, CiphertextInvalid.
+    progress: called with each round's row once it is committed, those of an earlier run first. regions: regional
+    aggregators asked in place of their sites, id -> sites. One study runs per process at a time (Flower's task identity
+    is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost when
+    `patience` ends without the whole roster or the quorum, NotConverged, CiphertextInvalid.
     """
     strategy = EncryptedSum(study_envelope, decryptor, regions=regions)
     floor = (Limits() if limits is None else limits).stricter(Limits(1, strategy.study.min_rows, 1.0, 0.0))
@@ -39,7 +45,7 @@ def run_study(
     run_id = _run_id(strategy.study.digest())
     be_task(run_id)
     grid.set_run(Run.create_empty(run_id))
-    app = server_app(strategy, journal, progress=progress, round_timeout_s=round_timeout_s)
+    app = server_app(strategy, journal, progress=progress, patience=patience or Patience())
     app(grid, Context(run_id, 1, {}, RecordDict(), {}))
     result = strategy.result()
     if floor.min_rows <= 1:  # no floor at all: a simulation's, whose breaches become warnings

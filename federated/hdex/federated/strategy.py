@@ -18,7 +18,7 @@ from hdex.federated.apps.flower import (
     node_id,
 )
 from hdex.federated.apps.records import question_record
-from hdex.federated.apps.replies import gather, members_of
+from hdex.federated.apps.replies import Members, asked_of, gather, members_of
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
@@ -54,6 +54,7 @@ class EncryptedSum(Strategy):
         self._inquiry = self._kind.inquire(self.study)
         self._records: list[RoundRecord] = []
         self._members = members_of(self.study, regions or {})
+        self._attempt, self._population = 1, self.study.sites
 
     @property
     def settled(self) -> bool:
@@ -73,33 +74,51 @@ class EncryptedSum(Strategy):
     def resume(self, records: Sequence[RoundRecord]) -> None:
         """Replay committed rounds; raise JournalConflict when they are not this study's."""
         for record in records:
+            self.ask(record.attempt, [reply.site for reply in record.replies])
             if (record.study_digest, record.broadcast_digest) != (self.study.digest(), self._question().digest()):
                 raise JournalConflict(f"round {record.round} in the journal is not this study's")
             self._take(record, record.sums())
 
+    def ask(self, attempt: int, sites: Sequence[str]) -> None:
+        """Choose whom the next round asks; without a word it is the whole roster, in attempt 1."""
+        self._attempt, self._population = attempt, tuple(sites)
+
+    @property
+    def asked(self) -> Members:
+        """Whom this round asks, and the sites each answers for. Raises StudyInvalid when it asks half a region."""
+        return asked_of(self._members, self._population)
+
+    def behind(self, nodes: Iterable[int]) -> tuple[str, ...]:
+        """Return the sites that these node ids answer for, sorted."""
+        found = set(nodes)
+        return tuple(sorted(site for name, sites in self._members.items() if node_id(name) in found for site in sites))
+
     def _question(self) -> Broadcast:
         asks = self._inquiry
-        return Broadcast(self.study.id, self.study.digest(), asks.round, 1, asks.step, asks.point)
+        population = () if self._population == self.study.sites else self._population
+        return Broadcast(
+            self.study.id, self.study.digest(), asks.round, self._attempt, asks.step, asks.point, population
+        )
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the round's question to every site of the roster, or to every region, connected or not."""
+        """Return the round's question to everybody that it asks, sites or regions, connected or not."""
         question = self._question().to_bytes()
         return [
             grid.create_message(
                 question_record(self._envelope, question), MessageType.TRAIN, node_id(site), str(server_round)
             )
-            for site in self._members
+            for site in self.asked
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the whole roster's replies one step further, or raise what a site or the key holder refused.
+        """Take the replies of everybody asked one step further, or raise what a site or the key holder refused.
 
         The sum is the proven one: OpeningInvalid when the key holder proves none, or says another.
         """
         question = self._question()
-        found = gather(self.study, question, replies, self._members)
+        found = gather(self.study, question, replies, self.asked)
         product = combine(self.study, found) if self.study.secure == "paillier" else None
         opened = self._decryptor.open_sum(self.study.id, question.round, [reply.to_bytes() for reply in found])
         total = opened.values
@@ -124,6 +143,7 @@ class EncryptedSum(Strategy):
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)
+        self.ask(1, self.study.sites)
         require_length(total, self._kind.length(self.study, record.step), record.step)
         self._inquiry.absorb(total)
 
@@ -159,6 +179,7 @@ class EncryptedSum(Strategy):
             rounds=len(self._records),
             sites=self.study.sites,
             crossed={site: self._crossed(site) for site in self.study.sites},
+            contributors=tuple(tuple(reply.site for reply in record.replies) for record in self._records),
         )
 
     def _crossed(self, site: str) -> Crossed:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.kind import Encoding
 from hdex.federated.kinds.table import kind_named
+from hdex.federated.kinds.training import STRATEGIES
 from hdex.federated.privacy import Privacy
 
 SCALES = ("global", "none")
@@ -80,6 +81,7 @@ class Study:
     min_sites: int = 3
     min_rows: int = 10
     privacy: Mapping[str, float] = field(default_factory=dict)  # epsilon, delta, clip; empty: sums without noise
+    quorum: int = 0  # 0: every site answers every round (exact); else a round goes on with so many (best effort)
 
     def __post_init__(self) -> None:
         _check_question(self)
@@ -104,6 +106,11 @@ class Study:
     def modulus_bits(self) -> int:
         """Bits of n; 0 for a plain study."""
         return int(self.public_key, 16).bit_length() if self.public_key else 0
+
+    @property
+    def fewest(self) -> int:
+        """Sites that a round needs: the whole roster, or the quorum of a best-effort study."""
+        return self.quorum or len(self.roster)
 
     def entry(self, site: str) -> RosterEntry | None:
         """Return the roster entry of `site`, or None."""
@@ -246,6 +253,7 @@ def _check_terms(study: Study) -> None:
         raise StudyInvalid(f"max_rounds {study.max_rounds}; 1 to 100 are allowed")
     if study.min_sites < 1 or study.min_rows < 1:
         raise StudyInvalid("min_sites and min_rows must be at least 1")
+    _check_quorum(study)
     if study.secure not in SUMS:
         raise StudyInvalid(f"secure {study.secure!r}; known are {', '.join(SUMS)}")
     if study.secure == "plain":
@@ -259,3 +267,16 @@ def _check_terms(study: Study) -> None:
     digest = hashlib.sha256(n.to_bytes((n.bit_length() + 7) // 8, "big")).hexdigest()
     if digest != study.key_id:
         raise StudyInvalid("key_id is not the digest of public_key")
+
+
+def _check_quorum(study: Study) -> None:
+    if type(study.quorum) is not int or study.quorum < 0:
+        raise StudyInvalid("quorum must be a whole number from 0")
+    if not study.quorum:
+        return
+    if study.kind not in STRATEGIES:
+        raise StudyInvalid(f"kind {study.kind} needs every site in every round: leave quorum out")
+    if study.privacy:
+        raise StudyInvalid("a promise of privacy needs every site's share of the noise: leave quorum or privacy out")
+    if not max(2, study.min_sites) <= study.quorum <= len(study.roster):
+        raise StudyInvalid(f"quorum {study.quorum}; {max(2, study.min_sites)} to {len(study.roster)} are possible")

@@ -1,6 +1,7 @@
 """A buyer's verbs: find, request, accept, fetch, open, study. What arrives is checked before it is believed."""
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -20,7 +21,7 @@ from hdex.node.container_file import Receiver, open_frame, open_header
 from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.durable import write_atomic
-from hdex.node.errors import AccessDenied, ContainerInvalid, RemoteRefused
+from hdex.node.errors import AccessDenied, ContainerInvalid, PeerUnavailable, RemoteRefused
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, canonical, countersign, digest, sign, verify
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str, str], None]
-UNSAID = {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier"}  # of a question
+RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
+UNSAID = {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0}  # of a question
 
 
 class Market(Protocol):
@@ -201,7 +203,7 @@ class Buyer:
         for name, value in (UNSAID | dict(question)).items():  # what was not asked for must not be slipped in
             if plan.get(name) != value:
                 raise AccessDenied("study.plan", "", f"the plan's {name} is not what was asked")
-        return self._market.start(sign("study", plan, self._me, self._keys.secret("sign")), say)
+        return follow(self._market, sign("study", plan, self._me, self._keys.secret("sign")), say)
 
     def _mine(self, record: ContractRecord, contract_id: str) -> ContractRecord:
         """Return the record when it answers the request that we signed under this id: the exchange only carries it."""
@@ -269,6 +271,29 @@ class Buyer:
         envelope = sign("receipt", receipt, self._me, self._keys.secret("sign"))
         self._counter.acknowledge(provider, envelope)
         write_atomic(told, canonical(envelope))
+
+
+def follow(market: Market, study: Envelope, say: Say) -> dict[str, Any]:
+    """Start a study and return its result; where the line breaks on the way, ask again: it goes on, or answers.
+
+    A line lasts no longer than the exchange lets a connection live, a study may.
+    """
+    tries, pause = RECONNECTS, threading.Event()
+
+    def hear(step: str, words: str) -> None:
+        nonlocal tries
+        tries = RECONNECTS
+        say(step, words)
+
+    while True:
+        try:
+            return market.start(study, hear)
+        except PeerUnavailable as away:
+            tries -= 1
+            if away.rule or not tries:  # a rule: the exchange answered, somebody else is away
+                raise
+        say("waiting", "the line to the exchange broke; asking again")
+        pause.wait(RECONNECT_S)
 
 
 def accepted(record: ContractRecord) -> ContractRecord:

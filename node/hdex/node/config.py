@@ -86,7 +86,8 @@ class Limits:
     unary_deadline_s: float = 120.0  # longest deadline a caller may ask of an ordinary call
     stream_deadline_s: float = 3600.0
     workers: int = 128  # a site's stream to an exchange holds one for as long as it is connected
-    connection_age_s: float = 600.0
+    connection_age_s: float = 600.0  # then the server ends a connection; who dialled dials again
+    connection_grace_s: float = 60.0  # its streams may last so much longer
 
     def __post_init__(self) -> None:
         for entry in fields(self):

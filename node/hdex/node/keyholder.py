@@ -46,6 +46,7 @@ class SumDesk:
             rule = error.rule if isinstance(error, DecryptRefused) else type(error).__name__
             self._recorder.deny("aggregate.decrypt", actor, rule, request_digest=request_digest)
             raise
+        failpoint("keyholder.sum.kept")
         with self._recorder.release(
             "aggregate.decrypt", actor, fields=len(contributions), request_digest=request_digest
         ):

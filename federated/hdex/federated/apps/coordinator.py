@@ -1,32 +1,110 @@
 """The coordinator's Flower ServerApp: rounds of a strategy over a Grid, each committed before the next is sent."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
-from hdex.federated.apps.flower import ArrayRecord, ConfigRecord, Context, Grid, ServerApp
-from hdex.federated.journal import RoundRecord
+from hdex.federated.apps.flower import ArrayRecord, ConfigRecord, Context, Grid, Message, ServerApp, node_id
+from hdex.federated.apps.replies import lost_regions
+from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 from hdex.federated.strategy import EncryptedSum
+from hdex.federated.waiting import Patience, site_lost
 
 Progress = Callable[[RoundRecord], None]
 
 
-def server_app(
-    strategy: EncryptedSum, journal: Journal, *, progress: Progress | None = None, round_timeout_s: float = 60.0
-) -> ServerApp:
+def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience) -> ServerApp:
     """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it."""
     app = ServerApp()
+    gather = gather_quorum if strategy.study.quorum else gather_roster
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        strategy.resume(journal.rounds(strategy.study.id))
+        records = journal.rounds(strategy.study.id)
+        strategy.resume(records)
         strategy.summary()
+        for record in records:  # who seals them may have died between
+            progress(record)
         while not strategy.settled:
-            number = strategy.round
-            messages = strategy.configure_train(number, ArrayRecord(), ConfigRecord(), grid)
-            replies = grid.send_and_receive(messages, timeout=round_timeout_s)
-            strategy.aggregate_train(number, replies)
+            replies = gather(strategy, journal, grid, patience)
+            strategy.aggregate_train(strategy.round, replies)
             journal.commit(strategy.last_record)
-            if progress is not None:
-                progress(strategy.last_record)
+            progress(strategy.last_record)
 
     return app
+
+
+def gather_roster(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
+    """Return the replies of the whole roster, or a refusal among them. Raises SiteLost when patience ends.
+
+    A region's own patience ends sooner: that it misses a site ends the round like a refusal, and names the site.
+    """
+    replies = _ask(strategy, grid, [], patience.left())
+    missing = _missing(strategy, replies)
+    if missing and not lost_regions(replies, strategy.asked):
+        raise site_lost(strategy.round, missing, patience, fewest=0)
+    return replies
+
+
+def gather_quorum(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
+    """Return the replies of everybody asked, in an attempt that asks no fewer than the quorum.
+
+    Each attempt is declared in the journal before it is sent: after a crash the same sites are asked the same, so that
+    what they kept serves. A round that misses somebody is asked anew of those who answered: masks cancel only over
+    exactly the sites that were asked. What comes late of an earlier attempt is never summed. A region is asked with all
+    of its sites or not at all; one that says that it misses a site is left out of the next attempt, if the quorum bears
+    it.
+    """
+    study, ends = strategy.study, patience.clock() + timedelta(seconds=patience.left())
+    attempt = journal.declared(study.id, strategy.round)
+    attempt = attempt or Attempt(study.id, strategy.round, 1, _present(strategy, grid))
+    replies: list[Message] = []
+    while True:
+        journal.declare(attempt)
+        strategy.ask(attempt.attempt, attempt.sites)
+        left = (ends - patience.clock()).total_seconds()
+        replies = _ask(strategy, grid, replies, max(0.0, min(patience.straggler_s, left)))
+        missing = _missing(strategy, replies)
+        if not missing:
+            return replies
+        if left <= patience.straggler_s:
+            raise site_lost(strategy.round, missing, patience, fewest=study.fewest)
+        sites = _next_sites(strategy, grid, replies)
+        if not sites:
+            return replies  # with what the region said
+        if sites != attempt.sites:
+            attempt, replies = Attempt(study.id, strategy.round, attempt.attempt + 1, sites), []
+
+
+def _next_sites(strategy: EncryptedSum, grid: Grid, replies: list[Message]) -> tuple[str, ...]:
+    """Return whom to ask after an attempt that misses somebody; nobody when a region's loss leaves no quorum."""
+    fewest, lost = strategy.study.fewest, lost_regions(replies, strategy.asked)
+    if lost:  # the grid ended the attempt then: who else is silent has only not been heard yet
+        asked = {node_id(name) for name in strategy.asked}
+        left = strategy.behind(asked - lost)
+        return left if len(left) >= fewest else ()
+    there = strategy.behind(reply.metadata.src_node_id for reply in replies)
+    return there if len(there) >= fewest else _present(strategy, grid)
+
+
+def _present(strategy: EncryptedSum, grid: Grid) -> tuple[str, ...]:
+    """Return the sites that are connected, if they are a quorum; else all, who must then be waited for."""
+    found = strategy.behind(grid.get_node_ids())
+    return found if len(found) >= strategy.study.fewest else strategy.study.sites
+
+
+def _ask(strategy: EncryptedSum, grid: Grid, replies: list[Message], timeout_s: float) -> list[Message]:
+    """Return the replies of this attempt that are there, and those that come in time of whom is still awaited."""
+    heard = {reply.metadata.src_node_id for reply in replies}
+    messages = strategy.configure_train(strategy.round, ArrayRecord(), ConfigRecord(), grid)
+    awaited = [message for message in messages if message.metadata.dst_node_id not in heard]
+    return [*replies, *grid.send_and_receive(awaited, timeout=timeout_s)]
+
+
+def _missing(strategy: EncryptedSum, replies: list[Message]) -> list[str]:
+    """Return whom the round still waits for; nobody when somebody refused, for that ends it."""
+    lost = lost_regions(replies, strategy.asked)
+    heard = {reply.metadata.src_node_id: reply for reply in replies if reply.metadata.src_node_id not in lost}
+    if any(reply.has_error() for reply in heard.values()):
+        return []
+    return [name for name in strategy.asked if node_id(name) not in heard]

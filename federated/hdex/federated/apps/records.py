@@ -2,7 +2,14 @@
 
 from hdex.federated.apps.flower import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from hdex.federated.contribution import Contribution, parse_header
-from hdex.federated.errors import CiphertextInvalid, FederatedError, StudyInvalid, error_document, error_from_document
+from hdex.federated.errors import (
+    CiphertextInvalid,
+    FederatedError,
+    SiteLost,
+    StudyInvalid,
+    error_document,
+    error_from_document,
+)
 from hdex.federated.regional import RegionalSum, Reply
 
 STYPES = {"paillier": "hdex.paillier.v1", "plain": "hdex.plain.v1"}
@@ -66,6 +73,11 @@ def read_reply(content: RecordDict, secure: str) -> Reply:
 def error_reply(error: FederatedError, message: Message) -> Message:
     """Return a reply that carries a typed error."""
     return Message(Error(ERROR_CODE, error_document(error)), reply_to=message)
+
+
+def is_lost(message: Message) -> bool:
+    """Return whether a reply says that a site below it did not answer."""
+    return message.has_error() and isinstance(error_from_document(message.error.reason or ""), SiteLost)
 
 
 def raise_reply_error(message: Message, site: str) -> None:

@@ -92,7 +92,10 @@ class RegionSession:
             self._run_id = run_id
 
     def contributions(self, study: Study, round_number: int) -> list[bytes]:
-        """Return what this region's own sites sent in a round, by site: the receipt's part that lies here."""
+        """Return what this region's own sites sent in a round, by site: the receipt's part that lies here.
+
+        Of the last attempt that asked this region; the round's row says whether that is the one that was summed.
+        """
         names = [_name(study.id, round_number, site) for member in self._members.values() for site in member]
         return [data for name in names if (data := self._kept.get(name)) is not None]
 

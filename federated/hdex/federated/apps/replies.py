@@ -1,9 +1,9 @@
-"""Read a round's replies, of sites or of regions, and check that they are the whole roster's answer."""
+"""Read a round's replies, of sites or of regions, and check that they are the answer of everybody asked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hdex.federated.apps.flower import Message, node_id
-from hdex.federated.apps.records import raise_reply_error, read_reply
+from hdex.federated.apps.records import is_lost, raise_reply_error, read_reply
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.errors import CiphertextInvalid, SiteLost, StudyInvalid
 from hdex.federated.regional import RegionalSum, Reply, parts_of
@@ -25,8 +25,23 @@ def members_of(study: Study, regions: Mapping[str, Sequence[str]]) -> Members:
     return {**alone, **{region: tuple(sorted(sites)) for region, sites in sorted(regions.items())}}
 
 
+def asked_of(members: Members, population: Collection[str]) -> Members:
+    """Return the members that stand for the population. Raises StudyInvalid when it is not whole members."""
+    asked = set(population)
+    found = {name: sites for name, sites in members.items() if asked.issuperset(sites)}
+    if sum(map(len, found.values())) != len(asked):
+        raise StudyInvalid("the attempt asks only a part of a region; go on with the regions that it was begun with")
+    return found
+
+
+def lost_regions(replies: Iterable[Message], members: Members) -> set[int]:
+    """Return the node ids of the regions that answer that they miss one of their sites: nobody refuses there."""
+    lost = {reply.metadata.src_node_id for reply in replies if is_lost(reply)}
+    return lost & {node_id(name) for name, sites in members.items() if sites != (name,)}
+
+
 def gather(study: Study, question: Broadcast, replies: Iterable[Message], members: Members) -> list[Reply]:
-    """Return one reply of every member, in their order, or raise what a site refused.
+    """Return one reply of every member asked, in their order, or raise what a site refused.
 
     Raises SiteLost when one is missing, CiphertextInvalid when one answers another question or for other sites.
     """
@@ -39,7 +54,7 @@ def gather(study: Study, question: Broadcast, replies: Iterable[Message], member
         found[name] = read_reply(message.content, study.secure)
         _check_answer(name, found[name], members.get(name, ()), (digest, question.round))
     if missing := [name for name in members if name not in found]:
-        raise SiteLost(f"no answer to round {question.round} from {', '.join(missing)}; no smaller roster is used")
+        raise SiteLost(f"no answer to round {question.round} from {', '.join(missing)}")
     return [found[name] for name in members]
 
 

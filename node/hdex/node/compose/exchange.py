@@ -11,6 +11,7 @@ from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
+from hdex.node.exchange.study_seals import Seals
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
@@ -52,4 +53,5 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
         runner=StudyProcess(channels, keyholder, standing.data / "studies", journal=config.studies_journal),
         recorder=standing.recorder,
         facts=standing.facts,
+        seals=Seals(standing.log, standing.shards.past, standing.documents),
     )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hdex.node.cli.serving import STOP_ON_EOF
@@ -104,6 +104,15 @@ class Supervisor:
             child.restarts = len(child.program.failpoints)
             child.process = self._spawn(child.program, child.restarts)
         self.wait_ready(name)
+
+    def arm(self, name: str, *failpoints: str) -> None:
+        """End one child and start it anew with these failpoints before it; it may not answer yet."""
+        child = self._children[name]
+        with child.lock:
+            child.process.kill()
+            child.process.wait()
+            child.program, child.restarts = replace(child.program, failpoints=failpoints), 0
+            child.process = self._spawn(child.program, 0)
 
     def restarts(self) -> int:
         """Return how many children died and were started again."""

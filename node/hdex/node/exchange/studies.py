@@ -1,7 +1,6 @@
 """Studies at the exchange: planned from contracts, signed by the buyer, run over the sites, sealed round by round."""
 
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,16 +10,19 @@ from hdex.catalog.contract import State
 from hdex.federated.disclosure_regimes import LEVEL_5, strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
+from hdex.federated.errors import SiteLost
 from hdex.federated.shapley import Scores
 from hdex.federated.study import Party, RosterEntry, Study, parse_time
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound
+from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, describe
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.ports import KeyHolding
-from hdex.node.exchange.study_process import StudyProcess
+from hdex.node.exchange.study_process import StudyProcess, Told
+from hdex.node.exchange.study_runs import Runs, Say
+from hdex.node.exchange.study_seals import Seals
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
@@ -29,7 +31,6 @@ from hdex.node.signed import Envelope, countersign, digest, verify
 
 PLAN, RESULT = "study_plan", "study_result"
 LIFE, LONGEST = timedelta(hours=1), timedelta(days=7)
-Say = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Studies:
     def __init__(
         self, me: Coordinator, documents: Documents, contracts: Contracts, *,
         directory: Directory, keyholder: KeyHolding, runner: StudyProcess, recorder: Recorder, facts: ChainFacts,
+        seals: Seals,
     ) -> None:  # fmt: skip
         self._me = me
         self._documents = documents
@@ -60,7 +62,8 @@ class Studies:
         self._runner = runner
         self._recorder = recorder
         self._facts = facts
-        self._running = threading.Lock()  # one study at a time: the others wait
+        self._seals = seals
+        self._runs = Runs()
 
     def plan(self, question: Mapping[str, Any], actor: Identity) -> Document:
         """Return the study document for a buyer's question over its own contracts."""
@@ -83,11 +86,11 @@ class Studies:
                 raise AccessDenied("study.plan", "plan the study anew", "this is not the study that was planned")
             verify("study", envelope, self._directory.sign_keys(actor.participant))
             signed = countersign("study", envelope, self._me.id, self._me.sign_key)
-            with self._running:
+            with self._runs.join(study_id, say) as tell:
                 try:
                     return self._documents.get(RESULT, study_id)
                 except NotFound:
-                    return self._run(Study.from_document(plan), signed, actor, say)
+                    return self._run(Study.from_document(plan), signed, actor, tell)
 
     def _plan_of(self, study_id: str, actor: Identity) -> Document:
         """Return a plan to the buyer who had it made, and to nobody else: with it goes the result."""
@@ -98,15 +101,27 @@ class Studies:
         return plan
 
     def _run(self, study: Study, signed: Envelope, actor: Identity, say: Say) -> Document:
+        sealed = self._seals.of(study.digest())
+
         def committed(number: int, row_digest: bytes, step: str) -> None:
-            facts = Facts(purpose=study.purpose, request_digest=study.digest(), result_digest=row_digest.hex())
-            self._recorder.allow("round.seal", actor, **facts)
+            failpoint("exchange.round.committed")
+            if row_digest.hex() not in sealed:  # told again after a crash: a round has one record
+                facts = Facts(purpose=study.purpose, request_digest=study.digest(), result_digest=row_digest.hex())
+                self._recorder.allow("round.seal", actor, **facts)
+                sealed.add(row_digest.hex())
+            failpoint("exchange.round.logged")
             self._facts.seal_round(study.id, number, row_digest)
             say("round", f"{number}: {step} over {len(study.sites)} sites")
             failpoint("exchange.round.sealed")
 
         self._recorder.allow("study.start", actor, purpose=study.purpose, request_digest=study.digest())
-        result = self._runner.run(study.id, signed, committed)
+        say("started", f"{study.kind} over {len(study.sites)} sites, until {study.deadline}")
+        failpoint("exchange.study.started")
+        try:
+            result = self._runner.run(study.id, signed, Told(committed, lambda words: say("waiting", words)))
+        except SiteLost as lost:  # the world's doing, so no refusal; that a study ended without an answer is an event
+            self._recorder.deny("study.start", actor, describe(lost).rule, request_digest=study.digest())
+            raise
         said = verdict(study, result, strictest())
         facts = Facts(purpose=study.purpose, request_digest=study.digest(), policy_digest=said.digest())
         with self._recorder.refusals("study.approve", actor, **facts):
@@ -117,12 +132,14 @@ class Studies:
         facts["result_digest"] = digest(result)
         with self._recorder.release("study.approve", actor, **facts):
             self._documents.add(RESULT, study.id, result)
+        failpoint("exchange.result.kept")
         return result
 
     def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
         try:
             contracts = {str(site): str(paper) for site, paper in question["contracts"].items()}
             floors = {name: int(question[name]) for name in ("min_sites", "min_rows") if name in question}
+            quorum = int(question.get("quorum", 0))
             deadline = self._deadline(question.get("deadline"))
             asked = Question(
                 target=str(question.get("target", "")),
@@ -154,7 +171,7 @@ class Studies:
             nonce=secrets.token_hex(16),
             max_rounds=max_rounds,
         )
-        return replace(study, privacy=privacy)
+        return replace(study, privacy=privacy, quorum=quorum)
 
     def _deadline(self, asked: object) -> str:
         """Return the deadline a buyer asks, or an hour from now. Raises ConfigInvalid."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hdex.node.exchange.pipe import Packet, Pipe, join, split
+from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
     from hdex.federated.ports import OpenedSum
@@ -58,9 +59,11 @@ class PipeDecryptor:
         from hdex.federated.errors import error_from_document
         from hdex.federated.ports import OpenedSum
 
+        failpoint("study.replies.gathered")
         sizes, payload = join(contributions)
         self._pipe.send("open", payload, round=round_number, sizes=sizes)
         answer = self._answers.get()
+        failpoint("study.sum.received")
         if answer.kind == "refused":
             raise error_from_document(answer.head["error"])
         values, proof = split(answer.head["sizes"], answer.payload)
@@ -101,23 +104,33 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     quiet(folder)
     import json
 
+    from hdex.federated.apps.flower import node_id
     from hdex.federated.errors import FederatedError, error_document
     from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.journal import RoundRecord
     from hdex.federated.run import run_study
+    from hdex.federated.study import parse_envelope
+    from hdex.federated.waiting import Patience, Vigil
     from hdex.node.exchange.journals import open_journal
 
+    study = parse_envelope(start.payload)
+    patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
+    vigil = Vigil(
+        {node_id(site): site for site in study.sites}, lambda found: pipe.send("waiting", **found.document()), patience
+    )
+
     def committed(row: RoundRecord) -> None:
+        failpoint("study.round.committed")
         pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
 
     try:
         result = run_study(
             start.payload,
-            grid=StreamGrid(channel),
+            grid=StreamGrid(channel, watch=vigil.look),
             decryptor=decryptor,
             journal=open_journal(start.head["journal"], folder),
             progress=committed,
-            round_timeout_s=start.head["round_timeout_s"],
+            patience=patience,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:

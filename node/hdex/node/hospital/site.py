@@ -77,6 +77,7 @@ class HospitalSite:
         for kind, name in names_of(study):
             self._rooms.documents.put(kind, name, {"study": study.digest()})
         self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)
+        failpoint("site.round.joined")
 
     def _join(self, request: RoundRequest, agreement: Agreement, facts: Facts) -> None:
         """Charge what the round costs and remember that it was joined, in one event."""
@@ -118,10 +119,12 @@ class HospitalSite:
         """Return this hospital's Ed25519 signature."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+        failpoint("site.round.summed")
         return Ed25519PrivateKey.from_private_bytes(self._keys.secret("sign")).sign(message)
 
     def release(self, request: RoundRequest, release: Release) -> None:
         """Remember the sums that are about to leave."""
+        failpoint("site.round.kept")
         facts = self._about(request.study) | Facts(request_digest=request.broadcast_digest)
         if release.rows >= 0:
             facts["rows"] = release.rows

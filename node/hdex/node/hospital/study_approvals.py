@@ -169,5 +169,6 @@ def waiting(study: Study, contract: str, level: int) -> Document:
         "contract": contract,
         "level": level,
         "sites": list(study.sites),
+        "quorum": study.quorum,
         "deadline": study.deadline,
     }

@@ -15,6 +15,7 @@ from hdex.node.egress import require_allowed
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused, kebab
 from hdex.node.identity import server_name
 from hdex.node.wire.interceptors import NEXT_STEP_KEY, RULE_KEY
+from hdex.node.wire.keepalive import keepalive_options
 from hdex.node.wire.tls import Tls
 
 TIMEOUT_S = 30.0
@@ -49,10 +50,7 @@ def client_options(limits: Limits, expected_name: str) -> list[tuple[str, int | 
         ("grpc.ssl_target_name_override", expected_name),
         ("grpc.max_receive_message_length", limits.data_bytes),
         ("grpc.max_send_message_length", limits.data_bytes),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
+        *keepalive_options(),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 3_000),
         ("grpc.enable_http_proxy", 0),  # an environment variable must not redirect us

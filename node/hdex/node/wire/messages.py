@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from hdex.ledger.document import load
@@ -17,6 +17,8 @@ from hdex.proto.v1 import common_pb2
 MAX_DEPTH = 32  # a manifest with its preview has nine levels
 Say = Callable[[str, str], None]
 Run = Callable[[Say], Document]
+Said = SimpleQueue[common_pb2.Progress | BaseException | None]
+LOOK_S = 1.0
 
 
 def pack(envelope: Envelope) -> common_pb2.Envelope:
@@ -83,9 +85,12 @@ def record_of(message: common_pb2.ContractStatus) -> ContractRecord:
     )
 
 
-def progress(run: Run) -> Iterator[common_pb2.Progress]:
-    """Run long work in a thread and yield its steps as they are said, its document last; its error is raised here."""
-    said: SimpleQueue[common_pb2.Progress | BaseException | None] = SimpleQueue()
+def progress(run: Run, alive: Callable[[], bool] = lambda: True) -> Iterator[common_pb2.Progress]:
+    """Run long work in a thread and yield its steps as they are said, its document last; its error is raised here.
+
+    Once the caller is no longer `alive` it ends, and with it the worker that serves the call; the work goes on.
+    """
+    said: Said = SimpleQueue()
     began = time.monotonic()
 
     def say(step: str, text: str) -> None:
@@ -100,7 +105,17 @@ def progress(run: Run) -> Iterator[common_pb2.Progress]:
             said.put(error)
 
     threading.Thread(target=work, name="long-work", daemon=True).start()
-    while (message := said.get()) is not None:
+    while (message := next_of(said, alive)) is not None:
         if isinstance(message, BaseException):
             raise message
         yield message
+
+
+def next_of(said: Said, alive: Callable[[], bool]) -> common_pb2.Progress | BaseException | None:
+    """Return what is said next, None at the end or once nobody listens any more."""
+    while alive():
+        try:
+            return said.get(timeout=LOOK_S)
+        except Empty:
+            continue
+    return None

@@ -9,11 +9,11 @@ import grpc
 from hdex.node.config import Limits
 from hdex.node.errors import CannotListen
 from hdex.node.wire.interceptors import Doorkeeper, Gate
+from hdex.node.wire.keepalive import keepalive_options
 from hdex.node.wire.probe import is_taken
 from hdex.node.wire.tls import Tls
 
 Adder = Callable[[grpc.Server], None]  # for example lambda server: add_XServicer_to_server(servicer, server)
-AGE_GRACE_S = 60.0
 QUEUED_CALLS = 64  # beyond the workers; more are refused instead of waiting
 
 
@@ -70,11 +70,8 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.max_concurrent_streams", 100),
         ("grpc.max_connection_age_ms", int(limits.connection_age_s * 1000)),
-        ("grpc.max_connection_age_grace_ms", int(AGE_GRACE_S * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(limits.connection_grace_s * 1000)),
         ("grpc.server_handshake_timeout_ms", 10_000),  # half-open handshakes live 120 s otherwise
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
+        *keepalive_options(),
         ("grpc.so_reuseport", 0),  # two processes never share a port unnoticed
     ]

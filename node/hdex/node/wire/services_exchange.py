@@ -102,7 +102,7 @@ class StudyServicer(exchange_pb2_grpc.StudyServiceServicer):
 
     def Start(self, request: exchange_pb2.StartStudyRequest, context: Context) -> Iterator[common_pb2.Progress]:
         actor, envelope = caller(context), unpack(request.study)
-        return progress(lambda say: self._studies.start(envelope, actor, say))
+        return progress(lambda say: self._studies.start(envelope, actor, say), context.is_active)
 
 
 class ChannelServicer(exchange_pb2_grpc.ChannelServiceServicer):
