@@ -70,12 +70,13 @@ bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its 
 bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and its peers, at 10^4 to 10^6 events
 	@$(BIN)/python bench/bench_ledger.py
 
-bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
-	@$(BIN)/python bench/bench_federated.py
+bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe, rounds beside stock Flower
+	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
 
-soak: $(VENV)/.dev ## the long forms of the fault tests, and the ledger at 10^7 events
+soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
-		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py --timeout 3600 $(ARGS)
+		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py \
+		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ledger_alerts
 import ledger_chain
 import ledger_kept
 import ledger_tree
@@ -34,6 +35,7 @@ def main() -> None:
         keep(bars, told(part.__name__, part))
     with tempfile.TemporaryDirectory(prefix="hdex-bench-") as name:
         keep(bars, told("kills", lambda: ledger_kept.killed(Path(name))))
+        keep(bars, told("alerts", lambda: ledger_alerts.delays(Path(name))))
         keep(bars, told("disk", lambda: ledger_tree.disk(Path(name))))
         for size in sizes:
             began = time.perf_counter()

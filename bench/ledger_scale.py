@@ -21,6 +21,8 @@ class Scale:
     proofs: int = 200
     cold: int = 9
     kills: int = 50
+    alert_rate: int = 1_000  # events a second while alerts are waited for
+    alert_seconds: float = 10.0
 
 
 def scale() -> Scale:
@@ -28,7 +30,7 @@ def scale() -> Scale:
     if os.environ.get("BENCH_QUICK") == "1":
         return Scale(
             sizes=(300, 900), runs=1, per_anchor=200, anchors=2, single=5, appends=100, turns=1, in_a_turn=8, each=4,
-            proofs=5, cold=2, kills=2,
+            proofs=5, cold=2, kills=2, alert_rate=1_000, alert_seconds=1.5,
         )  # fmt: skip
     asked, sizes = int(os.environ.get("HDEX_BENCH_EVENTS", "0")), Scale().sizes
     return Scale(sizes=(*sizes, asked) if asked > sizes[-1] else sizes)

@@ -1,5 +1,6 @@
 """Trackers: whoever asks sums of populations of a choice and does algebra on the answers learns nobody's value."""
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from hdex.federated.disclosure_register import PopulationAudit, smallest_solved
 
-THRESHOLD, ATTACKS, PEOPLE = 10, 200, 80
+THRESHOLD, PEOPLE = 10, 80
+ATTACKS = 200 if os.environ.get("HDEX_SOAK") else 40  # of each of five kinds
 Population = frozenset[str]
 Allows = Callable[[Population], bool]
 
@@ -114,7 +116,7 @@ def by_size_alone() -> Allows:
 
 
 @pytest.mark.parametrize("name", ATTACKS_BY_NAME)
-def test_of_a_thousand_tracker_attacks_none_recovers_a_value(name: str) -> None:
+def test_of_all_tracker_attacks_none_recovers_a_value(name: str) -> None:
     attack = ATTACKS_BY_NAME[name]
     assert sum(run(attack, number, audited) for number in range(ATTACKS)) == 0
     assert sum(run(attack, number, by_size_alone) for number in range(10)) == 10  # the attacks are live

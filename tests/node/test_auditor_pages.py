@@ -182,7 +182,9 @@ def test_one_event_shows_its_fields_its_stages_and_its_path(office: Office) -> N
     page, said = office.page("/logs/hospital-a/5"), office.words("/logs/hospital-a/5")
     assert "5 hashes lead from this entry to the root of size 17" in said
     assert page.count('class="p-sibling"') == 5
-    assert page.count('class="reached"') == 4
+    assert page.count('class="reached"') == 5
+    newest = office.page("/logs/hospital-c/16")  # nothing later was seen on the chain
+    assert newest.count('class="reached"') == 4
     log = office.desk.reading().log("hospital-a")
     assert f"root {log.tree.root().hex()[:8]}" in said
 

@@ -63,6 +63,17 @@ def test_a_no_outweighs_and_can_be_taken_back(stage: Round) -> None:
     stage.approvals.require(stage.study(), "c-1", 5)
 
 
+@pytest.mark.parametrize("level", [4, 5])
+def test_two_persons_from_level_4_on_and_no_rule_for_them(stage: Round, level: int) -> None:
+    stage.rule()
+    stage.approvals.require(stage.study(), "c-1", 3)
+    assert refused(stage, level) == "approval.missing"
+    yes(stage, COMMITTEE)
+    assert refused(stage, level) == "approval.second"
+    yes(stage, OFFICER)
+    stage.approvals.require(stage.study(), "c-1", level)
+
+
 def test_every_word_is_an_event(stage: Round) -> None:
     yes(stage, OFFICER)
     stage.say(Said("deny", study_digest=stage.study().digest()), COMMITTEE)

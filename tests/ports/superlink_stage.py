@@ -111,8 +111,11 @@ class Stock:
 
 
 @contextmanager
-def running_stock(sites: Sequence[str]) -> Iterator[Stock]:
-    """Yield a SuperLink to which the SuperNodes of all sites are connected."""
+def running_stock(sites: Sequence[str], *, isolation: str = "process") -> Iterator[Stock]:
+    """Yield a SuperLink to which the SuperNodes of all sites are connected.
+
+    isolation: "process" leaves the apps to gatekeepers; "subprocess" is Flower as it comes, for benchmarks.
+    """
     with tempfile.TemporaryDirectory(prefix="hdex-flwr-") as name, ExitStack() as stack:
         folder = Path(name)
         certificate = server_certificate(folder)
@@ -123,7 +126,7 @@ def running_stock(sites: Sequence[str]) -> Iterator[Stock]:
         port = free_port()
         stock = Stock(Endpoint(f"127.0.0.1:{port}", certificate), {}, secret, {}, folder)
         serve = ["--host", "127.0.0.1", "--ssl-certfile", "server.pem", "--ssl-keyfile", "server.key"]
-        serve += ["--ssl-ca-certfile", "ca.pem", "--isolation", "process", "--superexec-auth-secret-file", "secret"]
+        serve += ["--ssl-ca-certfile", "ca.pem", "--isolation", isolation, "--superexec-auth-secret-file", "secret"]
         start(stack, stock, "superlink", ["flower-superlink", *serve, "--port", str(port),
               "--enable-supernode-auth", "--disable-runtime-dependency-installation"])  # fmt: skip
         wait_for(stock, "superlink", port)

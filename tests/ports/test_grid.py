@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,30 @@ class LateChannel(MemoryChannel):
 def test_a_site_that_comes_late_is_asked_when_it_is_there() -> None:
     grid = start(StreamGrid(LateChannel(dict.fromkeys(SITES, echo), at=4), resend_after_s=60))
     assert len(list(grid.send_and_receive(messages(grid), timeout=5))) == 3
+
+
+class BusyChannel(MemoryChannel):
+    """Nobody answers; waiting moves the clock, and every send is noted with its time."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(SITES[:1], echo))
+        self.now, self.sent = 0.0, []  # type: ignore[var-annotated]  # times
+
+    def send(self, site: str, frame: bytes) -> None:
+        self.sent.append(self.now)
+
+    def receive(self, timeout_s: float) -> tuple[str, bytes]:
+        self.now += max(timeout_s, 0.001)
+        raise TimeoutError
+
+
+def test_a_busy_site_is_asked_again_after_ever_longer_waits() -> None:
+    """Copies every two seconds drowned sites that were slow because they were many on one machine."""
+    channel = BusyChannel()
+    grid = start(StreamGrid(channel, resend_after_s=2.0, clock=lambda: channel.now))
+    assert list(grid.send_and_receive(messages(grid, SITES[:1]), timeout=60)) == []
+    waits = [round(after - before) for before, after in pairwise(channel.sent)]
+    assert waits == [2, 4, 8, 16, 16]
 
 
 def test_a_grid_without_a_run_says_so(make_grid: MakeGrid) -> None:

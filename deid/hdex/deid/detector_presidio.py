@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +154,7 @@ class PresidioDetector:
             results = self._analyzer.analyze(text=text, language=lang, score_threshold=_LEAST_SCORE)
         except TimeoutError as error:
             raise DetectorTimeout(f"a recogniser did not finish a text of {len(text)} characters") from error
-        return [Span(*one) for one in sorted({_span(result) for result in results})]
+        return sorted({_span(result) for result in results})
 
 
 def _keep_tldextract_offline() -> None:
@@ -262,17 +261,15 @@ class _Analyzer(AnalyzerEngine):
 
     def analyze(self, text: str, language: str, *_: Any, score_threshold: float | None = None, **__: Any) -> Any:
         """Return the results as AnalyzerEngine.analyze does, in another order."""
-        artifacts = self.nlp_engine.process_text(text, language)
+        artifacts, least = self.nlp_engine.process_text(text, language), score_threshold or 0.0
         found: dict[tuple[str, int, int, float], RecognizerResult] = {}
-        for recognizer in self._readers(language):
-            for result in recognizer.analyze(text, recognizer.supported_entities, artifacts):
-                if result.score >= (score_threshold or 0.0) and result.score > 0:
-                    key = (result.entity_type, result.start, -result.end, -result.score)
-                    found.setdefault(key, result)
-        return _outermost([result for _, result in sorted(found.items(), key=itemgetter(0))])
-
-    def _readers(self, language: str) -> list[EntityRecognizer]:
-        return [one for one in self.registry.recognizers if one.supported_language == language]
+        for recognizer in self.registry.recognizers:
+            if recognizer.supported_language == language:
+                for result in recognizer.analyze(text, recognizer.supported_entities, artifacts):
+                    if result.score >= least and result.score > 0:
+                        key = (result.entity_type, result.start, -result.end, -result.score)
+                        found.setdefault(key, result)
+        return _outermost([found[key] for key in sorted(found)])
 
 
 def _outermost(results: Sequence[RecognizerResult]) -> list[RecognizerResult]:
@@ -281,12 +278,15 @@ def _outermost(results: Sequence[RecognizerResult]) -> list[RecognizerResult]:
     results: sorted by type, then start, then the longest and the surest first.
     """
     kept: list[RecognizerResult] = []
-    open_: list[RecognizerResult] = []
+    open_: list[RecognizerResult] = []  # kept ones that may hold the next
+    kind, reach = "", -1
     for result in results:
-        open_ = [one for one in open_ if one.entity_type == result.entity_type and one.end >= result.start]
+        if result.entity_type != kind or result.start > reach:
+            open_, kind, reach = [], result.entity_type, -1
         if not any(one.end >= result.end and one.score >= result.score for one in open_):
             kept.append(result)
             open_.append(result)
+            reach = max(reach, result.end)
     return kept
 
 
@@ -379,11 +379,10 @@ def _metadata(recognizer: Any) -> dict[str, str]:
     }
 
 
-def _span(result: Any) -> tuple[int, int, str, str]:
-    """Return start, end, type and rule."""
+def _span(result: Any) -> Span:
     metadata = result.recognition_metadata or {}
     rule = metadata.get(_RULE_KEY) or metadata.get(RecognizerResult.RECOGNIZER_NAME_KEY) or "presidio"
-    return result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule)
+    return Span(result.start, result.end, _TYPES.get(result.entity_type, result.entity_type), str(rule))
 
 
 _: type[Detector] = PresidioDetector

@@ -52,7 +52,7 @@ class RulesDetector:
 
     def find(self, text: str, lang: str) -> list[Span]:
         """Return the spans found, sorted; see Detector."""
-        return [Span(*one) for one in self.found(text, lang)]
+        return [Span._make(one) for one in self.found(text, lang)]
 
     def found(self, text: str, lang: str) -> list[tuple[int, int, str, str]]:
         """Return start, end, type and rule of each span, sorted: `find` for those who make values of their own."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):  # made by the thousand: a tuple costs a quarter of a frozen dataclass
     """Code points [start, end) of a text that identify somebody, and the rule that says so."""
 
     start: int

@@ -17,8 +17,8 @@ from hdex.federated.apps.flower import (
 from hdex.federated.errors import FrameInvalid, SiteLost, StudyInvalid
 from hdex.federated.ports import Channel
 
+_MOST_PATIENCE = 8.0  # longest wait between two copies, in units of resend_after_s
 _SLICE_S = 0.25  # longest wait before reconnected sites are looked at again
-_LONGEST_RESEND_S = 60.0
 Watch = Callable[[int, Collection[int], Collection[int]], None]  # (round, nodes awaited, nodes connected)
 
 
@@ -29,25 +29,19 @@ def watch_nobody(number: int, awaited: Collection[int], connected: Collection[in
 class _Pending:
     """One message that has no reply yet. Its frame is made when it is sent: 1,000 kept frames are 1,000 studies."""
 
-    __slots__ = ("message", "node", "resend_s", "sent_at")
+    __slots__ = ("message", "node", "patience", "sent_at")
 
-    def __init__(self, message: Message, resend_s: float) -> None:
+    def __init__(self, message: Message) -> None:
         self.node, self.message = message.metadata.dst_node_id, message
-        self.resend_s = resend_s
         self.sent_at: float | None = None  # None: to be sent as soon as the site is there
-
-    def sent(self, now: float) -> None:
-        """Note that it was sent; a site that computes long is not asked again and again."""
-        if self.sent_at is not None:
-            self.resend_s = min(2 * self.resend_s, _LONGEST_RESEND_S)
-        self.sent_at = now
+        self.patience = 1.0  # doubles with every resend: a busy site would drown in copies of one question
 
 
 class StreamGrid(Grid):
     """Sends each message as one frame. One thread uses it; the channel may have its own.
 
-    A message is sent again when its site comes back and `resend_after_s` without an answer, then after twice as long,
-    and so on: replies are idempotent, so a resend costs a site nothing but the send. `watch` is told whom it waits for.
+    A message is sent again when its site comes back and, without an answer, after `resend_after_s`, then after twice
+    that, and so on: replies are idempotent, so a resend changes nothing. `watch` is told whom it waits for.
     """
 
     def __init__(
@@ -102,7 +96,7 @@ class StreamGrid(Grid):
             identifier = message_id(message)
             set_message_id(message, identifier)
             if identifier not in self._pending:
-                self._pending[identifier] = _Pending(message, self._resend_after_s)
+                self._pending[identifier] = _Pending(message)
             identifiers.append(identifier)
         self._send_due()
         return identifiers
@@ -112,13 +106,14 @@ class StreamGrid(Grid):
         for pending in self._pending.values():
             if pending.node not in connected:
                 pending.sent_at = None
-            elif pending.sent_at is None or now - pending.sent_at >= pending.resend_s:
+            elif pending.sent_at is None or now - pending.sent_at >= self._resend_after_s * pending.patience:
+                pending.patience = 1.0 if pending.sent_at is None else min(2 * pending.patience, _MOST_PATIENCE)
                 self._send(pending, connected[pending.node])
 
     def _send(self, pending: _Pending, site: str) -> None:
         try:
             self._channel.send(site, to_frame(pending.message))
-            pending.sent(self._clock())
+            pending.sent_at = self._clock()
         except SiteLost:  # it left between look and send: sent when it is back
             pending.sent_at = None
 

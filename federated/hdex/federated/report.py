@@ -105,6 +105,11 @@ def _survival(document: Document) -> list[str]:
     return [*lines, f"{document['n']} rows ({document['dropped']} incomplete rows left out)"]
 
 
+def _contribution(document: Document) -> list[str]:
+    rows = [[site, f"{value:.6f}"] for site, value in document["contribution"].items()]
+    return aligned(["contribution", "Shapley value"], rows)
+
+
 _CURVE = ("time", "at_risk", "events", "survival", "se", "ci_low", "ci_high")
 
 
@@ -130,4 +135,5 @@ _LAYOUTS: Mapping[str, Callable[[Document], list[str]]] = {
     "welch": _t_test,
     "log_rank": _survival,
     "history": _history,
+    "contribution": _contribution,
 }

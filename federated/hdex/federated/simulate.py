@@ -19,15 +19,18 @@ from hdex.federated.errors import StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.keyholder import KeyHolder
+from hdex.federated.kinds.training import Trained
 from hdex.federated.paillier import shared_secret
 from hdex.federated.plain import PlainAdder
-from hdex.federated.ports import Decryptor, Release, RoundRequest
+from hdex.federated.ports import Release, RoundRequest
 from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
+from hdex.federated.shapley import Scores, shapley
 from hdex.federated.simulate_regions import Regions
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import SUMS, Party, RosterEntry, Study, unsigned_envelope
+from hdex.federated.valuation import KeepingAdder, coalition_scores, require_valued
 
 _NO_FLOOR = Limits(min_sites=1, min_rows=1, max_parameter_share=1.0, min_events_per_parameter=0.0)
 
@@ -78,12 +81,19 @@ class Simulation:
     result: StudyResult
     seconds: float
     warnings: tuple[str, ...]
+    scores: Scores | None = None  # of all coalitions, where contributions were asked
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of `hdex federated simulate --json`."""
         document = self.result.document()
         warnings = [*document.get("warnings", []), *self.warnings]
-        return {**document, "seconds": self.seconds, "warnings": warnings}
+        valued = {} if self.scores is None else valued_document(self.scores)
+        return {**document, **valued, "seconds": self.seconds, "warnings": warnings}
+
+
+def valued_document(scores: Scores) -> dict[str, Any]:
+    """Return the scores that a split rests on, and each site's exact Shapley value."""
+    return {"coalition_scores": scores.document(), "contribution": shapley(scores)}
 
 
 def simulate(
@@ -99,11 +109,15 @@ def simulate(
     secure: str = "paillier",
     bits: int = 3072,
     regions: int = 0,
+    contribution: bool = False,
 ) -> Simulation:
     """Return the study over `frames` (site -> table); disclosure limits become warnings.
 
     regions: regional aggregators between the coordinator and the sites; the result is the same to the last bit.
+    contribution: value each site by its updates; for `valuation.AVERAGED` over plain sums.
     """
+    if contribution:
+        require_valued(kind, secure)
     if secure not in SUMS:
         raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
     started = time.monotonic()
@@ -128,24 +142,30 @@ def simulate(
         min_rows=1,
     )
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
-    result = _run(study, sites, middle, keyholder, warnings)
+    adder = KeepingAdder() if contribution else PlainAdder()
+    result = _run(study, sites, middle, keyholder if study.secure == "paillier" else adder, warnings)
     warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), strictest())]
-    return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
+    scores = None
+    if isinstance(adder, KeepingAdder) and isinstance(result.answer, Trained):
+        scores = coalition_scores(study, result.answer, adder, frames)
+    return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)), scores)
 
 
 def _run(
-    study: Study, sites: Mapping[str, FrameSite], middle: Regions, keyholder: KeyHolder, warnings: list[str]
+    study: Study,
+    sites: Mapping[str, FrameSite],
+    middle: Regions,
+    decryptor: KeyHolder | PlainAdder,
+    warnings: list[str],
 ) -> StudyResult:
     def warn(site: str, breach: Breach) -> None:
         if breach.rule != "min_sites":  # said once for the study
             warnings.append(_warning(site, breach))
 
     handlers = {name: SiteSession(name, site, sums_allowed=SUMS, on_breach=warn).handle for name, site in sites.items()}
-    decryptor: Decryptor = PlainAdder()
     envelope = unsigned_envelope(study)
-    if study.secure == "paillier":
-        keyholder.register(envelope)
-        decryptor = keyholder
+    if isinstance(decryptor, KeyHolder):
+        decryptor.register(envelope)
     journal = MemoryJournal()
     grid = InprocGrid(middle.over(handlers))
     return run_study(envelope, grid=grid, decryptor=decryptor, journal=journal, limits=_NO_FLOOR, regions=middle.sites)

@@ -144,8 +144,8 @@ class Local:
 
     @property
     def summed(self) -> Sequence[Floats]:
-        """The design's columns."""
-        return list(self.x.T)
+        """The design's columns, and the outcome."""
+        return [*self.x.T, self.y]
 
 
 def triangle(m: int) -> int:
@@ -179,6 +179,14 @@ def moments(local: Local, family: Family) -> Floats:
     counts = [np.longdouble(len(y)), np.longdouble(local.dropped)]
     head = [*counts, y.sum(), (y * y).sum(), family.base(local.y).sum(), np.exp(local.offset).sum()]
     return np.array([*head, *x.sum(axis=0), *(x * y[:, None]).sum(axis=0), *cross], dtype=np.float64)
+
+
+def influence(local: Local, point: Point, family: Family) -> tuple[Floats, Floats]:
+    """Return how much each row weighs in the information, and in the gradient, at `point`; each (n,), from 0."""
+    design = np.column_stack([np.ones(local.n), (local.x - point.centre) / point.scale])
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = family.mean(design @ point.beta + local.offset)
+        return family.variance(mean), np.abs((local.y - point.response[0]) / point.response[1] - mean)
 
 
 def newton(local: Local, point: Point, family: Family) -> Floats:

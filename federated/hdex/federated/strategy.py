@@ -1,4 +1,4 @@
-"""Exact questions over encrypted sums as a Flower Strategy: it asks the whole roster, opens the sum, goes on.
+"""Exact questions over encrypted sums as a Flower Strategy: it asks a round's members, opens their sum, goes on.
 
 The coordinator runs it and has no key: it multiplies ciphertexts and sees what the key holder opens.
 """

@@ -43,6 +43,11 @@ class AlertWatch:
         self._said: set[str] | None = None  # alerts that stand in the log behind the state we began with
         self._kept = clock()
 
+    @property
+    def seen(self) -> int:
+        """How many entries of the log were looked at."""
+        return self._next
+
     def run_once(self) -> list[Alert]:
         """Look at all entries that are new; raise and return the alerts. Raises LogFailed when one cannot be raised."""
         raised: list[Alert] = []

@@ -77,6 +77,11 @@ class Reading:
     logs: dict[str, ReadLog]
     alerts: tuple[SeenAlert, ...]
 
+    @property
+    def newest_block(self) -> int:
+        """The last block in which any log is anchored, 0 without one."""
+        return max((anchor.block for log in self.evidence.logs for anchor in log.anchors), default=0)
+
     def log(self, node: str) -> ReadLog:
         """Return one log. Raises NotFound."""
         if node not in self.logs:

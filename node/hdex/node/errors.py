@@ -207,6 +207,7 @@ STATUSES: dict[str, str] = {
     "OpeningInvalid": "ABORTED",
     "ValueOutOfRange": "INVALID_ARGUMENT",
     "SiteLost": "UNAVAILABLE",
+    "JournalUnavailable": "UNAVAILABLE",
 }
 # Where the shell is told something else than the status says: a broken input file is the outside world's doing.
 EXIT_OF_CLASS: dict[str, int] = {"SourceError": OUTSIDE, "InputInvalid": OUTSIDE}

@@ -15,7 +15,10 @@ import numpy as np
 import polars as pl
 
 from hdex.federated.coefficients import Regressed, slopes_of
+from hdex.federated.disclosure import Breach
 from hdex.federated.disclosure_cells import Partition
+from hdex.federated.disclosure_regimes import Regime
+from hdex.federated.disclosure_rules import column_breaches
 from hdex.federated.errors import NotConverged, StudyInvalid
 from hdex.federated.kinds.columns import design, design_names
 from hdex.federated.kinds.grid import at_risk, check_grid, per_cell, read_followed
@@ -119,6 +122,20 @@ class Cox:
             leaving = np.concatenate([[terms.objective], terms.gradient, upper])
         return np.concatenate([leaving, scaled_moments(rows.x, at)]) if step == "refine" else leaving
 
+    def breaches(self, rows: Hazards, asked: Asked, step: str, point: Arrays | None, floors: Regime) -> list[Breach]:
+        """Return what a common baseline would tell of one or two patients: its sums are told point by point."""
+        found = []
+        if point is not None:
+            weights = leaving_weights(rows, as_point(point))
+            found = column_breaches([weights] if np.isfinite(weights).all() else [], floors)
+        if (
+            not _is_stratified(asked)
+            and np.isin(np.bincount(rows.cell), list(range(1, floors.dominance_count + 1))).any()
+        ):
+            few = f"a grid point is that of {floors.dominance_count} patients or fewer"
+            found.append(Breach("dominance", f"{few}: a coarser grid, or strata = site, tells none"))
+        return found
+
     def partitions(self, rows: Hazards, asked: Asked) -> Sequence[Partition]:
         return flags(rows.x)
 
@@ -128,6 +145,12 @@ class Cox:
 
 def _is_stratified(asked: Asked) -> bool:
     return bool(asked.options.get("strata", "none") == "site")
+
+
+def leaving_weights(rows: Hazards, point: Point) -> Floats:
+    """Return exp(eta) of each row, shape (n,)."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp((rows.x - point.centre) / point.scale @ point.beta))
 
 
 def leaving_sums(rows: Hazards, point: Point, cells: int) -> Floats:

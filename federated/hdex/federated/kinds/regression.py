@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from hdex.federated.disclosure import Breach
 from hdex.federated.disclosure_cells import Partition
+from hdex.federated.disclosure_regimes import Regime
+from hdex.federated.disclosure_rules import column_breaches
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.kinds.columns import complete_rows, design, design_names, read_columns
 from hdex.federated.kinds.kind import (
@@ -27,6 +30,7 @@ from hdex.federated.statistics import (
     Floats,
     Local,
     Point,
+    influence,
     moments,
     moments_length,
     newton,
@@ -92,6 +96,15 @@ class Regression:
         at = as_point(point)
         terms = newton(rows, at, self.family)
         return np.concatenate([terms, scaled_moments(rows.x, at)]) if step == "refine" else terms
+
+    def breaches(self, rows: Local, asked: Asked, step: str, point: Arrays | None, floors: Regime) -> list[Breach]:
+        """Return a breach where one or two rows make up the sums at `point`: a point chosen to read a patient."""
+        if point is None:
+            return []
+        weights = influence(rows, as_point(point), self.family)
+        if not all(np.isfinite(one).all() for one in weights):
+            return []  # the sums overflow, and say so
+        return column_breaches(weights, floors)
 
     def partitions(self, rows: Local, asked: Asked) -> Sequence[Partition]:
         return flags(rows.x)

@@ -54,7 +54,7 @@ def study(
 
 
 def split(
-    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), as the study's result holds them.")],
+    scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), or a result that holds them.")],
     amount: Annotated[int, typer.Option(help="Cents to split.")],
     evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
     as_json: Json = False,
@@ -65,7 +65,8 @@ def split(
     from hdex.ledger.bundle import read_evidence
     from hdex.node.cli.serving import read_json
 
-    found = Scores.from_document(read_json(scores))
+    paper = read_json(scores)
+    found = Scores.from_document(paper.get("coalition_scores", paper))
     digest = found.digest()
     logged = any(
         event.get("action") == "study.approve" and event.get("result_digest") == digest

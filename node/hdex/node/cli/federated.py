@@ -48,10 +48,12 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
     """Run a study in this process, one site per file; disclosure limits become warnings."""
     from hdex.federated.question_file import read_levels, read_option
     from hdex.federated.simulate import simulate as run
+    from hdex.federated.valuation import can_value
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # what Flower says of its own rounds is no result
+    tables = _read_sites([*(sites or []), *(more_sites or []), *_files_in(sites_from)])
     simulation = run(
-        _read_sites([*(sites or []), *(more_sites or []), *_files_in(sites_from)]),
+        tables,
         target=target,
         features=[name.strip() for name in features.split(",") if name.strip()],
         kind=kind,
@@ -61,6 +63,7 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
         l2=l2,
         secure=secure,
         regions=regions,
+        contribution=can_value(kind, secure, sites=len(tables)),
     )
     document = simulation.document()
     for warning in document["warnings"]:

@@ -28,7 +28,7 @@ def make_watch(standing: Standing) -> AlertWatch:
         rules_of(standing),
         node=standing.config.id,
         organisation=standing.config.organisation,
-        secret=derive(standing.keys.secret("log"), salt=b"", info=b"hdex/alerts/v1"),
+        secret=derive(standing.keys.secret("commit"), salt=b"", info=b"hdex/alerts/v1"),
         clock=now,
     )
 

@@ -113,10 +113,12 @@ class AuditorPages:
 
     def event(self, request: Request, words: AuditWords) -> Response:
         """Return one event with its proof."""
-        log, index = self._desk.reading().log(request.path_params["node"]), request.path_params["index"]
+        reading, index = self._desk.reading(), request.path_params["index"]
+        log = reading.log(request.path_params["node"])
         if index >= len(log.events):
             raise HTTPException(404)
-        return self._render("auditor_event.html", request, words, page=event_page(log, index, self._desk.trust, words))
+        page = event_page(log, index, self._desk.trust, words, newest_block=reading.newest_block)
+        return self._render("auditor_event.html", request, words, page=page)
 
     def alerts(self, request: Request, words: AuditWords) -> Response:
         """Return the alerts, newest first."""

@@ -140,14 +140,14 @@ class EventPage:
     picture: Markup | None
 
 
-def event_page(log: ReadLog, index: int, trust: Trust, words: AuditWords) -> EventPage:
-    """Return one event. The index is within the log's events."""
+def event_page(log: ReadLog, index: int, trust: Trust, words: AuditWords, *, newest_block: int) -> EventPage:
+    """Return one event. The index is within the log's events; newest_block: the last one in which anything was read."""
     entry, size = log.evidence.entries[index], log.state.size
     leaf = leaf_hash(entry)
     path = steps(leaf, index, size, log.proof(index))
     picture = draw(leaf, path, words, index=index, size=size) if index < size else None
     fields = [(name, told(name, value, words)) for name, value in sorted(document(log.events[index]).items())]
-    stages = event_stages(log, index, trust, words)
+    stages = event_stages(log, index, trust, words, newest_block=newest_block)
     return EventPage(log, index, log.events[index], entry.decode(), fields, stages, leaf, path, picture)
 
 
@@ -159,8 +159,11 @@ def told(name: str, value: object, words: AuditWords) -> str:
     return f"{value:,}" if isinstance(value, int) and name != "schema" else str(value)
 
 
-def event_stages(log: ReadLog, index: int, trust: Trust, words: AuditWords) -> list[Stage]:
-    """Return durable, checkpointed, witnessed and anchored, each with what shows it."""
+def event_stages(log: ReadLog, index: int, trust: Trust, words: AuditWords, *, newest_block: int) -> list[Stage]:
+    """Return durable, checkpointed, witnessed, anchored and final, each with what shows it.
+
+    Final: a later block with an anchor stands upon that of this entry, so a chain that took it back took others' too.
+    """
     state, anchor = log.state, log.anchor(index)
     is_signed = index < state.size
     known = trust.log(log.evidence.origin)
@@ -168,9 +171,11 @@ def event_stages(log: ReadLog, index: int, trust: Trust, words: AuditWords) -> l
     count = len(state.cosigners) if is_signed else 0
     vouched = f"{count} {words.say('page.of')} {others}, {words.say('logs.needed')} {trust.min_witnesses}"
     block = f"{words.say('logs.block')} {anchor.block}, {words.minute(anchor.time)}" if anchor else ""
+    above = newest_block - anchor.block if anchor else 0
     return [
         Stage("durable", True, words.minute(log.events[index].at)),
         Stage("checkpointed", is_signed, f"{words.say('logs.size')} {state.size:,}" if is_signed else ""),
         Stage("witnessed", count > 0 and trust.is_witnessed_by(state.cosigners), vouched),
         Stage("anchored", anchor is not None, block),
+        Stage("final", above > 0, f"{above:,} {words.say('event.blocks_above')}" if above > 0 else ""),
     ]
