@@ -22,6 +22,7 @@ from hdex.federated.keyholder import KeyHolder
 from hdex.federated.run import run_study
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Party, RosterEntry, unsigned_envelope
+from hdex.federated.waiting import Patience
 from hdex.node import pki
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import Limits
@@ -84,7 +85,7 @@ def run(ground: Ground, study_id: str) -> list[float]:
         decryptor=keyholder,
         journal=journal,
         progress=committed,
-        round_timeout_s=600,
+        patience=Patience(600),
     )
     channel.close()
     return [after - before for before, after in pairwise(marks)]

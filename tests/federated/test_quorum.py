@@ -1,6 +1,7 @@
 """Best-effort studies: a round goes on with its quorum, says who contributed, and never mixes two populations."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -43,12 +44,13 @@ def party(quorum: int = 3) -> Consortium:
 
 
 class Straggling(MemoryChannel):
-    """`who` is not heard in round `at`; its replies of that round come late, or never."""
+    """`who` is not heard in round `at`: its replies come late, or never. Time passes while nobody speaks."""
 
-    def __init__(self, made: Consortium, *, at: int, who: tuple[str, ...] = (LATE,), late: bool = False) -> None:
+    def __init__(self, made: Consortium, *, at: int = 0, who: tuple[str, ...] = (LATE,), late: bool = False) -> None:
         super().__init__(made.handlers())
         self._made, self._at, self._who, self._late = made, at, who, late
         self._kept: list[tuple[str, bytes]] = []
+        self.now = 0.0  # seconds
 
     def _answer(self, site: str, frame: bytes) -> None:
         if site not in self._who and self._kept and self._late:  # the next attempt is under way
@@ -60,14 +62,21 @@ class Straggling(MemoryChannel):
             while len(self._waiting) > before:
                 self._kept.append(self._waiting.pop())
 
+    def receive(self, timeout_s: float) -> tuple[str, bytes]:
+        if not self._waiting:
+            self.now += timeout_s
+        return super().receive(timeout_s)
 
-def run(made: Consortium, channel: MemoryChannel | None = None, journal: Journal | None = None) -> StudyResult:
+
+def run(made: Consortium, channel: Straggling | None = None, journal: Journal | None = None) -> StudyResult:
+    """Run a study whose rounds wait 30 s for stragglers and ten minutes for a quorum, of the channel's own time."""
+    line = channel or Straggling(made)
     return run_study(
         made.envelope,
-        grid=StreamGrid(channel or MemoryChannel(made.handlers()), resend_after_s=0.02),
+        grid=StreamGrid(line, clock=lambda: line.now),
         decryptor=made.keyholder,
         journal=journal or MemoryJournal(),
-        patience=Patience(round_s=20, straggler_s=0.05),
+        patience=Patience(round_s=600, straggler_s=30, clock=lambda: NOW + timedelta(seconds=line.now)),
     )
 
 
@@ -91,13 +100,7 @@ def test_a_reply_that_comes_late_is_not_summed() -> None:
 def test_below_the_quorum_a_round_waits_and_then_ends_with_the_names_and_the_next_step() -> None:
     made, journal = party(), MemoryJournal()
     with pytest.raises(SiteLost, match=r"round 2 from hospital-c, hospital-d until .* 3 sites are needed") as lost:
-        run_study(
-            made.envelope,
-            grid=StreamGrid(Straggling(made, at=2, who=ALL[2:]), resend_after_s=0.02),
-            decryptor=made.keyholder,
-            journal=journal,
-            patience=Patience(round_s=0.4, straggler_s=0.05),
-        )
+        run(made, Straggling(made, at=2, who=ALL[2:]), journal)
     assert "goes on at round 2" in lost.value.next_step
     assert run(made, journal=journal).contributors == (ALL, ALL, ALL, ALL)
 
@@ -154,6 +157,9 @@ def test_a_receipt_of_a_quorum_is_replayed_and_a_smaller_one_is_an_offence() -> 
     few = RoundReceipt(replace(records[1], replies=records[1].replies[:2]), opened[1][0][:2])
     offences = replay(Receipt(made.envelope, (receipt.rounds[0], few)), {}).offences
     assert any("fewer than the quorum" in offence for offence in offences)
+    first = RoundReceipt(replace(records[1], attempt=1), *opened[1])
+    offences = replay(Receipt(made.envelope, (receipt.rounds[0], first)), {}).offences
+    assert sum("answers another question" in offence for offence in offences) == len(THREE)
 
 
 # who refuses what

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.federated.samples import FEATURES, TARGET, Consortium, consortium, keypair, now, table
+from tests.federated.samples import FEATURES, NOW, TARGET, Consortium, consortium, keypair, now, table
 
 from hdex.federated.apps.flower import from_frame
 from hdex.federated.apps.region import RegionSession
+from hdex.federated.channel_memory import MemoryChannel
 from hdex.federated.draft import Question
 from hdex.federated.errors import FrameInvalid, SiteLost, StudyInvalid
-from hdex.federated.grid_inproc import InprocGrid
+from hdex.federated.grid_stream import StreamGrid
 from hdex.federated.journal import Attempt
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.keyholder import KeyHolder
@@ -44,6 +46,20 @@ def party(quorum: int) -> Consortium:
     return made
 
 
+class Line(MemoryChannel):
+    """Time passes while nobody speaks."""
+
+    def __init__(self, handlers: dict[str, Frame]) -> None:
+        super().__init__(handlers)
+        self.now = 0.0  # seconds
+        self.grid = StreamGrid(self, clock=lambda: self.now)
+
+    def receive(self, timeout_s: float) -> tuple[str, bytes]:
+        if not self._waiting:
+            self.now += timeout_s
+        return super().receive(timeout_s)
+
+
 def silent_in(number: int, handle: Frame) -> Frame:
     """Return a handler that is not heard in one round."""
 
@@ -60,16 +76,17 @@ def run(made: Consortium, silent: str, journal: Journal | None = None) -> StudyR
     handlers = made.handlers()
     if silent in handlers:
         handlers[silent] = silent_in(2, handlers[silent])
-    grid = InprocGrid({site: handlers[site] for site in SOUTH})
+    below = Line({site: handlers[site] for site in SOUTH}).grid
     members = {site: (site,) for site in SOUTH}
-    south = RegionSession("south", members, grid, sign=KEY.sign, kept=MemoryStore(), round_timeout_s=0.05).handle
-    asked = {**{site: handlers[site] for site in THREE}, "south": silent_in(2, south) if silent == "south" else south}
+    south = RegionSession("south", members, below, sign=KEY.sign, kept=MemoryStore()).handle
+    above = {site: handlers[site] for site in THREE}
+    line = Line({**above, "south": silent_in(2, south) if silent == "south" else south})
     return run_study(
         made.envelope,
-        grid=InprocGrid(asked),
+        grid=line.grid,
         decryptor=made.keyholder,
         journal=MemoryJournal() if journal is None else journal,
-        patience=Patience(round_s=20, straggler_s=0.05),
+        patience=Patience(round_s=600, straggler_s=30, clock=lambda: NOW + timedelta(seconds=line.now)),
         regions=REGIONS,
     )
 

@@ -199,8 +199,8 @@ def _signature_offences(study: Study, record: RoundRecord, contributions: Sequen
         found.append("the contributors are not exactly the roster, or fewer than the quorum")
     for one in contributions:
         head = one.header
-        asked = (head.study_digest, head.round, head.step, head.broadcast)
-        if asked != (study.digest(), record.round, record.step, record.broadcast_digest):
+        asked = (head.study_digest, head.round, head.attempt, head.step, head.broadcast)
+        if asked != (study.digest(), record.round, record.attempt, record.step, record.broadcast_digest):
             found.append(f"{head.site} answers another question")
         entry = study.entry(head.site)
         try:
