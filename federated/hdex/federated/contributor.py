@@ -165,6 +165,9 @@ class Contributor:
 
     def _encrypt(self, study: Study, broadcast: Broadcast, values: Floats) -> CipherVector:
         public_key, spec = public_key_from_hex(study.public_key), pack_spec(study, broadcast.step)
+        obfuscator = obfuscator_for(public_key, window=_WINDOW)
+        if study.threshold is not None:  # no single party opens: a mask would only tie the sum to the whole roster
+            return encrypt(public_key, values, spec, obfuscator=obfuscator)
         roster = {entry.site: bytes.fromhex(entry.mask_key) for entry in study.roster}
         masks = mask_integers(
             self.site,
@@ -174,7 +177,6 @@ class Contributor:
             n=int(public_key.n),
             count=spec.plaintexts(len(values)),
         )
-        obfuscator = obfuscator_for(public_key, window=_WINDOW)
         return encrypt(public_key, values, spec, obfuscator=obfuscator, masks=masks)
 
     def _sign(self, broadcast: Broadcast, payload: bytes) -> Contribution:

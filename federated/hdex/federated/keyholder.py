@@ -4,35 +4,33 @@ It sees single contributions only masked: one alone, or any subset, decrypts to 
 before any exponentiation, except the count slot, which only decryption shows.
 """
 
-import hashlib
 import json
+import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hdex.federated.contribution import Contribution
-from hdex.federated.contributor import pack_spec, utc_now
+from hdex.federated.contributor import utc_now
+from hdex.federated.dealing import DealtKey, deal_key, signed_bytes
+from hdex.federated.decrypt_policy import check_time, checked_contributions, combine, request_digest
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
-from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
-    CipherVector,
-    aggregate,
     generate_keypair,
     key_id,
     open_vector,
     opened_sums,
     private_key_from_bytes,
     private_key_to_bytes,
-    public_key_from_hex,
     public_key_hex,
 )
+from hdex.federated.paillier.keys import RandBits
 from hdex.federated.ports import Decryptor, OpenedSum, Store
-from hdex.federated.study import Study, parse_envelope
+from hdex.federated.study import Dealt, Study, Threshold, parse_envelope
 
 AdmitStudy = Callable[[Study, bytes], None]
 
@@ -52,12 +50,17 @@ class KeyHolder:
         limits: Limits | None = None,
         bits: int = 3072,
         clock: Callable[[], datetime] = utc_now,
+        sign: Callable[[bytes], bytes] = lambda message: b"",
+        randbits: RandBits = secrets.randbits,
     ) -> None:
         self._store = store
         self._admit = admit
         self._limits = Limits() if limits is None else limits
         self._bits = bits
         self._clock = clock
+        self._randbits = randbits
+        self._sign = sign  # Ed25519: sites believe no other dealer
+        self._dealing = threading.Lock()  # a deal takes long and must not stop the sums of other studies
         self._lock = threading.Lock()  # two requests for one round must not both be the first
 
     def create_key(self, study_id: str) -> str:
@@ -66,9 +69,31 @@ class KeyHolder:
             kept = self._store.get(f"key/{study_id}")
             if kept is not None:
                 return public_key_hex(private_key_from_bytes(kept).public_key)
-            public, private = generate_keypair(self._bits)
+            public, private = generate_keypair(self._bits, randbits=self._randbits)
             self._store.put(f"key/{study_id}", private_key_to_bytes(private))
             return public_key_hex(public)
+
+    def deal_key(self, study_id: str, parties: Mapping[str, bytes], needed: int) -> DealtKey:
+        """Return the study's shared key, signed; made on the first call, the same ever after, and no secret of it kept.
+
+        parties: id -> raw X25519 key. Raises DecryptRefused when it was dealt otherwise, StudyInvalid for bad numbers.
+        """
+        names = tuple(sorted(parties))
+        Threshold(names, needed)
+        asked = {"parties": {name: parties[name].hex() for name in names}, "needed": needed}
+        with self._dealing:
+            if kept := self._store.get(f"dealt/{study_id}"):
+                document = json.loads(kept)
+                if document["asked"] != asked:
+                    raise DecryptRefused("key_dealt", "the study's key was dealt to others, or for another number")
+                found = document["dealt"] | {name: tuple(document["dealt"][name]) for name in ("checks", "shares")}
+                return DealtKey(document["public_key"], Dealt(**found))
+            key = deal_key(parties, needed, bits=self._bits, randbits=self._randbits)
+            message = signed_bytes(study_id, key.public_key, names, needed, key.dealt)
+            key = DealtKey(key.public_key, replace(key.dealt, signature=self._sign(message).hex()))
+            document = {"asked": asked, "public_key": key.public_key, "dealt": asdict(key.dealt)}
+            self._store.put(f"dealt/{study_id}", json.dumps(document).encode())
+            return key
 
     def register(self, envelope: bytes) -> None:
         """Accept the signed study whose sums will be opened, once; the same again is fine."""
@@ -96,20 +121,19 @@ class KeyHolder:
         """Return the proven sum of the whole roster's contributions to one round, or raise DecryptRefused."""
         with self._lock:
             study = self._study(study_id)  # 1 registered: signed, enough sites
-            request = _digest(contributions)
+            request = request_digest(contributions)
             opened = self._opened(study_id)
             if round_number in opened:  # 2 opened before: the same request gets the same answer, others none
                 return self._replay(study_id, round_number, opened[round_number], request)
-            self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
-            parsed = [_parse(data) for data in contributions]  # 4 whole
-            _check_roster(study, parsed)  # 5 exactly the roster, each once
-            _check_headers(study, parsed, round_number)  # 6 one study, one round, one question
-            _check_signatures(study, parsed)  # 7 each signed by its site
-            total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
+            check_time(study, round_number, self._clock())  # 3 rounds in time, in number, in order
+            if round_number != len(opened) + 1:
+                raise DecryptRefused("round_order", f"round {round_number} after round {len(opened)}")
+            parsed = checked_contributions(study, round_number, contributions, floor=len(study.sites))  # 4 the roster's
+            total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 5 only the sum is decrypted
             opened[round_number] = {"request": request, "sum": total.values.tolist()}
             self._store.put(f"opening/{study_id}/{round_number}", total.proof)
             document = json.dumps({str(number): entry for number, entry in opened.items()})
-            self._store.put(f"opened/{study_id}", document.encode())  # 9 remembered before it leaves
+            self._store.put(f"opened/{study_id}", document.encode())  # 6 remembered before it leaves
             return total
 
     def _replay(self, study_id: str, number: int, entry: dict[str, object], request: str) -> OpenedSum:
@@ -127,73 +151,6 @@ class KeyHolder:
     def _opened(self, study_id: str) -> dict[int, dict[str, object]]:
         kept = self._store.get(f"opened/{study_id}")
         return {} if kept is None else {int(number): entry for number, entry in json.loads(kept).items()}
-
-    def _check_round(self, study: Study, number: int, opened: dict[int, dict[str, object]]) -> None:
-        if self._clock() >= study.expires():
-            raise DecryptRefused("deadline", "the study's deadline has passed")
-        if not 1 <= number <= study.max_rounds:
-            raise DecryptRefused("max_rounds", f"round {number} of at most {study.max_rounds}")
-        if number != len(opened) + 1:
-            raise DecryptRefused("round_order", f"round {number} after round {len(opened)}")
-
-
-def _digest(contributions: Sequence[bytes]) -> str:
-    parts = sorted(hashlib.sha256(data).digest() for data in contributions)
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def _parse(data: bytes) -> Contribution:
-    try:
-        return Contribution.from_bytes(data)
-    except CiphertextInvalid as error:
-        raise DecryptRefused("digest", str(error)) from error
-
-
-def _check_roster(study: Study, contributions: Sequence[Contribution]) -> None:
-    sites = [contribution.header.site for contribution in contributions]
-    if len(set(sites)) != len(sites):
-        raise DecryptRefused("duplicate_site", "a site contributes twice")
-    if set(sites) - set(study.sites):
-        raise DecryptRefused("foreign_site", "a contributor is not on the roster")
-    if set(sites) != set(study.sites):
-        raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
-
-
-def _check_headers(study: Study, contributions: Sequence[Contribution], number: int) -> None:
-    headers = [contribution.header for contribution in contributions]
-    if any((header.study, header.study_digest) != (study.id, study.digest()) for header in headers):
-        raise DecryptRefused("study_mismatch", "a contribution belongs to another study")
-    if any(header.round != number for header in headers):
-        raise DecryptRefused("round_mismatch", f"a contribution does not belong to round {number}")
-    if len({(header.broadcast, header.step, header.attempt) for header in headers}) != 1:
-        raise DecryptRefused("broadcast_mismatch", "the contributions answer different questions")
-
-
-def _check_signatures(study: Study, contributions: Sequence[Contribution]) -> None:
-    for contribution in contributions:
-        entry = study.entry(contribution.header.site)
-        assert entry is not None
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(entry.sign_key))
-        try:
-            key.verify(contribution.signature, contribution.header.signed_bytes())
-        except InvalidSignature as error:
-            raise DecryptRefused("signature", f"the signature of {entry.site} does not verify") from error
-
-
-def combine(study: Study, contributions: Sequence[Contribution]) -> CipherVector:
-    """Return the product of the contributions' ciphertexts: needs no key, the aggregator does the same.
-
-    Raises CiphertextInvalid when one does not have the study's encoding.
-    """
-    public_key = public_key_from_hex(study.public_key)
-    vectors = [CipherVector.from_bytes(contribution.payload, public_key) for contribution in contributions]
-    step = contributions[0].header.step
-    if step not in kind_of(study).steps:
-        raise CiphertextInvalid(f"kind {study.kind} has no step of the name that the contributions carry")
-    shape = (pack_spec(study, step), kind_of(study).length(study, step), 1)
-    if any((vector.spec, vector.length, vector.weight) != shape for vector in vectors):
-        raise CiphertextInvalid(f"a vector does not have the encoding of step {step}")
-    return aggregate(vectors)
 
 
 def _open(study: Study, key: bytes | None, contributions: Sequence[Contribution]) -> OpenedSum:

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic_core import from_json
 
 from hdex.federated.contribution import Contribution
-from hdex.federated.errors import FederatedError, StudyInvalid
+from hdex.federated.decrypt_policy import combine
+from hdex.federated.errors import CiphertextInvalid, FederatedError, StudyInvalid
 from hdex.federated.journal import RoundRecord, sum_digest
-from hdex.federated.keyholder import combine
-from hdex.federated.opened import proven_sum, require_sum
+from hdex.federated.opened import proven_sum, require_sum, split_parts
 from hdex.federated.paillier import CipherVector
 from hdex.federated.plain import plain_sum
 from hdex.federated.statistics import Floats
@@ -148,6 +148,8 @@ def replay(receipt: Receipt, logs: Logs) -> Replay:
         recomputed, proven = recomputed + same, proven + follows
         offences += _record_offences(study, one, number)
         offences += _event_offences(study, one, logs)
+    if len({tuple(reply.site for reply in one.record.replies) for one in receipt.rounds}) > 1:
+        offences.append("the rounds were opened over different sites")
     charged = {site: _charged(study, logs.get(site, ())) for site in study.sites}
     offences += _study_offences(study, len(receipt.rounds), charged, logs)
     spent = {site: float(epsilon) for site, epsilon in charged.items()}
@@ -172,22 +174,22 @@ def _replayed(study: Study, one: RoundReceipt, offences: list[str]) -> tuple[boo
     if not same:
         offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
     try:
-        require_sum(one.record.sums(), _sum_of(product, contributions, one.proof))
+        require_sum(one.record.sums(), _sum_of(study, product, contributions, one.proof))
     except FederatedError as error:
         offences.append(f"round {number}: {error}")
         return same, False
     return same, True
 
 
-def _sum_of(product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
+def _sum_of(study: Study, product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
     if product is None:
         return plain_sum(contributions)
-    return proven_sum(product, proof, contributors=len(contributions))
+    return proven_sum(study, product, proof, contributors=len(contributions))
 
 
 def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
     found = []
-    if tuple(one.header.site for one in contributions) != study.sites:
+    if not _is_roster(study, tuple(one.header.site for one in contributions)):
         found.append("the contributors are not exactly the roster")
     for one in contributions:
         head = one.header
@@ -203,6 +205,13 @@ def _signature_offences(study: Study, record: RoundRecord, contributions: Sequen
     return found
 
 
+def _is_roster(study: Study, sites: tuple[str, ...]) -> bool:
+    """Whether these sites, in this order, may be summed: all, or enough where the study opens without some."""
+    if study.dropout_allowed:
+        return len(sites) >= study.min_sites and sites == tuple(one for one in study.sites if one in set(sites))
+    return sites == study.sites
+
+
 def _record_offences(study: Study, one: RoundReceipt, number: int) -> list[str]:
     record, found = one.record, []
     if (record.round, record.study_digest, record.study_id) != (number, study.digest(), study.id):
@@ -216,7 +225,7 @@ def _record_offences(study: Study, one: RoundReceipt, number: int) -> list[str]:
 
 
 def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
-    record, found = one.record, []
+    record, found = one.record, _part_offences(study, one, logs)
     for reply in record.replies:
         said = {"action": "round.submit", "policy_digest": study.digest(), "request_digest": record.broadcast_digest}
         if not _holds(logs.get(reply.site, ()), **said, result_digest=reply.digest):
@@ -226,10 +235,32 @@ def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
     return found
 
 
+def _part_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
+    """Of a shared key: every part that opened the sum stands in its party's log."""
+    if study.threshold is None:
+        return []
+    said = {hashlib.sha256(part).hexdigest() for part in _parts_of(one.proof)}
+    logged = {
+        str(event.get("result_digest"))
+        for party in study.threshold.parties
+        for event in logs.get(party, ())
+        if _is(event, action="round.submit", policy_digest=study.digest())
+    }
+    return [] if said <= logged else [f"round {one.record.round}: a share holder has not logged its part"]
+
+
+def _parts_of(proof: bytes) -> list[bytes]:
+    try:
+        return split_parts(proof)
+    except CiphertextInvalid:
+        return []  # an offence of its own
+
+
 def _study_offences(study: Study, rounds: int, charged: Mapping[str, Fraction], logs: Logs) -> list[str]:
     found = []
     opened = [event for event in logs.get(study.keyholder.id, ()) if _is(event, action="aggregate.decrypt")]
-    if sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
+    alone = study.threshold is None
+    if alone and sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
         found.append(f"{study.keyholder.id} has logged fewer sums than rounds")
     approved = {"action": "study.approve", "request_digest": study.digest()}
     if not any(_is(event, **approved) and event.get("policy_digest") for event in logs.get(study.coordinator.id, ())):

@@ -4,11 +4,13 @@ import hashlib
 
 from hdex.federated.apps.coordinator import Progress, server_app
 from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
+from hdex.federated.apps.opening import Opened, ShareHolders
 from hdex.federated.disclosure import Limits, check_sites
 from hdex.federated.ports import Decryptor, Journal
 from hdex.federated.release import check_release
 from hdex.federated.result import StudyResult
 from hdex.federated.strategy import EncryptedSum
+from hdex.federated.study import parse_envelope
 
 __all__ = ["Progress", "run_study"]
 
@@ -22,13 +24,18 @@ def run_study(
     progress: Progress | None = None,
     round_timeout_s: float = 60.0,
     limits: Limits | None = None,
+    opened: Opened | None = None,
 ) -> StudyResult:
     """Return the study's result. Called again with the same journal it goes on, and no committed round is asked again.
 
-    progress: called with each round's row once it is committed. One study runs per process at a time (Flower's task
-    identity is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost
-    after `round_timeout_s` without the whole roster, NotConverged, CiphertextInvalid.
+    decryptor: the key holder; a study whose key is shared asks its share holders over the grid instead, and then
+    `opened` is called with (round, contributions, proof). progress: called with each round's row once it is committed.
+    One study runs per process at a time (Flower's task identity is process-wide). Raises AdmissionRefused,
+    DisclosureRefused or DecryptRefused with the rule, OpeningInvalid for a sum that is not proven, SiteLost after
+    `round_timeout_s` without all who must take part, NotConverged, CiphertextInvalid.
     """
+    if threshold := parse_envelope(study_envelope).threshold:
+        decryptor = ShareHolders(study_envelope, threshold, grid, timeout_s=round_timeout_s, opened=opened)
     strategy = EncryptedSum(study_envelope, decryptor)
     floor = (Limits() if limits is None else limits).stricter(Limits(1, strategy.study.min_rows, 1.0, 0.0))
     check_sites(len(strategy.study.sites), floor)
@@ -38,6 +45,7 @@ def run_study(
     app = server_app(strategy, journal, progress=progress, round_timeout_s=round_timeout_s)
     app(grid, Context(run_id, 1, {}, RecordDict(), {}))
     result = strategy.result()
+    check_sites(len(result.sites), floor)
     check_release(result.answer, floor)
     return result
 

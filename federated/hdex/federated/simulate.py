@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hdex.federated.apps.site import SiteSession
+from hdex.federated.dealing import shared
 from hdex.federated.disclosure import Breach, Limits, site_breaches
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import StudyInvalid
@@ -25,11 +26,11 @@ from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
 from hdex.federated.store_memory import MemoryStore
-from hdex.federated.study import SUMS, Party, RosterEntry, Study, unsigned_envelope
+from hdex.federated.study import SUMS, Party, RosterEntry, Study, Threshold, unsigned_envelope
 
 _NO_FLOOR = Limits(min_sites=1, min_rows=1, max_parameter_share=1.0, min_events_per_parameter=0.0)
 
-_MAX_ROUNDS = 25
+_MAX_ROUNDS, THRESHOLD = 25, "threshold"
 
 
 class FrameSite:
@@ -94,9 +95,12 @@ def simulate(
     secure: str = "paillier",
     bits: int = 3072,
 ) -> Simulation:
-    """Return the study over `frames` (site -> table); disclosure limits become warnings."""
-    if secure not in SUMS:
-        raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
+    """Return the study over `frames` (site -> table); disclosure limits become warnings.
+
+    secure: "paillier" (a key holder opens the sums), "threshold" (more than half of the sites do) or "plain".
+    """
+    if secure not in (*SUMS, THRESHOLD):
+        raise StudyInvalid(f"secure {secure!r}; known are {', '.join((*SUMS, THRESHOLD))}")
     started = time.monotonic()
     sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
     study_id = f"simulation-{secrets.token_hex(4)}"
@@ -117,10 +121,19 @@ def simulate(
         min_sites=1,
         min_rows=1,
     )
+    if secure == THRESHOLD:
+        study = _shared(study, keyholder)
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
     result = _run(study, sites, keyholder, warnings)
     warnings += [_warning("the answer", breach) for breach in cell_breaches(result.answer.cells(), Limits())]
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)))
+
+
+def _shared(study: Study, keyholder: KeyHolder) -> Study:
+    """Return the study with a key of which every site holds a share, and more than half open together."""
+    threshold = Threshold(study.sites, max(2, len(study.sites) // 2 + 1))
+    parties = {one.site: bytes.fromhex(one.mask_key) for one in study.roster}
+    return shared(study, threshold, keyholder.deal_key(study.id, parties, threshold.needed))
 
 
 def _run(study: Study, sites: Mapping[str, FrameSite], keyholder: KeyHolder, warnings: list[str]) -> StudyResult:
@@ -131,7 +144,7 @@ def _run(study: Study, sites: Mapping[str, FrameSite], keyholder: KeyHolder, war
     handlers = {name: SiteSession(name, site, sums_allowed=SUMS, on_breach=warn).handle for name, site in sites.items()}
     decryptor: Decryptor = PlainAdder()
     envelope = unsigned_envelope(study)
-    if study.secure == "paillier":
+    if study.secure == "paillier" and study.threshold is None:
         keyholder.register(envelope)
         decryptor = keyholder
     journal = MemoryJournal()

@@ -17,13 +17,13 @@ from hdex.federated.apps.flower import (
     Strategy,
     node_id,
 )
-from hdex.federated.apps.records import question_record, raise_reply_error, read_contribution
+from hdex.federated.apps.records import question_record, read_contribution, reply_error
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution
 from hdex.federated.contributor import count_ciphertexts
+from hdex.federated.decrypt_policy import combine
 from hdex.federated.errors import CiphertextInvalid, JournalConflict, SiteLost
 from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
-from hdex.federated.keyholder import combine
 from hdex.federated.kinds.kind import require_length
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.opened import proven_sum, require_sum
@@ -46,6 +46,7 @@ class EncryptedSum(Strategy):
         self._kind = kind_of(self.study)
         self._inquiry = self._kind.inquire(self.study)
         self._records: list[RoundRecord] = []
+        self._present: tuple[str, ...] = self.study.sites  # who takes part: settled by the first round
         self._site_of = {node_id(site): site for site in self.study.sites}
 
     @property
@@ -68,6 +69,7 @@ class EncryptedSum(Strategy):
         for record in records:
             if (record.study_digest, record.broadcast_digest) != (self.study.digest(), self._question().digest()):
                 raise JournalConflict(f"round {record.round} in the journal is not this study's")
+            self._present = tuple(reply.site for reply in record.replies)
             self._take(record, record.sums())
 
     def _question(self) -> Broadcast:
@@ -77,17 +79,17 @@ class EncryptedSum(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the round's question to every site of the roster, connected or not."""
+        """Return the round's question to every site that takes part, connected or not."""
         question = self._question().to_bytes()
         return [
             grid.create_message(
                 question_record(self._envelope, question), MessageType.TRAIN, node_id(site), str(server_round)
             )
-            for site in self.study.sites
+            for site in self._present
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the whole roster's replies one step further, or raise what a site or the key holder refused.
+        """Take the replies of all who take part one step further, or raise what a site or the key holder refused.
 
         The sum is the proven one: OpeningInvalid when the key holder proves none, or says another.
         """
@@ -99,7 +101,7 @@ class EncryptedSum(Strategy):
         )
         total = opened.values
         if product is not None:
-            total = proven_sum(product, opened.proof, contributors=len(contributions))
+            total = proven_sum(self.study, product, opened.proof, contributors=len(contributions))
             require_sum(opened.values, total)
         record = RoundRecord(
             study_id=self.study.id,
@@ -113,6 +115,7 @@ class EncryptedSum(Strategy):
             sum_digest=sum_digest(total),
             state=tuple(total.tolist()),
         )
+        self._present = tuple(reply.site for reply in record.replies)
         self._take(record, total)
         return None, MetricRecord({"round": question.round, "sites": len(contributions)})
 
@@ -126,11 +129,12 @@ class EncryptedSum(Strategy):
         for message in replies:
             site = self._site_of.get(message.metadata.src_node_id, "a stranger")
             if message.has_error():
-                raise_reply_error(message, site)
+                raise reply_error(message, site)
             found[site] = self._checked(read_contribution(message.content, self.study.secure), site)
-        if missing := [site for site in self.study.sites if site not in found]:
+        missing = [site for site in self._present if site not in found]
+        if missing and not (self.study.dropout_allowed and self.round == 1 and len(found) >= self.study.min_sites):
             raise SiteLost(f"no answer to round {self.round} from {', '.join(missing)}; no smaller roster is used")
-        return [found[site] for site in self.study.sites]
+        return [found[site] for site in self._present if site in found]
 
     def _checked(self, contribution: Contribution, site: str) -> Contribution:
         header, question = contribution.header, self._question()
@@ -168,8 +172,8 @@ class EncryptedSum(Strategy):
             kind=self.study.kind,
             answer=self._inquiry.answer(),
             rounds=len(self._records),
-            sites=self.study.sites,
-            crossed={site: self._crossed(site) for site in self.study.sites},
+            sites=self._present,
+            crossed={site: self._crossed(site) for site in self._present},
         )
 
     def _crossed(self, site: str) -> Crossed:

@@ -51,6 +51,41 @@ class Algorithm:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """Who opens the sums, where no single key holder does. Raises StudyInvalid."""
+
+    parties: tuple[str, ...]  # sites that hold a share, sorted
+    needed: int  # so many open together
+
+    def __post_init__(self) -> None:
+        if list(self.parties) != sorted(set(self.parties)):
+            raise StudyInvalid("the parties of a shared key must be sorted, each named once")
+        if type(self.needed) is not int or not 2 <= self.needed <= len(self.parties) < 2 * self.needed:
+            raise StudyInvalid(
+                f"{self.needed} of {len(self.parties)} parties open; at least two and more than half are needed"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """A shared key as its dealer signed it; numbers as hex, in order of the parties."""
+
+    base: str
+    checks: tuple[str, ...]
+    shares: tuple[str, ...]  # sealed
+    signature: str = ""  # the dealer's, Ed25519
+
+    def __post_init__(self) -> None:
+        try:
+            for number in (self.base, *self.checks):
+                int(number, 16)
+            for data in (*self.shares, self.signature):
+                bytes.fromhex(data)
+        except (ValueError, TypeError) as error:
+            raise StudyInvalid("the dealt key is not hexadecimal") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """One signed question to a fixed roster. Checked at construction; raises StudyInvalid."""
 
@@ -79,6 +114,8 @@ class Study:
     min_sites: int = 3
     min_rows: int = 10
     privacy: Mapping[str, float] = field(default_factory=dict)  # epsilon, delta, clip; empty: sums without noise
+    threshold: Threshold | None = None  # whose shares open the sums; None: the key holder does
+    dealt: Dealt | None = None  # the key they share
 
     def __post_init__(self) -> None:
         _check_question(self)
@@ -104,6 +141,11 @@ class Study:
         """Bits of n; 0 for a plain study."""
         return int(self.public_key, 16).bit_length() if self.public_key else 0
 
+    @property
+    def dropout_allowed(self) -> bool:
+        """Whether a sum may be opened without the whole roster: no masks to cancel, no noise shares to be missed."""
+        return self.threshold is not None and not self.privacy
+
     def entry(self, site: str) -> RosterEntry | None:
         """Return the roster entry of `site`, or None."""
         return next((entry for entry in self.roster if entry.site == site), None)
@@ -119,6 +161,12 @@ class Study:
         document["levels"] = {name: list(levels) for name, levels in self.levels.items()}
         document["products"] = {site: list(product) for site, product in self.products.items()}
         document["roster"] = [asdict(entry) for entry in self.roster]
+        for name in ("threshold", "dealt"):  # only where a key is shared
+            if document[name] is None:
+                del document[name]
+            else:
+                document[name] = {key: list(one) if isinstance(one, tuple) else one
+                                  for key, one in document[name].items()}  # fmt: skip
         return document
 
     def digest(self) -> str:
@@ -140,6 +188,7 @@ class Study:
             values["coordinator"] = Party(**values["coordinator"])
             values["keyholder"] = Party(**values["keyholder"])
             values["algorithm"] = Algorithm(**values["algorithm"])
+            values |= _shared(values)
             return cls(**values)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StudyInvalid(f"the document misses a field or has one of another shape ({error})") from error
@@ -173,6 +222,17 @@ def parse_time(text: str) -> datetime:
 def _product(value: Any) -> tuple[str, str, str]:
     identifier, version, digest = value
     return str(identifier), str(version), str(digest)
+
+
+def _shared(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a document says that the key is shared; nothing where it does not."""
+    found: dict[str, Any] = {}
+    if values.get("threshold") is not None:
+        found["threshold"] = Threshold(tuple(values["threshold"]["parties"]), values["threshold"]["needed"])
+    if values.get("dealt") is not None:
+        dealt = dict(values["dealt"])
+        found["dealt"] = Dealt(**dealt | {name: tuple(dealt[name]) for name in ("checks", "shares")})
+    return found
 
 
 def _check_question(study: Study) -> None:
@@ -231,6 +291,7 @@ def _check_terms(study: Study) -> None:
         raise StudyInvalid("min_sites and min_rows must be at least 1")
     if study.secure not in SUMS:
         raise StudyInvalid(f"secure {study.secure!r}; known are {', '.join(SUMS)}")
+    _check_shared(study)
     if study.secure == "plain":
         return
     if dict(study.pack) != {step: encoding.document() for step, encoding in kind_named(study.kind).steps.items()}:
@@ -242,3 +303,17 @@ def _check_terms(study: Study) -> None:
     digest = hashlib.sha256(n.to_bytes((n.bit_length() + 7) // 8, "big")).hexdigest()
     if digest != study.key_id:
         raise StudyInvalid("key_id is not the digest of public_key")
+
+
+def _check_shared(study: Study) -> None:
+    threshold, dealt = study.threshold, study.dealt
+    if (threshold is None) != (dealt is None):
+        raise StudyInvalid("a shared key and who shares it are named together, or neither is")
+    if threshold is None or dealt is None:
+        return
+    if study.secure != "paillier":
+        raise StudyInvalid("a key is shared for paillier sums only")
+    if strangers := sorted(set(threshold.parties) - set(study.sites)):
+        raise StudyInvalid(f"the key is shared with {', '.join(strangers)}, who are not on the roster")
+    if not len(dealt.checks) == len(dealt.shares) == len(threshold.parties):
+        raise StudyInvalid("the dealt key needs one check and one share for each party")

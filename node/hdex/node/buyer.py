@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str, str], None]
-UNSAID = {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier"}  # of a question
+UNSAID = {
+    "kind": "logistic",
+    "standardize": "global",
+    "l2": 0.0,
+    "secure": "paillier",
+    "threshold": None,
+}  # of a question
 
 
 class Market(Protocol):

@@ -1,7 +1,9 @@
 """What the exchange asks of the hospitals and the key holder."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from hdex.federated.dealing import DealtKey
 from hdex.federated.ports import Channel, OpenedSum
 from hdex.node.contract_record import ContractRecord
 from hdex.node.signed import Envelope
@@ -24,6 +26,10 @@ class KeyHolding(Protocol):
 
     def create_key(self, study_id: str) -> str:
         """Return the modulus of a study's key as hex; the same at every call."""
+        ...
+
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int) -> DealtKey:
+        """Return a study's key, shared among `parties` (ids, sorted) and signed; the same at every call."""
         ...
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:

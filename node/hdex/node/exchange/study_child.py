@@ -6,6 +6,7 @@ It holds no key, no certificate and no socket. It ends when the exchange does; t
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -105,9 +106,14 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     from hdex.federated.journal import RoundRecord
     from hdex.federated.journal_sqlite import SqliteJournal
     from hdex.federated.run import run_study
+    from hdex.node.exchange.study_receipts import keep_proof, keep_round
 
     def committed(row: RoundRecord) -> None:
         pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
+
+    def opened(number: int, contributions: Sequence[bytes], proof: bytes) -> None:
+        keep_round(folder, number, contributions)
+        keep_proof(folder, number, proof)
 
     try:
         result = run_study(
@@ -117,6 +123,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
             journal=SqliteJournal(folder / "journal.db"),
             progress=committed,
             round_timeout_s=start.head["round_timeout_s"],
+            opened=opened,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:
