@@ -105,7 +105,25 @@ class KeyHolder:
             if kept is not None and parse_envelope(kept).digest() != study.digest():
                 raise DecryptRefused("study_changed", "another study is registered under this id")
             if kept is None:
+                self._keep_roster(study)
                 self._store.put(f"study/{study.id}", envelope)
+
+    def _keep_roster(self, study: Study) -> None:
+        """Remember whose rows a study sums, or raise DecryptRefused where it and an earlier one tell one site apart."""
+        needed = max(self._limits.min_sites, study.min_sites)
+        data = sorted([site, product[0]] for site, product in study.products.items())
+        rosters = json.loads(self._store.get("rosters") or b"[]")
+        for other in rosters:
+            apart = {tuple(one) for one in data} ^ {tuple(one) for one in other["data"]}
+            alike = any(one in other["data"] for one in data) and set(study.columns) & set(other["columns"])
+            if alike and other["study"] != study.id and 0 < len(apart) < needed:
+                raise DecryptRefused(
+                    "rosters_differ",
+                    f"an earlier study of these columns sums {len(apart)} data sets more or less; "
+                    f"ask the same sites, or at least {needed} others",
+                )
+        rosters.append({"study": study.id, "data": data, "columns": list(study.columns)})
+        self._store.put("rosters", json.dumps(rosters).encode())
 
     def _check_study(self, study: Study) -> None:
         kept = self._store.get(f"key/{study.id}")
