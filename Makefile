@@ -70,7 +70,7 @@ bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its 
 bench-ledger: $(VENV)/.dev ## measure the ledger beside a chain and its peers
 	@$(BIN)/python bench/bench_ledger.py
 
-bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe
+bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers
 	@$(BIN)/python bench/bench_federated.py
 
 soak: $(VENV)/.dev ## the long forms of the fault tests
