@@ -1,7 +1,7 @@
 """Studies at the exchange: planned from the caller's own live contracts, started by who planned them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from tests.catalog.samples import sample_product
-from tests.federated.samples import keypair
+from tests.federated.samples import keypair, safe_primes
 from tests.node.market_stage import BUYER, OTHER, PURPOSE, Market, person
 
+from hdex.federated.dealing import DealtKey, deal_key
 from hdex.federated.errors import DisclosureRefused, SiteLost, StudyInvalid
 from hdex.federated.paillier import public_key_hex
 from hdex.federated.ports import OpenedSum
@@ -36,6 +37,10 @@ class KeyHolding:
     def create_key(self, study_id: str) -> str:
         self.asked.append(study_id)
         return public_key_hex(keypair()[0])
+
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int) -> DealtKey:
+        keys = {name: bytes(31) + bytes([9 + at]) for at, name in enumerate(parties)}
+        return deal_key(keys, needed, bits=2048, randbits=safe_primes())
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         raise AssertionError("no sum is opened here")
@@ -190,6 +195,22 @@ def test_a_quorum_is_planned_only_where_it_was_asked(stage: Stage) -> None:
     assert stage.plan(id="study-2")["quorum"] == 0
     with pytest.raises(StudyInvalid):
         stage.plan(id="study-3", quorum=3)
+
+
+def test_a_study_is_planned_with_a_key_that_its_sites_share(stage: Stage) -> None:
+    asked = {"parties": list(SITES), "needed": 2}
+    plan = stage.plan(threshold=asked)
+    assert plan["threshold"] == asked
+    assert len(plan["dealt"]["shares"]) == 3
+    assert stage.keyholder.asked == []  # no key that one party holds
+    assert "threshold" not in stage.plan(id="study-2")
+    wrong: Any
+    for wrong in ({"parties": list(SITES)}, {**asked, "more": 1}, [], 2):
+        with pytest.raises(ConfigInvalid):
+            stage.plan(id="study-3", threshold=wrong)
+    for unsound in ({**asked, "needed": 1}, {**asked, "needed": "2"}, {**asked, "parties": [*SITES, "hospital-x"]}):
+        with pytest.raises(StudyInvalid):
+            stage.plan(id="study-3", threshold=unsound)
 
 
 def test_what_leaves_has_its_verdict_in_the_log_and_what_breaks_a_floor_stays(stage: Stage) -> None:

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 Say = Callable[[str, str], None]
 RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
-UNSAID = {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0}  # of a question
+UNSAID = {
+    "kind": "logistic",
+    "standardize": "global",
+    "l2": 0.0,
+    "secure": "paillier",
+    "quorum": 0,
+    "threshold": None,
+}  # of a question
 
 
 class Market(Protocol):
