@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hdex.catalog.metadata import Agent, Health, HealthCategory, Period, PublisherFacts, PublisherType
 from hdex.catalog.product import (
     Bin,
     Column,
@@ -150,6 +151,34 @@ def federated_only() -> DataProduct:
         release=None,
         quality={},
         issued="2026-11-18T09:30:00.000Z",
+    )
+
+
+def complete_product(product: DataProduct | None = None) -> DataProduct:
+    """Return a product whose record says everything that HealthDCAT-AP asks."""
+    reached = {"homepage": "https://hospital-a.hdex.test", "email": "data@hospital-a.hdex.test"}
+    return replace(
+        product or sample_product(),
+        publisher=PublisherFacts(
+            type=PublisherType.PUBLIC_HOSPITAL,
+            note=Text("A tertiary hospital.", "三级医院。"),
+            trusted_data_holder=False,
+            **reached,
+        ),
+        access_body=Agent(
+            name=Text("Access body", "数据访问机构"), homepage="https://hdab.hdex.test", email="ask@hdab.hdex.test"
+        ),
+        health=Health(
+            categories=(HealthCategory.HEALTH_RECORDS, HealthCategory.DEVICES),
+            themes=("urn:icd10:I65",),
+            population_coverage=Text("Patients of one hospital.", "一家医院的患者。"),
+            coding_systems=("urn:icd10",),
+            code_values=("urn:icd10:I65.2",),
+            min_age=40,
+            max_age=90,
+            countries=("CN",),
+            retention=Period(start="2026-01-01", end="2036-01-01"),
+        ),
     )
 
 

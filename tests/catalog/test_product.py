@@ -7,9 +7,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.catalog.samples import COLUMNS, federated_only, sample_catalogue, sample_column, sample_product
+from tests.catalog.samples import (
+    COLUMNS,
+    complete_product,
+    federated_only,
+    sample_catalogue,
+    sample_column,
+    sample_product,
+)
 
 from hdex.catalog.errors import DocumentInvalid, ProductInvalid
+from hdex.catalog.metadata import Ethics, Notice, Period
 from hdex.catalog.product import (
     DataProduct,
     DeliveryMode,
@@ -84,6 +92,10 @@ def test_a_missing_field_is_named() -> None:
 
 FILE_AT_3 = (DeliveryMode.SEALED_FILE,)
 SAMPLE = sample_product()
+COMPLETE = complete_product()
+assert COMPLETE.publisher is not None
+assert COMPLETE.health is not None
+PUBLISHER, HEALTH = COMPLETE.publisher, COMPLETE.health
 BROKEN = {
     "a file at level 3": (sample_product(level=3, delivery_modes=FILE_AT_3), "level 3 does not permit sealed_file"),
     "a file at level 5": (replace(federated_only(), delivery_modes=FILE_AT_3), "level 5 does not permit sealed_file"),
@@ -122,6 +134,49 @@ BROKEN = {
     "an aggregate preview with rows": (
         sample_product(preview=replace(SAMPLE.preview, kind=PreviewKind.AGGREGATE)),
         "has no rows",
+    ),
+    "a guided price without its document": (
+        sample_product(price=replace(SAMPLE.price, basis=PriceBasis.GOVERNMENT_GUIDED, ceiling_cents=5_000_000)),
+        "names its document",
+    ),
+    "a guided price above its ceiling": (
+        sample_product(
+            price=replace(SAMPLE.price, basis=PriceBasis.GOVERNMENT_GUIDED, ceiling_cents=1, document="No. 7")
+        ),
+        "keeps to its ceiling",
+    ),
+    "a public hospital at market prices without a document": (
+        replace(COMPLETE, price=replace(SAMPLE.price, basis=PriceBasis.MARKET)),
+        "names the document",
+    ),
+    "a second plan that breaks a price rule": (
+        sample_product(plans=(replace(SAMPLE.price, currency="yuan"),)),
+        "ISO 4217",
+    ),
+    "no delivery at all": (sample_product(max_deliveries=0), "max_deliveries"),
+    "a homepage that runs": (
+        replace(COMPLETE, publisher=replace(PUBLISHER, homepage="javascript:alert(1)")),
+        "https address",
+    ),
+    "a mail address of two lines": (
+        replace(COMPLETE, publisher=replace(PUBLISHER, email="a@b\nc")),
+        "address is asked",
+    ),
+    "a theme that is no IRI": (replace(COMPLETE, health=replace(HEALTH, themes=("carotid stents",))), "IRIs"),
+    "a country by name": (replace(COMPLETE, health=replace(HEALTH, countries=("China",))), "ISO 3166"),
+    "ages in the wrong order": (replace(COMPLETE, health=replace(HEALTH, min_age=90, max_age=40)), "ages from 0"),
+    "a retention that ends before it begins": (
+        replace(COMPLETE, health=replace(HEALTH, retention=Period(start="2030-01-01", end="2020-01-01"))),
+        "ends before it begins",
+    ),
+    "a notice of years": (sample_product(notice=Notice(listing_days=5000)), "0 to 366 days"),
+    "approval and exemption at once": (
+        sample_product(privacy=replace(SAMPLE.privacy, ethics=Ethics(approval="1", exemption="2"))),
+        "ethics",
+    ),
+    "an exemption nobody answers for": (
+        sample_product(privacy=replace(SAMPLE.privacy, ethics=Ethics(exemption="none needed"))),
+        "who answers for it",
     ),
     "terms that permit nothing": (sample_product(terms=Terms(permitted=())), "permitted is empty"),
     "an unknown purpose": (sample_product(terms=Terms(permitted=("DUO:9999999",))), "vocabulary does not have"),

@@ -6,7 +6,7 @@ import pytest
 
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.folding import fold, rejoined
-from hdex.deid.rules_en import may_go_on
+from hdex.deid.words_en import may_go_on
 
 BROKEN = [
     ("en", "Patient John\nSmith was admitted.", "John\nSmith"),

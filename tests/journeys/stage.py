@@ -145,8 +145,9 @@ class Stage:
             acts_data.propose_and_sign(self.memory, LEVEL_5_HOME, SUBCOHORT)
             facts = steward.desk.deidentify(SUBCOHORT, self.order(), silent)
             offer = acts_data.offer(self.memory, LEVEL_5_HOME, "hiv_subcohort")
-            desk = self.officer(LEVEL_5_HOME).desk
-            self.memory.products[SUBCOHORT] = desk.publish(SUBCOHORT, str(facts["version"]), offer, silent)
+            steward.assess(SUBCOHORT, str(facts["version"]), offer, silent)
+            officer = self.officer(LEVEL_5_HOME)
+            self.memory.products[SUBCOHORT] = officer.publish(SUBCOHORT, str(facts["version"]), offer, silent)
         return str(self.memory.products[SUBCOHORT]["product"])
 
     def order(self) -> dict[str, str]:

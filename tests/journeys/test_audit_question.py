@@ -66,7 +66,7 @@ def test_a_desk_over_running_nodes_finds_events_and_proves_each(stage: Stage, tm
     reading = patiently(desk.read)
     assert reading.report["verified"], reading.report["first_offence"]
     assert set(reading.logs) == set(LOGGED)
-    place = next(one for one in reading.find(EventQuery(action="export"), PROVIDER))
+    place = next(reading.find(EventQuery(action="export"), PROVIDER)[1])
     kept = tmp_path / "proof.zip"
     kept.write_bytes(desk.proof_file(PROVIDER, place.index))
     assert verify_evidence(kept, desk.trust).verified

@@ -13,6 +13,7 @@ from tests.catalog.samples import federated_only, sample_product
 
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DataProduct, Provider, ReleaseFile
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.chain_memory import MemoryChain, MemoryLedger
@@ -35,7 +36,7 @@ from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
 from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
 from hdex.node.hospital.negotiation import Negotiations, Papers
-from hdex.node.hospital.products import Products
+from hdex.node.hospital.products import Held, Products
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
@@ -132,8 +133,8 @@ class ExchangeDoor:
     def publish(self, manifest: Envelope) -> str:
         return self._market.listings.publish(manifest, self._who)
 
-    def withdraw(self, notice: Envelope) -> None:
-        self._market.listings.withdraw(notice, self._who)
+    def amend(self, step: Envelope) -> str:
+        return self._market.listings.amend(step, self._who)
 
     def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
         return self._market.contracts.decided(contract_id, rule, next_step, self._who)
@@ -340,7 +341,11 @@ class Market:
         envelope = sign(
             "manifest", product.document(), product.provider.id, self.keys[product.provider.id].secret("sign")
         )
-        side.products.keep(product, envelope, dataset)
+        older = [held for held in side.products.versions(product.id) if held.product.version != product.version]
+        for held in older:
+            until = format_time(self.now + timedelta(days=90))
+            side.products.keep(replace(held, state=ProductState.SUPERSEDED, serves_until=until))
+        side.products.keep(Held(product, envelope, dataset, ProductState.LISTED))
         self.listings.publish(envelope, person(product.provider.id))
         return product
 

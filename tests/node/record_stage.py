@@ -13,10 +13,13 @@ from hdex.deid.ports import Detector
 from hdex.node.consent import MemoryConsents
 from hdex.node.documents import Document
 from hdex.node.hospital.approvals import Approvals
+from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
+from hdex.node.hospital.erasures import Staff
+from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.populations import Populations
-from hdex.node.hospital.publishing import Offer, Publisher, Publishing
+from hdex.node.hospital.publishing import Offer, Publishing, Shelf
 from hdex.node.hospital.releases import ReleaseOrder, Releases, Workshop
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.identity import Identity
@@ -55,6 +58,7 @@ def offer(**changed: Any) -> Offer:
             "description": {"en": "Covariates and restenosis.", "zh": "协变量与再狭窄。"},
             "provider_name": {"en": "Hospital", "zh": "医院"},
             "terms": {"permitted": [PURPOSE], "diseases": ["I65"], "recipients": [BUYER], "needs_approval": ["*"]},
+            "ethics": {"approval": "EC-2026-017"},
             "price": {"basis": "free", "amount_cents": 0, "currency": "CNY", "plan": "one_off"},
         }
         | changed
@@ -78,18 +82,25 @@ class Record:
         self.detectors = 0
         workshop = Workshop(ground.documents, side.vault, ground.keys, self.detector, self.reports)
         self.releases = Releases(workshop, self.datasets, self.classifications, ground.recorder)
-        self.publishing = Publishing(
+        self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
+        staff = {role: keys.public("sign") for role, keys in self.staff.items()}
+        me, door = (
             Publisher(hospital, ground.keys, ground.documents, self.market.clock),
+            ExchangeDoor(self.market, hospital),
+        )
+        people = Staff(hospital, staff)
+        self.lifecycle = Lifecycle(me, side.products, people, exchange=door, recorder=ground.recorder)
+        self.assessments = Assessments(Bench(me, people, side.products, self.lifecycle), ground.recorder)
+        self.publishing = Publishing(
+            me,
             self.datasets,
             self.releases,
-            side.products,
-            exchange=ExchangeDoor(self.market, hospital),
+            Shelf(side.products, self.lifecycle, self.assessments),
+            exchange=door,
             recorder=ground.recorder,
             facts=ground.facts,
             meter=ground.meter,
         )
-        self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
-        staff = {role: keys.public("sign") for role, keys in self.staff.items()}
         self.approvals = Approvals(
             hospital,
             staff,
@@ -139,6 +150,16 @@ class Record:
     def release(self, dataset: str = STENTS, **changed: str) -> Document:
         return self.releases.deidentify(order(dataset, **changed), actor=self.who(), say=silent)
 
+    def assess(self, dataset: str, version: str, role: str = "data_steward", **changed: Any) -> Document:
+        """Draft a version's manifest and sign its assessment as one of the two."""
+        found = self.publishing.assess(dataset, version, offer(**changed), actor=self.who(role), say=silent)
+        return self.assessments.sign(
+            dataset, self.signed("assessment", found["assessment"], role), actor=self.who(role)
+        )
+
     def publish(self, dataset: str, version: str, **changed: Any) -> Document:
+        """Have both sign and list the version."""
+        for role in self.staff:
+            self.assess(dataset, version, role, **changed)
         officer = self.who("privacy_officer")
         return self.publishing.publish(dataset, version, offer(**changed), actor=officer, say=silent)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.node.market_stage import BUYER, OFFICER, Market, person
-from tests.node.record_stage import HIV, Record
+from tests.node.record_stage import HIV, Record, offer
 from tests.node.study_stage import Round
 
 from hdex.catalog.contract import State
@@ -141,6 +141,10 @@ def test_what_a_steward_signs_reaches_the_buyers_refusal(tmp_path: Path) -> None
         "national_grade.core",
         "withdraw it: core data is never a product",
     )
+    assert record.ground.refusals()[-1] == ("product.review", "national_grade.core")
+    officer = record.who("privacy_officer")
+    with pytest.raises(AccessDenied):
+        record.publishing.publish(HIV, version, offer(), actor=officer, say=lambda _step, _text: None)
     assert record.ground.refusals()[-1] == ("catalogue.publish", "national_grade.core")
 
 

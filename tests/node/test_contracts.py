@@ -343,11 +343,20 @@ def test_the_buyer_checks_whose_manifest_it_is_shown(market: Market) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"l2": 1000.0}, {"secure": "plain"}, {"purpose": "DUO:0000042"}, {"contracts": {}}]
+    "changed",
+    [
+        {"l2": 1000.0},
+        {"secure": "plain"},
+        {"purpose": "DUO:0000042"},
+        {"contracts": {}},
+        {"quorum": 2},
+        {"levels": {"x": ["a"]}},
+    ],
 )
 def test_the_buyer_signs_only_the_study_it_asked_for(market: Market, changed: dict[str, Any]) -> None:
     question = {"id": "study-1", "target": "y", "features": ["x"], "purpose": PURPOSE, "contracts": {"hospital-a": "c"}}
     plan = question | {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier"}
+    plan |= {"quorum": 0, "options": {}, "levels": {}, "privacy": {}, "threshold": None}
     market.doors[BUYER].planned = plan
     assert market.buyers[BUYER].study(question, lambda step, text: None) == {"started": "study-1"}
     market.doors[BUYER].planned = plan | changed

@@ -11,7 +11,8 @@ import pytest
 from tests.catalog.samples import sample_product
 from tests.node.market_stage import BUYER, NOW, OFFICER, OTHER, PACE, Market, person, released
 
-from hdex.catalog.errors import NotListed, OutsideAgreement
+from hdex.catalog.errors import NotListed, OutsideAgreement, ProductClosed
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import ReleaseFile
 from hdex.ledger.errors import LogFailed
 from hdex.node.access_proof import AccessProof
@@ -148,11 +149,65 @@ def test_a_federated_contract_brings_no_file(market: Market) -> None:
     assert market.hospital.ground.refusals() == [("export", "agreement.mode")]
 
 
-def test_a_newer_version_is_not_delivered_under_an_older_contract(market: Market) -> None:
+def test_a_newer_version_does_not_end_an_older_contract_before_its_notice_has_run(market: Market) -> None:
     market.list_product(replace(sample_product(), version="2.0.0"), released(200))
-    with pytest.raises(NotListed):
+    market.buyers[BUYER].fetch("c-1")
+    assert market.buyers[BUYER].open("c-1").equals(released())  # the version agreed, not the newer one
+    with pytest.raises(NotListed):  # nobody new gets the older one
+        market.hospital.products.live("hospital-a.carotid-stents", "00" * 32)
+    market.later(days=90)
+    with pytest.raises(ProductClosed):
         ranged(market)
-    assert market.hospital.ground.refusals() == [("export", "not-listed")]
+    assert market.hospital.ground.refusals() == [("export", "product.superseded")]
+
+
+def test_a_superseded_file_ends_at_once_when_patients_have_withdrawn(market: Market) -> None:
+    """Its notice is the buyers'; who withdrew since it was made has not agreed to it."""
+    documents = market.hospital.ground.documents
+    documents.put("consent_withdrawal", "carotid-stents", {"at": "2026-11-21T21:00:00.000Z"})
+    assert ranged(market).header  # listed still: the next version leaves them out
+    market.list_product(replace(sample_product(), version="2.0.0"), released(200))
+    with pytest.raises(AccessDenied) as refused:
+        ranged(market)
+    assert refused.value.rule == "product.consent_withdrawn"
+
+
+@pytest.mark.parametrize(("state", "rule"), [("SUSPENDED", "product.suspended"), ("REVOKED", "product.withdrawn")])
+def test_a_product_that_is_not_open_delivers_nothing(market: Market, state: str, rule: str) -> None:
+    products = market.hospital.products
+    products.keep(replace(products.versions("hospital-a.carotid-stents")[0], state=ProductState(state)))
+    with pytest.raises(ProductClosed):
+        ranged(market)
+    assert market.hospital.ground.refusals() == [("export", rule)]
+
+
+def test_the_agreed_deliveries_are_all_there_are(market: Market) -> None:
+    """`max_deliveries` stands in what both signed: after the receipt of the last one no range leaves."""
+    assert market.buyers[BUYER].fetch("c-1").complete
+    with pytest.raises(AccessDenied) as refused:
+        ranged(market)
+    assert refused.value.rule == "agreement.deliveries"
+    assert market.hospital.ground.refusals() == [("export", "agreement.deliveries")]
+
+
+def test_two_deliveries_are_two(tmp_path: Path) -> None:
+    market = Market(tmp_path)
+    market.finalized(market.stents(max_deliveries=2))
+    for moment in ("first", "second"):
+        whole(market)
+        market.hospital.delivery.acknowledge(receipt(market, received=moment), ME)
+        market.hospital.delivery.acknowledge(market.hospital.ground.documents.get("delivery", "c-1")["receipt"], ME)
+    with pytest.raises(AccessDenied, match="2 complete deliveries are agreed, 2 were acknowledged"):
+        ranged(market)
+
+
+def test_who_signs_no_receipt_has_no_endless_delivery(market: Market) -> None:
+    chunks = len(whole(market))
+    with pytest.raises(AccessDenied, match="chunks authorised"):  # noqa: PT012  # the refusal comes at some range
+        for _ in range(8):
+            for first in range(0, chunks, PACE.chunks_per_range):
+                ranged(market, first)
+    assert market.hospital.ground.refusals() == [("export", "agreement.deliveries")]
 
 
 def test_a_delivery_is_sealed_to_the_agreed_key_only(market: Market) -> None:

@@ -103,6 +103,7 @@ def test_a_version_and_its_manifest_tell_that_children_are_in_it(tmp_path: Path)
     assert ("minors", "10-19 patients who consented under age, and no guardian for them, are left out") in told
     assert not set(children) & set(record.releases.frame(STENTS, "1.0.0").get_column(PATIENT).to_list())
     officer = record.who("privacy_officer")
+    record.publish(STENTS, "1.0.0")
     record.publishing.publish(STENTS, "1.0.0", offer(), actor=officer, say=say)
     assert ("flag", MINORS) in told
     assert MINORS in record.products.all()[0].inclusion

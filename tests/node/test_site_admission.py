@@ -13,6 +13,7 @@ from tests.federated.samples import safe_primes
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market
 from tests.node.study_stage import SITES, Round
 
+from hdex.catalog.lifecycle import ProductState
 from hdex.federated.dealing import deal_key, dealt_bytes, shared
 from hdex.federated.errors import AdmissionRefused
 from hdex.federated.ports import RoundRequest
@@ -185,15 +186,36 @@ def test_a_file_contract_brings_no_round(tmp_path: Path) -> None:
 
 
 def test_a_product_that_is_not_offered_for_studies_takes_no_part(stage: Round) -> None:
-    kept = stage.market.hospital.ground.documents.get("product", stage.product.id)
+    documents, key = stage.market.hospital.ground.documents, f"{stage.product.id}/{stage.product.version}"
+    kept = documents.get("product_version", key)
     kept["envelope"]["document"]["delivery_modes"] = ["sealed_file"]
-    stage.market.hospital.ground.documents.put("product", stage.product.id, kept)
+    documents.put("product_version", key, kept)
     assert stage.refused(stage.study()) == "level.2.no_federated"
 
 
-def test_a_newer_version_ends_the_rounds_of_the_older_contract(stage: Round) -> None:
+def test_a_newer_version_does_not_end_the_rounds_of_the_older_contract_at_once(stage: Round) -> None:
     stage.market.list_product(replace(sample_product(), version="2.0.0"))
-    assert stage.refused(stage.study()) == "not-listed"
+    stage.admit(stage.study())
+
+
+def test_it_does_after_its_notice(stage: Round) -> None:
+    stage.market.list_product(replace(sample_product(), version="2.0.0"))
+    stage.market.later(days=90)
+    assert stage.refused(stage.study()) == "product.superseded"
+
+
+@pytest.mark.parametrize(
+    ("state", "rule"),
+    [
+        (ProductState.SUSPENDED, "product.suspended"),
+        (ProductState.REVOKED, "product.withdrawn"),
+        (ProductState.SUPERSEDED, "product.superseded"),
+    ],
+)
+def test_a_product_that_is_not_open_answers_no_round(stage: Round, state: ProductState, rule: str) -> None:
+    products = stage.market.hospital.products
+    products.keep(replace(products.versions(stage.product.id)[0], state=state))
+    assert stage.refused(stage.study()) == rule
 
 
 @pytest.mark.parametrize("number", [0, -1, 13, 10**6])

@@ -1,6 +1,8 @@
-"""Studies at the exchange: planned from the caller's own live contracts, started by who planned them."""
+"""Studies at the exchange: planned from the caller's own live contracts, started by who planned them; and the pipe."""
 
-import threading
+import io
+import os
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -8,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.catalog.samples import sample_product
 from tests.federated.samples import keypair, safe_primes
 from tests.node.market_stage import BUYER, OTHER, PURPOSE, Market, person
 
 from hdex.federated.dealing import DealtKey, deal_key
-from hdex.federated.errors import DisclosureRefused, SiteLost, StudyInvalid
+from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.paillier import public_key_hex
 from hdex.federated.ports import OpenedSum
 from hdex.federated.shapley import Scores, coalitions
 from hdex.ledger.errors import LogFailed
-from hdex.node.buyer import RECONNECTS, follow
-from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, PeerUnavailable, SignatureInvalid, describe
+from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, SignatureInvalid
+from hdex.node.exchange.pipe import LARGEST, Pipe, join, split
 from hdex.node.exchange.studies import Coordinator, Studies
+from hdex.node.exchange.study_child import PipeChannel
 from hdex.node.exchange.study_process import StudyProcess, Told
 from hdex.node.exchange.study_seals import Seals
 from hdex.node.signed import Envelope, countersign, digest, sign, verify
@@ -125,92 +130,6 @@ def test_a_study_is_planned_signed_by_both_and_run_once(stage: Stage) -> None:
     actions = [event.action.value for event in stage.market.exchange.events()]
     assert actions.count("round.seal") == 2
     assert [fact.kind for fact in stage.market.ledger.facts].count("RoundSealed") == 2
-
-
-def ended(study_id: str, told: Told) -> None:
-    raise PeerUnavailable("the study's process ended")
-
-
-def lost(study_id: str, told: Told) -> None:
-    raise SiteLost("no answer to round 3 from hospital-b", "plan a new study")
-
-
-def test_a_round_that_is_told_again_after_a_crash_has_one_record(stage: Stage) -> None:
-    """A death between the journal and the log left a round without a record; one behind it, a round with two."""
-    plan = stage.plan()
-    stage.runner.play = ended
-    with pytest.raises(PeerUnavailable):
-        stage.start(stage.signed(plan))
-    stage.runner.play = lambda study_id, told: None
-    stage.serve()
-    stage.start(stage.signed(plan))
-    seals = [event for event in stage.market.exchange.events() if event.action.value == "round.seal"]
-    assert [event.result_digest for event in seals] == [bytes([number]).hex() * 32 for number in (1, 2)]
-    assert [fact.kind for fact in stage.market.ledger.facts].count("RoundSealed") == 2
-
-
-def test_a_study_that_lost_a_site_ends_with_its_words_and_an_event(stage: Stage) -> None:
-    stage.runner.play = lost
-    with pytest.raises(SiteLost, match="round 3 from hospital-b") as error:
-        stage.start(stage.signed(stage.plan()))
-    assert describe(error.value).next_step == "plan a new study"
-    assert stage.market.exchange.refusals()[-1] == ("study.start", "site-lost")
-
-
-def test_a_study_that_waits_holds_up_no_other_and_whoever_asks_again_hears_it(stage: Stage) -> None:
-    plans = {name: stage.plan(id=name) for name in ("study-1", "study-2")}
-    waiting, goes_on = threading.Event(), threading.Event()
-
-    def play(study_id: str, told: Told) -> None:
-        if study_id == "study-1":
-            told.waiting("round 3 waits for hospital-b")
-            waiting.set()
-            assert goes_on.wait(60)
-            told.waiting("round 3: everybody has answered")
-
-    stage.runner.play = play
-    heard: dict[str, list[str]] = {"first": [], "again": []}
-
-    def listen(who: str) -> dict[str, Any]:
-        return stage.studies.start(
-            stage.signed(plans["study-1"]), person(BUYER), lambda step, words: heard[who].append(words)
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(listen, "first")
-        assert waiting.wait(60)
-        again = pool.submit(listen, "again")
-        assert stage.start(stage.signed(plans["study-2"]))["study"] == "study-2"
-        while not heard["again"]:
-            waiting.wait(0.01)
-        goes_on.set()
-        assert first.result() == again.result()
-    assert heard["again"] == ["round 3 waits for hospital-b", "round 3: everybody has answered"]
-    assert [envelope["document"]["id"] for envelope in stage.runner.runs] == ["study-1", "study-2"]
-
-
-def test_a_quorum_is_planned_only_where_it_was_asked(stage: Stage) -> None:
-    asked: dict[str, Any] = {"kind": "fedavg", "options": {"rounds": 2}, "quorum": 3}
-    assert stage.plan(**asked)["quorum"] == 3
-    assert stage.plan(id="study-2")["quorum"] == 0
-    with pytest.raises(StudyInvalid):
-        stage.plan(id="study-3", quorum=3)
-
-
-def test_a_study_is_planned_with_a_key_that_its_sites_share(stage: Stage) -> None:
-    asked = {"parties": list(SITES), "needed": 2}
-    plan = stage.plan(threshold=asked)
-    assert plan["threshold"] == asked
-    assert len(plan["dealt"]["shares"]) == 3
-    assert stage.keyholder.asked == []  # no key that one party holds
-    assert "threshold" not in stage.plan(id="study-2")
-    wrong: Any
-    for wrong in ({"parties": list(SITES)}, {**asked, "more": 1}, [], 2):
-        with pytest.raises(ConfigInvalid):
-            stage.plan(id="study-3", threshold=wrong)
-    for unsound in ({**asked, "needed": 1}, {**asked, "needed": "2"}, {**asked, "parties": [*SITES, "hospital-x"]}):
-        with pytest.raises(StudyInvalid):
-            stage.plan(id="study-3", threshold=unsound)
 
 
 def test_what_leaves_has_its_verdict_in_the_log_and_what_breaks_a_floor_stays(stage: Stage) -> None:
@@ -335,33 +254,70 @@ def test_without_a_durable_event_no_study_runs(stage: Stage) -> None:
     assert len(stage.market.exchange.documents.all("study_plan")) == 1
 
 
-class Breaking:
-    """An exchange whose line breaks some times, each after a word; with a rule the end is its own word."""
+# ---- the pipe to a study's process -----------------------------------------------------------------------------------
 
-    def __init__(self, times: int, rule: str = "") -> None:
-        self.times, self.rule = times, rule
-
-    def start(self, study: Envelope, say: Callable[[str, str], None]) -> dict[str, Any]:
-        say("round", "1")
-        self.times -= 1
-        if self.times >= 0:
-            away = PeerUnavailable("cut")
-            away.rule = self.rule
-            raise away
-        return {"rounds": 1}
+NAMES = st.text(max_size=12).filter(lambda name: name not in {"kind", "payload", "self"})
+HEADS = st.dictionaries(NAMES, st.integers() | st.text(max_size=20), max_size=4)
 
 
-def test_a_buyer_whose_line_breaks_asks_again_and_believes_the_exchanges_own_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("hdex.node.buyer.RECONNECT_S", 0.0)
-    said: list[str] = []
-    study: Envelope = {"document": {}, "signatures": []}
-    line: Any = Breaking(times=RECONNECTS + 5)  # each time something was heard: the count begins anew
-    assert follow(line, study, lambda step, words: said.append(step)) == {"rounds": 1}
-    assert said.count("waiting") == RECONNECTS + 5
-    for ending in (Breaking(1, rule="site-lost"), Breaking(1, rule="peer-unavailable")):
-        silent: Any = ending
-        with pytest.raises(PeerUnavailable):
-            follow(silent, study, lambda step, words: None)
-        assert ending.times == 0
+@given(messages=st.lists(st.tuples(st.text(max_size=10), st.binary(max_size=300), HEADS), max_size=8))
+def test_messages_come_out_as_they_went_in(messages: list[tuple[str, bytes, dict[str, Any]]]) -> None:
+    wire = io.BytesIO()
+    sender = Pipe(io.BytesIO(), wire)
+    for kind, payload, head in messages:
+        sender.send(kind, payload, **head)
+    receiver = Pipe(io.BytesIO(wire.getvalue()), io.BytesIO())
+    for kind, payload, head in messages:
+        packet = receiver.receive()
+        assert packet is not None
+        assert (packet.kind, packet.payload, packet.head) == (kind, payload, {"kind": kind, **head})
+    assert receiver.receive() is None
+
+
+@given(payload=st.binary(max_size=200), cut=st.integers(0, 400))
+def test_a_message_that_is_cut_is_the_end_and_never_half_a_message(payload: bytes, cut: int) -> None:
+    wire = io.BytesIO()
+    Pipe(io.BytesIO(), wire).send("frame", payload, site="hospital-a")
+    data = wire.getvalue()
+    packet = Pipe(io.BytesIO(data[: min(cut, len(data) - 1)]), io.BytesIO()).receive()
+    assert packet is None
+
+
+@pytest.mark.parametrize("sizes", [(LARGEST + 1, 0), (2, LARGEST + 1), (2**32 - 1, 2**32 - 1)])
+def test_a_length_beyond_all_bounds_ends_the_conversation(sizes: tuple[int, int]) -> None:
+    assert Pipe(io.BytesIO(struct.pack(">II", *sizes) + b"{}"), io.BytesIO()).receive() is None
+
+
+@given(parts=st.lists(st.binary(max_size=64), max_size=8))
+def test_parts_are_split_where_they_were_joined(parts: list[bytes]) -> None:
+    sizes, payload = join(parts)
+    assert split(sizes, payload) == parts
+
+
+def test_many_threads_may_send_without_mixing_their_messages() -> None:
+
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb") as writer:
+        sender, receiver = Pipe(io.BytesIO(), writer), Pipe(reader, io.BytesIO())
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(sender.send, "frame", bytes([n]) * 100, n=n) for n in range(32)]
+            found = [receiver.receive() for _ in range(32)]
+            for job in jobs:
+                job.result()
+    assert sorted(packet.head["n"] for packet in found if packet) == list(range(32))
+    assert all(set(packet.payload) == {packet.head["n"]} for packet in found if packet)
+
+
+def test_the_childs_channel_knows_the_sites_and_waits_no_longer_than_asked() -> None:
+    wire = io.BytesIO()
+    channel = PipeChannel(Pipe(io.BytesIO(), wire))
+    with pytest.raises(TimeoutError):
+        channel.receive(0.001)
+    for kind, payload, head in (("sites", b"", {"sites": ["a", "b"]}), ("frame", b"bytes", {"site": "a"})):
+        other = io.BytesIO()
+        Pipe(io.BytesIO(), other).send(kind, payload, **head)
+        packet = Pipe(io.BytesIO(other.getvalue()), io.BytesIO()).receive()
+        assert packet is not None
+        channel.arrived(packet)
+    assert channel.sites() == {"a", "b"}
+    assert channel.receive(1) == ("a", b"bytes")

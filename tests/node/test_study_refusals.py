@@ -13,6 +13,7 @@ from tests.node.market_stage import BUYER, OFFICER, OTHER, Market
 from tests.node.study_stage import SITE, Round
 from tests.node.test_site_admission import CHANGES
 
+from hdex.catalog.lifecycle import ProductState
 from hdex.federated.apps.flower import MessageType, Run, be_task, node_id
 from hdex.federated.apps.records import question_record, reply_error
 from hdex.federated.broadcast import Broadcast
@@ -146,9 +147,20 @@ def grant_ended_on_chain(stage: Round) -> None:
 
 def no_federated_use(stage: Round) -> None:
     documents = stage.market.hospital.ground.documents
-    kept = documents.get("product", stage.product.id)
+    (key,) = documents.keys("product_version")
+    kept = documents.get("product_version", key)
     kept["envelope"]["document"]["delivery_modes"] = ["sealed_file"]
-    documents.put("product", stage.product.id, kept)
+    documents.put("product_version", key, kept)
+
+
+def superseded(stage: Round) -> None:
+    stage.market.list_product(replace(stage.product, version="2.0.0"))
+    stage.market.later(days=90)
+
+
+def suspended(stage: Round) -> None:
+    products = stage.market.hospital.products
+    products.keep(replace(products.versions(stage.product.id)[0], state=ProductState.SUSPENDED))
 
 
 def rounds_used_up(stage: Round) -> None:
@@ -181,7 +193,8 @@ CASES: dict[str, Case] = {
     "contract not finalized": Case("contract.state", unfinished_contract, lambda s: contract(s, "c-3")),
     "contract for files": Case("agreement.mode", mode="sealed_file"),
     "no federated use any more": Case("level.2.no_federated", no_federated_use),
-    "a newer version listed": Case("not-listed", lambda s: s.market.list_product(replace(s.product, version="2.0.0"))),
+    "superseded, and its notice has run": Case("product.superseded", superseded),
+    "suspended": Case("product.suspended", suspended),
     "agreed rounds used up": Case("agreement.rounds", rounds_used_up),
     "more rounds than agreed": Case("agreement.rounds", lambda s: run(s, 12, max_rounds=99),
                                     changed(max_rounds=99), number=13),

@@ -43,6 +43,7 @@ def refuse(event, arguments):
 
 sys.addaudithook(refuse)
 """
+START_S = 240.0  # a bound for a loaded machine, not a wait
 TOOLS = Path(sys.executable).parent
 
 
@@ -163,7 +164,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 def wait_for(stock: Stock, name: str, port: int) -> None:
     """Return when a process listens. Raises RuntimeError with its last words when it ended."""
-    pause, until = threading.Event(), time.monotonic() + 120
+    pause, until = threading.Event(), time.monotonic() + START_S
     while time.monotonic() < until:
         if stock.processes[name].poll() is not None:
             break

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.catalog.samples import federated_only, sample_catalogue, sample_product
 
-from hdex.catalog.errors import IndexUnreadable, NotListed, ProductWithdrawn, VersionConflict
+from hdex.catalog.errors import IndexUnreadable, NotListed, ProductClosed, ProductWithdrawn, VersionConflict
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
 from hdex.catalog.index_sqlite import SqliteIndex
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Index, Query
 from hdex.catalog.product import DataProduct, Provider
 from hdex.catalog.terms import Text
@@ -138,8 +139,8 @@ def test_a_newer_version_takes_the_place_and_the_old_words_are_forgotten(index: 
 
 def test_what_is_withdrawn_is_not_found_but_known(index: Index) -> None:
     fill(index, [sample_product(), federated_only()])
-    index.withdraw("hospital-a.carotid-stents")
-    index.withdraw("nobody.knows-it")
+    index.mark("hospital-a.carotid-stents", ProductState.REVOKED)
+    index.mark("nobody.knows-it", ProductState.REVOKED)
     assert found(index) == found(index, "carotid") == ["hospital-c.hiv-stents"]
     held = index.get("hospital-a.carotid-stents")
     assert held is not None
@@ -215,7 +216,7 @@ def test_a_refused_document_changes_nothing(catalogue: Catalogue) -> None:
 def test_listings_survive_reopening_and_an_abandoned_process(tmp_path: Path) -> None:
     first = SqliteIndex(tmp_path / "index.sqlite")
     fill(first, sample_catalogue(5))
-    first.withdraw("hospital-c.hiv-stents")
+    first.mark("hospital-c.hiv-stents", ProductState.SUSPENDED)
     second = SqliteIndex(tmp_path / "index.sqlite")  # the first was never closed, as after kill -9
     assert second.find(Query(text="颈动脉")).total == 1
     assert second.find(Query()).total == 4
@@ -227,6 +228,40 @@ def test_the_words_can_be_made_anew(tmp_path: Path) -> None:
     before = found(index, "糖尿病")
     index.rebuild()
     assert found(index, "糖尿病") == before
+
+
+def test_a_file_of_before_states_is_carried_over(tmp_path: Path) -> None:
+    """Version 1 knew listed and withdrawn only."""
+    former = SqliteIndex(tmp_path / "index.sqlite")
+    fill(former, [sample_product(), federated_only()])
+    former._db.executescript(
+        "DROP INDEX product_by_issued; ALTER TABLE product ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE product SET withdrawn = 1 WHERE id = 'hospital-c.hiv-stents'; ALTER TABLE product DROP COLUMN state;"
+        "CREATE INDEX product_by_issued ON product (withdrawn, issued DESC, id); PRAGMA user_version = 1;"
+    )
+    former.close()
+    index = SqliteIndex(tmp_path / "index.sqlite")
+    assert found(index, "carotid") == found(index) == ["hospital-a.carotid-stents"]
+    held = index.get("hospital-c.hiv-stents")
+    assert held is not None
+    assert held.state == ProductState.REVOKED
+    index.close()
+    assert SqliteIndex(tmp_path / "index.sqlite").find(Query()).total == 1
+
+
+def test_only_what_is_listed_is_found_and_what_has_ended_stays_ended(catalogue: Catalogue) -> None:
+    product = sample_product()
+    catalogue.publish(product.document(), b"")
+    assert catalogue.mark(product.id, "1.0.0", ProductState.SUSPENDED) == ProductState.SUSPENDED
+    assert catalogue.find(Query()).total == 0
+    with pytest.raises(ProductClosed, match="SUSPENDED"):
+        catalogue.get(product.id)
+    assert catalogue.mark(product.id, "0.9.0", ProductState.REVOKED) == ProductState.SUSPENDED  # an older version
+    assert catalogue.mark(product.id, "1.0.0", ProductState.LISTED) == ProductState.LISTED
+    assert catalogue.mark(product.id, "1.0.0", ProductState.EXPIRED) == ProductState.EXPIRED
+    assert catalogue.mark(product.id, "1.0.0", ProductState.LISTED) == ProductState.EXPIRED
+    with pytest.raises(NotListed):
+        catalogue.mark("nobody.knows-it", "1.0.0", ProductState.REVOKED)
 
 
 def test_a_damaged_or_newer_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ CatalogError
 │   └── AgreementInvalid            an agreement is incomplete
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
+├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
 ├── OutsideAgreement                the agreement does not cover what was asked
 ├── NotListed                       no such product
-│   └── ProductWithdrawn            it was listed and is not any more
+│   ├── ProductWithdrawn            it was listed and is not any more
+│   └── ProductClosed               it is known and not open now: suspended, in notice, expired, superseded
 ├── VersionConflict                 this version exists with another digest, or a newer one is listed
 └── IndexUnreadable                 the index file is damaged or was written by a newer version
 """
@@ -48,6 +50,15 @@ class TransitionForbidden(CatalogError):
         self.allowed = allowed
 
 
+class GuardUnmet(CatalogError):
+    """A step of a product's life asks for more than there is; `rule` and `next_step` say for what."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
+
+
 class OutsideAgreement(CatalogError):
     """The agreement does not cover what was asked; `rule` names the clause."""
 
@@ -62,6 +73,15 @@ class NotListed(CatalogError):
 
 class ProductWithdrawn(NotListed):
     """It was listed and is not any more."""
+
+
+class ProductClosed(NotListed):
+    """It is known and not open now; `rule` and `next_step` say why and what then."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
 
 
 class VersionConflict(CatalogError):

@@ -1,12 +1,15 @@
-"""Publish, withdraw, find: the checks stand here, the keeping behind the Index port."""
+"""Publish, suspend, withdraw, find: the checks stand here, the keeping behind the Index port."""
 
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hdex.catalog.errors import NotListed, ProductWithdrawn, VersionConflict
+from hdex.catalog.errors import NotListed, ProductClosed, ProductWithdrawn, VersionConflict
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import LIMIT, LONGEST_TEXT, Index, Listing, Page, Query
 from hdex.catalog.product import DataProduct
+
+FINAL = (ProductState.REVOKED, ProductState.EXPIRED, ProductState.SUPERSEDED)
 
 
 class Catalogue:
@@ -30,19 +33,41 @@ class Catalogue:
         return product
 
     def withdraw(self, product_id: str) -> None:
-        """Take a product off the list. Raise NotListed where it never stood there; twice is as good as once."""
+        """Take a product off the list for good. Raise NotListed where it never stood there; twice is once."""
         with self._publishing:
-            if self._index.get(product_id) is None:
-                raise NotListed(f"no product {product_id[:80]!r} is listed")
-            self._index.withdraw(product_id)
+            self._held(product_id)
+            self._index.mark(product_id, ProductState.REVOKED)
+
+    def mark(self, product_id: str, version: str, state: ProductState) -> ProductState:
+        """Return how a version stands after its provider's word: a final state stays, an older version changes nothing.
+
+        Raises NotListed where the product never stood here.
+        """
+        with self._publishing:
+            held = self._held(product_id)
+            if held.product.version != version or held.state == state or held.state in FINAL:
+                return held.state
+            self._index.mark(product_id, state)
+            return state
+
+    def held(self, product_id: str) -> Listing | None:
+        """Return the newest version kept, however it stands; None where the product never stood here."""
+        return self._index.get(product_id)
 
     def get(self, product_id: str) -> Listing:
-        """Return the live listing. Raise NotListed, or ProductWithdrawn where it was listed once."""
+        """Return the live listing. Raise NotListed, ProductWithdrawn where it was listed once, ProductClosed."""
+        held = self._held(product_id)
+        if held.withdrawn:
+            raise ProductWithdrawn(f"product {product_id!r} version {held.product.version} was withdrawn")
+        if held.state != ProductState.LISTED:
+            says = f"product {product_id!r} version {held.product.version} is {held.state}"
+            raise ProductClosed(says, rule=f"product.{held.state.lower()}", next_step="ask the provider")
+        return held
+
+    def _held(self, product_id: str) -> Listing:
         held = self._index.get(product_id)
         if held is None:
             raise NotListed(f"no product {product_id[:80]!r} is listed")
-        if held.withdrawn:
-            raise ProductWithdrawn(f"product {product_id!r} version {held.product.version} was withdrawn")
         return held
 
     def find(self, query: Query) -> Page:

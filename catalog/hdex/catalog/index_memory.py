@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import FacetCount, Index, Listing, Page, Query
 from hdex.catalog.product import DataProduct
 from hdex.catalog.words import SearchWords, asked_pairs, latin_words, search_words
@@ -32,10 +33,10 @@ class MemoryIndex:
         """Keep this version in the place of the one held."""
         self._entries[product.id] = _Entry(Listing(product, envelope), search_words(product))
 
-    def withdraw(self, product_id: str) -> None:
-        """Find it no more."""
+    def mark(self, product_id: str, state: ProductState) -> None:
+        """Keep how the version held stands."""
         if entry := self._entries.get(product_id):
-            self._entries[product_id] = replace(entry, listing=replace(entry.listing, withdrawn=True))
+            self._entries[product_id] = replace(entry, listing=replace(entry.listing, state=state))
 
     def get(self, product_id: str) -> Listing | None:
         """Return the newest version kept."""
@@ -44,7 +45,7 @@ class MemoryIndex:
 
     def find(self, query: Query) -> Page:
         """Return live listings in which every word of the text occurs, best first."""
-        live = [entry for entry in list(self._entries.values()) if not entry.listing.withdrawn]
+        live = [entry for entry in list(self._entries.values()) if entry.listing.state == ProductState.LISTED]
         scored = [(score, entry.listing) for entry in live if (score := _score(entry.words, query.text)) > 0]
         hits = [(score, listing) for score, listing in scored if _fits(listing.product, query)]
         hits.sort(key=lambda hit: hit[1].product.id)

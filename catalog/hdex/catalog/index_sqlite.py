@@ -13,24 +13,34 @@ from pathlib import Path
 
 from hdex.catalog.documents import canonical, from_document
 from hdex.catalog.errors import CatalogError, IndexUnreadable
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import FacetCount, Index, Listing, Page, Query
 from hdex.catalog.product import DataProduct
 from hdex.catalog.words import asked_pairs, latin_words, search_words
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WORDS_VERSION = "1"
 LONGEST_PAIRS = 60
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS product (
   key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL, envelope BLOB NOT NULL,
-  withdrawn INTEGER NOT NULL, level TEXT NOT NULL, provider TEXT NOT NULL, issued TEXT NOT NULL);
+  state TEXT NOT NULL, level TEXT NOT NULL, provider TEXT NOT NULL, issued TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS product_mode (key INTEGER NOT NULL, mode TEXT NOT NULL, PRIMARY KEY (key, mode))
   WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS product_by_issued ON product (withdrawn, issued DESC, id);
+CREATE INDEX IF NOT EXISTS product_by_issued ON product (state, issued DESC, id);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, body, han_title, han_body, content='',
   tokenize='unicode61 remove_diacritics 2', prefix='1 2 3');
+"""
+_FROM_1 = """
+BEGIN;
+DROP INDEX product_by_issued;
+ALTER TABLE product ADD COLUMN state TEXT NOT NULL DEFAULT 'LISTED';
+UPDATE product SET state = 'REVOKED' WHERE withdrawn = 1;
+ALTER TABLE product DROP COLUMN withdrawn;
+PRAGMA user_version = 2;
+COMMIT;
 """
 _RANK = "bm25(words, 8.0, 1.0, 8.0, 1.0)"
 
@@ -58,8 +68,8 @@ class SqliteIndex:
             values = (product.id, canonical(product.document()), envelope)
             facets = (str(product.level), product.provider.id, product.issued)
             cursor = db.execute(
-                "INSERT INTO product (id, document, envelope, withdrawn, level, provider, issued)"
-                " VALUES (?, ?, ?, 0, ?, ?, ?)",
+                "INSERT INTO product (id, document, envelope, state, level, provider, issued)"
+                " VALUES (?, ?, ?, 'LISTED', ?, ?, ?)",
                 (*values, *facets),
             )
             key = cursor.lastrowid
@@ -67,15 +77,15 @@ class SqliteIndex:
             db.executemany("INSERT OR IGNORE INTO product_mode VALUES (?, ?)", modes)
             db.execute(f"INSERT INTO words (rowid, {_COLUMNS}) VALUES (?, ?, ?, ?, ?)", (key, *_columns(product)))  # noqa: S608
 
-    def withdraw(self, product_id: str) -> None:
-        """Find it no more."""
+    def mark(self, product_id: str, state: ProductState) -> None:
+        """Keep how the version held stands."""
         with self._transaction() as db:
-            db.execute("UPDATE product SET withdrawn = 1 WHERE id = ?", (product_id,))
+            db.execute("UPDATE product SET state = ? WHERE id = ?", (state.value, product_id))
 
     def get(self, product_id: str) -> Listing | None:
         """Return the newest version kept."""
         with self._lock:
-            sql = "SELECT document, envelope, withdrawn FROM product WHERE id = ?"
+            sql = "SELECT document, envelope, state FROM product WHERE id = ?"
             row = self._db.execute(sql, (product_id,)).fetchone()
         return _listing(*row) if row else None
 
@@ -105,6 +115,8 @@ class SqliteIndex:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > SCHEMA_VERSION:
             raise IndexUnreadable(f"index version {found} is found, {SCHEMA_VERSION} is the newest known here")
+        if found == 1:
+            self._db.executescript(_FROM_1)
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         held = self._db.execute("SELECT value FROM meta WHERE name = 'words'").fetchone()
@@ -133,13 +145,11 @@ class SqliteIndex:
         db.execute("DELETE FROM product_mode WHERE key = ?", (key,))
         db.execute("DELETE FROM product WHERE key = ?", (key,))
 
-    def _hits(self, query: Query, match: str | None) -> list[tuple[bytes, bytes, int]]:
+    def _hits(self, query: Query, match: str | None) -> list[tuple[bytes, bytes, str]]:
         # bm25 in the same scan as MATCH: ranking by a second look-up per row is a thousand times slower
         source, order = _source(match)
         where, values = _conditions(query, match)
-        sql = (
-            f"SELECT p.document, p.envelope, p.withdrawn FROM {source} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
-        )
+        sql = f"SELECT p.document, p.envelope, p.state FROM {source} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
         return self._db.execute(sql, (*values, query.limit, query.offset)).fetchall()
 
     def _count(self, query: Query, match: str | None) -> int:
@@ -191,7 +201,7 @@ def _conditions(query: Query, match: str | None, *, without: str = "") -> tuple[
     asked = {name: str(value) for name, value in chosen.items() if value is not None and name != without}
     parts = ["words MATCH ?"] if match is not None else []
     values = [match] if match is not None else []
-    return " AND ".join([*parts, "p.withdrawn = 0", *(_FILTERS[name] for name in asked)]), [*values, *asked.values()]
+    return " AND ".join([*parts, "p.state = 'LISTED'", *(_FILTERS[name] for name in asked)]), [*values, *asked.values()]
 
 
 def _columns(product: DataProduct) -> tuple[str, str, str, str]:
@@ -199,12 +209,12 @@ def _columns(product: DataProduct) -> tuple[str, str, str, str]:
     return " ".join(words.title), " ".join(words.body), " ".join(words.han_title), " ".join(words.han_body)
 
 
-def _listing(document: bytes, envelope: bytes, withdrawn: int) -> Listing:
+def _listing(document: bytes, envelope: bytes, state: str) -> Listing:
     try:
-        product = from_document(DataProduct, json.loads(document))
+        product, standing = from_document(DataProduct, json.loads(document)), ProductState(state)
     except (CatalogError, ValueError) as error:
         raise IndexUnreadable("a listing in the index is damaged") from error
-    return Listing(product, envelope, bool(withdrawn))
+    return Listing(product, envelope, standing)
 
 
 _: type[Index] = SqliteIndex

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DataProduct
 
 LIMIT = 100  # hits on one page, at most
@@ -25,11 +26,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One product as published, with the signed envelope its provider sent."""
+    """One product as published, with the signed envelope its provider sent, and how it stands."""
 
     product: DataProduct
     envelope: bytes
-    withdrawn: bool = False
+    state: ProductState = ProductState.LISTED
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it will not come back."""
+        return self.state == ProductState.REVOKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,12 @@ class Index(Protocol):
         """Keep this version in the place of the one held. On return it is durable."""
         ...
 
-    def withdraw(self, product_id: str) -> None:
-        """Find it no more. On return that is durable; an unknown id changes nothing."""
+    def mark(self, product_id: str, state: ProductState) -> None:
+        """Keep how the version held stands; only LISTED is found. Durable on return; an unknown id changes nothing."""
         ...
 
     def get(self, product_id: str) -> Listing | None:
-        """Return the newest version kept, withdrawn or not."""
+        """Return the newest version kept, however it stands."""
         ...
 
     def find(self, query: Query) -> Page:

@@ -1,19 +1,25 @@
-"""Synthetic rows for a product's page: drawn from noisy marginals, never from a row.
+"""Synthetic rows for a product's page: drawn from noisy marginals and noisy tables of pairs, never from a row.
 
-Each column's counts get two-sided geometric noise, the budget is split evenly over the columns, and rows are drawn
-column by column, so nothing that links two columns survives. `epsilon` bounds what the counts tell about one
-patient who has at most `rows_per_patient` rows. It does not cover the names of the bins: those are the product's own
-schema (generalised labels that the release shows anyway) or values that at least `floor_count` rows share.
+Each column's counts get two-sided geometric noise; which pairs of columns are told together is chosen under noise too;
+the pairs' tables get noise again (pairwise.py). Rows are drawn along the pairs, so a page shows that two columns go
+together and nothing about three. `epsilon` bounds what counts and pairs tell about one patient who has at most
+`rows_per_patient` rows. It does not cover the names of the bins: those are the product's own schema (generalised
+labels that the release shows anyway) or values that at least `floor_count` rows share. A drawn row that happens to
+equal a real one is drawn again, so no row shown is anybody's; that check is outside epsilon too, and tells of a row
+only just that.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import polars as pl
 
 from hdex.catalog.documents import Scalar
 from hdex.catalog.errors import PreviewRefused
+from hdex.catalog.pairwise import Link, links, noisy, tree_order
 from hdex.catalog.product import Bin, Histogram, Preview, PreviewKind
 from hdex.catalog.profile import (
     FLOOR,
@@ -29,8 +35,10 @@ from hdex.catalog.profile import (
     words_of,
 )
 
-GENERATOR = "independent noisy marginals, two-sided geometric noise"
+GENERATOR = "noisy marginals and a tree of noisy pairwise tables, two-sided geometric noise"
 LEAST_ROWS = 50
+MARGINALS = 1 / 3  # share of epsilon for the columns' counts where pairs are told too
+TRIES = 50  # times that a row is drawn before it is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class _Marginal:
     counts: tuple[int, ...]
     edges: tuple[float, ...]
     decimals: int
+    codes: tuple[int, ...] = ()  # bin of every row of the frame; -1 where the cell is empty
 
 
 def synthetic_preview(
@@ -67,12 +76,14 @@ def synthetic_preview(
     marginals = [marginal for marginal in found if marginal is not None]
     if not marginals:
         raise PreviewRefused("no column has values frequent enough to show")
-    share = epsilon / (len(marginals) * rows_per_patient)
-    noisy = [_with_noise(marginal, share, generator) for marginal in marginals]
+    each = epsilon / rows_per_patient
+    for_counts = each if len(marginals) == 1 else each * MARGINALS
+    shown = [_with_noise(marginal, for_counts / len(marginals), generator) for marginal in marginals]
+    tree = links([m.codes for m in shown], [m.counts for m in shown], epsilon=each - for_counts, generator=generator)
     return Preview(
         kind=PreviewKind.SYNTHETIC,
-        rows=_draw(noisy, rows, generator),
-        histograms=tuple(_histogram(marginal) for marginal in noisy),
+        rows=_draw(shown, tree, rows, frame=frame, generator=generator),
+        histograms=tuple(_histogram(marginal) for marginal in shown),
         generator=GENERATOR,
         epsilon=epsilon,
     )
@@ -89,36 +100,41 @@ def _marginal(series: pl.Series, least: int) -> _Marginal | None:
     values = present(series)
     if len(values) < 2 * least:
         return None
-    return _number_marginal(values, least) if values.dtype.is_numeric() else _word_marginal(values, least)
+    return _number_marginal(series, values, least) if values.dtype.is_numeric() else _word_marginal(series, least)
 
 
-def _number_marginal(values: pl.Series, least: int) -> _Marginal | None:
+def _number_marginal(series: pl.Series, values: pl.Series, least: int) -> _Marginal | None:
     edges = bin_edges(values)
     held = Counter(bin_of(value, edges) for value in values.cast(pl.Float64).to_list())
     counts, kept = merge_numbers([held[number] for number in range(len(edges) + 1)], edges, least)
     if len(counts) < 2:
         return None
     decimals = 0 if values.dtype.is_integer() else _decimals(kept)
-    return _Marginal(values.name, datatype(values), labels_of(kept), tuple(counts), tuple(kept), decimals)
+    codes = tuple(-1 if value is None else bin_of(value, kept) for value in _floats(series))
+    return _Marginal(values.name, datatype(values), labels_of(kept), tuple(counts), tuple(kept), decimals, codes=codes)
 
 
-def _word_marginal(values: pl.Series, least: int) -> _Marginal | None:
+def _word_marginal(series: pl.Series, least: int) -> _Marginal | None:
+    values = present(series)
     shown = merge_words(Counter(words_of(values)), least)
     if not shown or [word for word, _ in shown] == [REST]:
         return None
     labels, counts = zip(*shown, strict=True)
-    return _Marginal(values.name, datatype(values), tuple(labels), tuple(counts), (), 0)
+    number = {label: at for at, label in enumerate(labels)}
+    told = iter(words_of(values))
+    present_cells = series.is_not_null() & (series.is_not_nan() if series.dtype.is_float() else True)
+    codes = tuple(number.get(next(told), number.get(REST, -1)) if cell else -1 for cell in present_cells.to_list())
+    return _Marginal(values.name, datatype(values), tuple(labels), tuple(counts), (), 0, codes=codes)
+
+
+def _floats(series: pl.Series) -> list[float | None]:
+    return series.cast(pl.Float64).fill_nan(None).to_list()
 
 
 def _with_noise(marginal: _Marginal, epsilon: float, generator: np.random.Generator) -> _Marginal:
     """Return the marginal with counts plus the difference of two geometric variables, at least 0."""
-    success = 1 - np.exp(-epsilon)
-    size = len(marginal.counts)
-    noise = generator.geometric(success, size) - generator.geometric(success, size)
-    noisy = tuple(int(count) for count in np.maximum(np.array(marginal.counts) + noise, 0))
-    return _Marginal(
-        marginal.name, marginal.datatype, marginal.labels, noisy, marginal.edges, decimals=marginal.decimals
-    )
+    counts = noisy(np.array(marginal.counts), epsilon, generator)
+    return replace(marginal, counts=tuple(int(count) for count in counts))
 
 
 def _histogram(marginal: _Marginal) -> Histogram:
@@ -126,19 +142,54 @@ def _histogram(marginal: _Marginal) -> Histogram:
     return Histogram(marginal.name, tuple(bins))
 
 
-def _draw(marginals: list[_Marginal], rows: int, generator: np.random.Generator) -> tuple[dict[str, Scalar], ...]:
-    columns = {marginal.name: _draw_column(marginal, rows, generator) for marginal in marginals}
-    return tuple({"synthetic": True, **{name: column[at] for name, column in columns.items()}} for at in range(rows))
+def _draw(
+    marginals: list[_Marginal], tree: list[Link], rows: int, *, frame: pl.DataFrame, generator: np.random.Generator
+) -> tuple[dict[str, Scalar], ...]:
+    """Return rows that no patient has: what equals a real one is drawn again, and left out after TRIES."""
+    real = {_as_shown(row) for row in frame.select([marginal.name for marginal in marginals]).iter_rows()}
+    drawn = (_draw_row(marginals, tree, real, generator) for _ in range(rows))
+    return tuple({"synthetic": True, **row} for row in drawn if row is not None)
 
 
-def _draw_column(marginal: _Marginal, rows: int, generator: np.random.Generator) -> list[Scalar]:
-    weights = np.array(marginal.counts, dtype=float)
-    weights = weights / weights.sum() if weights.sum() else np.full(len(weights), 1 / len(weights))
-    chosen = generator.choice(len(weights), size=rows, p=weights)
+def _draw_row(
+    marginals: list[_Marginal], tree: list[Link], real: set[tuple[str, ...]], generator: np.random.Generator
+) -> dict[str, Scalar] | None:
+    for _ in range(TRIES):
+        chosen = _choose(marginals, tree, generator)
+        cells = [_cell(marginal, chosen[at], generator) for at, marginal in enumerate(marginals)]
+        if _as_shown(cells) not in real:
+            return dict(zip((marginal.name for marginal in marginals), cells, strict=True))
+    return None
+
+
+def _choose(marginals: list[_Marginal], tree: list[Link], generator: np.random.Generator) -> dict[int, int]:
+    """Return the bin of every column: the root by its counts, each other one given the column it hangs on."""
+    chosen: dict[int, int] = {}
+    for at, link, is_child in tree_order(len(marginals), tree):
+        weights = np.array(marginals[at].counts, dtype=float)
+        if link is not None:
+            table = link.table if is_child else link.table.T
+            given = table[chosen[link.first if is_child else link.second]]
+            weights = given if given.sum() else weights
+        total = weights.sum()
+        shares = weights / total if total else np.full(len(weights), 1 / len(weights))
+        chosen[at] = int(generator.choice(len(shares), p=shares))
+    return chosen
+
+
+def _cell(marginal: _Marginal, number: int, generator: np.random.Generator) -> Scalar:
     if marginal.edges:
-        return [_number_within(marginal, int(number), generator) for number in chosen]
-    words = [marginal.labels[number] for number in chosen]
-    return [word == "yes" for word in words] if marginal.datatype == "boolean" else list(words)
+        return _number_within(marginal, number, generator)
+    word = marginal.labels[number]
+    return word == "yes" if marginal.datatype == "boolean" else word
+
+
+def _as_shown(cells: Iterable[object]) -> tuple[str, ...]:
+    """Return cells as comparable words: 7 and 7.0 are one number, a day is told by its year."""
+    return tuple(
+        str(cell.year) if isinstance(cell, date) else f"{cell:g}" if isinstance(cell, float | int) else str(cell)
+        for cell in cells
+    )
 
 
 def _number_within(marginal: _Marginal, number: int, generator: np.random.Generator) -> Scalar:

@@ -7,7 +7,7 @@ way to ask (federated) has no `release`.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -16,6 +16,19 @@ from typing import cast
 
 from hdex.catalog.documents import Json, Scalar, digest, from_document, to_document
 from hdex.catalog.errors import ProductInvalid
+from hdex.catalog.metadata import (
+    Agent,
+    Ethics,
+    Health,
+    Notice,
+    Provenance,
+    PublisherFacts,
+    PublisherType,
+    Review,
+    check_ethics,
+    check_metadata,
+)
+from hdex.catalog.quality import QualityReport, check_quality
 from hdex.catalog.terms import Terms, Text, check_terms
 
 
@@ -75,7 +88,11 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of the schema. `method`: how it was de-identified; `unit` in UCUM; `concept` an IRI or code."""
+    """One column of the schema. `method`: how it was de-identified; `unit` in UCUM; `concept` an IRI or code.
+
+    null_rate: share of empty cells, two decimals; decimals: as published; fingerprint_step: by how much a cell of a
+    fingerprinted copy may differ, absent where none may.
+    """
 
     name: str
     title: Text
@@ -85,16 +102,21 @@ class Column:
     method: str
     unit: str | None = None
     concept: str | None = None
+    null_rate: float | None = None
+    decimals: int | None = None
+    fingerprint_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What it costs, in the smallest unit of its currency."""
+    """What it costs, in the smallest unit of its currency; `document` allows the price where one must."""
 
     basis: PriceBasis
     amount_cents: int
     currency: str
     plan: PricePlan
+    ceiling_cents: int | None = None  # of a government-guided price
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +135,11 @@ class Privacy:
     attack_by_chance: float | None = None
     classification_digest: str | None = None
     release_digest: str | None = None
+    recipe_digest: str | None = None
+    l_diversity: int | None = None
+    t_closeness: float | None = None
+    ethics: Ethics | None = None
+    consent_basis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +210,15 @@ class DataProduct:
     temporal: Temporal | None = None
     quality: Mapping[str, Scalar] = field(default_factory=dict)
     release: ReleaseFile | None = None
+    publisher: PublisherFacts | None = None
+    access_body: Agent | None = None
+    health: Health | None = None
+    notice: Notice | None = None
+    plans: tuple[Price, ...] | None = None
+    max_deliveries: int | None = None  # complete sealed deliveries of one contract
+    quality_report: QualityReport | None = None
+    provenance: Provenance | None = None
+    reviews: tuple[Review, ...] | None = None
 
     def document(self) -> Json:
         """Return the JSON document that the provider signs."""
@@ -198,6 +234,10 @@ class DataProduct:
     def digest(self) -> str:
         """Return the SHA-256 of the canonical document, lower-case hex."""
         return digest(self.document())
+
+    def draft_digest(self) -> str:
+        """Return the digest of the record without its reviews: what the reviewers have read."""
+        return replace(self, reviews=None).digest()
 
     def allows(self, mode: str) -> bool:
         """Return whether the product may be delivered by `mode`."""
@@ -240,8 +280,10 @@ def check(product: DataProduct) -> None:
     _check_level(product)
     _check_columns(product)
     _check_privacy(product)
-    _check_price(product.price)
+    for price in (product.price, *(product.plans or ())):
+        _check_price(price, product.publisher)
     _check_preview(product.preview)
+    _check_record(product)
     check_terms(product.terms)
 
 
@@ -297,6 +339,7 @@ def _check_columns(product: DataProduct) -> None:
         where = f"column {column.name[:60]!r}"
         _require(column.level in levels(), f"{where}: level {column.level} is not in the scheme")
         _require(column.level != 4, f"{where}: level 4 is never part of a product")
+        _require(column.null_rate is None or 0 <= column.null_rate <= 1, f"{where}: null_rate is no share")
         _require(column.level <= product.level, f"{where}: level {column.level} in a product of level {product.level}")
         _require(column.role != Role.DIRECT, f"{where}: a direct identifier is never part of a product")
 
@@ -316,10 +359,33 @@ def _check_privacy(product: DataProduct) -> None:
         _require(product.release.bytes > 0 and product.release.chunks > 0, "release is empty")
 
 
-def _check_price(price: Price) -> None:
+def _check_record(product: DataProduct) -> None:
+    check_metadata(
+        publisher=product.publisher, access_body=product.access_body, health=product.health, notice=product.notice
+    )
+    _require(product.max_deliveries is None or product.max_deliveries > 0, "max_deliveries is below 1")
+    if product.privacy.ethics is not None:
+        check_ethics(product.privacy.ethics)
+    if product.quality_report is not None:
+        check_quality(product.quality_report)
+        reviewed = product.quality_report.figures()
+        _require(dict(product.quality) == dict(reviewed), "quality: not the figures of quality_report")
+    digests = [review.assessment_digest for review in product.reviews or ()]
+    if product.provenance is not None:
+        trail = product.provenance
+        digests += [trail.snapshot_digest, trail.recipe_digest, trail.output_digest]
+    _require(all(_SHA256.fullmatch(one) for one in digests), "provenance, reviews: a digest is not SHA-256 hex")
+
+
+def _check_price(price: Price, publisher: PublisherFacts | None) -> None:
     _require(bool(re.fullmatch(r"[A-Z]{3}", price.currency)), "price.currency: three letters of ISO 4217 are asked")
     _require(price.amount_cents >= 0, "price.amount_cents is below 0")
     _require((price.basis == PriceBasis.FREE) == (price.amount_cents == 0), "price: free and 0 go together")
+    if price.basis == PriceBasis.GOVERNMENT_GUIDED:
+        within = price.ceiling_cents is not None and price.amount_cents <= price.ceiling_cents
+        _require(within and bool(price.document), "price: a guided price names its document and keeps to its ceiling")
+    if publisher is not None and publisher.type == PublisherType.PUBLIC_HOSPITAL and price.basis == PriceBasis.MARKET:
+        _require(bool(price.document), "price: a public hospital names the document that allows market prices")
 
 
 def _check_preview(preview: Preview) -> None:

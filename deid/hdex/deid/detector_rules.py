@@ -12,8 +12,8 @@ from hdex.deid.folding import View, fold, rejoined, unbroken
 from hdex.deid.outline import Glance, Plan
 from hdex.deid.ports import Detector, Span
 from hdex.deid.rules import Rule, is_name
-from hdex.deid.rules_en import may_go_on
 from hdex.deid.rules_file import HOUSE_RULES
+from hdex.deid.words_en import may_go_on
 
 
 class RulesDetector:

@@ -5,7 +5,7 @@ import re
 
 from hdex.deid.identifiers import bank_card_valid, dea_valid, iban_valid, vin_valid
 from hdex.deid.outline import Needs, first_heads, heads
-from hdex.deid.rules import Rule, by_initial, is_name, names_known
+from hdex.deid.rules import Rule, by_initial, names_known
 from hdex.deid.words_en import (
     CARE,
     CITY,
@@ -81,14 +81,6 @@ def _first_known(value: str) -> bool:
 def _no_heading(value: str) -> bool:
     """Say whether what stands between the word patient and a verb names no leaflet, portal or questionnaire."""
     return not any(word in PATIENT_THINGS or word.isupper() for word in value.split())
-
-
-_OF_PLACES = frozenset(re.findall(r"[A-Z]\w+", f"{CARE}|{SUFFIX}|{STATE}|{STATE_NAME}|{CITY}"))
-
-
-def may_go_on(word: str) -> bool:
-    """Say whether a capitalised word at the start of a line may end a name or a place of the line before."""
-    return word in _OF_PLACES or is_name(word)
 
 
 _CARE = by_initial(CARE)

@@ -3,6 +3,10 @@
 # ruff: noqa: E501  # a pattern is read on one line
 from __future__ import annotations
 
+import re
+
+from hdex.deid.rules import is_name
+
 MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?"
     r"|Dec(?:ember)?)"
@@ -142,3 +146,9 @@ PATIENT_THINGS = frozenset(
         *("Group", "Room", "Unit", "Number", "Today", "Currently", "Also", "He", "She", "The", "This", "There", "It"),
     )
 )
+_OF_PLACES = frozenset(re.findall(r"[A-Z]\w+", f"{CARE}|{SUFFIX}|{STATE}|{STATE_NAME}|{CITY}"))
+
+
+def may_go_on(word: str) -> bool:
+    """Say whether a capitalised word at the start of a line may end a name or a place of the line before."""
+    return word in _OF_PLACES or is_name(word)

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 
 import numpy as np
@@ -209,7 +210,15 @@ def scaled_moments(x: Floats, point: Point) -> Floats:
 
 
 def installed_algorithms() -> dict[str, str]:
-    """Return algorithm id -> SHA-256 (hex) over the installed source files that compute and protect its sums."""
+    """Return algorithm id -> SHA-256 (hex) over the installed source files that compute and protect its sums.
+
+    They are read once: what this process runs is what it has loaded, whatever the files become later.
+    """
+    return dict(_installed())
+
+
+@cache
+def _installed() -> dict[str, str]:
     room = resources.files("hdex.federated")
     names = {*_SHARED, *(name for own in ALGORITHMS.values() for name in own)}
     sources = {name: room.joinpath(name).read_bytes() for name in names}

@@ -1,21 +1,22 @@
 """The auditor's desk: what was read last, verified, and ready to be looked at. Reading again replaces it whole."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
-from hdex.ledger.accesses import matching
 from hdex.ledger.anomaly_rules import Rules
 from hdex.ledger.audit_report import LogState, report_document, states, subject_of
 from hdex.ledger.bundle import Evidence, LogEvidence, write_evidence
 from hdex.ledger.bundle_extract import cosigned_sizes, extract
 from hdex.ledger.errors import EventInvalid
 from hdex.ledger.event import Event, parse
+from hdex.ledger.index_sqlite import SqliteEventIndex
 from hdex.ledger.merkle import Tree, leaf_hash
-from hdex.ledger.ports import Anchor, EventQuery
+from hdex.ledger.ports import Anchor, EventIndex, EventQuery
 from hdex.ledger.shard import parse_origin
 from hdex.ledger.trust import Trust
 from hdex.ledger.verify import verify_evidence
@@ -24,16 +25,18 @@ from hdex.node.auditor_alerts import SeenAlert, alerts_in
 from hdex.node.errors import NotFound
 
 EVIDENCE, PART = "evidence.zip", "extract.zip"
+BATCH = 1000  # events in memory while a log is indexed
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """One log as it was read: where it stands, its events as far as they are events, its tree."""
+    """One log as it was read: where it stands, its tree, and an index of its events, each read when asked for."""
 
     name: str  # the participant; of an earlier year <participant>:<year>
     evidence: LogEvidence
     state: LogState
-    events: tuple[Event, ...]
+    count: int  # entries up to the first that is no event
+    index: EventIndex
     tree: Tree
 
     @property
@@ -44,6 +47,18 @@ class ReadLog:
     def is_past(self) -> bool:
         """Whether a later year of the same log was read."""
         return self.name != self.node
+
+    def event(self, index: int) -> Event:
+        """Return one event."""
+        return parse(self.evidence.entries[index])
+
+    def find(self, query: EventQuery) -> list[int]:
+        """Return the indexes of all events that match; page and limit of the query do not count."""
+        return self.index.search(replace(query, first=0, limit=self.count))
+
+    def newest_first(self, indexes: Sequence[int]) -> Iterator["Place"]:
+        """Yield these events, the last first, each read when it is asked for."""
+        return (Place(self.name, index, self.event(index)) for index in reversed(indexes))
 
     def proof(self, index: int) -> tuple[bytes, ...]:
         """Return the audit path of an entry to the newest checkpoint's root; nothing for an entry behind it."""
@@ -88,15 +103,13 @@ class Reading:
             raise NotFound("this log is not among those that were read")
         return self.logs[node]
 
-    def find(self, query: EventQuery, node: str = "") -> list[Place]:
-        """Return all events that match, newest first; page and limit of the query do not count."""
-        chosen = [self.log(node)] if node else self.logs.values()
-        found = [
-            Place(log.name, index, log.events[index])
-            for log in chosen
-            for index in matching(log.events, replace(query, first=0, limit=len(log.events)))
-        ]
-        return sorted(found, key=lambda one: (one.event.time, one.log, one.index), reverse=True)
+    def find(self, query: EventQuery, node: str = "") -> tuple[int, Iterator[Place]]:
+        """Return how many events match, and these newest first; page and limit of the query do not count."""
+        chosen = [self.log(node)] if node else list(self.logs.values())
+        found = [(log, log.find(query)) for log in chosen]
+        streams = (log.newest_first(indexes) for log, indexes in found)
+        ordered = merge(*streams, key=lambda one: (one.event.time, one.log, one.index), reverse=True)
+        return sum(len(indexes) for _, indexes in found), ordered
 
 
 class Desk:
@@ -131,7 +144,7 @@ class Desk:
             report = report_document(
                 found, self._trust, made=taken, subject={"file": EVIDENCE, **subject_of(evidence)}, logs=seen
             )
-            logs = {name: read_log(name, log, seen) for name, log in named(evidence.logs).items()}
+            logs = {name: self._indexed(name, log, seen) for name, log in named(evidence.logs).items()}
             alerts = [replace(one, log=name) for name, log in named(evidence.logs).items() for one in self._alerts(log)]
             ordered = tuple(sorted(alerts, key=lambda one: one.time, reverse=True))
             self._reading = Reading(taken, evidence, report, logs, ordered)
@@ -156,6 +169,25 @@ class Desk:
         asked = {"entry": f"{node} {index}"}
         return self._packed(replace(reading.evidence, logs=(), extracts=tuple(parts), witnesses=told, question=asked))
 
+    def _indexed(self, name: str, log: LogEvidence, seen: list[LogState]) -> ReadLog:
+        """Return a log whose events are indexed up to the first entry that is none, which the verifier names."""
+        index, count = SqliteEventIndex.fresh(self._folder / f"{name}.index.db"), 0
+        tree, batch = Tree(), list[Event]()
+        for entry in log.entries:
+            tree.append(leaf_hash(entry))
+        for entry in log.entries:
+            try:
+                batch.append(parse(entry))
+            except EventInvalid:
+                break
+            if len(batch) == BATCH:
+                index.add(count, batch)
+                count, batch = count + len(batch), []
+        index.add(count, batch)
+        unknown = LogState(log.node, log.origin, len(log.entries))
+        state = next((one for one in seen if one.origin == log.origin), unknown)
+        return ReadLog(name, log, state, count + len(batch), index, tree)
+
     def _packed(self, evidence: Evidence) -> bytes:
         with self._lock:
             path = self._folder / PART
@@ -175,15 +207,3 @@ def named(logs: Sequence[LogEvidence]) -> dict[str, LogEvidence]:
     return {
         log.node if log.origin == newest[log.node] else f"{log.node}:{parse_origin(log.origin)[1]}": log for log in logs
     }
-
-
-def read_log(name: str, log: LogEvidence, seen: list[LogState]) -> ReadLog:
-    """Return a log with its events up to the first entry that is none, which the verifier names."""
-    events: list[Event] = []
-    for entry in log.entries:
-        try:
-            events.append(parse(entry))
-        except EventInvalid:
-            break
-    state = next((one for one in seen if one.origin == log.origin), LogState(log.node, log.origin, len(log.entries)))
-    return ReadLog(name, log, state, tuple(events), Tree(leaf_hash(entry) for entry in log.entries))

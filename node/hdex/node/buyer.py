@@ -30,14 +30,10 @@ if TYPE_CHECKING:
 
 Say = Callable[[str, str], None]
 RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
-UNSAID = {
-    "kind": "logistic",
-    "standardize": "global",
-    "l2": 0.0,
-    "secure": "paillier",
-    "quorum": 0,
-    "threshold": None,
-}  # of a question
+UNSAID: dict[str, Any] = {  # of a question
+    "kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0,
+    "options": {}, "levels": {}, "privacy": {}, "threshold": None,
+}  # fmt: skip
 
 
 class Market(Protocol):

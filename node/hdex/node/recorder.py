@@ -57,6 +57,11 @@ class Recorder:
         self._organisation = organisation
         self._clock = clock
 
+    @property
+    def origin(self) -> str:
+        """The log that the events go to."""
+        return self._log.origin
+
     def allow(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Receipt:
         """Remember that this was allowed."""
         return self._log.append(canonical(self._event(action, actor, Decision.ALLOW, None, facts)))

@@ -32,9 +32,16 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "HospitalAdminService.Ingest": Verb("hospital.datasets", (Action.INGEST_RUN,)),
     "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
-    "HospitalAdminService.Approve": Verb("hospital.approvals", (Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE)),
+    "HospitalAdminService.Approve": Verb(
+        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle",
+        (
+            *(Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE, Action.PRODUCT_REVIEW),
+            *(Action.ERASURE_APPLY, Action.HOLD_PLACE, Action.HOLD_LIFT),
+        ),
+    ),
     "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),
-    "HospitalAdminService.Publish": Verb("hospital.publishing", (Action.CATALOGUE_PUBLISH,)),
+    "HospitalAdminService.Assess": Verb("hospital.publishing", (Action.PRODUCT_REVIEW,)),
+    "HospitalAdminService.Publish": Verb("hospital.lifecycle", (Action.CATALOGUE_PUBLISH,)),
     "HospitalAdminService.DecideRequest": Verb(
         "hospital.negotiation", (Action.CONTRACT_AGREE, Action.CONTRACT_REFUSE, Action.STUDY_APPROVE)
     ),
@@ -48,6 +55,13 @@ VERBS: dict[str, Verb] = {
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
     "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),
     "ExchangeService.Withdraw": Verb("exchange.listings", (Action.CATALOGUE_WITHDRAW,)),
+    "ExchangeService.Amend": Verb(
+        "exchange.listings",
+        (
+            *(Action.PRODUCT_ANNOUNCE, Action.PRODUCT_SUSPEND, Action.PRODUCT_RESUME),
+            *(Action.PRODUCT_EXPIRE, Action.CATALOGUE_WITHDRAW),
+        ),
+    ),
     "ExchangeService.Find": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.Show": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ContractService.Request": Verb("exchange.contracts", (Action.CONTRACT_REQUEST,)),

@@ -1,9 +1,11 @@
 """A person of a hospital at the command line: reads what the node proposes, signs it, decides requests."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.keys import KeyProvider
@@ -19,6 +21,7 @@ class Desk(Protocol):
     def classify(self, dataset: str, say: Say) -> Document: ...
     def approve(self, kind: str, dataset: str, envelope: Envelope) -> Document: ...
     def deidentify(self, dataset: str, order: Mapping[str, str], say: Say) -> Document: ...
+    def assess(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document: ...
     def publish(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document: ...
     def requests(self) -> list[ContractRecord]: ...
     def decide(self, contract_id: str, *, approve: bool, reason: str = "") -> ContractRecord: ...
@@ -39,6 +42,21 @@ class Steward:
         """Sign a mapping or a classification that was read, and hand it to the node."""
         envelope = sign(kind, document, self.signer, self._keys.secret("sign"))
         return self.desk.approve(kind, dataset, envelope)
+
+    def assess(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document:
+        """Have a version's manifest drafted and sign its assessment; another role signs the same words again."""
+        answer = self.desk.assess(dataset, version, offer, say)
+        return self.sign("assessment", dataset, answer["assessment"])
+
+    def publish(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document:
+        """Sign the assessment as the second and have the version listed."""
+        self.assess(dataset, version, offer, say)
+        return self.desk.publish(dataset, version, offer, say)
+
+    def order(self, kind: str, product: str, reason: str, *, version: str = "") -> Document:
+        """Sign an order about a product (`product.suspend`, `.resume`, `.withdraw`) and have it carried out."""
+        paper = {"product": product, "version": version, "reason": reason, "at": format_time(datetime.now(UTC))}
+        return self.sign(kind, product, paper)
 
     def ingest(self, dataset: str, path: Path, view: str, say: Say) -> Document:
         """Have an export read; where a mapping is proposed, sign it and have the export kept."""

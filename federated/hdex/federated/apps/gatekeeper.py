@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from flwr.common.serde import context_from_proto
 from flwr.proto.node_pb2 import Node
 from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PullTaskInputRequest, PushTaskOutputRequest
+from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
 from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_confirm_message_received_fn_protobuf,
     make_pull_object_fn_protobuf,
@@ -74,6 +75,8 @@ class Gatekeeper:
 
     def _serve(self, token: str) -> None:
         client = task_client(self._supernode, token, "flwr-clientapp")
+        heart = HeartbeatSender(make_task_heartbeat_fn_http(client))
+        heart.start()  # a task that is not heard of for a minute is given up
         try:
             given = client.PullTaskInput(PullTaskInputRequest())
             message = _pull_message(client, given.context.node_id, given.run.run_id)
@@ -82,6 +85,7 @@ class Gatekeeper:
             status = "failed" if reply.has_error() else "completed"
             client.PushTaskOutput(PushTaskOutputRequest(context=given.context, sub_status=status, details=""))
         finally:
+            heart.stop()
             client.close()
 
     def _answer(self, message: Message, digest: str, content: bytes) -> Message:

@@ -128,10 +128,8 @@ class Cox:
         if point is not None:
             weights = leaving_weights(rows, as_point(point))
             found = column_breaches([weights] if np.isfinite(weights).all() else [], floors)
-        if (
-            not _is_stratified(asked)
-            and np.isin(np.bincount(rows.cell), list(range(1, floors.dominance_count + 1))).any()
-        ):
+        sizes = np.bincount(rows.cell)
+        if not _is_stratified(asked) and ((sizes > 0) & (sizes <= floors.dominance_count)).any():
             few = f"a grid point is that of {floors.dominance_count} patients or fewer"
             found.append(Breach("dominance", f"{few}: a coarser grid, or strata = site, tells none"))
         return found

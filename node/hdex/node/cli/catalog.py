@@ -1,12 +1,35 @@
 """`hdex catalog ...`"""
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdex.node.cli.options import Json
+
+if TYPE_CHECKING:
+    from hdex.catalog.product import DataProduct
+
+
+class Form(StrEnum):
+    """What a manifest is rendered as."""
+
+    HEALTHDCAT = "healthdcat"
+    DCAT = "dcat"
+    DSP = "dsp"
+    CROISSANT = "croissant"
+    SHEET = "sheet"
+    PACK = "pack"
+
+
+class Language(StrEnum):
+    """Languages of a sheet."""
+
+    EN = "en"
+    ZH = "zh"
+
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Manifest = Annotated[Path, typer.Argument(help="Signed manifest, or the bare product document (JSON).")]
@@ -23,7 +46,7 @@ def check(manifest: Manifest, as_json: Json = False) -> None:
     from hdex.catalog.product import DataProduct
     from hdex.node.cli.serving import show
 
-    product = DataProduct.from_document(document_in(manifest))
+    product = DataProduct.from_document(document_of(read(manifest), manifest))
     found = {"id": product.id, "version": product.version, "level": product.level, "digest": product.digest()}
     show(found, as_json=as_json)
 
@@ -31,28 +54,61 @@ def check(manifest: Manifest, as_json: Json = False) -> None:
 @app.command()
 def export(
     manifest: Manifest,
-    form: Annotated[str, typer.Option("--format", help="dcat: DCAT-AP as JSON-LD.")] = "dcat",
+    form: Annotated[Form, typer.Option("--format", help="What to render; pack is a zip with all of them.")] = Form.DCAT,
     base: Annotated[str, typer.Option(help="Public address of the exchange.")] = "https://exchange.hdex.test",
+    lang: Annotated[Language, typer.Option(help="Language of the sheet.")] = Language.EN,
+    out: Annotated[Path | None, typer.Option(help="Write here instead of printing; a pack needs it.")] = None,
 ) -> None:
-    """Render a manifest in another form."""
-    from hdex.catalog.dcat import dataset
+    """Render a manifest in another form: other catalogues' JSON-LD, a specification sheet, the evidence pack."""
     from hdex.catalog.product import DataProduct
 
-    if form != "dcat":
-        raise typer.BadParameter("dcat is the form known today", param_hint="--format")
-    product = DataProduct.from_document(document_in(manifest))
-    print(json.dumps(dataset(product, base=base), indent=1, ensure_ascii=False))
+    found = read(manifest)
+    product = DataProduct.from_document(document_of(found, manifest))
+    if form is Form.PACK and out is None:
+        raise typer.BadParameter("a pack is a zip file: name it", param_hint="--out")
+    rendered = render(product, form, base=base, lang=lang, envelope=found)
+    if out is None:
+        print(rendered.decode(), end="")
+        return
+    from hdex.node.durable import write_atomic
+
+    write_atomic(out, rendered)
 
 
-def document_in(path: Path) -> dict[str, object]:
-    """Return the product document in a file, signed or bare."""
+def render(product: "DataProduct", form: Form, *, base: str, lang: str, envelope: dict[str, object]) -> bytes:
+    """Return a product in another form."""
+    from hdex.catalog.croissant import croissant
+    from hdex.catalog.dcat import dataset
+    from hdex.catalog.dsp import dsp_dataset
+    from hdex.catalog.healthdcat import health_dataset
+
+    if form in (Form.SHEET, Form.PACK):
+        from hdex.catalog.web.sheet import evidence_pack, sheet
+
+        return sheet(product, lang).encode() if form is Form.SHEET else evidence_pack(product, envelope, base=base)
+    made = {Form.DCAT: dataset, Form.HEALTHDCAT: health_dataset, Form.DSP: dsp_dataset, Form.CROISSANT: croissant}
+    return (json.dumps(made[form](product, base=base), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read(path: Path) -> dict[str, object]:
+    """Return the JSON object in a file that anybody may have written. Raises ConfigInvalid."""
+    from hdex.ledger.document import load
     from hdex.node.errors import ConfigInvalid
 
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigInvalid(f"{path} cannot be read as JSON") from error
-    document = found.get("document", found) if isinstance(found, dict) else None
-    if not isinstance(document, dict):
+    if not isinstance(found, dict):
         raise ConfigInvalid(f"{path} holds no JSON object")
+    return found
+
+
+def document_of(found: dict[str, object], path: Path) -> dict[str, object]:
+    """Return the product document of a manifest, signed or bare. Raises ConfigInvalid."""
+    from hdex.node.errors import ConfigInvalid
+
+    document = found.get("document", found)
+    if not isinstance(document, dict):
+        raise ConfigInvalid(f"{path} holds no product document")
     return document

@@ -1,19 +1,26 @@
 """`hdex node ...`: a hospital's node and its staff."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hdex.node.cli.node_erasure import erase, hold
+from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.options import Config, DeskFolder, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 STEWARD, OFFICER = "data_steward", "privacy_officer"
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
+Version = Annotated[str, typer.Argument(help="Version to offer.")]
+OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 app.command()(erase)
 app.command()(hold)
+app.command()(withdraw)
+app.command()(suspend)
+app.command()(resume)
 
 
 @app.callback()
@@ -111,19 +118,36 @@ def deidentify(
 
 
 @app.command()
-def publish(
+def assess(
     dataset: Dataset,
-    version: Annotated[str, typer.Argument(help="Version to offer.")],
-    offer: Annotated[Path, typer.Argument(help="Title, description, terms and price (JSON).")],
+    version: Version,
+    offer: OfferFile,
     config: Config,
     desk: DeskFolder,
+    write: Annotated[Path | None, typer.Option("--write", help="Write the draft here and sign nothing.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Sign the product's manifest and list it at the exchange."""
+    """Draft a product's manifest and sign its assessment as data steward: the first of two names."""
+    from hdex.node.cli.serving import read_json, show, talk
+
+    said, who = read_json(offer), staff(config, desk, STEWARD)
+    if write is None:
+        show(who.assess(dataset, version, said, talk), as_json=as_json)
+        return
+    drafted = who.desk.assess(dataset, version, said, talk)
+    write.write_text(json.dumps(drafted["product"], indent=1, ensure_ascii=False), encoding="utf-8")
+    show(drafted["assessment"], as_json=as_json)
+
+
+@app.command()
+def publish(
+    dataset: Dataset, version: Version, offer: OfferFile, config: Config, desk: DeskFolder, as_json: Json = False
+) -> None:
+    """Sign the assessment as privacy officer, the second of two names, and list the product at the exchange."""
     from hdex.node.cli.serving import read_json, show, talk
 
     said = read_json(offer)
-    show(staff(config, desk, OFFICER).desk.publish(dataset, version, said, talk), as_json=as_json)
+    show(staff(config, desk, OFFICER).publish(dataset, version, said, talk), as_json=as_json)
 
 
 @app.command()

@@ -8,16 +8,18 @@ from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.hospital.approvals import Approvals, read_staff
+from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.erasures import Erasures, Staff
+from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
-from hdex.node.hospital.publishing import Publisher, Publishing
+from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.study_approvals import StudyApprovals
@@ -57,6 +59,10 @@ class HospitalParts:
         self.studies = StudyApprovals(config.id, self.staff, standing.documents, standing.recorder, clock=now)
         self.negotiations = self.make_negotiations()
         self.releases = self.make_releases()
+        self.me = Publisher(config.id, standing.keys, standing.documents, now)
+        people = Staff(config.id, self.staff)
+        self.lifecycle = Lifecycle(self.me, self.products, people, exchange=self.exchange, recorder=standing.recorder)
+        self.assessments = Assessments(Bench(self.me, people, self.products, self.lifecycle), standing.recorder)
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
@@ -82,10 +88,10 @@ class HospitalParts:
     def publishing(self) -> Publishing:
         ground = self.standing
         return Publishing(
-            Publisher(self.config.id, ground.keys, ground.documents, now),
+            self.me,
             self.datasets,
             self.releases,
-            self.products,
+            Shelf(self.products, self.lifecycle, self.assessments),
             exchange=self.exchange,
             recorder=ground.recorder,
             facts=ground.facts,
@@ -124,6 +130,8 @@ class HospitalParts:
             products=self.products,
             negotiations=self.negotiations,
             delivery=self.delivery(),
+            lifecycle=self.lifecycle,
+            assessments=self.assessments,
             erasures=Erasures(Staff(self.config.id, self.staff), ground.documents, ground.eraser, ground.recorder),
             meter=self.meter,
             log=ground.log,

@@ -91,7 +91,7 @@ def deidentify(memory: Memory) -> None:
 
 
 def publish(memory: Memory) -> None:
-    """Every hospital's privacy officer offers the version under terms and a price."""
+    """Steward and privacy officer of every hospital sign the assessment; the officer lists the version."""
 
     def work(hospital: str) -> dict[str, Any]:
         return offer_version(memory, hospital, DATASET, str(memory.released[hospital]["version"]))
@@ -108,8 +108,9 @@ def publish(memory: Memory) -> None:
 def offer_version(memory: Memory, hospital: str, dataset: str, version: str) -> dict[str, Any]:
     """Publish one version and return what was listed."""
     view = memory.plot.view if dataset == DATASET else memory.plot.subcohort_view
-    officer = memory.cast.officers[hospital]
-    return officer.desk.publish(dataset, version, offer(memory, hospital, view), silent)
+    said = offer(memory, hospital, view)
+    memory.cast.stewards[hospital].assess(dataset, version, said, silent)
+    return memory.cast.officers[hospital].publish(dataset, version, said, silent)
 
 
 def offer(memory: Memory, hospital: str, view_id: str) -> dict[str, Any]:
@@ -129,6 +130,36 @@ def offer(memory: Memory, hospital: str, view_id: str) -> dict[str, Any]:
             "duties": ["attribute", "delete", "report", "no_redistribution"],
         },
         "price": {"basis": "cost_based", "amount_cents": PRICE_CENTS, "currency": "CNY", "plan": "one_off"},
+        "ethics": {"approval": f"EC-2026-{hospital[-1].upper()}17"},
+        "consent_basis": "consent of each patient to this purpose, or the legal basis the hospital's registry names",
+        "notice": {"listing_days": 0, "supersession_days": 90},
+        **about(memory.plot.disease),
+    }
+
+
+def about(disease: str) -> dict[str, Any]:
+    """Return what HealthDCAT-AP asks of a health product beyond its schema."""
+    return {
+        "publisher": {
+            "type": "public_hospital",
+            "note": {"en": "A hospital of the demonstration.", "zh": "演示医院。"},
+            "trusted_data_holder": False,
+            "homepage": "https://hospital.hdex.test",
+            "email": "data@hospital.hdex.test",
+        },
+        "access_body": {
+            "name": {"en": "Health data access body of the demonstration", "zh": "演示用健康数据访问机构"},
+            "homepage": "https://access-body.hdex.test",
+            "email": "requests@access-body.hdex.test",
+        },
+        "health": {
+            "categories": ["ehds:51.1.a", "ehds:51.1.h"],
+            "themes": [f"urn:icd10:{disease}"],
+            "coding_systems": ["urn:icd10", "http://unitsofmeasure.org"],
+            "code_values": [f"urn:icd10:{disease}"],
+            "population_coverage": {"en": "Patients of one hospital.", "zh": "一家医院的患者。"},
+            "countries": ["CN"],
+        },
     }
 
 

@@ -4,13 +4,22 @@ import json
 
 from hdex.catalog.errors import NotListed
 from hdex.catalog.index import Catalogue
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Listing, Page, Query
 from hdex.catalog.product import DataProduct
 from hdex.node.directory import Directory
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, RequestInvalid
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, verify
+
+TOLD: dict[str, tuple[str, str]] = {  # where a step leads -> what is remembered of it here
+    "NOTICE": ("product", "announce"),
+    "LISTED": ("product", "resume"),
+    "SUSPENDED": ("product", "suspend"),
+    "EXPIRED": ("product", "expire"),
+    "REVOKED": ("catalogue", "withdraw"),
+}
 
 
 class Listings:
@@ -45,6 +54,28 @@ class Listings:
                 raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
             with self._recorder.release("catalogue.withdraw", actor, product=listing.product.id):
                 self._catalogue.withdraw(listing.product.id)
+
+    def amend(self, envelope: Envelope, actor: Identity) -> str:
+        """Keep a step of a product's life, at the signed word of its provider; return how it stands here now.
+
+        A public notice, or the end of a version that was in notice, changes no listing: it is remembered.
+        """
+        with self._recorder.refusals("catalogue.withdraw", actor):
+            provider = self._directory.require(actor.participant, "hospital")
+            said = verify("lifecycle", envelope, {provider.id: provider.sign_key})
+            product, version, to = (str(said.get(name, "")) for name in ("product", "version", "to"))
+            if to not in TOLD:
+                raise RequestInvalid(f"a step to one of {', '.join(TOLD)} is told")
+            subject, verb = TOLD[to]
+            held = self._catalogue.held(product)
+            if held is not None and held.product.provider.id != provider.id:
+                raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
+            with self._recorder.release(
+                f"{subject}.{verb}", actor, product=product, version=version, policy_digest=digest(said)
+            ):
+                if held is None or to == ProductState.NOTICE:
+                    return to
+                return self._catalogue.mark(product, version, ProductState(to)).value
 
     def find(self, query: Query, actor: Identity) -> Page:
         """Return one page of listings."""

@@ -11,6 +11,7 @@ import polars as pl
 
 from hdex.deid import minors
 from hdex.deid.scheme import load_scheme
+from hdex.ledger.event import format_time
 from hdex.node.consent import Consents, band
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
@@ -28,6 +29,7 @@ from hdex.node.views import build_view, load_view
 
 INGEST, MAPPING = "ingest", "mapping"
 VIEW, PERSONS = "view", "persons"
+WITHDRAWAL = "consent_withdrawal"  # when patients of a data set last withdrew
 PATIENT, BIRTH = "person_id", "birth_date"
 Say = Callable[[str, str], None]
 
@@ -78,6 +80,10 @@ class Datasets:
         """Return what identifies the patients of a data set. For redaction and the residue sweep only."""
         return self._archive.vault.read_frame(dataset, self._name(dataset, PERSONS))
 
+    def moment(self) -> str:
+        """Return the present time, as documents say it."""
+        return format_time(self._clock())
+
     def table(self, dataset: str) -> str:
         """Return the name of the table that versions of this data set show: whatever the data set is called."""
         return str(self.facts(dataset)["view"])
@@ -125,6 +131,8 @@ class Datasets:
         found = [patient for patient in patients if patient in known]
         with self._recorder.release("consent.withdraw", actor, product=dataset, rows=len(found)):
             self._archive.consents.withdraw(found, at=self._clock())
+            if found:
+                self._archive.documents.put(WITHDRAWAL, dataset, {"at": format_time(self._clock())})
         return {"dataset": dataset, "asked": len(patients), "withdrawn": len(found)}
 
     def _covered(

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import cast
 
 from hdex.catalog.contract import Agreement, agreement_digest
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DeliveryMode
 from hdex.node.access_proof import AccessProof
 from hdex.node.container import Header, Sealer, pieces, plaintext_root
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.failpoint import failpoint
+from hdex.node.hospital.delivery_quota import DeliveryQuota
 from hdex.node.hospital.negotiation import Negotiations
-from hdex.node.hospital.products import Products
+from hdex.node.hospital.products import Held, Products
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
@@ -23,7 +25,7 @@ from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, key_id, verify
 from hdex.node.vault import Vault
 
-KIND = "delivery"
+WITHDRAWAL = "consent_withdrawal"  # hospital.datasets writes it
 RELEASE = "release"  # name of the released file in the vault, with its version
 
 
@@ -67,6 +69,7 @@ class Delivery:
         self._recorder = recorder
         self._meter = meter
         self._pace = pace
+        self._quota = DeliveryQuota(store.documents)
         self._clock = clock
 
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
@@ -78,7 +81,8 @@ class Delivery:
             sealer = self._sealer(record, agreement)  # its product, version and file are those agreed
             if not 0 <= first_chunk < sealer.header.chunks:
                 raise AccessDenied("range.beyond", "ask from 0 on", f"the delivery has {sealer.header.chunks} chunks")
-        stop = min(first_chunk + self._pace.chunks_per_range, sealer.header.chunks)
+            stop = min(first_chunk + self._pace.chunks_per_range, sealer.header.chunks)
+            self._quota.take(agreement, stop - first_chunk, of=sealer.header.chunks)
         receipt = self._recorder.allow(  # durable before anything is sealed, let alone sent
             "export",
             actor,
@@ -108,7 +112,7 @@ class Delivery:
             with self._recorder.release(
                 "delivery.acknowledge", actor, product=agreement.product, contract=contract_id, grant=record.grant_id
             ):
-                self._store.documents.put(KIND, contract_id, {"receipt": envelope})
+                self._quota.acknowledged(contract_id, envelope)
         return {"contract_id": contract_id, "acknowledged": True}
 
     def _chunks(self, sealer: Sealer, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
@@ -119,7 +123,9 @@ class Delivery:
             yield index, chunk
 
     def _sealer(self, record: ContractRecord, agreement: Agreement) -> Sealer:
-        product = self._products.live(agreement.product, agreement.manifest_digest)
+        held = self._products.serving(agreement.product, agreement.manifest_digest, self._clock())
+        self._require_consent(held)
+        product = held.product
         if not product.allows(DeliveryMode.SEALED_FILE) or product.release is None:
             raise AccessDenied(
                 f"level.{product.level}.no_sealed_file", "use the federated way", "no file of this leaves"
@@ -153,6 +159,22 @@ class Delivery:
         )
         sign_key, secret = self._store.keys.secret("sign"), self._store.keys.secret("delivery")
         return Sealer(header, source, to=consumer.hpke_key, sign_key=sign_key, secret=secret)
+
+    def _require_consent(self, held: Held) -> None:
+        """Raise AccessDenied where a superseded file may hold somebody who withdrew since: its notice is not theirs."""
+        if held.state != ProductState.SUPERSEDED:
+            return
+        try:
+            withdrawn = str(self._store.documents.get(WITHDRAWAL, held.dataset)["at"])
+        except NotFound:
+            return
+        made = self._store.documents.get("release", f"{held.dataset}/{held.product.version}").get("made")
+        if withdrawn >= str(made or held.product.issued):
+            raise AccessDenied(
+                "product.consent_withdrawn",
+                "agree on the newest version",
+                f"patients withdrew since version {held.product.version} was made, and a newer one is listed",
+            )
 
     def _rows(self, dataset: str, version: str) -> int:
         """Return the exact number of rows: the manifest tells tens, the consumer's header what is in the file."""

@@ -6,10 +6,13 @@ from typing import Any
 from hdex.ledger.log import Log
 from hdex.node.documents import Document
 from hdex.node.hospital.approvals import Approvals
+from hdex.node.hospital.assessments import KIND as ASSESSMENT
+from hdex.node.hospital.assessments import Assessments
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
 from hdex.node.hospital.erasures import ACTIONS, Erasures
+from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
@@ -32,6 +35,8 @@ class Hospital:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    lifecycle: Lifecycle
+    assessments: Assessments
     erasures: Erasures
     meter: Meter
     log: Log
@@ -40,6 +45,10 @@ class Hospital:
         """Keep a signed document of a data set, or carry out a signed order about the node's own records."""
         if kind in ACTIONS:
             return self.erasures.order(kind, envelope, actor=actor)
+        if kind in ORDERS:
+            return self.lifecycle.order(kind, envelope, actor=actor)
+        if kind == ASSESSMENT:
+            return self.assessments.sign(dataset, envelope, actor=actor)
         return self.approvals.approve(kind, dataset, envelope, actor=actor)
 
     def status(self) -> dict[str, Any]:
@@ -53,6 +62,9 @@ class Hospital:
                 {"id": product.id, "version": product.version, "level": product.level}
                 for product in self.products.all()
             ],
+            "versions": {
+                f"{held.product.id}/{held.product.version}": held.state.value for held in self.products.every()
+            },
             "contracts": {record.contract_id: record.state for record in contracts},
             "studies": self.approvals.studies.all(),
             "crossed": self.meter.totals(),

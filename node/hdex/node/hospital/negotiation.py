@@ -103,6 +103,7 @@ class Negotiations:
                     )
                 if record.revoked:
                     raise AccessDenied("contract.revoked", record.next_step, "the contract was revoked")
+                self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
                 if record.state != State.FINALIZED:
                     record = self._finalize(record, envelope, paper, actor)
             failpoint("hospital.grant.issued")
@@ -192,7 +193,10 @@ class Negotiations:
             return self._store(record.moved(ended, rule=REFUSED, next_step=reason))
         if record.state == State.AGREED:
             return record
-        product = self._products.live(record.asked["product"], record.asked["manifest_digest"])
+        asked = record.asked
+        product = self._products.live(asked["product"], asked["manifest_digest"])
+        if product.terms.expires and self._papers.clock() >= datetime.fromisoformat(product.terms.expires):
+            raise AccessDenied("terms.expired", "offer a new version with new terms", "the product's terms have ended")
         self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
         data: dict[str, str | int] = {"kind": "hospital", "participant": self._papers.hospital, "level": product.level}
         self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
@@ -256,10 +260,11 @@ class Negotiations:
             consumer_keys=ConsumerKeys(consumer.sign_key.hex(), consumer.hpke_key.hex()),
             purpose=asked["access"]["purpose"],
             delivery_modes=(DeliveryMode(asked["delivery_mode"]),),
-            expires=format_time(now + timedelta(days=TERM_DAYS)),
+            expires=ends(product, now),
             issued=format_time(now),
             price=product.price,
             max_rounds=asked["max_rounds"],
+            max_deliveries=product.max_deliveries or 1,
             clauses={"re_identification": "prohibited", "redistribution": "prohibited", "breach_notice_hours": 24},
         )
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
@@ -286,6 +291,12 @@ class Negotiations:
     def _store(self, record: ContractRecord) -> ContractRecord:
         self._documents.put(KIND, record.contract_id, record.to_document())
         return record
+
+
+def ends(product: DataProduct, now: datetime) -> str:
+    """Return when an agreement of today ends: after a year, or with the product's terms if that is sooner."""
+    year, terms = now + timedelta(days=TERM_DAYS), product.terms.expires
+    return format_time(min(year, datetime.fromisoformat(terms)) if terms else year)
 
 
 def round_key(study: str, number: int) -> str:

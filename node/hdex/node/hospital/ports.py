@@ -13,8 +13,8 @@ class Exchange(Protocol):
         """List a product and return its manifest's digest."""
         ...
 
-    def withdraw(self, notice: Envelope) -> None:
-        """Take a product off the list."""
+    def amend(self, step: Envelope) -> str:
+        """Tell a step of a product version's life and return how the version stands there now."""
         ...
 
     def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:

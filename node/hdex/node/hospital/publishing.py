@@ -1,14 +1,17 @@
-"""A release becomes a product: manifest, preview, terms and price, signed by the node, listed at the exchange."""
+"""A release becomes a product: manifest, preview, terms and price, assessed by two people, listed at the exchange."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from hdex.catalog.documents import from_document
 from hdex.catalog.errors import PreviewRefused
+from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
+from hdex.catalog.metadata import Agent, Ethics, Health, Notice, Provenance, PublisherFacts
 from hdex.catalog.preview import aggregate_preview, synthetic_preview
 from hdex.catalog.product import (
     Column,
@@ -27,20 +30,22 @@ from hdex.catalog.product import (
 from hdex.catalog.terms import Terms, Text
 from hdex.ledger.event import format_time
 from hdex.node.consent import band
-from hdex.node.documents import Document, Documents
+from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
+from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.datasets import Datasets, study_columns
+from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.ports import Exchange
-from hdex.node.hospital.products import Products
+from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.quality_report import Measured, listed, quality_report
 from hdex.node.hospital.releases import Releases
 from hdex.node.identity import Identity
-from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
-from hdex.node.recorder import Recorder
-from hdex.node.signed import canonical, sign
+from hdex.node.recorder import Facts, Recorder
+from hdex.node.signed import canonical
 from hdex.node.views import View, load_view
 
 KIND = "manifest"
@@ -74,6 +79,14 @@ class Offer:
     terms: Terms
     price: Price
     keywords: tuple[str, ...] = ()
+    ethics: Ethics | None = None
+    notice: Notice | None = None
+    publisher: PublisherFacts | None = None
+    access_body: Agent | None = None
+    health: Health | None = None
+    plans: tuple[Price, ...] | None = None
+    consent_basis: str | None = None
+    max_deliveries: int | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -81,53 +94,101 @@ class Offer:
         return from_document(cls, document)
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """Who this hospital is when it signs a manifest."""
+SAID = (  # fields that an offer and a product share by name
+    *("title", "description", "terms", "price", "keywords", "notice", "publisher", "access_body", "health", "plans"),
+    "max_deliveries",
+)
 
-    hospital: str
-    keys: KeyProvider
-    documents: Documents
-    clock: Callable[[], datetime]
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where a version goes: the products, what moves them, and who has signed."""
+
+    products: Products
+    lifecycle: Lifecycle
+    assessments: Assessments
 
 
 class Publishing:
-    """Signs and lists products. The same release under the same offer is the same manifest."""
+    """Makes manifests and lists them. The same release under the same offer is the same manifest."""
 
     def __init__(
-        self, me: Publisher, datasets: Datasets, releases: Releases, products: Products, *,
+        self, me: Publisher, datasets: Datasets, releases: Releases, shelf: Shelf, *,
         exchange: Exchange, recorder: Recorder, facts: ChainFacts, meter: Meter,
     ) -> None:  # fmt: skip
         self._me = me
         self._datasets = datasets
         self._releases = releases
-        self._products = products
+        self._products = shelf.products
+        self._lifecycle = shelf.lifecycle
+        self._assessments = shelf.assessments
         self._exchange = exchange
         self._recorder = recorder
         self._facts = facts
         self._meter = meter
 
+    def assess(self, dataset: str, version: str, offer: Offer, *, actor: Identity, say: Say) -> Document:
+        """Make the draft of a manifest and return it with the assessment that two people sign: nothing is listed."""
+        with self._recorder.refusals("product.review", actor, product=f"{self._me.hospital}.{dataset}"):
+            draft, release = self._draft(dataset, version, offer)
+            self._assessments.require_signable(draft, release)
+        about = Facts(product=draft.id, version=draft.version, result_digest=draft.draft_digest())
+        if draft.preview.epsilon is not None:
+            about["epsilon"] = draft.preview.epsilon
+        self._recorder.allow("product.review", actor, **about)
+        found = draft.quality_report.grade if draft.quality_report else None
+        say("assess", f"{draft.id} {draft.version}, level {draft.level}, hdex grade {found or 'not measured'}")
+        signed = sorted(self._assessments.signers(draft.id, draft.version))
+        return {"assessment": document_of(draft, release), "product": draft.document(), "signed_by": signed}
+
     def publish(self, dataset: str, version: str, offer: Offer, *, actor: Identity, say: Say) -> Document:
-        """Sign the manifest of a release and list it; return {"product", "version", "digest", "level"}."""
+        """List a version that two people have signed; return {"product", "version", "digest", "level", "state"}.
+
+        Where a public notice is promised, the first call begins it and a call after its end lists the version.
+        """
         with self._recorder.refusals("catalogue.publish", actor, product=f"{self._me.hospital}.{dataset}"):
-            Borders(self._me.hospital, self._me.documents).require_product(dataset, version)
-            product = self._product(dataset, version, offer)
-            self._products.require_next(product)
-        envelope = sign("manifest", product.document(), self._me.hospital, self._me.keys.secret("sign"))
+            draft, release = self._draft(dataset, version, offer)
+            held = self._assessments.require(dataset, draft, release, actor=actor)
+            self._lifecycle.expire(actor=actor)
+            with self._products.changing:
+                held = self._listed(self._products.get(draft.id, draft.version), actor)
+        product = held.product
         for flag in sorted(set(product.inclusion) & {MINORS, IMPORTANT}):
             say("flag", flag)
         say("manifest", f"{product.id} {product.version}, level {product.level}, {', '.join(product.delivery_modes)}")
-        digest = product.digest()
-        with self._recorder.release(
-            "catalogue.publish", actor, product=product.id, version=product.version, result_digest=digest
-        ):
-            self._products.keep(product, envelope, dataset)
         failpoint("publish.signed")
-        self._exchange.publish(envelope)
-        self._meter.add("manifests", len(canonical(envelope)))
-        self._facts.list_product(bytes.fromhex(digest))
-        say("listed", f"manifest {digest[:12]} at the exchange and on the chain")
-        return {"product": product.id, "version": product.version, "digest": digest, "level": product.level}
+        self._tell(held, say)
+        told = {"product": product.id, "version": product.version, "digest": held.digest, "level": product.level}
+        return told | {"state": held.state.value, "listed_from": held.listed_from}
+
+    def _listed(self, held: Held, actor: Identity) -> Held:
+        """Return the version after the step that its notice allows now; a listed one stays as it is."""
+        now, days = self._me.clock(), (held.product.notice or Notice()).listing_days
+        if held.state == ProductState.LISTED:
+            return held
+        if held.state == ProductState.ASSESSED and days:
+            until = format_time(now + timedelta(days=days))
+            return self._lifecycle.move(held, Arrow.ANNOUNCE, Evidence(at=now), actor=actor, listed_from=until)
+        held = self._lifecycle.move(held, Arrow.LIST, Evidence(at=now), actor=actor)
+        self._lifecycle.supersede(held, actor=actor)
+        return held
+
+    def _tell(self, held: Held, say: Say) -> None:
+        if held.state == ProductState.NOTICE:
+            self._lifecycle.tell(held)
+            say("notice", f"public notice until {held.listed_from}; publish it again then")
+            return
+        self._exchange.publish(held.envelope)
+        self._meter.add("manifests", len(canonical(held.envelope)))
+        self._facts.list_product(bytes.fromhex(held.digest))
+        say("listed", f"manifest {held.digest[:12]} at the exchange and on the chain")
+
+    def _draft(self, dataset: str, version: str, offer: Offer) -> tuple[DataProduct, Mapping[str, Any]]:
+        """Return the draft of a version and the release it describes. Raises AccessDenied, VersionConflict."""
+        Borders(self._me.hospital, self._me.documents).require_product(dataset, version)
+        draft = self._product(dataset, version, offer)
+        self._products.require_next(draft)
+        return draft, self._releases.facts(dataset, version)
 
     def _product(self, dataset: str, version: str, offer: Offer) -> DataProduct:
         key = f"{dataset}/{version}"
@@ -137,37 +198,60 @@ class Publishing:
             product = self._made(dataset, version, offer)
             check(product)
             self._me.documents.add(KIND, key, product.document())
-        if offer_of(product) != offer:
+        if offer_of(product) == offer:
+            return product
+        if self._assessments.signers(product.id, version):
             raise AccessDenied(
                 "publish.offer", "make a new version for new terms", "this version is offered under other terms already"
             )
+        product = replace(self._made(dataset, version, offer), preview=product.preview)  # the noise stays the same
+        check(product)
+        self._me.documents.put(KIND, key, product.document())
         return product
 
     def _made(self, dataset: str, version: str, offer: Offer) -> DataProduct:
-        release = self._releases.facts(dataset, version)
-        view = load_view(str(self._datasets.facts(dataset)["view"]))
-        level = int(release["level"])
+        release, ingest = self._releases.facts(dataset, version), self._datasets.facts(dataset)
+        view, level, now = load_view(str(ingest["view"])), int(release["level"]), self._me.clock()
+        product_id = f"{self._me.hospital}.{dataset}"
+        frame = None if level == LEVEL_5 else self._releases.frame(dataset, version)
+        told = told_records(int(release["records"]), self._products.told_records(product_id))
+        before = [held.product.version for held in self._products.versions(product_id)]
+        columns = listed(self._columns(dataset, release, view), frame)
+        report = quality_report(
+            Measured(frame, columns, ingest, release),
+            on=now.date(),
+            band=band(told),
+            temporal=None,
+            supersedes=before[-1] if before else None,
+        )
         allowed = modes_of(level, recipients=offer.terms.recipients)
-        told = told_records(int(release["records"]), self._products.told_records(f"{self._me.hospital}.{dataset}"))
         return DataProduct(
-            id=f"{self._me.hospital}.{dataset}",
+            id=product_id,
             version=version,
-            title=offer.title,
-            description=offer.description,
             provider=Provider(self._me.hospital, offer.provider_name),
             level=level,
             delivery_modes=tuple(mode for mode in WORKING if mode in allowed),
-            columns=self._columns(dataset, release, view),
+            columns=columns,
             records=told,
             individuals_band=band(told),
-            terms=offer.terms,
-            price=offer.price,
-            privacy=privacy_of(release),
-            preview=self._preview(dataset, version, level),
-            issued=format_time(self._me.clock()),
-            keywords=offer.keywords,
+            privacy=replace(privacy_of(release), ethics=offer.ethics, consent_basis=offer.consent_basis),
+            preview=self._preview(frame),
+            issued=format_time(now),
             inclusion=(*view.inclusion, *flags_of(release)),
             release=release_file(release),
+            quality=report.figures(),
+            quality_report=report,
+            provenance=self._provenance(ingest, release, before),
+            **{name: getattr(offer, name) for name in SAID},
+        )
+
+    def _provenance(self, ingest: Mapping[str, Any], release: Mapping[str, Any], before: list[str]) -> Provenance:
+        return Provenance(
+            snapshot_digest=str(ingest["export_digest"]),
+            recipe_digest=str(release["inputs"]),
+            output_digest=str(release["sha256"]),
+            ledger=self._recorder.origin,
+            supersedes=before[-1] if before else None,
         )
 
     def _columns(self, dataset: str, release: Mapping[str, Any], view: View) -> tuple[Column, ...]:
@@ -179,10 +263,9 @@ class Publishing:
         listed = [*in_file, *(name for name in asked if name not in in_file)]
         return tuple(column_of(view, name, highest=highest, told=told.get(name, STUDY_ONLY)) for name in listed)
 
-    def _preview(self, dataset: str, version: str, level: int) -> Preview:
-        if level == LEVEL_5:
+    def _preview(self, frame: pl.DataFrame | None) -> Preview:
+        if frame is None:
             return Preview(kind=PreviewKind.AGGREGATE)
-        frame = self._releases.frame(dataset, version)
         generator = np.random.default_rng()  # from the system's entropy: a seed would let noise be subtracted
         try:
             return synthetic_preview(frame, epsilon=EPSILON, generator=generator)
@@ -192,8 +275,11 @@ class Publishing:
 
 def offer_of(product: DataProduct) -> Offer:
     """Return what the hospital said of a product when it was made."""
-    said = (product.title, product.description, product.provider.name, product.terms, product.price)
-    return Offer(*said, product.keywords)
+    said = {name: getattr(product, name) for name in SAID}
+    privacy = product.privacy
+    return Offer(
+        provider_name=product.provider.name, ethics=privacy.ethics, consent_basis=privacy.consent_basis, **said
+    )
 
 
 def flags_of(release: Mapping[str, Any]) -> tuple[str, ...]:
@@ -240,6 +326,8 @@ def privacy_of(release: Mapping[str, Any]) -> Privacy:
     if risk is not None:
         measured = {
             "k": risk["k"],
+            "l_diversity": risk["l"],
+            "t_closeness": risk["t"],
             "max_risk": risk["prosecutor_max"],
             "average_risk": risk["prosecutor_avg"],
             "unique_rows": risk["unique_rows"],
@@ -253,7 +341,8 @@ def privacy_of(release: Mapping[str, Any]) -> Privacy:
             "attack_after": after["rate"],
             "attack_by_chance": after["by_chance"],
         }
-    return Privacy(preset=release["preset"], classification_digest=release["classification_digest"], **measured)
+    digests = {"classification_digest": release["classification_digest"], "recipe_digest": release.get("inputs")}
+    return Privacy(preset=release["preset"], **digests, **measured)
 
 
 def release_file(release: Mapping[str, Any]) -> ReleaseFile | None:

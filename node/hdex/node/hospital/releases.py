@@ -97,7 +97,8 @@ class Releases:
             say("risk", told(made))
             data = parquet(made.frame) if made.may_leave_as_rows else b""
             facts = facts_of(order, made, self._version(order.dataset, data), data)
-            facts |= {"inputs": inputs, "classification_digest": approved, **flags}
+            made_at = self._datasets.moment()
+            facts |= {"inputs": inputs, "classification_digest": approved, "made": made_at, **flags}
             self._keep(made, facts, data, actor=actor, candidate=candidate)  # 4 remembered, kept
             return facts
 

@@ -110,7 +110,7 @@ class HospitalSite:
         product_id, version, manifest_digest = study.products[self._site]
         with self._recorder.refusals("round.join", self._coordinator, **self._about(study)), as_refusal():
             dataset = self._rooms.products.dataset(product_id)
-            level = self._rooms.products.live(product_id, manifest_digest).level
+            level = self._rooms.products.serving(product_id, manifest_digest, self._clock()).product.level
             return self._rooms.rows.frame(study, dataset, version, level=level)
 
     def shared_secret(self, peer_mask_key: bytes) -> bytes:
@@ -146,7 +146,7 @@ class HospitalSite:
             raise AdmissionRefused("study.other", "the signed study is not the one this round belongs to")
         record, agreement = self._rooms.negotiations.require_live(contract_id, DeliveryMode.FEDERATED, consumer)
         product_id, version, manifest_digest = study.products[self._site]
-        product = self._rooms.products.live(product_id, manifest_digest)
+        product = self._rooms.products.serving(product_id, manifest_digest, self._clock()).product
         if (
             not (product.id, product.version)
             == (record.asked["product"], record.asked["version"])

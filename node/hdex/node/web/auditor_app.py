@@ -115,7 +115,7 @@ class AuditorPages:
         """Return one event with its proof."""
         reading, index = self._desk.reading(), request.path_params["index"]
         log = reading.log(request.path_params["node"])
-        if index >= len(log.events):
+        if index >= log.count:
             raise HTTPException(404)
         page = event_page(log, index, self._desk.trust, words, newest_block=reading.newest_block)
         return self._render("auditor_event.html", request, words, page=page)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from math import ceil
 from urllib.parse import urlencode
 
@@ -111,9 +112,10 @@ class EventsPage:
 
 def events_page(reading: Reading, search: Search) -> EventsPage:
     """Return the page of a search. Raises NotFound for a log that was not read."""
-    found = reading.find(search.query(), search.log)
+    total, found = reading.find(search.query(), search.log)
     start = PER_PAGE * (search.page - 1)
-    return EventsPage(search, found[start : start + PER_PAGE], len(found), ceil(len(found) / PER_PAGE))
+    shown = list(islice(found, start, start + PER_PAGE)) if start < total else []
+    return EventsPage(search, shown, total, ceil(total / PER_PAGE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,10 @@ def event_page(log: ReadLog, index: int, trust: Trust, words: AuditWords, *, new
     leaf = leaf_hash(entry)
     path = steps(leaf, index, size, log.proof(index))
     picture = draw(leaf, path, words, index=index, size=size) if index < size else None
-    fields = [(name, told(name, value, words)) for name, value in sorted(document(log.events[index]).items())]
+    event = log.event(index)
+    fields = [(name, told(name, value, words)) for name, value in sorted(document(event).items())]
     stages = event_stages(log, index, trust, words, newest_block=newest_block)
-    return EventPage(log, index, log.events[index], entry.decode(), fields, stages, leaf, path, picture)
+    return EventPage(log, index, event, entry.decode(), fields, stages, leaf, path, picture)
 
 
 def told(name: str, value: object, words: AuditWords) -> str:
@@ -173,7 +176,7 @@ def event_stages(log: ReadLog, index: int, trust: Trust, words: AuditWords, *, n
     block = f"{words.say('logs.block')} {anchor.block}, {words.minute(anchor.time)}" if anchor else ""
     above = newest_block - anchor.block if anchor else 0
     return [
-        Stage("durable", True, words.minute(log.events[index].at)),
+        Stage("durable", True, words.minute(log.event(index).at)),
         Stage("checkpointed", is_signed, f"{words.say('logs.size')} {state.size:,}" if is_signed else ""),
         Stage("witnessed", count > 0 and trust.is_witnessed_by(state.cosigners), vouched),
         Stage("anchored", anchor is not None, block),

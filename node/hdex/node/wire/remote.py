@@ -50,6 +50,9 @@ class RemoteExchange:
     def withdraw(self, notice: Envelope) -> None:
         self._products.Withdraw(exchange_pb2.WithdrawProductRequest(notice=pack(notice)))
 
+    def amend(self, step: Envelope) -> str:
+        return str(self._products.Amend(exchange_pb2.AmendProductRequest(step=pack(step))).state)
+
     def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
         request = exchange_pb2.FindRequest(text=text, lang=lang, delivery_mode=mode, provider=provider, page_size=100)
         return [DataProduct.from_document(read_object(found)) for found in self._products.Find(request).products]
@@ -133,6 +136,10 @@ class RemoteDesk:
 
     def deidentify(self, dataset: str, order: Mapping[str, str], say: Say) -> Document:
         return followed(self._stub.Deidentify(hospital_pb2.DeidentifyRequest(dataset=dataset, **order)), say)
+
+    def assess(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document:
+        request = hospital_pb2.AssessRequest(dataset=dataset, version=version, terms=dump(dict(offer)))
+        return followed(self._stub.Assess(request), say)
 
     def publish(self, dataset: str, version: str, offer: Mapping[str, Any], say: Say) -> Document:
         request = hospital_pb2.PublishRequest(dataset=dataset, version=version, terms=dump(dict(offer)))

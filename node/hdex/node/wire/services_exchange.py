@@ -36,6 +36,10 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
         self._listings.withdraw(unpack(request.notice), caller(context))
         return exchange_pb2.WithdrawProductResponse()
 
+    def Amend(self, request: exchange_pb2.AmendProductRequest, context: Context) -> exchange_pb2.AmendProductResponse:
+        state = self._listings.amend(unpack(request.step), caller(context))
+        return exchange_pb2.AmendProductResponse(state=state)
+
     def Find(self, request: exchange_pb2.FindRequest, context: Context) -> exchange_pb2.FindResponse:
         query = Query(
             text=request.text,

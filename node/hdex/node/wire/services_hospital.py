@@ -49,6 +49,12 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
         actor = caller(context)
         return progress(lambda say: self._hospital.releases.deidentify(order, actor=actor, say=say))
 
+    def Assess(self, request: hospital_pb2.AssessRequest, context: Context) -> Iterator[common_pb2.Progress]:
+        actor, offer = caller(context), Offer.from_document(read_object(request.terms))
+        return progress(
+            lambda say: self._hospital.publishing.assess(request.dataset, request.version, offer, actor=actor, say=say)
+        )
+
     def Publish(self, request: hospital_pb2.PublishRequest, context: Context) -> Iterator[common_pb2.Progress]:
         actor, offer = caller(context), Offer.from_document(read_object(request.terms))
         return progress(

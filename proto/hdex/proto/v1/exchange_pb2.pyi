@@ -29,6 +29,18 @@ class WithdrawProductResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class AmendProductRequest(_message.Message):
+    __slots__ = ("step",)
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    step: _common_pb2.Envelope
+    def __init__(self, step: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class AmendProductResponse(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    def __init__(self, state: _Optional[str] = ...) -> None: ...
+
 class FindRequest(_message.Message):
     __slots__ = ("text", "lang", "level", "provider", "delivery_mode", "page_size", "page_token")
     TEXT_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class ExchangeServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductResponse.FromString,
                 _registered_method=True)
+        self.Amend = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/Amend',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductResponse.FromString,
+                _registered_method=True)
         self.Find = channel.unary_unary(
                 '/hdex.proto.v1.ExchangeService/Find',
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.FindRequest.SerializeToString,
@@ -67,6 +72,12 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Withdraw(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Amend(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +107,11 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.Withdraw,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductResponse.SerializeToString,
+            ),
+            'Amend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Amend,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductResponse.SerializeToString,
             ),
             'Find': grpc.unary_unary_rpc_method_handler(
                     servicer.Find,
@@ -162,6 +178,33 @@ class ExchangeService:
             '/hdex.proto.v1.ExchangeService/Withdraw',
             hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Amend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/Amend',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.AmendProductResponse.FromString,
             options,
             channel_credentials,
             insecure,

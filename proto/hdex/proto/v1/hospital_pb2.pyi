@@ -51,6 +51,16 @@ class DeidentifyRequest(_message.Message):
     purpose: str
     def __init__(self, dataset: _Optional[str] = ..., preset: _Optional[str] = ..., recipient_class: _Optional[str] = ..., purpose: _Optional[str] = ...) -> None: ...
 
+class AssessRequest(_message.Message):
+    __slots__ = ("dataset", "version", "terms")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    version: str
+    terms: bytes
+    def __init__(self, dataset: _Optional[str] = ..., version: _Optional[str] = ..., terms: _Optional[bytes] = ...) -> None: ...
+
 class PublishRequest(_message.Message):
     __slots__ = ("dataset", "version", "terms")
     DATASET_FIELD_NUMBER: _ClassVar[int]

@@ -56,6 +56,11 @@ class HospitalAdminServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.DeidentifyRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.Progress.FromString,
                 _registered_method=True)
+        self.Assess = channel.unary_stream(
+                '/hdex.proto.v1.HospitalAdminService/Assess',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AssessRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.Progress.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_stream(
                 '/hdex.proto.v1.HospitalAdminService/Publish',
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.PublishRequest.SerializeToString,
@@ -111,6 +116,12 @@ class HospitalAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Deidentify(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Assess(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +184,11 @@ def add_HospitalAdminServiceServicer_to_server(servicer, server):
             'Deidentify': grpc.unary_stream_rpc_method_handler(
                     servicer.Deidentify,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.DeidentifyRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.Progress.SerializeToString,
+            ),
+            'Assess': grpc.unary_stream_rpc_method_handler(
+                    servicer.Assess,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AssessRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.Progress.SerializeToString,
             ),
             'Publish': grpc.unary_stream_rpc_method_handler(
@@ -314,6 +330,33 @@ class HospitalAdminService:
             target,
             '/hdex.proto.v1.HospitalAdminService/Deidentify',
             hdex_dot_proto_dot_v1_dot_hospital__pb2.DeidentifyRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_common__pb2.Progress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Assess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/Assess',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.AssessRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_common__pb2.Progress.FromString,
             options,
             channel_credentials,

@@ -1,0 +1,147 @@
+"""A product's specification sheet (one HTML file, printable, no network) and the evidence pack an exchange asks for."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hdex.catalog.croissant import croissant
+from hdex.catalog.dcat import dataset
+from hdex.catalog.documents import to_document
+from hdex.catalog.dsp import dsp_dataset
+from hdex.catalog.errors import ProductInvalid
+from hdex.catalog.healthdcat import health_dataset
+from hdex.catalog.product import DataProduct, levels
+from hdex.catalog.quality import measured
+from hdex.catalog.terms import purposes
+from hdex.catalog.web import formats
+from hdex.catalog.web.labels import speaker, word
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of zip entries: the same product, the same bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a section: what, and what is said of it."""
+
+    name: str
+    value: str
+
+
+def sheet(product: DataProduct, lang: str) -> str:
+    """Return the sheet as HTML; every text of the product is escaped."""
+    environment = Environment(
+        loader=PackageLoader("hdex.catalog.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = files("hdex.catalog.web").joinpath("static/sheet.css").read_text(encoding="utf-8")
+    return environment.get_template("sheet.html").render(
+        product=product,
+        lang=lang,
+        style=style,
+        t=speaker(lang),
+        word=lambda section, name: word(section, name, lang),
+        formats=formats,
+        level=levels()[product.level],
+        purposes=purposes(),
+        technical=shares(product, lang),
+        sections=sections(product, lang),
+        digest=product.digest(),
+    )
+
+
+def evidence_pack(product: DataProduct, envelope: Mapping[str, Any], *, base: str) -> bytes:
+    """Return a zip: signed manifest, sheets, quality report, renderings. The same product gives the same bytes."""
+    report = product.quality_report
+    held: dict[str, str] = {
+        "manifest.json": dumped(envelope),
+        "sheet.en.html": sheet(product, "en"),
+        "sheet.zh.html": sheet(product, "zh"),
+        "dcat.jsonld": dumped(dataset(product, base=base)),
+        "dsp.json": dumped(dsp_dataset(product, base=base)),
+        "croissant.json": dumped(croissant(product, base=base)),
+        "quality.json": dumped(to_document(report) if report else {}),
+        "synthetic.csv": synthetic_csv(product),
+    }
+    try:
+        held["healthdcat.jsonld"] = dumped(health_dataset(product, base=base))
+    except ProductInvalid as incomplete:
+        held["healthdcat.missing.txt"] = f"{incomplete}\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(held):
+            archive.writestr(zipfile.ZipInfo(f"{product.id}-{product.version}/{name}", EPOCH), held[name])
+    return packed.getvalue()
+
+
+def synthetic_csv(product: DataProduct) -> str:
+    """Return the synthetic rows as CSV; a cell that a spreadsheet would run is written as text."""
+    rows = product.preview.rows
+    out = io.StringIO()
+    if rows:
+        writer = csv.writer(out)
+        writer.writerow(rows[0])
+        writer.writerows([harmless(cell) for cell in row.values()] for row in rows)
+    return out.getvalue()
+
+
+def harmless(cell: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
+
+
+def shares(product: DataProduct, lang: str) -> list[Line]:
+    """Return the technical quality as lines, "not measured" where nothing was."""
+    if product.quality_report is None:
+        return []
+    told = measured(product.quality_report.technical).items()
+    absent = word("sheet", "not_measured", lang)
+    return [Line(word("quality", name, lang), absent if v is None else formats.share(v)) for name, v in told]
+
+
+def sections(product: DataProduct, lang: str) -> list[tuple[str, list[Line]]]:
+    """Return the sections that are plain lists: who, privacy, provenance, reviews."""
+    parts: list[tuple[str, object]] = [
+        ("publisher", product.publisher),
+        ("access_body", product.access_body),
+        ("health", product.health),
+        ("privacy", product.privacy),
+        ("price", product.price),
+        ("notice", product.notice),
+        ("provenance", product.provenance),
+    ]
+    found = [(word("sheet", name, lang), lines(to_document(part), lang)) for name, part in parts if part is not None]
+    signed = [Line(review.signer, review.assessment_digest) for review in product.reviews or ()]
+    return [*found, *([(word("sheet", "reviews", lang), signed)] if signed else [])]
+
+
+def lines(document: object, lang: str) -> list[Line]:
+    """Return a document's fields as lines; words in two languages as those of the reader's."""
+    if not isinstance(document, Mapping):
+        return []
+    return [Line(name.replace("_", " "), said(value, lang)) for name, value in document.items()]
+
+
+def said(value: object, lang: str) -> str:
+    """Return a value as a reader sees it."""
+    if isinstance(value, Mapping):
+        if set(value) == {"en", "zh"}:
+            return str(value[lang])
+        return "; ".join(f"{name.replace('_', ' ')}: {said(one, lang)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(said(one, lang) for one in value) or "-"
+    return str(value)
+
+
+def dumped(document: object) -> str:
+    """Return JSON as people read it."""
+    return json.dumps(document, indent=1, ensure_ascii=False, default=dict) + "\n"

@@ -1,0 +1,193 @@
+"""What moves a product version: each step is held against its guards, signed by the node, remembered, then told.
+
+People order suspension, resumption and withdrawal by a paper of the privacy officer; listing, supersession and expiry
+follow from what was signed before. The first two steps of a life are remembered where they happen: when the
+classification is signed and when the version is made.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from hdex.catalog.errors import NotListed
+from hdex.catalog.lifecycle import Arrow, Evidence, ProductState, advance, allowed_from, rules_of
+from hdex.catalog.metadata import Notice
+from hdex.ledger.event import format_time
+from hdex.node.documents import Document, Documents
+from hdex.node.errors import AccessDenied, RequestInvalid
+from hdex.node.hospital.erasures import OFFICER, Staff, text
+from hdex.node.hospital.ports import Exchange
+from hdex.node.hospital.products import Held, Products
+from hdex.node.identity import Identity
+from hdex.node.keys import KeyProvider
+from hdex.node.recorder import Recorder
+from hdex.node.signed import Envelope, digest, sign
+
+EVENTS: Mapping[Arrow, tuple[str, str]] = {  # what is remembered of each step; the first two by who carries them out
+    Arrow.CLASSIFY: ("classification", "approve"),
+    Arrow.DEIDENTIFY: ("deidentify", "run"),
+    Arrow.ASSESS: ("product", "assess"),
+    Arrow.ANNOUNCE: ("product", "announce"),
+    Arrow.LIST: ("catalogue", "publish"),
+    Arrow.SUSPEND: ("product", "suspend"),
+    Arrow.RESUME: ("product", "resume"),
+    Arrow.EXPIRE: ("product", "expire"),
+    Arrow.REVOKE: ("catalogue", "withdraw"),
+    Arrow.SUPERSEDE: ("product", "supersede"),
+}
+ORDERS: Mapping[str, Arrow] = {  # kinds of signed papers by which a person orders a step
+    "product.suspend": Arrow.SUSPEND,
+    "product.resume": Arrow.RESUME,
+    "product.withdraw": Arrow.REVOKE,
+}
+NOTICE = Notice()
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Who this hospital is when it signs a manifest or a step."""
+
+    hospital: str
+    keys: KeyProvider
+    documents: Documents
+    clock: Callable[[], datetime]
+
+
+class Lifecycle:
+    """Carries steps out; the same order again finds nothing to move and says so."""
+
+    def __init__(
+        self, me: Publisher, products: Products, staff: Staff, *, exchange: Exchange, recorder: Recorder
+    ) -> None:
+        self._me = me
+        self._products = products
+        self._staff = staff
+        self._exchange = exchange
+        self._recorder = recorder
+
+    def order(self, kind: str, envelope: Envelope, *, actor: Identity) -> Document:
+        """Carry out a signed order about a product. Raises AccessDenied, SignatureInvalid, NotListed, GuardUnmet,
+        TransitionForbidden.
+        """
+        arrow, said = ORDERS[kind], envelope["document"]
+        with self._recorder.refusals(".".join(EVENTS[arrow]), actor, product=str(said.get("product", ""))):
+            if actor.role != OFFICER:
+                raise AccessDenied(f"{kind}.role", f"ask the {OFFICER}", "this order is signed by another role")
+            paper = self._staff.verified(kind, envelope, OFFICER)
+            product_id, reason = text(paper, "product"), text(paper, "reason")
+            if set(paper) != {"product", "version", "reason", "at"}:
+                raise RequestInvalid("an order has product, version, reason and the time it was signed")
+            self._require_new(paper)
+            with self._products.changing:
+                evidence = Evidence(at=self._me.clock(), signers=frozenset({OFFICER}), reason=reason)
+                moved = [
+                    held if is_done(held, arrow) else self.move(held, arrow, evidence, actor=actor, reason=reason)
+                    for held in self._due(product_id, str(paper["version"]), arrow)
+                ]
+            self._me.documents.put("product_order", digest(paper), {"envelope": envelope})
+        for held in moved:
+            self.tell(held)
+        return {"product": product_id, "versions": {held.product.version: held.state.value for held in moved}}
+
+    def move(
+        self, held: Held, arrow: Arrow, evidence: Evidence, *, actor: Identity, reason: str = "", **changes: str
+    ) -> Held:
+        """Return the version after one step that was signed, remembered and kept; refused, nothing changes."""
+        target = advance(held.state, arrow, with_term(evidence, held))
+        paper = self._signed(held, arrow, target, reason)
+        subject, verb = EVENTS[arrow]
+        with self._recorder.release(
+            f"{subject}.{verb}",
+            actor,
+            product=held.product.id,
+            version=held.product.version,
+            policy_digest=digest(paper["document"]),
+            result_digest=held.digest,
+        ):
+            return self._products.keep(held.moved(target, paper, **changes))
+
+    def remembered(self, held: Held, arrow: Arrow, evidence: Evidence) -> Held:
+        """Return the version after a step whose event was written when it happened."""
+        target = advance(held.state, arrow, with_term(evidence, held))
+        return held.moved(target, self._signed(held, arrow, target, ""))
+
+    def supersede(self, newer: Held, *, actor: Identity) -> None:
+        """End the offer of older versions; their contracts are served until their notice has run."""
+        now = self._me.clock()
+        older = [held for held in self._products.versions(newer.product.id) if is_older(held, newer)]
+        for held in older:
+            if Arrow.SUPERSEDE.value in allowed_from(held.state):
+                days = (held.product.notice or NOTICE).supersession_days
+                until = format_time(now + timedelta(days=days))
+                self.move(held, Arrow.SUPERSEDE, Evidence(at=now, newer_listed=True), actor=actor, serves_until=until)
+
+    def expire(self, *, actor: Identity) -> list[Held]:
+        """End every version whose terms have ended, and return them."""
+        now = self._me.clock()
+        with self._products.changing:
+            due = [held for held in self._products.every() if is_due(held, now)]
+            ended = [self.move(held, Arrow.EXPIRE, Evidence(at=now), actor=actor) for held in due]
+        for held in ended:
+            self.tell(held)
+        return ended
+
+    def tell(self, held: Held) -> None:
+        """Hand the newest step's paper to the exchange, which takes it as often as it is sent."""
+        self._exchange.amend(held.history[-1])
+
+    def _signed(self, held: Held, arrow: Arrow, target: ProductState, reason: str) -> Envelope:
+        document: dict[str, Any] = {
+            "product": held.product.id,
+            "version": held.product.version,
+            "manifest_digest": held.digest,
+            "arrow": arrow.value,
+            "from": held.state.value,
+            "to": target.value,
+            "rules": list(rules_of(held.state, arrow)),
+            "reason": reason,
+            "at": format_time(self._me.clock()),
+        }
+        return sign("lifecycle", document, self._me.hospital, self._me.keys.secret("sign"))
+
+    def _due(self, product_id: str, version: str, arrow: Arrow) -> list[Held]:
+        """Return the versions that an order means: the one it names, else all that the step fits, else the newest."""
+        versions = self._products.versions(product_id)
+        named = [held for held in versions if version in ("", held.product.version)]
+        if not named:
+            raise NotListed(f"no product {product_id[:80]!r} is offered here in the version named")
+        fitting = [held for held in named if arrow.value in allowed_from(held.state)]
+        return fitting or named[-1:]
+
+    def _require_new(self, paper: Document) -> None:
+        """Raise AccessDenied where this very order was carried out: a copy of it must not suspend again."""
+        if digest(paper) in self._me.documents.keys("product_order"):
+            raise AccessDenied("product.order", "sign a new order", "this order was carried out already")
+
+
+def with_term(evidence: Evidence, held: Held) -> Evidence:
+    """Return the evidence with what the version itself says: its terms' end, its notice."""
+    expires = held.product.terms.expires
+    return replace(
+        evidence,
+        expires=datetime.fromisoformat(expires) if expires else None,
+        notice_days=(held.product.notice or NOTICE).listing_days,
+        listed_from=datetime.fromisoformat(held.listed_from) if held.listed_from else None,
+    )
+
+
+def is_done(held: Held, arrow: Arrow) -> bool:
+    """Return whether the last step was this one: ordered again, only the exchange is told again."""
+    return bool(held.history) and held.history[-1]["document"]["arrow"] == arrow.value
+
+
+def is_older(held: Held, newer: Held) -> bool:
+    """Return whether a version came before another."""
+    return held.product.version_key() < newer.product.version_key()
+
+
+def is_due(held: Held, now: datetime) -> bool:
+    """Return whether a version's terms have ended and nobody has said so yet."""
+    expires = held.product.terms.expires
+    ends = Arrow.EXPIRE.value in allowed_from(held.state)
+    return ends and expires is not None and now >= datetime.fromisoformat(expires)
