@@ -70,7 +70,7 @@ bench-deid: $(VENV)/.dev $(PEERS)/.done ## measure de-identification beside its 
 bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and its peers, at 10^4 to 10^6 events
 	@$(BIN)/python bench/bench_ledger.py
 
-bench-federated: $(VENV)/.dev ## measure studies beside statsmodels, Paillier beside phe, rounds beside stock Flower
+bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers, rounds beside stock Flower
 	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events

@@ -4,17 +4,17 @@ Every ratio is taken from one run in which ours and the peer's take turns. The h
 are used when they are there. A sum is checked against the integer sum before it is timed; a bar that is missed is told.
 """
 
-import importlib.util
-import math
+import json
 import secrets
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bench_federated_paillier
 import numpy as np
-import phe
 import polars as pl
 import results_file
 import statsmodels.api as sm
@@ -22,35 +22,35 @@ from federated_deaths import deaths
 from results_file import figure, measure
 from statsmodels.duration.hazard_regression import PHReg
 
-from hdex.federated.paillier import PackSpec, aggregate, decrypt, encrypt, generate_keypair, mask_integers
+from hdex.federated.paillier import PackSpec, encrypt, generate_keypair, mask_integers
 from hdex.federated.paillier.masks import shared_secret
 from hdex.federated.paillier.obfuscation import FixedBase
 from hdex.federated.simulate import simulate
 from hdex.node.keys import KeyKind, public_of
 
+QUICK = bench_federated_paillier.QUICK  # BENCH_QUICK=1: does it run; nothing is written
 SEED, ROWS, SITES = 7, 3_000, 3
-BARS = {"plain": 1e-10, "paillier": 1e-9}
+BARS = {"plain": 1e-10} if QUICK else {"plain": 1e-10, "paillier": 1e-9}
 MOST_ROUNDS = 8
-NUMBERS, PHE_NUMBERS, PARTIES, PAIRS = 10_000, 16, 3, 3
-CPU_BARS = {2048: 280.0, 3072: 400.0}
-BYTE_BARS = {2048: 55.0, 3072: 80.0}
 SITE_BARS_MS = {13: 50.0, 100: 1_000.0}
 FEATURES = ["age", "bmi", "smoker", "pressure"]
 GRID = list(range(1, 61))
 HEART = results_file.ROOT.parent / "shared/data/uci_heart"
 HOSPITALS = ("cleveland", "hungarian", "switzerland")
-PEERS = {"pypaillier": "paillier", "tenseal": "tenseal"}  # distribution -> module
 TABLE = results_file.RESULTS / "federated.md"
 
 
 def main() -> None:
     figures: dict[str, Any] = {}
-    for part in (exactness, heart, paillier, site_rounds, deaths):
+    for part in (exactness, survival, heart, paillier, site_rounds, deaths):
         began = time.perf_counter()
         figures[part.__name__] = part()
         print(f"{part.__name__}: {time.perf_counter() - began:.1f} s", flush=True)
-    figures["absent"] = [name for name, module in PEERS.items() if importlib.util.find_spec(module) is None]
-    inputs = {"seed": SEED, "rows": ROWS, "sites": SITES, "numbers": NUMBERS, "numbers_for_phe": PHE_NUMBERS}
+    if QUICK:
+        print(markdown(figures))
+        return
+    inputs = {"seed": SEED, "rows": ROWS, "sites": SITES, "numbers": bench_federated_paillier.NUMBERS}
+    inputs |= {"parties": bench_federated_paillier.PARTIES, "numbers_for_phe": bench_federated_paillier.PHE_NUMBERS}
     path = results_file.write("federated", command="make bench-federated", inputs=inputs, figures=figures)
     TABLE.write_text(markdown(figures), encoding="utf-8")
     print(f"{path.relative_to(results_file.ROOT)} and {TABLE.relative_to(results_file.ROOT)} are rewritten")
@@ -107,6 +107,46 @@ def exactness() -> dict[str, Any]:
     return found
 
 
+def survival() -> dict[str, Any]:
+    """Return the largest difference of Kaplan-Meier and Cox to lifelines on the pooled rows, in the peers' environment.
+
+    lifelines knows Efron's ties only, which are Breslow's where no two patients have one day: every day is its own.
+    """
+    if not bench_federated_paillier.PYTHON.exists():
+        return {"skipped": "no environment of peers: make .venv-peers/.done"}
+    random, rows = np.random.default_rng(SEED), 400
+    x = random.normal(size=(rows, 2))
+    days = np.argsort(np.argsort(random.exponential(np.exp(-x @ np.array([0.7, -0.4]))))) + 1.0
+    died = (random.random(rows) < 0.7).astype(float)
+    frame = pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "day": days, "died": died})
+    frames = {f"site-{number}": frame[number::SITES] for number in range(SITES)}
+    asked = {"target": "died", "options": {"time": "day", "grid": list(range(1, rows + 1))}, "secure": "plain"}
+    oracle = lifelines_of(frame)
+    points = simulate(frames, kind="kaplan-meier", features=[], **asked).document()["groups"][0]["curve"]
+    cox = simulate(frames, kind="cox", features=["a", "b"], **asked).document()["coefficients"]
+    curve = [oracle["km"][str(float(row["time"]))] for row in points]
+    return {
+        "kaplan-meier": largest([row["survival"] for row in points], curve),
+        "cox estimate": largest([row["estimate"] for row in cox], oracle["estimate"]),
+        "cox se": largest([row["se"] for row in cox], oracle["se"]),
+        "lifelines": oracle["version"],
+    }
+
+
+def lifelines_of(frame: pl.DataFrame) -> dict[str, Any]:
+    command = [bench_federated_paillier.PYTHON, Path(__file__).with_name("peers_federated.py")]
+    asked = json.dumps({"peer": "lifelines", "rows": frame.to_dict(as_series=False)})
+    done = subprocess.run(command, input=asked + "\n", stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def survival_lines(found: dict[str, Any]) -> list[str]:
+    if "skipped" in found:
+        return ["", f"lifelines: {found['skipped']}."]
+    off = ", ".join(f"{name} {found[name]:.1e}" for name in ("kaplan-meier", "cox estimate", "cox se"))
+    return ["", f"Largest difference to lifelines {found['lifelines']} on the pooled rows: {off}."]
+
+
 def largest(found: Any, expected: Any) -> float:
     expected = np.asarray(expected)
     return float(np.max(np.abs(np.asarray(found) - expected) / np.maximum(1.0, np.abs(expected))))
@@ -127,7 +167,7 @@ def heart() -> dict[str, Any]:
         "se": largest([row["se"] for row in rows], se),
     }
     pairs = {row["name"]: [repr(row["estimate"]), repr(float(b))] for row, b in zip(rows, beta, strict=True)}
-    within = max(off.values()) <= BARS["paillier"]
+    within = max(off.values()) <= 1e-9
     return {**off, "within": within, "n": done["n"], "rounds": done["rounds"], "federated_and_pooled": pairs}
 
 
@@ -159,61 +199,8 @@ def ridge(frame: pl.DataFrame, features: list[str]) -> tuple[np.ndarray, np.ndar
 
 
 def paillier() -> dict[str, Any]:
-    """Sum NUMBERS floats of PARTIES: ours packed and masked, phe number by number, in turns; CPU seconds and bytes.
-
-    cold: every party first builds its table for the study's key, as in a study's first round; warm: it has it. phe's
-    cost is linear in the numbers: it is measured on fewer and told for as many as ours.
-    """
-    return {str(bits): paillier_at(bits) for bits in CPU_BARS}
-
-
-def paillier_at(bits: int) -> dict[str, Any]:
-    public, private = generate_keypair(bits)
-    values = np.random.default_rng(SEED).normal(scale=100, size=(PARTIES, NUMBERS))
-    spec = PackSpec(24, 12, 1024, bits)
-    warm = [FixedBase(public) for _ in range(PARTIES)]
-    total, size = packed_sum(public, private, values, spec, warm)
-    assert np.abs(total - np.round(values * 2**12).sum(axis=0) / 2**12).max() == 0  # the integer sum, exactly
-    assert np.allclose(naive_sum(public, private, values[:, :2]), values[:, :2].sum(axis=0))
-    seconds: dict[str, list[float]] = {"cold": [], "warm": [], "phe": []}
-    for _ in range(PAIRS):
-        seconds["cold"] += cpu(
-            lambda: packed_sum(public, private, values, spec, [FixedBase(public) for _ in range(PARTIES)])
-        )
-        seconds["warm"] += cpu(lambda: packed_sum(public, private, values, spec, warm))
-        few = cpu(lambda: naive_sum(public, private, values[:, :PHE_NUMBERS]))
-        seconds["phe"] += [value * NUMBERS / PHE_NUMBERS for value in few]
-    naive_bytes = NUMBERS * math.ceil(2 * bits / 8)
-    told: dict[str, Any] = {name: figure(found, "CPU s") for name, found in seconds.items()}
-    for name in ("cold", "warm"):
-        ratios = [peer / own for peer, own in zip(seconds["phe"], seconds[name], strict=True)]
-        told[f"ratio_{name}"] = figure(ratios, "x")
-    told |= {"bar_ratio": CPU_BARS[bits], "bytes_ours": size, "bytes_phe": naive_bytes}
-    return told | {"bytes_ratio": results_file.short(naive_bytes / size), "bar_bytes_ratio": BYTE_BARS[bits]}
-
-
-def cpu(work: Callable[[], object]) -> list[float]:
-    return measure(work, repeats=1, warm_up=0, clock=time.process_time)
-
-
-def packed_sum(public: Any, private: Any, values: Any, spec: PackSpec, tables: list[FixedBase]) -> tuple[Any, int]:
-    """Return (sum, bytes of one party's vector) as a study makes it, everything done by this process."""
-    keys = {f"site-{number}": secrets.token_bytes(32) for number in range(len(values))}
-    roster = {site: public_of(KeyKind.X25519, secret) for site, secret in keys.items()}
-    vectors = []
-    for numbers, table, (site, secret) in zip(values, tables, keys.items(), strict=True):
-        masks = mask_integers(
-            site, roster, lambda peer, mine=secret: shared_secret(mine, peer),
-            context=bytes(32), n=public.n, count=spec.plaintexts(len(numbers)),
-        )  # fmt: skip
-        vectors.append(encrypt(public, numbers, spec, obfuscator=table, masks=masks))
-    return decrypt(private, aggregate(vectors), contributors=len(values)), len(vectors[0].to_bytes())
-
-
-def naive_sum(public: phe.PaillierPublicKey, private: phe.PaillierPrivateKey, values: Any) -> list[float]:
-    """Return the sum with phe alone, one ciphertext a number."""
-    encrypted = [[public.encrypt(float(value)) for value in numbers] for numbers in values]
-    return [private.decrypt(sum(column[1:], column[0])) for column in zip(*encrypted, strict=True)]
+    """Return the sums under encryption beside the peers', and every bar of theirs."""
+    return bench_federated_paillier.measure()
 
 
 def site_rounds() -> dict[str, Any]:
@@ -256,19 +243,15 @@ def markdown(figures: dict[str, Any]) -> str:
         off = " | ".join(f"{row[part]:.1e}" for part in ("estimate", "se", "p"))
         lines.append(f"| {name} | {off} | {row['rounds']} | {'yes' if row['within'] else 'no'} |")
     lines += ["", "Largest difference to statsmodels on the pooled rows, relative above 1.", ""]
-    lines += ["| Paillier | cold | warm | phe | ratio cold, warm (bar) | bytes ratio (bar) |", "| --- |" + " --- |" * 5]
-    for bits, row in figures["paillier"].items():
-        cold, warm, peer = (f"{row[part]['median']:g} CPU s" for part in ("cold", "warm", "phe"))
-        ratios = f"{row['ratio_cold']['median']:g}, {row['ratio_warm']['median']:g} ({row['bar_ratio']:g})"
-        size = f"{row['bytes_ratio']:g} ({row['bar_bytes_ratio']:g})"
-        lines.append(f"| {bits} bits | {cold} | {warm} | {peer} | {ratios} | {size} |")
+    lines += survival_lines(figures["survival"])
+    lines += ["", "## Sums under encryption", "", *bench_federated_paillier.lines(figures["paillier"])]
     lines += ["", "| a site's round | CPU (bar) |", "| --- | --- |"]
     for features, row in figures["site_rounds"].items():
         lines.append(f"| p = {features} | {row['cpu']['median']:g} ms ({row['bar_ms']:g}) |")
     lines += ["", "| a site or the coordinator ends | until known, or resumed (bar) |", "| --- | --- |"]
     for how, row in figures["deaths"].items():
         lines.append(f"| {how} | {row['median']:.3g} s ({row['bar_s']:g}) |")
-    lines += ["", f"Not installed here, so not beside us: {', '.join(figures['absent']) or 'none'}.", ""]
+    lines += [""]
     lines += heart_lines(figures["heart"])
     return "\n".join(lines) + "\n"
 

@@ -1,25 +1,30 @@
 """Three hospitals with tables, keys and a study, in memory."""
 
+import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from hdex.federated.apps.site import SiteSession
+from hdex.federated.dealing import deal_key, shared
 from hdex.federated.disclosure import Limits
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import AdmissionRefused
 from hdex.federated.keyholder import KeyHolder
 from hdex.federated.paillier import generate_keypair, private_key_to_bytes, public_key_hex
+from hdex.federated.paillier.keys import RandBits
 from hdex.federated.plain import PlainAdder
 from hdex.federated.ports import Decryptor, Release, RoundRequest, Store
 from hdex.federated.simulate import FrameSite
 from hdex.federated.store_memory import MemoryStore
-from hdex.federated.study import SUMS, Party, Study, unsigned_envelope
+from hdex.federated.study import SUMS, Party, Study, Threshold, unsigned_envelope
 
 FEATURES = ("age", "bmi", "male", "pressure")
 TARGET = "event"
@@ -145,6 +150,21 @@ def consortium(
     if secure == "paillier":
         keyholder.register(result.envelope)
     return result
+
+
+def safe_primes() -> RandBits:
+    """Return randomness whose first two numbers of 1024 bits are published safe primes: dealing costs nothing then."""
+    found = json.loads((Path(__file__).parents[1] / "vectors" / "safe_primes.json").read_text(encoding="utf-8"))
+    primes = [int(found["q"], 16), int(found["p"], 16)]
+    return lambda bits: primes.pop() if bits == 1024 and primes else secrets.randbits(bits)
+
+
+def with_shared_key(party: Consortium, needed: int = 2, *, parties: tuple[str, ...] = ()) -> Consortium:
+    """Return the consortium with a study whose sums `needed` of its sites open together."""
+    threshold = Threshold(parties or party.study.sites, needed)
+    keys = {one.site: bytes.fromhex(one.mask_key) for one in party.study.roster if one.site in threshold.parties}
+    key = deal_key(keys, needed, bits=2048, randbits=safe_primes())
+    return replace(party, study=shared(party.study, threshold, key))
 
 
 def with_privacy(party: Consortium, privacy: dict[str, float], *, max_rounds: int) -> Consortium:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.federated.samples import NOW, Consortium, consortium, keypair
+from tests.federated.samples import NOW, Consortium, consortium, keypair, tables
 
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.contribution import Contribution
@@ -203,6 +203,28 @@ def test_only_a_study_with_its_own_key_enough_sites_and_consent_is_registered() 
     party.keyholder.register(party.envelope)
     with pytest.raises(StudyInvalid):
         party.keyholder.register(b"{}")
+
+
+def test_two_studies_of_one_data_set_do_not_tell_a_few_sites_apart() -> None:
+    """The sum over four sites less the sum over three of them is one site's sum."""
+    store, sites = MemoryStore(), [f"hospital-{letter}" for letter in "abcdefg"]
+    holder = KeyHolder(store, admit=lambda s, e: None, bits=2048, clock=lambda: NOW)
+    private = consortium().keyholder._store.get("key/study-1") or b""
+
+    def register(name: str, chosen: list[str], **changes: Any) -> None:
+        store.put(f"key/{name}", private)
+        frame = next(iter(tables().values()))
+        study = replace(consortium(dict.fromkeys(chosen, frame)).study, id=name, **changes)
+        holder.register(unsigned_envelope(study))
+
+    register("three", sites[:3])
+    register("three-again", sites[:3])
+    assert rule_of(lambda: register("one-more", sites[:4])) == "rosters_differ"
+    assert rule_of(lambda: register("one-other", [*sites[:2], sites[3]])) == "rosters_differ"
+    register("three-more", sites[:6])
+    register("others", sites[3:6])
+    register("one-more-of-others", sites[:4], target="smoker", features=("age-2",))
+    assert store.get("study/one-more") is None
 
 
 def test_the_key_of_a_study_is_made_once_and_survives_a_restart() -> None:

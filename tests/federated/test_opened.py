@@ -109,11 +109,11 @@ def test_a_key_holder_that_is_restarted_proves_the_same() -> None:
 def test_a_sum_of_fewer_than_said_is_not_proven() -> None:
     public, private = keypair()
     spec = PackSpec(24, 8, 3, 2048)
-    product = aggregate([encrypt(public, np.array([1.0]), spec)] * 2)
+    product, study = aggregate([encrypt(public, np.array([1.0]), spec)] * 2), consortium().study
     proof = open_vector(private, product).to_bytes(public)
-    assert proven_sum(product, proof, contributors=2).tolist() == [2.0]
+    assert proven_sum(study, product, proof, contributors=2).tolist() == [2.0]
     with pytest.raises(OpeningInvalid):
-        proven_sum(product, proof, contributors=3)
+        proven_sum(study, product, proof, contributors=3)
 
 
 def test_the_error_crosses_to_another_process_as_itself() -> None:

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.federated.samples import FEATURES, TARGET, tables
 
+from hdex.federated.errors import StudyInvalid
 from hdex.federated.simulate import simulate
 from hdex.node.cli.main import main
 
@@ -117,6 +119,14 @@ def test_simulate_takes_a_folder_of_sites_and_regions_between(
         found.append(json.loads(out))
     for name in ("sites", "bytes_per_site", "rounds", "columns"):
         assert found[0].get(name) == found[1].get(name)
+
+
+def test_the_sites_open_the_sums_of_a_simulation_together_but_not_through_regions() -> None:
+    asked: dict[str, Any] = {"target": "", "features": ["age"], "kind": "mean", "bits": 2048}
+    with pytest.raises(StudyInvalid, match="leave regions or threshold out"):
+        simulate(tables(), secure="threshold", regions=2, **asked)
+    with pytest.raises(StudyInvalid):
+        simulate(tables(), secure="threshold", contribution=True, **asked)
 
 
 def test_simulate_without_a_site_says_what_to_name(

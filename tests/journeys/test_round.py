@@ -163,7 +163,7 @@ def planned(stage: Stage, study_id: str) -> Study:
 def asked(handle: Handle, envelope: Envelope, study: Study, number: int) -> None:
     """Ask one round as the exchange does; raise what the hospital refuses with."""
     from hdex.federated.apps.flower import MessageType, Run, be_task, node_id
-    from hdex.federated.apps.records import question_record, raise_reply_error
+    from hdex.federated.apps.records import question_record, reply_error
     from hdex.federated.grid_stream import StreamGrid
 
     p = len(study.features)
@@ -178,7 +178,7 @@ def asked(handle: Handle, envelope: Envelope, study: Study, number: int) -> None
     )
     for reply in grid.send_and_receive([message], timeout=30):
         if reply.has_error():
-            raise_reply_error(reply, SITE)
+            raise reply_error(reply, SITE)
 
 
 def by_both(stage: Stage, study: Study) -> Envelope:

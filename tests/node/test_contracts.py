@@ -356,7 +356,7 @@ def test_the_buyer_checks_whose_manifest_it_is_shown(market: Market) -> None:
 def test_the_buyer_signs_only_the_study_it_asked_for(market: Market, changed: dict[str, Any]) -> None:
     question = {"id": "study-1", "target": "y", "features": ["x"], "purpose": PURPOSE, "contracts": {"hospital-a": "c"}}
     plan = question | {"kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier"}
-    plan |= {"quorum": 0, "options": {}, "levels": {}, "privacy": {}}
+    plan |= {"quorum": 0, "options": {}, "levels": {}, "privacy": {}, "threshold": None}
     market.doors[BUYER].planned = plan
     assert market.buyers[BUYER].study(question, lambda step, text: None) == {"started": "study-1"}
     market.doors[BUYER].planned = plan | changed

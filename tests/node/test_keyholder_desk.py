@@ -3,20 +3,23 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.federated.samples import DEADLINE, SITES, keypair
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.federated.samples import DEADLINE, SITES, keypair, safe_primes
 from tests.node.market_stage import EXCHANGE, NOW, Market
 
+from hdex.federated.dealing import dealt_bytes, open_share, shared
 from hdex.federated.errors import DecryptRefused, FederatedError
 from hdex.federated.keyholder import KeyHolder
-from hdex.federated.paillier import private_key_to_bytes, public_key_hex
+from hdex.federated.paillier import private_key_to_bytes, public_key_hex, shared_secret
 from hdex.federated.store_memory import MemoryStore
-from hdex.federated.study import Party, RosterEntry, Study
+from hdex.federated.study import Party, RosterEntry, Study, Threshold
 from hdex.ledger.errors import LogFailed
-from hdex.node.errors import SignatureInvalid
+from hdex.node.errors import NodeError, SignatureInvalid
 from hdex.node.keyholder import SumDesk, admit_by
 from hdex.node.signed import Envelope, sign
 
@@ -29,8 +32,12 @@ class Desk:
         self.ground = self.market.grounds["keyholder"]
         self.store = MemoryStore()
         self.store.put("key/study-1", private_key_to_bytes(keypair()[1]))
-        holder = KeyHolder(self.store, admit=admit_by(self.market.directory, "exchange"), bits=2048, clock=lambda: NOW)
-        self.desk = SumDesk(holder, self.ground.recorder)
+        self.signer = Ed25519PrivateKey.from_private_bytes(self.market.keys["keyholder"].secret("sign"))
+        admit = admit_by(self.market.directory, "exchange")
+        holder = KeyHolder(
+            self.store, admit=admit, bits=2048, clock=lambda: NOW, sign=self.signer.sign, randbits=safe_primes()
+        )
+        self.desk = SumDesk(holder, self.ground.recorder, self.market.directory)
 
     def study(self) -> Study:
         from hdex.federated.draft import Member, Question, draft_study
@@ -128,3 +135,24 @@ def test_no_event_of_the_key_holder_holds_a_key(desk: Desk) -> None:
     leaf = desk.ground.log.entries(0, 1)[0]
     assert public_key_hex(keypair()[0])[:32].encode() not in leaf
     assert json.loads(leaf)["action"] == "key.create"
+
+
+def test_a_shared_key_is_sealed_to_the_directorys_keys_and_signed(desk: Desk) -> None:
+    key = desk.desk.deal_key("study-1", SITES, 2, EXCHANGE)
+    study = shared(desk.study(), Threshold(SITES, 2), key)
+    desk.signer.public_key().verify(bytes.fromhex(key.dealt.signature), dealt_bytes(study))
+    for site in SITES:
+        own = desk.market.keys[site].secret("mask")
+        assert open_share(study, site, partial(shared_secret, own)).party == SITES.index(site) + 1
+    assert [event.action.value for event in desk.ground.events()] == ["key.create"]
+    with pytest.raises(DecryptRefused) as caught:
+        desk.desk.open_sum(desk.signed(study), 1, [], EXCHANGE)
+    assert caught.value.rule == "unknown_key"  # who dealt it cannot open
+
+
+@pytest.mark.parametrize("parties", [("hospital-a", "hospital-x"), ("buyer-heartline", "hospital-a")])
+def test_a_share_is_dealt_to_hospitals_of_the_directory_alone(desk: Desk, parties: tuple[str, ...]) -> None:
+    with pytest.raises(NodeError):
+        desk.desk.deal_key("study-1", parties, 2, EXCHANGE)
+    assert [event.decision for event in desk.ground.events()] == ["deny"]
+    assert desk.store.get("dealt/study-1") is None

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.catalog.samples import COLUMNS, sample_product
+from tests.federated.samples import safe_primes
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market
 from tests.node.study_stage import SITES, Round
 
 from hdex.catalog.lifecycle import ProductState
+from hdex.federated.dealing import deal_key, dealt_bytes, shared
 from hdex.federated.errors import AdmissionRefused
 from hdex.federated.ports import RoundRequest
-from hdex.federated.study import Party, Study
+from hdex.federated.study import Party, Study, Threshold
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import format_time
 from hdex.node.signed import countersign, sign
@@ -57,6 +60,30 @@ def without(study: Study, site: str, instead: str = "") -> Study:
         contracts={name: study.contracts[old] for name, old in keep.items()},
         products={name: study.products[old] for name, old in keep.items()},
     )
+
+
+def of_shared_key(study: Study, signer: bytes | None) -> Study:
+    """Return the study with a key that its sites share, dealt by who holds `signer`."""
+    keys = {one.site: bytes.fromhex(one.mask_key) for one in study.roster}
+    key = deal_key(keys, 2, bits=2048, randbits=safe_primes())
+    found = shared(study, Threshold(SITES, 2), key)
+    if signer is None or found.dealt is None:
+        return found
+    signature = Ed25519PrivateKey.from_private_bytes(signer).sign(dealt_bytes(found))
+    return replace(found, dealt=replace(found.dealt, signature=signature.hex()))
+
+
+def test_a_shared_key_is_believed_from_the_key_holder_alone(stage: Round) -> None:
+    """Masks are left out under a shared key: a key of the coordinator's own making would open each contribution."""
+    keys = stage.market.keys
+    for number, signer in enumerate((None, keys["exchange"].secret("sign"), keys[BUYER].secret("sign"))):
+        assert stage.refused(of_shared_key(stage.study(f"study-{number}"), signer)) == "study.dealer"
+    honest = of_shared_key(stage.study("study-9"), keys["keyholder"].secret("sign"))
+    assert honest.dealt is not None
+    weaker = replace(honest, threshold=Threshold(SITES, 3))
+    assert stage.refused(weaker) == "study.dealer"
+    stage.admit(honest)
+    assert stage.joined() == 1
 
 
 CHANGES: dict[str, tuple[Change, str]] = {

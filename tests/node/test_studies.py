@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.catalog.samples import sample_product
-from tests.federated.samples import keypair
+from tests.federated.samples import keypair, safe_primes
 from tests.node.market_stage import BUYER, OTHER, PURPOSE, Market, person
 
+from hdex.federated.dealing import DealtKey, deal_key
 from hdex.federated.errors import DisclosureRefused, StudyInvalid
 from hdex.federated.paillier import public_key_hex
 from hdex.federated.ports import OpenedSum
@@ -41,6 +42,10 @@ class KeyHolding:
     def create_key(self, study_id: str) -> str:
         self.asked.append(study_id)
         return public_key_hex(keypair()[0])
+
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int) -> DealtKey:
+        keys = {name: bytes(31) + bytes([9 + at]) for at, name in enumerate(parties)}
+        return deal_key(keys, needed, bits=2048, randbits=safe_primes())
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         raise AssertionError("no sum is opened here")

@@ -15,7 +15,7 @@ from tests.node.test_site_admission import CHANGES
 
 from hdex.catalog.lifecycle import ProductState
 from hdex.federated.apps.flower import MessageType, Run, be_task, node_id
-from hdex.federated.apps.records import question_record, raise_reply_error
+from hdex.federated.apps.records import question_record, reply_error
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.errors import FederatedError, Refusal
 from hdex.federated.grid_inproc import InprocGrid
@@ -48,7 +48,7 @@ def ask(handle: Callable[[bytes], bytes], envelope: bytes, question: bytes) -> N
     message = grid.create_message(record, MessageType.TRAIN, node_id(SITE), "1")
     (reply,) = grid.send_and_receive([message], timeout=30)
     if reply.has_error():
-        raise_reply_error(reply, SITE)
+        raise reply_error(reply, SITE)
 
 
 def nothing(stage: Round) -> None:

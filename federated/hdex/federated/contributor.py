@@ -66,9 +66,9 @@ def population_of(study: Study, broadcast: Broadcast) -> tuple[str, ...]:
 
 def _follows(study: Study, last: tuple[int, int], broadcast: Broadcast) -> bool:
     """Return whether a question may come after the last (round, attempt) answered; a late one of old never may."""
-    if not study.quorum:
-        return broadcast.round == last[0] + 1
-    return (broadcast.round, broadcast.attempt) > last
+    if study.quorum or (study.dropout_allowed and broadcast.round == 1):
+        return (broadcast.round, broadcast.attempt) > last
+    return broadcast.round == last[0] + 1
 
 
 class Contributor:
@@ -145,12 +145,12 @@ class Contributor:
 
     def _check_population(self, study: Study, broadcast: Broadcast) -> None:
         asked = population_of(study, broadcast)
-        if not study.quorum and broadcast.population:
+        if broadcast.population and not (study.quorum or study.dropout_allowed):
             raise AdmissionRefused("population", "an exact study asks its whole roster")
         if list(asked) != sorted(set(asked) & set(study.sites)) or self.site not in asked:
             raise AdmissionRefused("population", "an attempt asks sites of the roster, sorted, and this one among them")
         if len(asked) < study.fewest:
-            raise AdmissionRefused("population", f"{len(asked)} sites are asked, the quorum is {study.fewest}")
+            raise AdmissionRefused("population", f"{len(asked)} sites are asked, {study.fewest} are needed")
         for breach in site_breaches(len(asked), self._limits_of(study)):
             self._on_breach(self.site, breach)
 
@@ -196,6 +196,9 @@ class Contributor:
 
     def _encrypt(self, study: Study, broadcast: Broadcast, values: Floats) -> CipherVector:
         public_key, spec = public_key_from_hex(study.public_key), pack_spec(study, broadcast.step)
+        obfuscator = obfuscator_for(public_key, window=_WINDOW)
+        if study.threshold is not None:  # no single party opens: a mask would only tie the sum to the whole roster
+            return encrypt(public_key, values, spec, obfuscator=obfuscator)
         asked = population_of(study, broadcast)
         roster = {entry.site: bytes.fromhex(entry.mask_key) for entry in study.roster if entry.site in asked}
         masks = mask_integers(
@@ -206,7 +209,6 @@ class Contributor:
             n=int(public_key.n),
             count=spec.plaintexts(len(values)),
         )
-        obfuscator = obfuscator_for(public_key, window=_WINDOW)
         return encrypt(public_key, values, spec, obfuscator=obfuscator, masks=masks)
 
     def _sign(self, broadcast: Broadcast, payload: bytes) -> Contribution:

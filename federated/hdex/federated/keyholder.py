@@ -4,18 +4,19 @@ It sees single contributions only masked: one alone, or any subset, decrypts to 
 before any exponentiation, except the count slot, which only decryption shows.
 """
 
-import hashlib
 import json
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hdex.federated.combine import combine
 from hdex.federated.contributor import utc_now
+from hdex.federated.dealing import DealtKey, deal_key, signed_bytes
+from hdex.federated.decrypt_policy import check_time, checked_replies, request_digest
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import CiphertextInvalid, DecryptRefused, TooFewContributors, ValueOutOfRange
 from hdex.federated.paillier import (
@@ -27,9 +28,10 @@ from hdex.federated.paillier import (
     private_key_to_bytes,
     public_key_hex,
 )
+from hdex.federated.paillier.keys import RandBits
 from hdex.federated.ports import Decryptor, OpenedSum, Store
-from hdex.federated.regional import Part, RegionalSum, Reply, parse_reply, parts_of
-from hdex.federated.study import Study, parse_envelope
+from hdex.federated.regional import Reply, parts_of
+from hdex.federated.study import Dealt, Study, Threshold, parse_envelope
 
 AdmitStudy = Callable[[Study, bytes], None]
 
@@ -52,6 +54,8 @@ class KeyHolder:
         bits: int = 3072,
         regions: Mapping[str, bytes] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        sign: Callable[[bytes], bytes] = lambda message: b"",
+        randbits: RandBits = secrets.randbits,
     ) -> None:
         self._store = store
         self._admit = admit
@@ -59,6 +63,9 @@ class KeyHolder:
         self._bits = bits
         self._regions = dict(regions or {})
         self._clock = clock
+        self._randbits = randbits
+        self._sign = sign  # Ed25519: sites believe no other dealer
+        self._dealing = threading.Lock()  # a deal takes long and must not stop the sums of other studies
         self._lock = threading.Lock()  # two requests for one round must not both be the first
 
     def create_key(self, study_id: str) -> str:
@@ -67,9 +74,31 @@ class KeyHolder:
             kept = self._store.get(f"key/{study_id}")
             if kept is not None:
                 return public_key_hex(private_key_from_bytes(kept).public_key)
-            public, private = generate_keypair(self._bits)
+            public, private = generate_keypair(self._bits, randbits=self._randbits)
             self._store.put(f"key/{study_id}", private_key_to_bytes(private))
             return public_key_hex(public)
+
+    def deal_key(self, study_id: str, parties: Mapping[str, bytes], needed: int) -> DealtKey:
+        """Return the study's shared key, signed; made on the first call, the same ever after, and no secret of it kept.
+
+        parties: id -> raw X25519 key. Raises DecryptRefused when it was dealt otherwise, StudyInvalid for bad numbers.
+        """
+        names = tuple(sorted(parties))
+        Threshold(names, needed)
+        asked = {"parties": {name: parties[name].hex() for name in names}, "needed": needed}
+        with self._dealing:
+            if kept := self._store.get(f"dealt/{study_id}"):
+                document = json.loads(kept)
+                if document["asked"] != asked:
+                    raise DecryptRefused("key_dealt", "the study's key was dealt to others, or for another number")
+                found = document["dealt"] | {name: tuple(document["dealt"][name]) for name in ("checks", "shares")}
+                return DealtKey(document["public_key"], Dealt(**found))
+            key = deal_key(parties, needed, bits=self._bits, randbits=self._randbits)
+            message = signed_bytes(study_id, key.public_key, names, needed, key.dealt)
+            key = DealtKey(key.public_key, replace(key.dealt, signature=self._sign(message).hex()))
+            document = {"asked": asked, "public_key": key.public_key, "dealt": asdict(key.dealt)}
+            self._store.put(f"dealt/{study_id}", json.dumps(document).encode())
+            return key
 
     def register(self, envelope: bytes) -> None:
         """Accept the signed study whose sums will be opened, once; the same again is fine."""
@@ -81,7 +110,25 @@ class KeyHolder:
             if kept is not None and parse_envelope(kept).digest() != study.digest():
                 raise DecryptRefused("study_changed", "another study is registered under this id")
             if kept is None:
+                self._keep_roster(study)
                 self._store.put(f"study/{study.id}", envelope)
+
+    def _keep_roster(self, study: Study) -> None:
+        """Remember whose rows a study sums, or raise DecryptRefused where it and an earlier one tell one site apart."""
+        needed = max(self._limits.min_sites, study.min_sites)
+        data = sorted([site, product[0]] for site, product in study.products.items())
+        rosters = json.loads(self._store.get("rosters") or b"[]")
+        for other in rosters:
+            apart = {tuple(one) for one in data} ^ {tuple(one) for one in other["data"]}
+            alike = any(one in other["data"] for one in data) and set(study.columns) & set(other["columns"])
+            if alike and other["study"] != study.id and 0 < len(apart) < needed:
+                raise DecryptRefused(
+                    "rosters_differ",
+                    f"an earlier study of these columns sums {len(apart)} data sets more or less; "
+                    f"ask the same sites, or at least {needed} others",
+                )
+        rosters.append({"study": study.id, "data": data, "columns": list(study.columns)})
+        self._store.put("rosters", json.dumps(rosters).encode())
 
     def _check_study(self, study: Study) -> None:
         kept = self._store.get(f"key/{study.id}")
@@ -100,22 +147,20 @@ class KeyHolder:
         """
         with self._lock:
             study = self._study(study_id)  # 1 registered: signed, enough sites
-            request = _digest(contributions)
+            request = request_digest(contributions)
             opened = self._opened(study_id)
             if round_number in opened:  # 2 opened before: the same request gets the same answer, others none
                 return self._replay(study_id, round_number, opened[round_number], request)
-            self._check_round(study, round_number, opened)  # 3 rounds in order, in number, in time
-            parsed = [_parse(data) for data in contributions]  # 4 whole
-            parts = parts_of(parsed)
-            _check_roster(study, parts, fewest=max(study.fewest, self._limits.min_sites))  # 5 the roster, each once
-            _check_headers(study, parts, round_number)  # 6 one study, one round, one question
-            _check_signatures(study, parts)  # 7 each signed by its site, each sum by its region
-            self._check_regions(parsed)
-            total = _open(study, self._store.get(f"key/{study_id}"), parsed)  # 8 only the sum is decrypted
+            check_time(study, round_number, self._clock())  # 3 rounds in time, in number, in order
+            if round_number != len(opened) + 1:
+                raise DecryptRefused("round_order", f"round {round_number} after round {len(opened)}")
+            floor = max(study.fewest, self._limits.min_sites)
+            found = checked_replies(study, round_number, contributions, fewest=floor, regions=self._regions)  # 4 theirs
+            total = _open(study, self._store.get(f"key/{study_id}"), found)  # 5 only the sum is decrypted
             opened[round_number] = {"request": request, "sum": total.values.tolist()}
             self._store.put(f"opening/{study_id}/{round_number}", total.proof)
             document = json.dumps({str(number): entry for number, entry in opened.items()})
-            self._store.put(f"opened/{study_id}", document.encode())  # 9 remembered before it leaves
+            self._store.put(f"opened/{study_id}", document.encode())  # 6 remembered before it leaves
             return total
 
     def _replay(self, study_id: str, number: int, entry: dict[str, object], request: str) -> OpenedSum:
@@ -133,72 +178,6 @@ class KeyHolder:
     def _opened(self, study_id: str) -> dict[int, dict[str, object]]:
         kept = self._store.get(f"opened/{study_id}")
         return {} if kept is None else {int(number): entry for number, entry in json.loads(kept).items()}
-
-    def _check_round(self, study: Study, number: int, opened: dict[int, dict[str, object]]) -> None:
-        if self._clock() >= study.expires():
-            raise DecryptRefused("deadline", "the study's deadline has passed")
-        if not 1 <= number <= study.max_rounds:
-            raise DecryptRefused("max_rounds", f"round {number} of at most {study.max_rounds}")
-        if number != len(opened) + 1:
-            raise DecryptRefused("round_order", f"round {number} after round {len(opened)}")
-
-    def _check_regions(self, replies: Sequence[Reply]) -> None:
-        for reply in replies:
-            if not isinstance(reply, RegionalSum):
-                continue
-            if reply.region not in self._regions:
-                raise DecryptRefused("region_unknown", "a sum comes from no region that is known here")
-            if not _is_signed(self._regions[reply.region], reply.signature, reply.signed_bytes()):
-                raise DecryptRefused("region_signature", f"the signature of region {reply.region} does not verify")
-
-
-def _digest(contributions: Sequence[bytes]) -> str:
-    parts = sorted(hashlib.sha256(data).digest() for data in contributions)
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def _parse(data: bytes) -> Reply:
-    try:
-        return parse_reply(data)
-    except CiphertextInvalid as error:
-        raise DecryptRefused("digest", str(error)) from error
-
-
-def _check_roster(study: Study, parts: Sequence[Part], *, fewest: int) -> None:
-    """Who contributes is the whole roster, or the quorum; that it is all who were asked, only the masks show."""
-    sites = [part.header.site for part in parts]
-    if len(set(sites)) != len(sites):
-        raise DecryptRefused("duplicate_site", "a site contributes twice")
-    if set(sites) - set(study.sites):
-        raise DecryptRefused("foreign_site", "a contributor is not on the roster")
-    if len(sites) < fewest:
-        raise DecryptRefused("roster_incomplete", f"{len(sites)} of {len(study.sites)} sites contribute")
-
-
-def _check_headers(study: Study, parts: Sequence[Part], number: int) -> None:
-    headers = [part.header for part in parts]
-    if any((header.study, header.study_digest) != (study.id, study.digest()) for header in headers):
-        raise DecryptRefused("study_mismatch", "a contribution belongs to another study")
-    if any(header.round != number for header in headers):
-        raise DecryptRefused("round_mismatch", f"a contribution does not belong to round {number}")
-    if len({(header.broadcast, header.step, header.attempt) for header in headers}) != 1:
-        raise DecryptRefused("broadcast_mismatch", "the contributions answer different questions")
-
-
-def _check_signatures(study: Study, parts: Sequence[Part]) -> None:
-    for part in parts:
-        entry = study.entry(part.header.site)
-        assert entry is not None
-        if not _is_signed(bytes.fromhex(entry.sign_key), part.signature, part.header.signed_bytes()):
-            raise DecryptRefused("signature", f"the signature of {entry.site} does not verify")
-
-
-def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _open(study: Study, key: bytes | None, replies: Sequence[Reply]) -> OpenedSum:

@@ -20,7 +20,7 @@ UNSAID: Mapping[str, Any] = {
     "max_rounds": 12,
 }
 NEEDED = ("id", "purpose", "contracts")
-OPTIONAL: Mapping[str, type] = {"deadline": str, "min_sites": int, "min_rows": int, "privacy": dict}
+OPTIONAL: Mapping[str, type] = {"deadline": str, "min_sites": int, "min_rows": int, "privacy": dict, "threshold": dict}
 
 
 def read_question(text: str) -> dict[str, Any]:

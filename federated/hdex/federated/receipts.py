@@ -21,9 +21,9 @@ from pydantic_core import from_json
 
 from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
-from hdex.federated.errors import FederatedError, StudyInvalid
+from hdex.federated.errors import CiphertextInvalid, FederatedError, StudyInvalid
 from hdex.federated.journal import RoundRecord, sum_digest
-from hdex.federated.opened import proven_sum, require_sum
+from hdex.federated.opened import proven_sum, require_sum, split_parts
 from hdex.federated.paillier import CipherVector
 from hdex.federated.plain import plain_sum
 from hdex.federated.statistics import Floats
@@ -155,6 +155,9 @@ def replay(receipt: Receipt, logs: Logs) -> Replay:
         recomputed, proven = recomputed + same, proven + follows
         offences += _record_offences(study, one, number)
         offences += _event_offences(study, one, logs)
+    populations = {tuple(reply.site for reply in one.record.replies) for one in receipt.rounds}
+    if len(populations) > 1 and not study.quorum:
+        offences.append("the rounds were opened over different sites")
     charged = {site: _charged(study, logs.get(site, ())) for site in study.sites}
     offences += _study_offences(study, len(receipt.rounds), charged, logs)
     spent = {site: float(epsilon) for site, epsilon in charged.items()}
@@ -179,24 +182,24 @@ def _replayed(study: Study, one: RoundReceipt, offences: list[str]) -> tuple[boo
     if not same:
         offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
     try:
-        require_sum(one.record.sums(), _sum_of(product, contributions, one.proof))
+        require_sum(one.record.sums(), _sum_of(study, product, contributions, one.proof))
     except FederatedError as error:
         offences.append(f"round {number}: {error}")
         return same, False
     return same, True
 
 
-def _sum_of(product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
+def _sum_of(study: Study, product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
     if product is None:
         return plain_sum(contributions)
-    return proven_sum(product, proof, contributors=len(contributions))
+    return proven_sum(study, product, proof, contributors=len(contributions))
 
 
 def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
     found = []
     sites = [one.header.site for one in contributions]
     if sites != sorted(set(sites) & set(study.sites)) or len(sites) < study.fewest:
-        found.append("the contributors are not exactly the roster, or fewer than the quorum")
+        found.append("the contributors are not exactly the roster, or too few of it")
     for one in contributions:
         head = one.header
         asked = (head.study_digest, head.round, head.attempt, head.step, head.broadcast)
@@ -224,7 +227,7 @@ def _record_offences(study: Study, one: RoundReceipt, number: int) -> list[str]:
 
 
 def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
-    record, found = one.record, []
+    record, found = one.record, _part_offences(study, one, logs)
     for reply in record.replies:
         said = {"action": "round.submit", "policy_digest": study.digest(), "request_digest": record.broadcast_digest}
         if not _holds(logs.get(reply.site, ()), **said, result_digest=reply.digest):
@@ -234,10 +237,32 @@ def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
     return found
 
 
+def _part_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:
+    """Of a shared key: every part that opened the sum stands in its party's log."""
+    if study.threshold is None:
+        return []
+    said = {hashlib.sha256(part).hexdigest() for part in _parts_of(one.proof)}
+    logged = {
+        str(event.get("result_digest"))
+        for party in study.threshold.parties
+        for event in logs.get(party, ())
+        if _is(event, action="round.submit", policy_digest=study.digest())
+    }
+    return [] if said <= logged else [f"round {one.record.round}: a share holder has not logged its part"]
+
+
+def _parts_of(proof: bytes) -> list[bytes]:
+    try:
+        return split_parts(proof)
+    except CiphertextInvalid:
+        return []  # an offence of its own
+
+
 def _study_offences(study: Study, rounds: int, charged: Mapping[str, Fraction], logs: Logs) -> list[str]:
     found = []
     opened = [event for event in logs.get(study.keyholder.id, ()) if _is(event, action="aggregate.decrypt")]
-    if sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
+    alone = study.threshold is None
+    if alone and sum(event.get("request_digest") == study.digest() for event in opened) < rounds:
         found.append(f"{study.keyholder.id} has logged fewer sums than rounds")
     approved = {"action": "study.approve", "request_digest": study.digest()}
     if not any(_is(event, **approved) and event.get("policy_digest") for event in logs.get(study.coordinator.id, ())):

@@ -22,6 +22,7 @@ from hdex.federated.errors import CiphertextInvalid
 
 SIGNING_CONTEXT = b"hdex/regional-sum/v1\n"
 MAGIC = b"HRS1"
+NO_REGIONS = "a shared key opens only what each site signed and sent: leave regions or threshold out"
 Sign = Callable[[bytes], bytes]
 
 

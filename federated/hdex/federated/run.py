@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from hdex.federated.apps.coordinator import Progress, server_app
 from hdex.federated.apps.flower import Context, Grid, RecordDict, Run, be_task
+from hdex.federated.apps.opening import Opened, ShareHolders
 from hdex.federated.disclosure import Limits, check_sites
 from hdex.federated.journal import RoundRecord
 from hdex.federated.ports import Decryptor, Journal
 from hdex.federated.release import floors_of, released
 from hdex.federated.result import StudyResult
 from hdex.federated.strategy import EncryptedSum
+from hdex.federated.study import parse_envelope
 from hdex.federated.waiting import Patience
 
 __all__ = ["Progress", "run_study"]
@@ -31,14 +33,20 @@ def run_study(
     patience: Patience | None = None,
     limits: Limits | None = None,
     regions: Mapping[str, Sequence[str]] | None = None,
+    opened: Opened | None = None,
 ) -> StudyResult:
     """Return the study's result. Called again with the same journal it goes on, and no committed round is asked again.
 
-    progress: called with each round's row once it is committed, those of an earlier run first. regions: regional
-    aggregators asked in place of their sites, id -> sites. One study runs per process at a time (Flower's task identity
-    is process-wide). Raises AdmissionRefused, DisclosureRefused or DecryptRefused with the rule, SiteLost when
-    `patience` ends without the whole roster or the quorum, NotConverged, CiphertextInvalid.
+    decryptor: the key holder; a study whose key is shared asks its share holders over the grid instead, and then
+    `opened` is called with (round, contributions, proof). progress: called with each round's row once it is committed,
+    those of an earlier run first. regions: regional aggregators asked in place of their sites, id -> sites. One study
+    runs per process at a time (Flower's task identity is process-wide). Raises AdmissionRefused, DisclosureRefused or
+    DecryptRefused with the rule, OpeningInvalid for a sum that is not proven, SiteLost when `patience` ends without all
+    who must take part, NotConverged, CiphertextInvalid.
     """
+    patience = patience or Patience()
+    if threshold := parse_envelope(study_envelope).threshold:
+        decryptor = ShareHolders(study_envelope, threshold, grid, timeout_s=patience.straggler_s, opened=opened)
     strategy = EncryptedSum(study_envelope, decryptor, regions=regions)
     floor = (Limits() if limits is None else limits).stricter(Limits(1, strategy.study.min_rows, 1.0, 0.0))
     check_sites(len(strategy.study.sites), floor)
@@ -48,6 +56,7 @@ def run_study(
     app = server_app(strategy, journal, progress=progress, patience=patience or Patience())
     app(grid, Context(run_id, 1, {}, RecordDict(), {}))
     result = strategy.result()
+    check_sites(len(result.sites), floor)
     if floor.min_rows <= 1:  # no floor at all: a simulation's, whose breaches become warnings
         return result
     return replace(result, answer=released(result.answer, floors_of(strategy.study)))

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hdex.federated.apps.site import SiteSession
+from hdex.federated.dealing import shared
 from hdex.federated.disclosure import Breach, Limits, site_breaches
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.draft import Member, Question, draft_study
@@ -23,18 +24,19 @@ from hdex.federated.kinds.training import Trained
 from hdex.federated.paillier import shared_secret
 from hdex.federated.plain import PlainAdder
 from hdex.federated.ports import Release, RoundRequest
+from hdex.federated.regional import NO_REGIONS
 from hdex.federated.release import cell_breaches
 from hdex.federated.result import StudyResult
 from hdex.federated.run import run_study
 from hdex.federated.shapley import Scores, shapley
 from hdex.federated.simulate_regions import Regions
 from hdex.federated.store_memory import MemoryStore
-from hdex.federated.study import SUMS, Party, RosterEntry, Study, unsigned_envelope
+from hdex.federated.study import SUMS, Party, RosterEntry, Study, Threshold, unsigned_envelope
 from hdex.federated.valuation import KeepingAdder, coalition_scores, require_valued
 
 _NO_FLOOR = Limits(min_sites=1, min_rows=1, max_parameter_share=1.0, min_events_per_parameter=0.0)
 
-_MAX_ROUNDS = 25
+_MAX_ROUNDS, THRESHOLD = 25, "threshold"
 
 
 class FrameSite:
@@ -113,13 +115,16 @@ def simulate(
 ) -> Simulation:
     """Return the study over `frames` (site -> table); disclosure limits become warnings.
 
+    secure: "paillier" (a key holder opens the sums), "threshold" (more than half of the sites do) or "plain".
     regions: regional aggregators between the coordinator and the sites; the result is the same to the last bit.
     contribution: value each site by its updates; for `valuation.AVERAGED` over plain sums.
     """
     if contribution:
         require_valued(kind, secure)
-    if secure not in SUMS:
-        raise StudyInvalid(f"secure {secure!r}; known are {', '.join(SUMS)}")
+    if secure not in (*SUMS, THRESHOLD):
+        raise StudyInvalid(f"secure {secure!r}; known are {', '.join((*SUMS, THRESHOLD))}")
+    if regions and secure == THRESHOLD:  # said before a key is dealt, which takes long
+        raise StudyInvalid(NO_REGIONS)
     started = time.monotonic()
     sites = {name: FrameSite(frame) for name, frame in sorted(frames.items())}
     study_id = f"simulation-{secrets.token_hex(4)}"
@@ -141,6 +146,8 @@ def simulate(
         min_sites=1,
         min_rows=1,
     )
+    if secure == THRESHOLD:
+        study = _shared(study, keyholder)
     warnings = [_warning("the study", breach) for breach in site_breaches(len(sites), Limits())]
     adder = KeepingAdder() if contribution else PlainAdder()
     result = _run(study, sites, middle, keyholder if study.secure == "paillier" else adder, warnings)
@@ -149,6 +156,13 @@ def simulate(
     if isinstance(adder, KeepingAdder) and isinstance(result.answer, Trained):
         scores = coalition_scores(study, result.answer, adder, frames)
     return Simulation(result, round(time.monotonic() - started, 3), tuple(dict.fromkeys(warnings)), scores)
+
+
+def _shared(study: Study, keyholder: KeyHolder) -> Study:
+    """Return the study with a key of which every site holds a share, and more than half open together."""
+    threshold = Threshold(study.sites, max(2, len(study.sites) // 2 + 1))
+    parties = {one.site: bytes.fromhex(one.mask_key) for one in study.roster}
+    return shared(study, threshold, keyholder.deal_key(study.id, parties, threshold.needed))
 
 
 def _run(
@@ -164,7 +178,7 @@ def _run(
 
     handlers = {name: SiteSession(name, site, sums_allowed=SUMS, on_breach=warn).handle for name, site in sites.items()}
     envelope = unsigned_envelope(study)
-    if isinstance(decryptor, KeyHolder):
+    if isinstance(decryptor, KeyHolder) and study.threshold is None:
         decryptor.register(envelope)
     journal = MemoryJournal()
     grid = InprocGrid(middle.over(handlers))

@@ -80,7 +80,10 @@ class EncryptedSum(Strategy):
             self._take(record, record.sums())
 
     def ask(self, attempt: int, sites: Sequence[str]) -> None:
-        """Choose whom the next round asks; without a word it is the whole roster, in attempt 1."""
+        """Choose whom the next round asks; without a word it is attempt 1 of the whole roster.
+
+        Where the key is shared, it is the population of the round before: share holders open no other.
+        """
         self._attempt, self._population = attempt, tuple(sites)
 
     @property
@@ -124,7 +127,7 @@ class EncryptedSum(Strategy):
         total = opened.values
         parts = sorted(parts_of(found), key=lambda part: part.header.site)
         if product is not None:
-            total = proven_sum(product, opened.proof, contributors=len(parts))
+            total = proven_sum(self.study, product, opened.proof, contributors=len(parts))
             require_sum(opened.values, total)
         record = RoundRecord(
             study_id=self.study.id,
@@ -143,7 +146,7 @@ class EncryptedSum(Strategy):
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)
-        self.ask(1, self.study.sites)
+        self.ask(1, self._population if self.study.dropout_allowed else self.study.sites)
         require_length(total, self._kind.length(self.study, record.step), record.step)
         self._inquiry.absorb(total)
 
@@ -177,8 +180,8 @@ class EncryptedSum(Strategy):
             kind=self.study.kind,
             answer=self._inquiry.answer(),
             rounds=len(self._records),
-            sites=self.study.sites,
-            crossed={site: self._crossed(site) for site in self.study.sites},
+            sites=self._population,
+            crossed={site: self._crossed(site) for site in self._population},
             contributors=tuple(tuple(reply.site for reply in record.replies) for record in self._records),
         )
 

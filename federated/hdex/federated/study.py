@@ -52,6 +52,41 @@ class Algorithm:
     code_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Who opens the sums, where no single key holder does. Raises StudyInvalid."""
+
+    parties: tuple[str, ...]  # sites that hold a share, sorted
+    needed: int  # so many open together
+
+    def __post_init__(self) -> None:
+        if list(self.parties) != sorted(set(self.parties)):
+            raise StudyInvalid("the parties of a shared key must be sorted, each named once")
+        if type(self.needed) is not int or not 2 <= self.needed <= len(self.parties) < 2 * self.needed:
+            raise StudyInvalid(
+                f"{self.needed} of {len(self.parties)} parties open; at least two and more than half are needed"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """A shared key as its dealer signed it; numbers as hex, in order of the parties."""
+
+    base: str
+    checks: tuple[str, ...]
+    shares: tuple[str, ...]  # sealed
+    signature: str = ""  # the dealer's, Ed25519
+
+    def __post_init__(self) -> None:
+        try:
+            for number in (self.base, *self.checks):
+                int(number, 16)
+            for data in (*self.shares, self.signature):
+                bytes.fromhex(data)
+        except (ValueError, TypeError) as error:
+            raise StudyInvalid("the dealt key is not hexadecimal") from error
+
+
 @dataclass(frozen=True)  # no slots: digest and entries are computed once, and a roster of 1,000 asks for them often
 class Study:
     """One signed question to a fixed roster. Checked at construction; raises StudyInvalid."""
@@ -82,6 +117,8 @@ class Study:
     min_rows: int = 10
     privacy: Mapping[str, float] = field(default_factory=dict)  # epsilon, delta, clip; empty: sums without noise
     quorum: int = 0  # 0: every site answers every round (exact); else a round goes on with so many (best effort)
+    threshold: Threshold | None = None  # whose shares open the sums; None: the key holder does
+    dealt: Dealt | None = None  # the key they share
 
     def __post_init__(self) -> None:
         _check_question(self)
@@ -109,8 +146,13 @@ class Study:
 
     @property
     def fewest(self) -> int:
-        """Sites that a round needs: the whole roster, or the quorum of a best-effort study."""
-        return self.quorum or len(self.roster)
+        """Sites that a sum needs: the roster, the quorum of a best-effort study, or what a shared key can bear."""
+        return self.quorum or (self.min_sites if self.dropout_allowed else len(self.roster))
+
+    @property
+    def dropout_allowed(self) -> bool:
+        """Whether those who answer round 1 may be the population of all rounds: no masks, no noise to be missed."""
+        return self.threshold is not None and not self.privacy
 
     def entry(self, site: str) -> RosterEntry | None:
         """Return the roster entry of `site`, or None."""
@@ -131,6 +173,12 @@ class Study:
         document["levels"] = {name: list(levels) for name, levels in self.levels.items()}
         document["products"] = {site: list(product) for site, product in self.products.items()}
         document["roster"] = [asdict(entry) for entry in self.roster]
+        for name in ("threshold", "dealt"):  # only where a key is shared
+            if document[name] is None:
+                del document[name]
+            else:
+                document[name] = {key: list(one) if isinstance(one, tuple) else one
+                                  for key, one in document[name].items()}  # fmt: skip
         return document
 
     def digest(self) -> str:
@@ -156,6 +204,7 @@ class Study:
             values["coordinator"] = Party(**values["coordinator"])
             values["keyholder"] = Party(**values["keyholder"])
             values["algorithm"] = Algorithm(**values["algorithm"])
+            values |= _shared(values)
             return cls(**values)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StudyInvalid(f"the document misses a field or has one of another shape ({error})") from error
@@ -197,6 +246,17 @@ def parse_time(text: str) -> datetime:
 def _product(value: Any) -> tuple[str, str, str]:
     identifier, version, digest = value
     return str(identifier), str(version), str(digest)
+
+
+def _shared(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a document says that the key is shared; nothing where it does not."""
+    found: dict[str, Any] = {}
+    if values.get("threshold") is not None:
+        found["threshold"] = Threshold(tuple(values["threshold"]["parties"]), values["threshold"]["needed"])
+    if values.get("dealt") is not None:
+        dealt = dict(values["dealt"])
+        found["dealt"] = Dealt(**dealt | {name: tuple(dealt[name]) for name in ("checks", "shares")})
+    return found
 
 
 def _check_question(study: Study) -> None:
@@ -256,6 +316,7 @@ def _check_terms(study: Study) -> None:
     _check_quorum(study)
     if study.secure not in SUMS:
         raise StudyInvalid(f"secure {study.secure!r}; known are {', '.join(SUMS)}")
+    _check_shared(study)
     if study.secure == "plain":
         return
     if dict(study.pack) != {step: encoding.document() for step, encoding in kind_named(study.kind).steps.items()}:
@@ -280,3 +341,19 @@ def _check_quorum(study: Study) -> None:
         raise StudyInvalid("a promise of privacy needs every site's share of the noise: leave quorum or privacy out")
     if not max(2, study.min_sites) <= study.quorum <= len(study.roster):
         raise StudyInvalid(f"quorum {study.quorum}; {max(2, study.min_sites)} to {len(study.roster)} are possible")
+
+
+def _check_shared(study: Study) -> None:
+    threshold, dealt = study.threshold, study.dealt
+    if (threshold is None) != (dealt is None):
+        raise StudyInvalid("a shared key and who shares it are named together, or neither is")
+    if threshold is None or dealt is None:
+        return
+    if study.quorum:
+        raise StudyInvalid("a shared key opens one population through all rounds: leave quorum or threshold out")
+    if study.secure != "paillier":
+        raise StudyInvalid("a key is shared for paillier sums only")
+    if strangers := sorted(set(threshold.parties) - set(study.sites)):
+        raise StudyInvalid(f"the key is shared with {', '.join(strangers)}, who are not on the roster")
+    if not len(dealt.checks) == len(dealt.shares) == len(threshold.parties):
+        raise StudyInvalid("the dealt key needs one check and one share for each party")

@@ -32,7 +32,7 @@ Say = Callable[[str, str], None]
 RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
 UNSAID: dict[str, Any] = {  # of a question
     "kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0,
-    "options": {}, "levels": {}, "privacy": {},
+    "options": {}, "levels": {}, "privacy": {}, "threshold": None,
 }  # fmt: skip
 
 

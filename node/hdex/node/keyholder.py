@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
+from hdex.federated.dealing import DealtKey
 from hdex.federated.errors import DecryptRefused, FederatedError
 from hdex.federated.keyholder import AdmitStudy, KeyHolder
 from hdex.federated.ports import OpenedSum
@@ -23,8 +25,9 @@ STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 class SumDesk:
     """Opens sums for the coordinator that the directory names."""
 
-    def __init__(self, keyholder: KeyHolder, recorder: Recorder) -> None:
+    def __init__(self, keyholder: KeyHolder, recorder: Recorder, directory: Directory) -> None:
         self._keyholder = keyholder
+        self._directory = directory
         self._recorder = recorder
 
     def create_key(self, study_id: str, actor: Identity) -> str:
@@ -34,6 +37,17 @@ class SumDesk:
             raise DecryptRefused("study.id", "no study has such an id")
         with self._recorder.release("key.create", actor):
             return self._keyholder.create_key(study_id)
+
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int, actor: Identity) -> DealtKey:
+        """Return a study's key, shared among hospitals of the directory: sealed to the keys that stand there."""
+        if not STUDY_ID.fullmatch(study_id):
+            self._recorder.deny("key.create", actor, "study.id")
+            raise DecryptRefused("study.id", "no study has such an id")
+        with self._recorder.refusals("key.create", actor):
+            members = {name: self._directory.require(name, "hospital").mask_key for name in parties}
+            key = self._keyholder.deal_key(study_id, members, needed)
+        with self._recorder.release("key.create", actor):
+            return key
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes], actor: Identity) -> OpenedSum:
         """Return the proven sum over the whole roster, or raise DecryptRefused; either is an event first."""

@@ -16,7 +16,6 @@ Progress = Callable[[RoundRecord], None]
 def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience) -> ServerApp:
     """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it."""
     app = ServerApp()
-    gather = gather_quorum if strategy.study.quorum else gather_roster
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
@@ -26,6 +25,8 @@ def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, 
         for record in records:  # who seals them may have died between
             progress(record)
         while not strategy.settled:
+            shrinks = strategy.study.quorum or (strategy.study.dropout_allowed and strategy.round == 1)
+            gather = gather_attempts if shrinks else gather_population
             replies = gather(strategy, journal, grid, patience)
             strategy.aggregate_train(strategy.round, replies)
             journal.commit(strategy.last_record)
@@ -34,8 +35,8 @@ def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, 
     return app
 
 
-def gather_roster(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
-    """Return the replies of the whole roster, or a refusal among them. Raises SiteLost when patience ends.
+def gather_population(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
+    """Return the replies of the whole population, or a refusal among them. Raises SiteLost when patience ends.
 
     A region's own patience ends sooner: that it misses a site ends the round like a refusal, and names the site.
     """
@@ -46,18 +47,18 @@ def gather_roster(strategy: EncryptedSum, journal: Journal, grid: Grid, patience
     return replies
 
 
-def gather_quorum(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
-    """Return the replies of everybody asked, in an attempt that asks no fewer than the quorum.
+def gather_attempts(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
+    """Return the replies of everybody asked, in an attempt that asks no fewer than the study needs.
 
     Each attempt is declared in the journal before it is sent: after a crash the same sites are asked the same, so that
     what they kept serves. A round that misses somebody is asked anew of those who answered: masks cancel only over
     exactly the sites that were asked. What comes late of an earlier attempt is never summed. A region is asked with all
-    of its sites or not at all; one that says that it misses a site is left out of the next attempt, if the quorum bears
-    it.
+    of its sites or not at all; one that says that it misses a site is left out of the next attempt, if enough are
+    left.
     """
     study, ends = strategy.study, patience.clock() + timedelta(seconds=patience.left())
     attempt = journal.declared(study.id, strategy.round)
-    attempt = attempt or Attempt(study.id, strategy.round, 1, _present(strategy, grid))
+    attempt = attempt or Attempt(study.id, strategy.round, 1, _reached(strategy, grid))
     replies: list[Message] = []
     while True:
         journal.declare(attempt)
@@ -77,20 +78,23 @@ def gather_quorum(strategy: EncryptedSum, journal: Journal, grid: Grid, patience
 
 
 def _next_sites(strategy: EncryptedSum, grid: Grid, replies: list[Message]) -> tuple[str, ...]:
-    """Return whom to ask after an attempt that misses somebody; nobody when a region's loss leaves no quorum."""
+    """Return whom to ask after an attempt that misses somebody; nobody when a region's loss leaves too few."""
     fewest, lost = strategy.study.fewest, lost_regions(replies, strategy.asked)
     if lost:  # the grid ended the attempt then: who else is silent has only not been heard yet
         asked = {node_id(name) for name in strategy.asked}
         left = strategy.behind(asked - lost)
         return left if len(left) >= fewest else ()
     there = strategy.behind(reply.metadata.src_node_id for reply in replies)
-    return there if len(there) >= fewest else _present(strategy, grid)
+    return there if len(there) >= fewest else _reached(strategy, grid)
 
 
-def _present(strategy: EncryptedSum, grid: Grid) -> tuple[str, ...]:
-    """Return the sites that are connected, if they are a quorum; else all, who must then be waited for."""
+def _reached(strategy: EncryptedSum, grid: Grid) -> tuple[str, ...]:
+    """Return the sites that are connected, if they are a quorum; else all, who must then be waited for.
+
+    A shared key asks all: who is left out of its first round is left out of the study.
+    """
     found = strategy.behind(grid.get_node_ids())
-    return found if len(found) >= strategy.study.fewest else strategy.study.sites
+    return found if 0 < strategy.study.quorum <= len(found) else strategy.study.sites
 
 
 def _ask(strategy: EncryptedSum, grid: Grid, replies: list[Message], timeout_s: float) -> list[Message]:

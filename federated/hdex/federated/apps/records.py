@@ -1,5 +1,7 @@
 """What Flower's records carry: a question to a site, a contribution back, or a typed error."""
 
+from collections.abc import Sequence
+
 from hdex.federated.apps.flower import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from hdex.federated.contribution import Contribution, parse_header
 from hdex.federated.errors import (
@@ -14,6 +16,7 @@ from hdex.federated.regional import RegionalSum, Reply
 
 STYPES = {"paillier": "hdex.paillier.v1", "plain": "hdex.plain.v1"}
 REGIONAL = "hdex.regional.v1"
+OPENING_TYPE = "query.opening"  # Flower's message type of an opening
 ERROR_CODE = 500
 
 
@@ -70,6 +73,34 @@ def read_reply(content: RecordDict, secure: str) -> Reply:
     return read_contribution(content, secure)
 
 
+def opening_record(envelope: bytes, number: int, contributions: Sequence[bytes]) -> RecordDict:
+    """Return the content of a message that asks a share holder for its part of a round's sum."""
+    asked = ConfigRecord({"study": envelope, "round": number, "contributions": list(contributions)})
+    return RecordDict({"opening": asked})
+
+
+def read_opening(content: RecordDict) -> tuple[bytes, int, list[bytes]]:
+    """Return (study envelope, round, contributions)."""
+    record = content.config_records.get("opening", ConfigRecord())
+    study, number, contributions = record.get("study"), record.get("round"), record.get("contributions")
+    if not isinstance(study, bytes) or type(number) is not int or not isinstance(contributions, list):
+        raise StudyInvalid("the message asks for no part of a sum")
+    return study, number, [one for one in contributions if isinstance(one, bytes)]
+
+
+def part_record(part: bytes) -> RecordDict:
+    """Return the content of a share holder's reply."""
+    return RecordDict({"part": ConfigRecord({"part": part})})
+
+
+def read_part(content: RecordDict) -> bytes:
+    """Return the part in a share holder's reply."""
+    part = content.config_records.get("part", ConfigRecord()).get("part")
+    if not isinstance(part, bytes):
+        raise CiphertextInvalid("the reply holds no part of a sum")
+    return part
+
+
 def error_reply(error: FederatedError, message: Message) -> Message:
     """Return a reply that carries a typed error."""
     return Message(Error(ERROR_CODE, error_document(error)), reply_to=message)
@@ -80,6 +111,6 @@ def is_lost(message: Message) -> bool:
     return message.has_error() and isinstance(error_from_document(message.error.reason or ""), SiteLost)
 
 
-def raise_reply_error(message: Message, site: str) -> None:
-    """Raise the typed error a site's reply carries."""
-    raise error_from_document(message.error.reason or "", prefix=f"{site}: ")
+def reply_error(message: Message, site: str) -> FederatedError:
+    """Return the typed error a site's reply carries."""
+    return error_from_document(message.error.reason or "", prefix=f"{site}: ")

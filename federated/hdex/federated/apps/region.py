@@ -20,7 +20,7 @@ from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
 from hdex.federated.errors import FederatedError, StudyInvalid
 from hdex.federated.ports import Store
-from hdex.federated.regional import RegionalSum, Sign, sign_sum
+from hdex.federated.regional import NO_REGIONS, RegionalSum, Sign, sign_sum
 from hdex.federated.study import Study, parse_envelope
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class RegionSession:
         study, asked = parse_envelope(envelope), Broadcast.from_bytes(question)
         if study.secure != "paillier":
             raise StudyInvalid("a region adds ciphertexts; this study has none")
+        if study.threshold is not None:
+            raise StudyInvalid(NO_REGIONS)
         self._be_part_of(message.metadata.run_id)
         content = question_record(envelope, question)
         messages = [

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hdex.federated.apps.flower import Message, node_id
-from hdex.federated.apps.records import is_lost, raise_reply_error, read_reply
+from hdex.federated.apps.records import is_lost, read_reply, reply_error
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.errors import CiphertextInvalid, SiteLost, StudyInvalid
-from hdex.federated.regional import RegionalSum, Reply, parts_of
+from hdex.federated.regional import NO_REGIONS, RegionalSum, Reply, parts_of
 from hdex.federated.study import Study
 
 Members = Mapping[str, tuple[str, ...]]  # who is asked -> the sites it answers for; a site answers for itself
@@ -21,6 +21,8 @@ def members_of(study: Study, regions: Mapping[str, Sequence[str]]) -> Members:
         raise StudyInvalid("a region has the name of a site")
     if regions and study.secure != "paillier":
         raise StudyInvalid("regions add ciphertexts; plain sums would depend on the order of addition")
+    if regions and study.threshold is not None:
+        raise StudyInvalid(NO_REGIONS)
     alone = {site: (site,) for site in study.sites if site not in set(grouped)}
     return {**alone, **{region: tuple(sorted(sites)) for region, sites in sorted(regions.items())}}
 
@@ -50,7 +52,7 @@ def gather(study: Study, question: Broadcast, replies: Iterable[Message], member
     for message in replies:
         name = names.get(message.metadata.src_node_id, "a stranger")
         if message.has_error():
-            raise_reply_error(message, name)
+            raise reply_error(message, name)
         found[name] = read_reply(message.content, study.secure)
         _check_answer(name, found[name], members.get(name, ()), (digest, question.round))
     if missing := [name for name in members if name not in found]:

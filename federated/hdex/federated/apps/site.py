@@ -3,18 +3,20 @@
 import logging
 
 from hdex.federated.apps.flower import ClientApp, Context, Message, RecordDict, from_frame, node_id, to_frame
-from hdex.federated.apps.records import contribution_record, error_reply, read_question
+from hdex.federated.apps.records import contribution_record, error_reply, part_record, read_opening, read_question
 from hdex.federated.contributor import Clock, Contributor, OnBreach, OnRefusal, forget_refusal, refuse_breach, utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import FederatedError
 from hdex.federated.ports import SiteHooks, Store
+from hdex.federated.share_holder import ShareHolder
+from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import parse_envelope
 
 logger = logging.getLogger(__name__)
 
 
-def client_app(contributor: Contributor) -> ClientApp:
-    """Return the installed ClientApp: one train action that answers a round. No code ever comes with a message."""
+def client_app(contributor: Contributor, holder: ShareHolder) -> ClientApp:
+    """Return the installed ClientApp: it answers a round, and opens with others. No code ever comes with a message."""
     app = ClientApp()
 
     @app.train()
@@ -25,6 +27,13 @@ def client_app(contributor: Contributor) -> ClientApp:
         except FederatedError as error:
             return error_reply(error, message)
         return Message(contribution_record(contribution, parse_envelope(envelope).secure), reply_to=message)
+
+    @app.query("opening")
+    def opening(message: Message, context: Context) -> Message:
+        try:
+            return Message(part_record(holder.answer(*read_opening(message.content))), reply_to=message)
+        except FederatedError as error:
+            return error_reply(error, message)
 
     return app
 
@@ -44,10 +53,11 @@ class SiteSession:
         on_breach: OnBreach = refuse_breach,
         on_refusal: OnRefusal = forget_refusal,
     ) -> None:
+        kept = MemoryStore() if replies is None else replies
         contributor = Contributor(
             site_id,
             hooks,
-            replies=replies,
+            replies=kept,
             limits=limits,
             clock=clock,
             sums_allowed=sums_allowed,
@@ -55,7 +65,10 @@ class SiteSession:
             on_refusal=on_refusal,
         )
         self.site_id = site_id
-        self._app = client_app(contributor)
+        self._app = client_app(
+            contributor,
+            ShareHolder(site_id, hooks, replies=kept, limits=limits, clock=clock, on_breach=on_breach),
+        )
 
     def handle(self, message_bytes: bytes) -> bytes:
         """Return the reply frame. Raises FrameInvalid when the bytes are not a whole frame: drop them.

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import secrets
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,10 +21,11 @@ from hdex.federated.paillier.kernel import secret_powers
 from hdex.federated.paillier.keys import RandBits, key_id
 from hdex.federated.paillier.packing import Floats, unpack
 from hdex.federated.paillier.products import WEIGHT_BITS, weighted_product
-from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts
+from hdex.federated.paillier.vectors import CipherVector, check_ciphertexts, ciphertext_width
 
 MOST_PARTIES = 64
 CHALLENGE_BITS = 256
+_MAGIC, _PART = b"HPP1", struct.Struct(">4sHI")
 _SIEVE = gmpy2.primorial(1 << 13)
 _ROUNDS = 40
 
@@ -78,13 +80,44 @@ class Partial:
     challenge: int
     response: int
 
+    def to_bytes(self, key: ThresholdKey) -> bytes:
+        """Return magic "HPP1" | party (2) | count (4) | challenge | response | powers, big-endian, in fixed widths."""
+        response, width = _response_width(key), ciphertext_width(key.public_key)
+        head = _PART.pack(_MAGIC, self.party, len(self.powers)) + self.challenge.to_bytes(CHALLENGE_BITS // 8, "big")
+        return head + self.response.to_bytes(response, "big") + b"".join(p.to_bytes(width, "big") for p in self.powers)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: ThresholdKey) -> "Partial":
+        """Return the part, unverified but whole. Raises CiphertextInvalid."""
+        response, width = _response_width(key), ciphertext_width(key.public_key)
+        start = _PART.size + CHALLENGE_BITS // 8 + response
+        if len(data) < start:
+            raise CiphertextInvalid(f"{len(data)} bytes; the head of a part alone has {start}")
+        magic, party, count = _PART.unpack_from(data)
+        if magic != _MAGIC or len(data) != start + count * width:
+            raise CiphertextInvalid(f"{len(data)} bytes are no part of an opening under this key")
+        powers = tuple(int.from_bytes(data[at : at + width], "big") for at in range(start, len(data), width))
+        middle = _PART.size + CHALLENGE_BITS // 8
+        challenge, answer = data[_PART.size : middle], data[middle:start]
+        return cls(party, powers, int.from_bytes(challenge, "big"), int.from_bytes(answer, "big"))
+
+
+def _response_width(key: ThresholdKey) -> int:
+    """Return the bytes of a proof's response: hiding plus challenge times exponent."""
+    return (_hiding_bits(key) + 8) // 8
+
+
+def _hiding_bits(key: ThresholdKey) -> int:
+    """Return how long the number is that hides D times a share times a challenge."""
+    return 2 * int(key.public_key.n).bit_length() + key.delta.bit_length() + 2 * CHALLENGE_BITS
+
 
 def deal(
     bits: int = 3072, *, parties: int, threshold: int, randbits: RandBits = secrets.randbits
 ) -> tuple[ThresholdKey, tuple[Share, ...]]:
     """Return the key and one share per party; whoever calls this must forget everything but its own.
 
-    Draws two safe primes: minutes at 3072 bits. Raises KeyInvalid for numbers that make no scheme.
+    Draws two safe primes: 5 to 60 s at 3072 bits. Raises KeyInvalid for numbers that make no scheme.
     """
     if not 1 <= threshold <= parties <= MOST_PARTIES:
         raise KeyInvalid(f"{threshold} of {parties} parties; 1 <= t <= l <= {MOST_PARTIES} is needed")
@@ -113,7 +146,7 @@ def partial_decrypt(
     exponent = gmpy2.mpz(key.delta) * share.exponent
     powers = tuple(map(int, secret_powers(vector.ciphertexts, 2 * exponent, n2)))
     base, power = _joined(key, share.party, vector, powers)
-    hiding = randbits(2 * int(key.public_key.n).bit_length() + key.delta.bit_length() + 2 * CHALLENGE_BITS)
+    hiding = randbits(_hiding_bits(key))
     commitments = secret_powers([base, key.base], hiding, n2)
     challenge = _challenge(key, share.party, base, power, commitments)
     return Partial(share.party, powers, challenge, int(hiding + challenge * exponent))

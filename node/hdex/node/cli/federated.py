@@ -40,7 +40,7 @@ def simulate(  # noqa: PLR0913  # typer: each option is a parameter
     option: Annotated[list[str] | None, typer.Option(help="--option time=months --option grid=1..60")] = None,
     standardize: Annotated[str, typer.Option(help="Scale of coefficients and penalty: global or none.")] = "none",
     l2: Annotated[float, typer.Option(help="Penalty l2/2 times the squared norm without the intercept.")] = 0.0,
-    secure: Annotated[str, typer.Option(help="How sums are added: paillier or plain.")] = "paillier",
+    secure: Annotated[str, typer.Option(help="How sums are added: paillier, threshold or plain.")] = "paillier",
     regions: Annotated[int, typer.Option(help="Regional aggregators between coordinator and sites.")] = 0,
     out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -1,7 +1,9 @@
 """What the exchange asks of the hospitals and the key holder."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from hdex.federated.dealing import DealtKey
 from hdex.federated.ports import Channel, OpenedSum
 from hdex.node.contract_record import ContractRecord
 from hdex.node.signed import Envelope
@@ -19,15 +21,23 @@ class Providers(Protocol):
         ...
 
 
-class KeyHolding(Protocol):
+class SumOpening(Protocol):
+    """The key holder while a study runs. Raises PeerUnavailable and RemoteRefused."""
+
+    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
+        """Return the sum over the whole roster, or the quorum, of a signed study, with its proof."""
+        ...
+
+
+class KeyHolding(SumOpening, Protocol):
     """The key holder. Raises PeerUnavailable and RemoteRefused."""
 
     def create_key(self, study_id: str) -> str:
         """Return the modulus of a study's key as hex; the same at every call."""
         ...
 
-    def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
-        """Return the sum over the whole roster of a signed study, with its proof."""
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int) -> DealtKey:
+        """Return a study's key, shared among `parties` (ids, sorted) and signed; the same at every call."""
         ...
 
 

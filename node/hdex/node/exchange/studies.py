@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.contract import State
+from hdex.federated.dealing import shared
 from hdex.federated.disclosure_regimes import LEVEL_5, strictest
 from hdex.federated.disclosure_release import verdict
 from hdex.federated.draft import Member, Question, draft_study
 from hdex.federated.errors import SiteLost
 from hdex.federated.shapley import Scores
-from hdex.federated.study import Party, RosterEntry, Study, parse_time
+from hdex.federated.study import Party, RosterEntry, Study, Threshold, parse_time
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
@@ -153,6 +154,7 @@ class Studies:
             )
             max_rounds = int(question.get("max_rounds", 12))
             privacy = dict(question.get("privacy", {}))
+            threshold = threshold_of(question.get("threshold"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigInvalid(f"the question lacks a field or has one of another type: {error}") from error
         records = [self._record(site, paper, actor) for site, paper in contracts.items()]
@@ -165,13 +167,19 @@ class Studies:
             members,
             coordinator=Party(coordinator.id, coordinator.organisation),
             keyholder=Party(keyholder.id, keyholder.organisation),
-            public_key=self._keyholder.create_key(study_id),
+            public_key=self._keyholder.create_key(study_id) if threshold is None else "",
             deadline=deadline,
             **floors,
             nonce=secrets.token_hex(16),
             max_rounds=max_rounds,
         )
-        return replace(study, privacy=privacy, quorum=quorum)
+        study = replace(study, privacy=privacy, quorum=quorum)
+        return study if threshold is None else self._shared(study, threshold)
+
+    def _shared(self, study: Study, threshold: Threshold) -> Study:
+        """Return the study with a key that the key holder deals to its sites and does not keep."""
+        key = self._keyholder.deal_key(study.id, threshold.parties, threshold.needed)
+        return shared(study, threshold, key)
 
     def _deadline(self, asked: object) -> str:
         """Return the deadline a buyer asks, or an hour from now. Raises ConfigInvalid."""
@@ -206,6 +214,15 @@ def require_floor(asked: Mapping[str, int], level: int) -> dict[str, int]:
     if asked.get("min_rows", least) < least:
         raise ConfigInvalid(f"min_rows must be at least {least} over a product of level {level}; leave it out")
     return {"min_rows": max(asked.get("min_rows", 0), least)}
+
+
+def threshold_of(asked: object) -> Threshold | None:
+    """Return who opens the sums together, as a question says it; None where the key holder does."""
+    if asked is None:
+        return None
+    if not isinstance(asked, dict) or set(asked) != {"parties", "needed"}:
+        raise ConfigInvalid("threshold has parties and needed")
+    return Threshold(tuple(map(str, asked["parties"])), asked["needed"])
 
 
 def state(record: ContractRecord) -> str:

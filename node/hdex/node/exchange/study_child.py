@@ -7,6 +7,7 @@ does; the journal lets the next one go on.
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -112,6 +113,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     from hdex.federated.study import parse_envelope
     from hdex.federated.waiting import Patience, Vigil
     from hdex.node.exchange.journals import open_journal
+    from hdex.node.exchange.study_receipts import keep_proof, keep_round
 
     study = parse_envelope(start.payload)
     patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
@@ -123,6 +125,10 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
         failpoint("study.round.committed")
         pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
 
+    def opened(number: int, contributions: Sequence[bytes], proof: bytes) -> None:
+        keep_round(folder, number, contributions)
+        keep_proof(folder, number, proof)
+
     try:
         result = run_study(
             start.payload,
@@ -131,6 +137,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
             journal=open_journal(start.head["journal"], folder),
             progress=committed,
             patience=patience,
+            opened=opened,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:

@@ -21,7 +21,7 @@ from hdex.federated.waiting import Patience, Vigil, stamp
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.pipe import Packet, Pipe, join, split
-from hdex.node.exchange.ports import KeyHolding, SiteChannels
+from hdex.node.exchange.ports import SiteChannels, SumOpening
 from hdex.node.exchange.study_receipts import keep_proof, keep_round, write_receipt
 from hdex.node.failpoint import VARIABLE, failpoint
 from hdex.node.signed import Envelope
@@ -48,7 +48,7 @@ class StudyProcess:
     """Runs studies, one process each."""
 
     def __init__(
-        self, channels: SiteChannels, keyholder: KeyHolding, folder: Path, *,
+        self, channels: SiteChannels, keyholder: SumOpening, folder: Path, *,
         journal: str = "", straggler_s: float = STRAGGLER_S,
     ) -> None:  # fmt: skip
         self._channels = channels

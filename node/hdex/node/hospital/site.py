@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import cast
 
 import polars as pl
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from hdex.catalog.contract import Agreement
 from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct, DeliveryMode
+from hdex.federated.dealing import dealt_bytes
 from hdex.federated.disclosure_regimes import LEVEL_5, strictest
 from hdex.federated.errors import AdmissionRefused, FederatedError
 from hdex.federated.ports import Release, RoundRequest
@@ -197,6 +200,18 @@ class HospitalSite:
         for member, organisation in said:
             if member.organisation != organisation:
                 raise AdmissionRefused("study.organisation", f"{member.id} is of another organisation than said")
+        self._check_dealer(study)
+
+    def _check_dealer(self, study: Study) -> None:
+        """A shared key counts only from the key holder: who dealt it could open every contribution."""
+        if study.threshold is None or study.dealt is None:
+            return
+        dealer = self._rooms.directory.require(study.keyholder.id, "keyholder")
+        try:
+            key = Ed25519PublicKey.from_public_bytes(dealer.sign_key)
+            key.verify(bytes.fromhex(study.dealt.signature), dealt_bytes(study))
+        except InvalidSignature as error:
+            raise AdmissionRefused("study.dealer", f"the shared key is not signed by {dealer.id}") from error
 
     def _check_use(self, study: Study, product: DataProduct, agreement: Agreement, round_number: int) -> None:
         if not product.allows(DeliveryMode.FEDERATED):

@@ -8,7 +8,9 @@ import grpc
 import numpy as np
 
 from hdex.catalog.product import DataProduct
+from hdex.federated.dealing import DealtKey
 from hdex.federated.ports import OpenedSum
+from hdex.federated.study import Dealt
 from hdex.node.auditor_logs import ShownLog
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
@@ -31,6 +33,7 @@ from hdex.proto.v1 import (
 Channels = Callable[[str], grpc.Channel]  # participant id -> channel
 Say = Callable[[str, str], None]
 SIZE_TIMEOUT_S = 10.0
+DEAL_TIMEOUT_S = 300.0  # two safe primes are drawn
 
 
 class RemoteExchange:
@@ -168,6 +171,14 @@ class RemoteKeyHolder:
 
     def create_key(self, study_id: str) -> str:
         return str(self._stub.CreateKey(keyholder_pb2.CreateKeyRequest(study_id=study_id)).public_key)
+
+    def deal_key(self, study_id: str, parties: Sequence[str], needed: int) -> DealtKey:
+        request = keyholder_pb2.CreateKeyRequest(study_id=study_id, parties=parties, needed=needed)
+        response = self._stub.CreateKey(request, timeout=DEAL_TIMEOUT_S)
+        dealt = response.dealt
+        return DealtKey(
+            response.public_key, Dealt(dealt.base, tuple(dealt.checks), tuple(dealt.shares), dealt.signature)
+        )
 
     def open_sum(self, study: Envelope, round_number: int, contributions: list[bytes]) -> OpenedSum:
         request = keyholder_pb2.OpenSumRequest(study=pack(study), round=round_number, contributions=contributions)

@@ -1,5 +1,7 @@
 """The key holder's gRPC service."""
 
+from dataclasses import asdict
+
 import grpc
 
 from hdex.node.keyholder import SumDesk
@@ -18,7 +20,12 @@ class KeyHolderServicer(keyholder_pb2_grpc.KeyHolderServiceServicer):
         self._desk = desk
 
     def CreateKey(self, request: keyholder_pb2.CreateKeyRequest, context: Context) -> keyholder_pb2.CreateKeyResponse:
-        return keyholder_pb2.CreateKeyResponse(public_key=self._desk.create_key(request.study_id, caller(context)))
+        if not request.parties:
+            return keyholder_pb2.CreateKeyResponse(public_key=self._desk.create_key(request.study_id, caller(context)))
+        key = self._desk.deal_key(request.study_id, list(request.parties), request.needed, caller(context))
+        return keyholder_pb2.CreateKeyResponse(
+            public_key=key.public_key, dealt=keyholder_pb2.DealtKey(**asdict(key.dealt))
+        )
 
     def OpenSum(self, request: keyholder_pb2.OpenSumRequest, context: Context) -> keyholder_pb2.OpenSumResponse:
         total = self._desk.open_sum(unpack(request.study), request.round, list(request.contributions), caller(context))

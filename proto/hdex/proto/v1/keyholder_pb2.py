@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from hdex.proto.v1 import common_pb2 as hdex_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhdex/proto/v1/keyholder.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"$\n\x10\x43reateKeyRequest\x12\x10\n\x08study_id\x18\x01 \x01(\t\"\'\n\x11\x43reateKeyResponse\x12\x12\n\npublic_key\x18\x01 \x01(\t\"^\n\x0eOpenSumRequest\x12&\n\x05study\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\r\n\x05round\x18\x02 \x01(\r\x12\x15\n\rcontributions\x18\x03 \x03(\x0c\"0\n\x0fOpenSumResponse\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\r\n\x05proof\x18\x02 \x01(\x0c\x32\xac\x01\n\x10KeyHolderService\x12N\n\tCreateKey\x12\x1f.hdex.proto.v1.CreateKeyRequest\x1a .hdex.proto.v1.CreateKeyResponse\x12H\n\x07OpenSum\x12\x1d.hdex.proto.v1.OpenSumRequest\x1a\x1e.hdex.proto.v1.OpenSumResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dhdex/proto/v1/keyholder.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"E\n\x10\x43reateKeyRequest\x12\x10\n\x08study_id\x18\x01 \x01(\t\x12\x0f\n\x07parties\x18\x02 \x03(\t\x12\x0e\n\x06needed\x18\x03 \x01(\r\"O\n\x11\x43reateKeyResponse\x12\x12\n\npublic_key\x18\x01 \x01(\t\x12&\n\x05\x64\x65\x61lt\x18\x02 \x01(\x0b\x32\x17.hdex.proto.v1.DealtKey\"K\n\x08\x44\x65\x61ltKey\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0e\n\x06\x63hecks\x18\x02 \x03(\t\x12\x0e\n\x06shares\x18\x03 \x03(\t\x12\x11\n\tsignature\x18\x04 \x01(\t\"^\n\x0eOpenSumRequest\x12&\n\x05study\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\r\n\x05round\x18\x02 \x01(\r\x12\x15\n\rcontributions\x18\x03 \x03(\x0c\"0\n\x0fOpenSumResponse\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\r\n\x05proof\x18\x02 \x01(\x0c\x32\xac\x01\n\x10KeyHolderService\x12N\n\tCreateKey\x12\x1f.hdex.proto.v1.CreateKeyRequest\x1a .hdex.proto.v1.CreateKeyResponse\x12H\n\x07OpenSum\x12\x1d.hdex.proto.v1.OpenSumRequest\x1a\x1e.hdex.proto.v1.OpenSumResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hdex.proto.v1.keyholder_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEKEYREQUEST']._serialized_start=76
-  _globals['_CREATEKEYREQUEST']._serialized_end=112
-  _globals['_CREATEKEYRESPONSE']._serialized_start=114
-  _globals['_CREATEKEYRESPONSE']._serialized_end=153
-  _globals['_OPENSUMREQUEST']._serialized_start=155
-  _globals['_OPENSUMREQUEST']._serialized_end=249
-  _globals['_OPENSUMRESPONSE']._serialized_start=251
-  _globals['_OPENSUMRESPONSE']._serialized_end=299
-  _globals['_KEYHOLDERSERVICE']._serialized_start=302
-  _globals['_KEYHOLDERSERVICE']._serialized_end=474
+  _globals['_CREATEKEYREQUEST']._serialized_end=145
+  _globals['_CREATEKEYRESPONSE']._serialized_start=147
+  _globals['_CREATEKEYRESPONSE']._serialized_end=226
+  _globals['_DEALTKEY']._serialized_start=228
+  _globals['_DEALTKEY']._serialized_end=303
+  _globals['_OPENSUMREQUEST']._serialized_start=305
+  _globals['_OPENSUMREQUEST']._serialized_end=399
+  _globals['_OPENSUMRESPONSE']._serialized_start=401
+  _globals['_OPENSUMRESPONSE']._serialized_end=449
+  _globals['_KEYHOLDERSERVICE']._serialized_start=452
+  _globals['_KEYHOLDERSERVICE']._serialized_end=624
 # @@protoc_insertion_point(module_scope)

@@ -8,16 +8,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("study_id",)
+    __slots__ = ("study_id", "parties", "needed")
     STUDY_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
     study_id: str
-    def __init__(self, study_id: _Optional[str] = ...) -> None: ...
+    parties: _containers.RepeatedScalarFieldContainer[str]
+    needed: int
+    def __init__(self, study_id: _Optional[str] = ..., parties: _Optional[_Iterable[str]] = ..., needed: _Optional[int] = ...) -> None: ...
 
 class CreateKeyResponse(_message.Message):
-    __slots__ = ("public_key",)
+    __slots__ = ("public_key", "dealt")
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    DEALT_FIELD_NUMBER: _ClassVar[int]
     public_key: str
-    def __init__(self, public_key: _Optional[str] = ...) -> None: ...
+    dealt: DealtKey
+    def __init__(self, public_key: _Optional[str] = ..., dealt: _Optional[_Union[DealtKey, _Mapping]] = ...) -> None: ...
+
+class DealtKey(_message.Message):
+    __slots__ = ("base", "checks", "shares", "signature")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    base: str
+    checks: _containers.RepeatedScalarFieldContainer[str]
+    shares: _containers.RepeatedScalarFieldContainer[str]
+    signature: str
+    def __init__(self, base: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[str]] = ..., signature: _Optional[str] = ...) -> None: ...
 
 class OpenSumRequest(_message.Message):
     __slots__ = ("study", "round", "contributions")
