@@ -117,20 +117,20 @@ class Signer:
 
     name: str
     seed: bytes = field(repr=False)  # 32 bytes
+    public_key: bytes = field(init=False, compare=False)  # the 32 bytes of RFC 8032
+    _key: Ed25519PrivateKey = field(init=False, repr=False, compare=False)  # loaded once: that costs as much as signing
 
     def __post_init__(self) -> None:
         _require_name(self.name)
         if len(self.seed) != 32:
             raise NoteInvalid(f"the key seed has {len(self.seed)} bytes, 32 are needed")
-
-    @property
-    def public_key(self) -> bytes:
-        """The 32 bytes of RFC 8032."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
+        key = Ed25519PrivateKey.from_private_bytes(self.seed)
+        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "public_key", key.public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of RFC 8032."""
-        return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
+        return self._key.sign(message)
 
 
 @dataclass(frozen=True, slots=True)
