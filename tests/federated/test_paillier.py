@@ -1,6 +1,7 @@
 """Paillier: known answers, bounds of the packing, what a forger may alter."""
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from hdex.federated.paillier import (
     private_key_to_bytes,
     public_key_from_hex,
     public_key_hex,
+    window_for,
 )
 from hdex.federated.paillier.packing import pack, to_integers, unpack
 
@@ -226,6 +228,15 @@ def test_both_obfuscators_hide_and_open(obfuscator: Any) -> None:
 def test_the_table_is_built_once_per_key() -> None:
     assert obfuscator_for(SMALL_PUBLIC) is obfuscator_for(SMALL_PUBLIC)
     assert obfuscator_for(SMALL_PUBLIC, window=4) is not obfuscator_for(SMALL_PUBLIC)
+
+
+@pytest.mark.parametrize("powers", [1, 10, 24, 120, 1_000])
+def test_a_window_is_chosen_for_the_work_of_a_whole_study(powers: int) -> None:
+    """More powers never want a smaller table, and no other window takes fewer multiplications in all."""
+    bits = (SMALL_PUBLIC.n.bit_length() + 1) // 2
+    work = {window: math.ceil(bits / window) * (2**window + powers) for window in (3, 4, 5, 6)}
+    assert work[window_for(SMALL_PUBLIC, powers)] == min(work.values())
+    assert window_for(SMALL_PUBLIC, powers) <= window_for(SMALL_PUBLIC, 10 * powers)
 
 
 def test_a_generated_key_is_of_blum_primes_and_exact_length() -> None:

@@ -25,6 +25,7 @@ from hdex.federated.paillier import (
     mask_integers,
     obfuscator_for,
     public_key_from_hex,
+    window_for,
 )
 from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
 from hdex.federated.privacy import Privacy
@@ -35,8 +36,6 @@ from hdex.federated.study import Study, parse_envelope
 Clock = Callable[[], datetime]
 OnBreach = Callable[[str, Breach], None]
 OnRefusal = Callable[[bytes, FederatedError], None]  # (question, why): the node remembers what it did not decide itself
-
-_WINDOW = 6  # a study encrypts some tens of ciphertexts: a smaller table than the default pays
 
 
 def utc_now() -> datetime:
@@ -196,7 +195,8 @@ class Contributor:
 
     def _encrypt(self, study: Study, broadcast: Broadcast, values: Floats) -> CipherVector:
         public_key, spec = public_key_from_hex(study.public_key), pack_spec(study, broadcast.step)
-        obfuscator = obfuscator_for(public_key, window=_WINDOW)
+        powers = spec.plaintexts(len(values)) * study.max_rounds
+        obfuscator = obfuscator_for(public_key, window=window_for(public_key, powers))
         if study.threshold is not None:  # no single party opens: a mask would only tie the sum to the whole roster
             return encrypt(public_key, values, spec, obfuscator=obfuscator)
         asked = population_of(study, broadcast)

@@ -15,7 +15,7 @@ from hdex.federated.paillier.keys import (
     public_key_hex,
 )
 from hdex.federated.paillier.masks import mask_integers, shared_secret
-from hdex.federated.paillier.obfuscation import FixedBase, Textbook, obfuscator_for
+from hdex.federated.paillier.obfuscation import FixedBase, Textbook, obfuscator_for, window_for
 from hdex.federated.paillier.opening import Opening, open_vector, opened_sums, verify_opening
 from hdex.federated.paillier.packing import PackSpec
 from hdex.federated.paillier.threshold import (
@@ -58,4 +58,5 @@ __all__ = [
     "shared_secret",
     "verify_opening",
     "verify_partial",
+    "window_for",
 ]

@@ -120,6 +120,12 @@ def random_unit(n: "gmpy2.mpz", randbits: RandBits) -> "gmpy2.mpz":
             return x
 
 
+def window_for(public_key: PaillierPublicKey, powers: int) -> int:
+    """Return the window, 3 to 6, at which a table and so many powers of it take the fewest multiplications."""
+    bits = (int(public_key.n).bit_length() + 1) // 2
+    return min(range(3, 7), key=lambda window: -(-bits // window) * ((1 << window) + powers))
+
+
 _built: dict[tuple[str, int], FixedBase] = {}
 _building = threading.Lock()
 _KEPT = 2  # tables are large; a node answers few studies at a time
