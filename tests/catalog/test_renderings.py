@@ -25,7 +25,7 @@ from hdex.node.cli.main import app
 BASE = "https://exchange.hdex.test"
 SHAPES = Path(__file__).parent / "shapes" / "healthdcat-mandatory.ttl"
 STANDARDS = Path(__file__).resolve().parents[2].parent / "shared/data/standards"
-needs_standards = pytest.mark.skipif(not STANDARDS.is_dir(), reason="../shared/data/standards is not here")
+needs_standards = pytest.mark.skipif(not STANDARDS.is_dir(), reason="../shared/data is absent")
 PRODUCTS = {
     "a file": complete_product(),
     "level 5": complete_product(federated_only()),

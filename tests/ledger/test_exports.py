@@ -1,6 +1,7 @@
 """Events in the forms of others: valid, whole, and naming nobody."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ TEXTS = st.text("abc-./:é字 ", min_size=1, max_size=20).map(str.strip).filter(
 EVENTS = st.builds(
     Event,
     event_id=st.uuids().map(str) | TEXTS,
-    time=st.datetimes().map(lambda t: f"{t:%m-%dT%H:%M:%S}").map(lambda text: f"2026-{text}.000Z"),
+    time=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(lambda t: f"{t:%Y-%m-%dT%H:%M:%S}.000Z"),
     node=TEXTS,
     organisation=st.none() | TEXTS,
     role=st.none() | TEXTS,
@@ -36,7 +37,7 @@ EVENTS = st.builds(
     epsilon=st.none() | st.floats(0, 10),
     request_digest=st.none() | DIGESTS,
     result_digest=st.none() | DIGESTS,
-).filter(lambda event: not event.time.startswith("2026-02-29"))
+)
 EXPORT = Event(
     event_id="5f3e4a52-8a55-4a3a-9a8e-1d8f3b6f7a10",
     time="2026-11-21T22:00:00.000Z",
