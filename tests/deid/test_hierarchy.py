@@ -74,6 +74,18 @@ def test_losses_grow_with_the_level(values: list[float | None]) -> None:
         assert (ladder.losses(level) >= ladder.losses(level - 1) - 1e-12).all()
 
 
+@pytest.mark.parametrize("scale", [0.1, 1e-9, 1e-12, 1e-300, 3.6e-308])
+def test_numbers_are_in_intervals_that_hold_them(scale: float) -> None:
+    """Molar concentrations are small, and a tenth is no binary number: no interval is rounded away or missed."""
+    values = pl.Series("v", [None, 0.0, scale, 3 * scale, round(7 * scale, 1) or 7 * scale, 40 * scale])
+    for level in hierarchy.automatic(values).levels[1:]:
+        for value, label in zip(values, level, strict=True):
+            if value is not None and label != hierarchy.ANY:
+                low, high = map(float, label.split("-<"))
+                assert low <= value * (1 + 1e-15)
+                assert value < high
+
+
 def test_a_ladder_that_splits_a_group_is_refused() -> None:
     with pytest.raises(InputInvalid, match="splits a group"):
         hierarchy.interval(pl.Series("age", list(range(100))), (10, 15))

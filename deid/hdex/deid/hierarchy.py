@@ -22,6 +22,7 @@ from hdex.deid.errors import ArgumentInvalid, HierarchyIncomplete, InputInvalid
 
 ANY = "*"  # the label of a value that is told no more
 AGE_WIDTHS = (5, 10, 20, 40)
+FINEST = -30  # power of ten of the narrowest interval: below it floating point itself ends
 DateStep = Literal["month", "quarter", "half", "year"]
 LABEL_STEPS: dict[str, DateStep | Literal["day"]] = {  # how a date label looks -> what it tells, finest first
     r"^\d{4}-\d{2}-\d{2}": "day",
@@ -147,12 +148,16 @@ def interval(values: pl.Series, widths: Sequence[float] = AGE_WIDTHS, *, top: fl
 
 def interval_labels(values: pl.Series, width: float, *, top: float | None = None) -> pl.Series:
     """The interval of `width` each value lies in, as text."""
-    low = ((values.cast(pl.Float64) / width).floor() * width).round(9)
+    decimals = max(9, 2 - int(np.floor(np.log10(width))))  # a width of 1e-12 is not to be rounded away
+    numbers = values.cast(pl.Float64)
+    low = ((numbers / width).floor() * width).round(decimals)
+    above = (low + width).round(decimals)
+    low = pl.select(pl.when(numbers >= above).then(above).otherwise(low)).to_series()  # 0.3 / 0.1 is less than 3
     if top is not None:
         ceiling = np.floor(top / width) * width
         low = low.clip(upper_bound=ceiling)
     whole = values.dtype.is_integer() and float(width).is_integer()
-    high = low + width - 1 if whole else (low + width).round(9)
+    high = low + width - 1 if whole else (low + width).round(decimals)
     text = as_text(low) + ("-" if whole else "-<") + as_text(high)
     if top is None:
         return text
@@ -365,9 +370,9 @@ def integer_widths(values: pl.Series) -> tuple[int, ...]:
 
 
 def float_widths(values: pl.Series) -> tuple[float, ...]:
-    """Five widths, from about a fiftieth of the range, round in decimal."""
+    """Five widths, from about a fiftieth of the range, round in decimal; values closer than 1e-30 are one."""
     span = spread(values)
-    unit = 10.0 ** np.floor(np.log10(span / 20)) if span > 0 else 1.0
+    unit = float(f"1e{max(int(np.floor(np.log10(span / 20))), FINEST)}") if span > 0 else 1.0
     return tuple(float(unit * factor) for factor in (1, 2, 4, 8, 16))
 
 
