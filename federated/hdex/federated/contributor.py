@@ -64,6 +64,16 @@ def population_of(study: Study, broadcast: Broadcast) -> tuple[str, ...]:
     return broadcast.population or study.sites
 
 
+@contextmanager
+def remembered(on_refusal: OnRefusal, question: bytes) -> Iterator[None]:
+    """Tell the node of a refusal that is not its own: the hooks remember theirs."""
+    try:
+        yield
+    except FederatedError as error:
+        on_refusal(question, error)
+        raise
+
+
 def _follows(study: Study, last: tuple[int, int], broadcast: Broadcast) -> bool:
     """Return whether a question may come after the last (round, attempt) answered; a late one of old never may."""
     if study.quorum or (study.dropout_allowed and broadcast.round == 1):
@@ -99,7 +109,7 @@ class Contributor:
     def answer(self, envelope: bytes, question: bytes) -> Contribution:
         """Return this site's contribution to one round, or raise and release nothing."""
         with self._lock:
-            with self._remembered(question):
+            with remembered(self._on_refusal, question):
                 study = parse_envelope(envelope)  # 1 the study is well formed
                 broadcast = Broadcast.from_bytes(question)
                 self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
@@ -110,7 +120,7 @@ class Contributor:
             if kept is not None and kept.header.broadcast == broadcast.digest():
                 return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
             frame = self._hooks.frame(study)
-            with self._remembered(question):
+            with remembered(self._on_refusal, question):
                 rows = kind_of(study).rows(frame, study)
                 self._check_rows(study, rows)  # 6 enough rows and events behind the sums
                 self._check_step(study, rows, broadcast)
@@ -118,15 +128,6 @@ class Contributor:
             contribution = self._protect(study, broadcast, sums)
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
             return self._release(request, contribution, rows=rows.n)  # 9 remembered before it leaves
-
-    @contextmanager
-    def _remembered(self, question: bytes) -> Iterator[None]:
-        """Tell the node of a refusal that is not its own: the hooks remember theirs."""
-        try:
-            yield
-        except FederatedError as error:
-            self._on_refusal(question, error)
-            raise
 
     def _check_study(self, study: Study, broadcast: Broadcast) -> None:
         if study.entry(self.site) is None:

@@ -67,7 +67,15 @@ class SiteSession:
         self.site_id = site_id
         self._app = client_app(
             contributor,
-            ShareHolder(site_id, hooks, replies=kept, limits=limits, clock=clock, on_breach=on_breach),
+            ShareHolder(
+                site_id,
+                hooks,
+                replies=kept,
+                limits=limits,
+                clock=clock,
+                on_breach=on_breach,
+                on_refusal=on_refusal,
+            ),
         )
 
     def handle(self, message_bytes: bytes) -> bytes:

@@ -106,7 +106,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     import json
 
     from hdex.federated.apps.flower import node_id
-    from hdex.federated.errors import FederatedError, error_document
+    from hdex.federated.errors import FederatedError, Refusal, error_document
     from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.journal import RoundRecord
     from hdex.federated.run import run_study
@@ -129,6 +129,10 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
         keep_round(folder, number, contributions)
         keep_proof(folder, number, proof)
 
+    def unproven(number: int, party: str, error: FederatedError) -> None:
+        rule = error.rule if isinstance(error, Refusal) else "share.unproven"
+        pipe.send("unproven", round=number, party=party, rule=rule, why=str(error))
+
     try:
         result = run_study(
             start.payload,
@@ -138,6 +142,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
             progress=committed,
             patience=patience,
             opened=opened,
+            unproven=unproven,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:

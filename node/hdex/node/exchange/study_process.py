@@ -34,10 +34,11 @@ STARTS = 3  # of a study's process, until somebody starts the study again
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who hears of a study: of each committed round (again after a restart), and of whom it waits for."""
+    """Who hears of a study: of each committed round (again after a restart), of whom it waits for, of a false share."""
 
     committed: Callable[[int, bytes, str], None]  # round, digest of its row, step
     waiting: Callable[[str], None]
+    unproven: Callable[[int, str, str, str], None] = lambda number, party, rule, why: None  # of an opening by shares
 
 
 class ProcessEnded(PeerUnavailable):
@@ -105,6 +106,8 @@ class StudyProcess:
                 told.committed(packet.head["round"], bytes.fromhex(packet.head["digest"]), packet.head["step"])
             elif packet.kind == "waiting":
                 told.waiting(words_of(packet.head))
+            elif packet.kind == "unproven":
+                told.unproven(*(packet.head[name] for name in ("round", "party", "rule", "why")))
             elif packet.kind == "failed":
                 raise error_from_document(packet.head["error"])
             else:
