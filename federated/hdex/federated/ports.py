@@ -104,7 +104,14 @@ class Release:
 
 
 class SiteHooks(Protocol):
-    """What the node gives its contributor. Called in this order in every round."""
+    """What the node gives its contributor: a standing before the first round; the others, in this order, in each."""
+
+    def standing(self, study: Study, envelope: bytes) -> str:
+        """Return "" where this study may run now, else the rule that people have yet to meet: it waits for them here.
+
+        Raises AdmissionRefused(rule) where the answer is no.
+        """
+        ...
 
     def admit(self, request: RoundRequest) -> None:
         """Raise AdmissionRefused(rule) unless envelope, agreement, approval, level and budget allow this round."""

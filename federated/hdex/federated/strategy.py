@@ -55,6 +55,7 @@ class EncryptedSum(Strategy):
         self._records: list[RoundRecord] = []
         self._members = members_of(self.study, regions or {})
         self._attempt, self._population = 1, self.study.sites
+        self.approved = self.study.sites  # of whom a round may ask; a roll call says otherwise
 
     @property
     def settled(self) -> bool:
@@ -90,6 +91,11 @@ class EncryptedSum(Strategy):
     def asked(self) -> Members:
         """Whom this round asks, and the sites each answers for. Raises StudyInvalid when it asks half a region."""
         return asked_of(self._members, self._population)
+
+    @property
+    def members(self) -> Members:
+        """Who can be asked, and the sites each answers for."""
+        return self._members
 
     def behind(self, nodes: Iterable[int]) -> tuple[str, ...]:
         """Return the sites that these node ids answer for, sorted."""

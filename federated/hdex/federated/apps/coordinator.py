@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hdex.federated.apps.flower import ArrayRecord, ConfigRecord, Context, Grid, Message, ServerApp, node_id
 from hdex.federated.apps.replies import lost_regions
+from hdex.federated.apps.roll_call import RollCall
 from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 from hdex.federated.strategy import EncryptedSum
@@ -13,8 +14,13 @@ from hdex.federated.waiting import Patience, site_lost
 Progress = Callable[[RoundRecord], None]
 
 
-def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience) -> ServerApp:
-    """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it."""
+def server_app(
+    strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience, roll: RollCall | None = None
+) -> ServerApp:
+    """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it.
+
+    roll: held before the first round, and looked at again before each round that may leave sites out.
+    """
     app = ServerApp()
 
     @app.main()
@@ -24,7 +30,11 @@ def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, 
         strategy.summary()
         for record in records:  # who seals them may have died between
             progress(record)
+        if roll is not None and (not records or strategy.study.quorum):
+            strategy.approved = roll.hold(grid, patience)
         while not strategy.settled:
+            if roll is not None and strategy.study.quorum and set(strategy.approved) != set(strategy.study.sites):
+                strategy.approved = roll.again(grid)
             shrinks = strategy.study.quorum or (strategy.study.dropout_allowed and strategy.round == 1)
             gather = gather_attempts if shrinks else gather_population
             replies = gather(strategy, journal, grid, patience)
@@ -89,12 +99,12 @@ def _next_sites(strategy: EncryptedSum, grid: Grid, replies: list[Message]) -> t
 
 
 def _reached(strategy: EncryptedSum, grid: Grid) -> tuple[str, ...]:
-    """Return the sites that are connected, if they are a quorum; else all, who must then be waited for.
+    """Return the sites that approved and are connected, if they are a quorum; else all that approved, to wait for.
 
-    A shared key asks all: who is left out of its first round is left out of the study.
+    A shared key asks all that approved: who is left out of its first round is left out of the study.
     """
-    found = strategy.behind(grid.get_node_ids())
-    return found if 0 < strategy.study.quorum <= len(found) else strategy.study.sites
+    found = tuple(site for site in strategy.behind(grid.get_node_ids()) if site in strategy.approved)
+    return found if 0 < strategy.study.quorum <= len(found) else strategy.approved
 
 
 def _ask(strategy: EncryptedSum, grid: Grid, replies: list[Message], timeout_s: float) -> list[Message]:

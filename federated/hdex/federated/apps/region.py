@@ -13,7 +13,18 @@ from hdex.federated.apps.flower import (
     node_id,
     to_frame,
 )
-from hdex.federated.apps.records import error_reply, question_record, read_question, regional_record
+from hdex.federated.apps.records import (
+    STANDING_TYPE,
+    error_reply,
+    question_record,
+    read_question,
+    read_standing_question,
+    read_standings,
+    regional_record,
+    reply_error,
+    standing_question,
+    standing_record,
+)
 from hdex.federated.apps.replies import Members, gather
 from hdex.federated.broadcast import Broadcast
 from hdex.federated.combine import combine
@@ -21,8 +32,10 @@ from hdex.federated.contribution import Contribution
 from hdex.federated.errors import FederatedError, StudyInvalid
 from hdex.federated.ports import Store
 from hdex.federated.regional import NO_REGIONS, RegionalSum, Sign, sign_sum
+from hdex.federated.standing import Standing
 from hdex.federated.study import Study, parse_envelope
 
+STANDING_S = 5.0  # below the coordinator's first look
 logger = logging.getLogger(__name__)
 
 
@@ -58,15 +71,32 @@ class RegionSession:
         """
         message = from_frame(frame)
         try:
-            envelope, question = read_question(message.content)
-            answer = self._answer(message, envelope, question)
-            reply = Message(regional_record(answer), reply_to=message)
+            if message.metadata.message_type == STANDING_TYPE:
+                content = standing_record(self._standings(message))
+            else:
+                content = regional_record(self._answer(message, *read_question(message.content)))
+            reply = Message(content, reply_to=message)
         except FederatedError as error:
             reply = error_reply(error, message)
         except Exception as error:  # a region must answer whatever happens inside; details stay here
             logger.exception("regional round failed", extra={"region": self.region})
             reply = error_reply(FederatedError(f"the region failed inside ({type(error).__name__})"), message)
         return to_frame(reply)
+
+    def _standings(self, message: Message) -> list[Standing]:
+        """Return how the members' sites stand, of those that answer soon: the coordinator asks again for the others."""
+        envelope = read_standing_question(message.content)
+        self._be_part_of(message.metadata.run_id)
+        messages = [
+            self._grid.create_message(standing_question(envelope), STANDING_TYPE, node_id(name), "1")
+            for name in self._members
+        ]
+        names, found = {node_id(name): sites for name, sites in self._members.items()}, list[Standing]()
+        for reply in self._grid.send_and_receive(messages, timeout=STANDING_S):
+            if reply.has_error():
+                raise reply_error(reply, self.region)
+            found += [one for one in read_standings(reply.content) if one.site in names[reply.metadata.src_node_id]]
+        return found
 
     def _answer(self, message: Message, envelope: bytes, question: bytes) -> RegionalSum:
         study, asked = parse_envelope(envelope), Broadcast.from_bytes(question)

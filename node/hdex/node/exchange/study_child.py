@@ -18,7 +18,13 @@ from hdex.node.exchange.pipe import Packet, Pipe, join, split
 from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
+    from hdex.federated.errors import FederatedError
+    from hdex.federated.journal import RoundRecord
     from hdex.federated.ports import OpenedSum
+    from hdex.federated.standing import Standing
+    from hdex.federated.waiting import Awaiting
+
+LONGEST_WORDS = 400  # of what another organisation said
 
 
 class PipeChannel:
@@ -97,6 +103,43 @@ def listen(pipe: Pipe, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
     os._exit(1)
 
 
+class Teller:
+    """Tells the exchange how far the study is, and keeps what its receipt needs."""
+
+    def __init__(self, pipe: Pipe, folder: Path) -> None:
+        self._pipe = pipe
+        self._folder = folder
+
+    def awaiting(self, found: "Awaiting") -> None:
+        """Say whom a round waits for."""
+        self._pipe.send("waiting", **found.document())
+
+    def undecided(self, waiting: "Sequence[Standing]") -> None:
+        """Say whose people have not decided."""
+        from hdex.federated.standing import words_of
+
+        self._pipe.send("people", words=words_of(waiting) or "everybody who is asked has approved")
+
+    def committed(self, row: "RoundRecord") -> None:
+        """Say that a round stands in the journal."""
+        failpoint("study.round.committed")
+        self._pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
+
+    def opened(self, number: int, contributions: "Sequence[bytes]", proof: bytes) -> None:
+        """Keep what share holders have opened, and their proof."""
+        from hdex.node.exchange.study_receipts import keep_proof, keep_round
+
+        keep_round(self._folder, number, contributions)
+        keep_proof(self._folder, number, proof)
+
+    def unproven(self, number: int, party: str, error: "FederatedError") -> None:
+        """Name a share holder that refuses, or whose part does not prove itself."""
+        from hdex.federated.errors import Refusal
+
+        rule = error.rule if isinstance(error, Refusal) else "share.unproven"
+        self._pipe.send("unproven", round=number, party=party, rule=rule, why=str(error)[:LONGEST_WORDS])
+
+
 def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
     """Run the study and send "result" or "failed"."""
     from hdex.node.egress import quiet
@@ -106,43 +149,28 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     import json
 
     from hdex.federated.apps.flower import node_id
-    from hdex.federated.errors import FederatedError, Refusal, error_document
+    from hdex.federated.errors import FederatedError, error_document
     from hdex.federated.grid_stream import StreamGrid
-    from hdex.federated.journal import RoundRecord
     from hdex.federated.run import run_study
+    from hdex.federated.standing import People
     from hdex.federated.study import parse_envelope
     from hdex.federated.waiting import Patience, Vigil
     from hdex.node.exchange.journals import open_journal
-    from hdex.node.exchange.study_receipts import keep_proof, keep_round
 
-    study = parse_envelope(start.payload)
+    study, teller = parse_envelope(start.payload), Teller(pipe, folder)
     patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
-    vigil = Vigil(
-        {node_id(site): site for site in study.sites}, lambda found: pipe.send("waiting", **found.document()), patience
-    )
-
-    def committed(row: RoundRecord) -> None:
-        failpoint("study.round.committed")
-        pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
-
-    def opened(number: int, contributions: Sequence[bytes], proof: bytes) -> None:
-        keep_round(folder, number, contributions)
-        keep_proof(folder, number, proof)
-
-    def unproven(number: int, party: str, error: FederatedError) -> None:
-        rule = error.rule if isinstance(error, Refusal) else "share.unproven"
-        pipe.send("unproven", round=number, party=party, rule=rule, why=str(error))
-
+    vigil = Vigil({node_id(site): site for site in study.sites}, teller.awaiting, patience)
     try:
         result = run_study(
             start.payload,
             grid=StreamGrid(channel, watch=vigil.look),
             decryptor=decryptor,
             journal=open_journal(start.head["journal"], folder),
-            progress=committed,
+            progress=teller.committed,
             patience=patience,
-            opened=opened,
-            unproven=unproven,
+            opened=teller.opened,
+            unproven=teller.unproven,
+            people=People(teller.undecided, wait_s=start.head["people_s"]),
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:

@@ -28,6 +28,7 @@ from hdex.node.signed import Envelope
 
 logger = logging.getLogger(__name__)
 STRAGGLER_S = 30.0  # a best-effort round goes on without the missing after so long
+PEOPLE_S = 600.0  # and a study ends with who is awaited where a hospital's people take longer: start it again then
 ASK_AGAIN_S = 1.0
 STARTS = 3  # of a study's process, until somebody starts the study again
 
@@ -50,13 +51,13 @@ class StudyProcess:
 
     def __init__(
         self, channels: SiteChannels, keyholder: SumOpening, folder: Path, *,
-        journal: str = "", straggler_s: float = STRAGGLER_S,
+        journal: str = "", straggler_s: float = STRAGGLER_S, people_s: float = PEOPLE_S,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._keyholder = keyholder
         self._folder = folder
         self._journal = journal  # URL of the rounds' rows; empty: a file in the study's folder
-        self._straggler_s = straggler_s
+        self._waits = {"straggler_s": straggler_s, "people_s": people_s}
 
     def run(self, study_id: str, envelope: Envelope, told: Told) -> dict[str, Any]:
         """Return the study's result document. A process that dies is started again and goes on from its journal.
@@ -83,7 +84,7 @@ class StudyProcess:
             stop = threading.Event()
             try:
                 body, folder = json.dumps(envelope).encode(), str(self._folder / study_id)
-                pipe.send("start", body, folder=folder, journal=self._journal, straggler_s=self._straggler_s)
+                pipe.send("start", body, folder=folder, journal=self._journal, **self._waits)
                 threading.Thread(target=forward, args=(pipe, channel, stop), daemon=True).start()
                 return self._serve(pipe, channel, envelope, told)
             except BrokenPipeError as error:
@@ -106,6 +107,8 @@ class StudyProcess:
                 told.committed(packet.head["round"], bytes.fromhex(packet.head["digest"]), packet.head["step"])
             elif packet.kind == "waiting":
                 told.waiting(words_of(packet.head))
+            elif packet.kind == "people":
+                told.waiting(packet.head["words"])
             elif packet.kind == "unproven":
                 told.unproven(*(packet.head[name] for name in ("round", "party", "rule", "why")))
             elif packet.kind == "failed":
