@@ -6,7 +6,7 @@ from typing import Protocol
 
 import polars as pl
 
-from hdex.federated.journal import Attempt, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, RoundRecord
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study
 
@@ -66,6 +66,17 @@ class Journal(Protocol):
 
     def declared(self, study_id: str, number: int) -> Attempt | None:
         """Return the last attempt that was declared for a round, or None."""
+        ...
+
+    def gather(self, gathered: Gathered) -> None:
+        """Keep what a round's sites answered, on disk when it returns, until the round is committed.
+
+        The same again is fine; others for the same round raise JournalConflict: those may have been opened.
+        """
+        ...
+
+    def gathered(self, study_id: str, number: int) -> Gathered | None:
+        """Return what was kept for a round that is not committed, or None."""
         ...
 
 

@@ -19,7 +19,7 @@ def server_app(
 ) -> ServerApp:
     """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it.
 
-    roll: held before the first round, and looked at again before each round that may leave sites out.
+    roll: called before the first round, and again before each round of a quorum that has left sites out.
     """
     app = ServerApp()
 
@@ -30,15 +30,19 @@ def server_app(
         strategy.summary()
         for record in records:  # who seals them may have died between
             progress(record)
-        if roll is not None and (not records or strategy.study.quorum):
-            strategy.approved = roll.hold(grid, patience)
         while not strategy.settled:
-            if roll is not None and strategy.study.quorum and set(strategy.approved) != set(strategy.study.sites):
-                strategy.approved = roll.again(grid)
             shrinks = strategy.study.quorum or (strategy.study.dropout_allowed and strategy.round == 1)
-            gather = gather_attempts if shrinks else gather_population
-            replies = gather(strategy, journal, grid, patience)
-            strategy.aggregate_train(strategy.round, replies)
+            held = journal.gathered(strategy.study.id, strategy.round) if shrinks else None
+            if held is not None:  # it may have been opened before a crash, and is opened over no other sites
+                found = strategy.take_up(held)
+            else:
+                if roll is not None:
+                    strategy.approved = roll.now(grid, patience, strategy.round)
+                gather = gather_attempts if shrinks else gather_population
+                found = strategy.read(gather(strategy, journal, grid, patience))
+                if shrinks:
+                    journal.gather(strategy.hold(found))
+            strategy.open(found)
             journal.commit(strategy.last_record)
             progress(strategy.last_record)
 

@@ -29,6 +29,19 @@ class RollCall:
         self._pause = pause or threading.Event().wait
         self._said: dict[str, Standing] = {}
         self._told: tuple[Standing, ...] = ()
+        self._settled: tuple[str, ...] = ()
+
+    def now(self, grid: Grid, patience: Patience, number: int) -> tuple[str, ...]:
+        """Return whom a round may ask: the call is held once, and a quorum looks again for those it left out.
+
+        An exact study that goes on after a crash is past its call: whoever revoked since refuses the round.
+        """
+        if not self._settled:
+            past = number > 1 and not self._study.quorum
+            self._settled = self._study.sites if past else self.hold(grid, patience)
+        elif self._study.quorum and len(self._settled) < len(self._study.sites):
+            self._settled = self.again(grid)
+        return self._settled
 
     def hold(self, grid: Grid, patience: Patience) -> tuple[str, ...]:
         """Return the sites that approved once they are all, or enough: the quorum, or what a shared key can bear.
