@@ -52,13 +52,21 @@ def server_app(
 def gather_population(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
     """Return the replies of the whole population, or a refusal among them. Raises SiteLost when patience ends.
 
-    A region's own patience ends sooner: that it misses a site ends the round like a refusal, and names the site.
+    A region's own patience ends sooner: it says which site it misses, and is asked again until the study's deadline.
     """
-    replies = _ask(strategy, grid, [], patience.left())
-    missing = _missing(strategy, replies)
-    if missing and not lost_regions(replies, strategy.asked):
-        raise site_lost(strategy.round, missing, patience, fewest=0)
-    return replies
+    ends, replies = patience.clock() + timedelta(seconds=patience.left()), list[Message]()
+    while True:
+        left = max(0.0, (ends - patience.clock()).total_seconds())
+        replies = _ask(strategy, grid, replies, left)
+        lost = lost_regions(replies, strategy.asked)
+        missing = _missing(strategy, replies)
+        if not lost:
+            if missing:
+                raise site_lost(strategy.round, missing, patience, fewest=0)
+            return replies
+        if not missing or patience.deadline is None or patience.clock() >= ends:
+            return replies  # with a refusal, or with what the region said
+        replies = [reply for reply in replies if reply.metadata.src_node_id not in lost]
 
 
 def gather_attempts(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:

@@ -106,6 +106,13 @@ def read_standing_question(content: RecordDict) -> bytes:
     return study
 
 
+def study_envelope(content: RecordDict) -> bytes:
+    """Return the study that a message is about, whatever it asks."""
+    if "standing" in content.config_records:
+        return read_standing_question(content)
+    return read_question(content)[0]
+
+
 def standing_record(said: Sequence[Standing]) -> RecordDict:
     """Return the content of a site's or region's answer."""
     return RecordDict({"standing": ConfigRecord({"said": rfc8785.dumps([one.document() for one in said])})})

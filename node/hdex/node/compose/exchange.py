@@ -42,6 +42,8 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
     if config.keyholder is None:
         raise ConfigInvalid("an exchange names the key holder of its studies: [keyholder]")
     open_journal(config.studies_journal, standing.data)  # said now, not in the middle of a study
+    for region in config.regions:
+        standing.directory.require(region.id, "region")
     keyholder = RemoteKeyHolder(standing.channels(config.keyholder.id))
     me = Coordinator(config.id, standing.keys.secret("sign"), config.keyholder.id, now)
     return Studies(
@@ -50,7 +52,14 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
         contracts,
         directory=standing.directory,
         keyholder=keyholder,
-        runner=StudyProcess(channels, keyholder, standing.data / "studies", journal=config.studies_journal),
+        runner=StudyProcess(
+            channels,
+            keyholder,
+            standing.data / "studies",
+            journal=config.studies_journal,
+            people_s=config.studies_people_s,
+            regions={region.id: region.sites for region in config.regions},
+        ),
         recorder=standing.recorder,
         facts=standing.facts,
         seals=Seals(standing.log, standing.shards.past, standing.documents),

@@ -193,5 +193,6 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     standing = Standing(config)
     parts = HospitalParts(standing, config)
     standing.serving = standing.serve(hospital_adders(parts.hospital()))
-    ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
+    dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
+    ChannelClient(lambda: standing.channels(dialled), parts.site_handler(), stop=standing.stop).start()
     return standing

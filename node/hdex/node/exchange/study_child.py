@@ -149,6 +149,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     import json
 
     from hdex.federated.apps.flower import node_id
+    from hdex.federated.apps.replies import regions_of
     from hdex.federated.errors import FederatedError, error_document
     from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.run import run_study
@@ -159,7 +160,8 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
 
     study, teller = parse_envelope(start.payload), Teller(pipe, folder)
     patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
-    vigil = Vigil({node_id(site): site for site in study.sites}, teller.awaiting, patience)
+    regions = regions_of(study, start.head["regions"])
+    vigil = Vigil({node_id(name): name for name in (*study.sites, *regions)}, teller.awaiting, patience)
     try:
         result = run_study(
             start.payload,
@@ -171,6 +173,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
             opened=teller.opened,
             unproven=teller.unproven,
             people=People(teller.undecided, wait_s=start.head["people_s"]),
+            regions=regions,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +52,14 @@ class StudyProcess:
     def __init__(
         self, channels: SiteChannels, keyholder: SumOpening, folder: Path, *,
         journal: str = "", straggler_s: float = STRAGGLER_S, people_s: float = PEOPLE_S,
+        regions: Mapping[str, Sequence[str]] | None = None,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._keyholder = keyholder
         self._folder = folder
         self._journal = journal  # URL of the rounds' rows; empty: a file in the study's folder
-        self._waits = {"straggler_s": straggler_s, "people_s": people_s}
+        self._said = {"straggler_s": straggler_s, "people_s": people_s,
+                      "regions": {name: list(sites) for name, sites in (regions or {}).items()}}  # fmt: skip
 
     def run(self, study_id: str, envelope: Envelope, told: Told) -> dict[str, Any]:
         """Return the study's result document. A process that dies is started again and goes on from its journal.
@@ -84,7 +86,7 @@ class StudyProcess:
             stop = threading.Event()
             try:
                 body, folder = json.dumps(envelope).encode(), str(self._folder / study_id)
-                pipe.send("start", body, folder=folder, journal=self._journal, **self._waits)
+                pipe.send("start", body, folder=folder, journal=self._journal, **self._said)
                 threading.Thread(target=forward, args=(pipe, channel, stop), daemon=True).start()
                 return self._serve(pipe, channel, envelope, told)
             except BrokenPipeError as error:
