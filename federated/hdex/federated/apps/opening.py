@@ -17,7 +17,7 @@ from hdex.federated.study import Study, Threshold, parse_envelope
 logger = logging.getLogger(__name__)
 Opened = Callable[[int, Sequence[bytes], bytes], None]
 Unproven = Callable[[int, str, FederatedError], None]
-HEDGE_S = 3.0  # of silence after which one more share holder is asked for each that is late
+HEDGE_S = 3.0  # of silence after which one more share holder is asked for each that is late; doubles then
 
 
 def tell_nobody(number: int, party: str, error: FederatedError) -> None:
@@ -67,13 +67,13 @@ class ShareHolders:
 
         Those that are connected and took part come first.
         """
-        waiting, late, left = self._in_order(present), list[str](), self._timeout_s
+        waiting, late, left, slice_s = self._in_order(present), list[str](), self._timeout_s, HEDGE_S
         found: dict[str, Partial] = {}
         failed: dict[str, FederatedError] = {}
         while len(found) < key.threshold and (late or waiting) and left > 0:
             missing = key.threshold - len(found)
             asked, waiting = [*late, *waiting[:missing]], waiting[missing:]
-            slice_s = min(HEDGE_S, left)
+            slice_s = min(slice_s, left)
             replies = self._ask(asked, number, contributions, slice_s)
             late = [party for party in asked if party not in replies]
             for party, message in replies.items():
@@ -84,7 +84,7 @@ class ShareHolders:
                     logger.warning("a share holder gives no part", extra={"study": self._study.id, "party": party})
                     self._unproven(number, party, error)
             if not replies:
-                left -= slice_s
+                left, slice_s = left - slice_s, 2 * slice_s
         if len(found) < key.threshold:
             raise too_few(key.threshold, number, failed, late)
         chosen = sorted(found.values(), key=lambda part: part.party)

@@ -12,7 +12,7 @@ from hdex.federated.standing import APPROVED, DENIED, MISSING, WAITING, People, 
 from hdex.federated.study import Study
 from hdex.federated.waiting import Patience, site_lost
 
-FIRST_LOOK_S, LATER_LOOK_S = 10.0, 1.0  # how long one look waits for who is silent
+FIRST_LOOK_S, LONGEST_LOOK_S, LATER_LOOK_S = 10.0, 60.0, 1.0  # how long one look waits for who is silent
 Pause = Callable[[float], object]
 
 
@@ -52,8 +52,10 @@ class RollCall:
         began = patience.clock()
         lasts, soon = timedelta(seconds=patience.left()), timedelta(seconds=patience.straggler_s)
         people_wait = timedelta(seconds=self._people.wait_s)
+        look_s = min(FIRST_LOOK_S, patience.straggler_s)
         while True:
-            self._look(grid, min(FIRST_LOOK_S, patience.straggler_s))
+            self._look(grid, look_s)
+            look_s = min(2 * look_s, LONGEST_LOOK_S)  # a SuperNode looks for messages every three seconds
             passed, approved = patience.clock() - began, self.approved()
             self._require_possible()
             waiting, silent = self._waiting(), self._silent()

@@ -1,6 +1,7 @@
 """The process of one study: Flower's ServerApp over a Grid whose channel and decryptor are pipes to the exchange.
 
-It holds no key, no certificate and no socket but the journal's where that is PostgreSQL. It ends when the exchange
+It holds no key, no certificate and no socket but the journal's where that is PostgreSQL, and a SuperLink's, with its
+secret, where that carries the study. It ends when the exchange
 does; the journal lets the next one go on.
 """
 
@@ -18,11 +19,12 @@ from hdex.node.exchange.pipe import Packet, Pipe, join, split
 from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
+    from hdex.federated.apps.flower import Grid
     from hdex.federated.errors import FederatedError
     from hdex.federated.journal import RoundRecord
     from hdex.federated.ports import OpenedSum
     from hdex.federated.standing import Standing
-    from hdex.federated.waiting import Awaiting
+    from hdex.federated.waiting import Awaiting, Vigil
 
 LONGEST_WORDS = 400  # of what another organisation said
 
@@ -151,7 +153,6 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     from hdex.federated.apps.flower import node_id
     from hdex.federated.apps.replies import regions_of
     from hdex.federated.errors import FederatedError, error_document
-    from hdex.federated.grid_stream import StreamGrid
     from hdex.federated.run import run_study
     from hdex.federated.standing import People
     from hdex.federated.study import parse_envelope
@@ -165,7 +166,7 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     try:
         result = run_study(
             start.payload,
-            grid=StreamGrid(channel, watch=vigil.look),
+            grid=grid_of(start, channel, vigil),
             decryptor=decryptor,
             journal=open_journal(start.head["journal"], folder),
             progress=teller.committed,
@@ -178,6 +179,28 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:
         pipe.send("failed", error=error_document(error))
+
+
+def grid_of(start: Packet, channel: PipeChannel, vigil: "Vigil") -> "Grid":
+    """Return the grid over the sites' streams, or that of a new run at a stock SuperLink; it ends with this process."""
+    told = start.head["superlink"]
+    if told is None:
+        from hdex.federated.grid_stream import StreamGrid
+
+        return StreamGrid(channel, watch=vigil.look)
+    import atexit
+
+    from hdex.federated.apps.superlink import Control, Endpoint, installed_bundle
+    from hdex.federated.grid_superlink import SuperlinkGrid
+
+    superlink = Endpoint(told["address"], Path(told["ca"]).read_bytes())
+    control = Control(superlink)
+    control.start_run(installed_bundle())
+    control.close()
+    nodes = {site: int(node) for site, node in told["nodes"].items()}
+    grid = SuperlinkGrid.join(superlink, Path(told["secret_file"]).read_bytes(), nodes)
+    atexit.register(grid.close)
+    return grid
 
 
 if __name__ == "__main__":

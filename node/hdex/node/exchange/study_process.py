@@ -52,14 +52,15 @@ class StudyProcess:
     def __init__(
         self, channels: SiteChannels, keyholder: SumOpening, folder: Path, *,
         journal: str = "", straggler_s: float = STRAGGLER_S, people_s: float = PEOPLE_S,
-        regions: Mapping[str, Sequence[str]] | None = None,
+        regions: Mapping[str, Sequence[str]] | None = None, superlink: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._keyholder = keyholder
         self._folder = folder
         self._journal = journal  # URL of the rounds' rows; empty: a file in the study's folder
         self._said = {"straggler_s": straggler_s, "people_s": people_s,
-                      "regions": {name: list(sites) for name, sites in (regions or {}).items()}}  # fmt: skip
+                      "regions": {name: list(sites) for name, sites in (regions or {}).items()},
+                      "superlink": None if superlink is None else dict(superlink)}  # fmt: skip
 
     def run(self, study_id: str, envelope: Envelope, told: Told) -> dict[str, Any]:
         """Return the study's result document. A process that dies is started again and goes on from its journal.
