@@ -12,7 +12,7 @@ from hdex.federated.channel_memory import MemoryChannel
 from hdex.federated.contribution import Contribution
 from hdex.federated.contributor import Contributor
 from hdex.federated.draft import Question
-from hdex.federated.errors import AdmissionRefused, DecryptRefused, SiteLost, StudyInvalid
+from hdex.federated.errors import AdmissionRefused, DecryptRefused, JournalConflict, SiteLost, StudyInvalid
 from hdex.federated.grid_stream import StreamGrid
 from hdex.federated.journal import Attempt
 from hdex.federated.journal_memory import MemoryJournal
@@ -127,6 +127,48 @@ def test_after_a_crash_between_attempts_the_declared_one_is_asked_again() -> Non
     undisturbed = run(other, Straggling(other, at=2))
     assert again.contributors == undisturbed.contributors == (ALL, THREE, ALL, ALL)
     assert again.document()["model"] == undisturbed.document()["model"]
+
+
+class DyingAfterOpening:
+    """The coordinator dies with round 2's sum in its hands, or before it asked: nothing of it is in the journal."""
+
+    def __init__(self, inner: Any, *, asked: bool) -> None:
+        self.inner, self._asked, self._alive = inner, asked, False
+
+    def open_sum(self, study_id: str, number: int, contributions: list[bytes]) -> OpenedSum:
+        if number == 2 and not self._alive:
+            self._alive = True
+            if self._asked:
+                self.inner.open_sum(study_id, number, contributions)
+            raise Crash
+        opened: OpenedSum = self.inner.open_sum(study_id, number, contributions)
+        return opened
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_round_that_may_have_been_opened_is_opened_over_the_same_sites_though_one_is_gone(asked: bool) -> None:
+    made, other, journal = party(), party(), MemoryJournal()
+    made.keyholder = DyingAfterOpening(made.keyholder, asked=asked)  # type: ignore[assignment]  # and its coordinator
+    with pytest.raises(Crash):
+        run(made, journal=journal)
+    before = made.computations()
+    again = run(made, Straggling(made, at=2), journal)  # hospital-d does not say round 2 again
+    undisturbed = run(other)
+    assert again.contributors == undisturbed.contributors == (ALL, ALL, ALL, ALL)
+    assert again.document()["model"] == undisturbed.document()["model"]
+    assert {site: count - before[site] for site, count in made.computations().items()} == dict.fromkeys(ALL, 2)
+
+
+def test_what_was_gathered_for_another_question_is_a_conflict() -> None:
+    made, journal = party(), MemoryJournal()
+    made.keyholder = DyingAfterOpening(made.keyholder, asked=False)  # type: ignore[assignment]  # and its coordinator
+    with pytest.raises(Crash):
+        run(made, journal=journal)
+    held = journal.gathered("study-1", 2)
+    assert held is not None
+    journal._gathered["study-1", 2] = replace(held, attempt=2).to_bytes()
+    with pytest.raises(JournalConflict, match="answers another question"):
+        run(made, journal=journal)
 
 
 def test_a_resumed_study_replays_rounds_of_other_populations() -> None:

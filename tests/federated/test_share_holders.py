@@ -165,6 +165,32 @@ def test_a_dead_or_lying_share_holder_is_replaced() -> None:
     assert proven == {1, 3, 4}
 
 
+def test_a_share_holder_that_falls_silent_after_its_sums_is_not_waited_for_alone() -> None:
+    party = party_of(FOUR, needed=3)
+    run = Run(party)
+    assert run.run({"hospital-a": 2})["sites"] == list(FOUR)
+    assert {part[5] for part in split_parts(run.kept[1][1])} == {2, 3, 4}
+
+
+def test_a_refusal_of_a_share_holder_is_told_its_node() -> None:
+    holder, told = Holder(), list[tuple[bytes, str]]()
+    refused = ShareHolder(
+        SITES[0],
+        holder.party.sites[SITES[0]],
+        replies=holder.stores[SITES[0]],
+        clock=now,
+        on_refusal=lambda question, error: told.append((question, str(error))),
+    )
+    answered = as_bytes(holder.answered)
+    with pytest.raises(Refusal):
+        refused.answer(holder.party.envelope, 1, answered[:2])
+    refused.answer(holder.party.envelope, 1, answered)
+    with pytest.raises(Refusal):
+        refused.answer(holder.party.envelope, 1, [answered[0], *Holder(holder.party).fresh(1)])
+    assert told[0][0] == b"".join(answered[:2])
+    assert len(told) == 2
+
+
 def test_too_few_share_holders_open_nothing() -> None:
     party = party_of(FOUR, needed=3)
     run = Run(party)
@@ -238,6 +264,10 @@ class Holder:
 
         holder = ShareHolder(site, self.party.sites[site], replies=self.stores[site], clock=clock)
         return holder.answer(self.party.envelope, number, contributions)
+
+    def fresh(self, after: int) -> list[bytes]:
+        """Return what the sites from this place on have sent."""
+        return [one.to_bytes() for one in self.answered[after:]]
 
     def refused(self, contributions: list[bytes], **asked: Any) -> str:
         with pytest.raises(Refusal) as caught:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.journeys.stage import Stage, refusal, silent
+from tests.journeys.stage import Stage, eventually, refusal, silent
 from tests.node.consortium import hdex, printed
 
 from hdex.federated.broadcast import Broadcast
@@ -24,6 +25,7 @@ from hdex.ledger.log import Log
 from hdex.node.compose.hospital import HospitalParts
 from hdex.node.compose.standing import Standing
 from hdex.node.demo.setting import BUYER, HOSPITALS
+from hdex.node.hospital.study_approvals import Said
 from hdex.node.signed import Envelope, canonical, countersign, sign
 from hdex.node.wire.remote import RemoteExchange
 
@@ -86,7 +88,7 @@ def test_a_licence_revoked_between_plan_and_start_stops_the_round_at_the_node(st
     stage.officer(SITE).desk.revoke(contracts[SITE], "ask again")
     error = refusal(lambda: market(stage).start(signed(stage, plan), silent))
     assert error.rule == "contract.revoked"
-    assert stage.actions(SITE, contract=contracts[SITE], decision="deny") == ["round.join"]
+    assert stage.actions(SITE, contract=contracts[SITE], decision="deny") == ["study.start"]
     assert refusal(lambda: market(stage).plan(question(stage, "study-late", contracts))).rule == "study.contract"
 
 
@@ -97,12 +99,34 @@ def test_a_study_that_no_rule_lets_pass_waits_for_the_officer(stage: Stage) -> N
     home = stage.setting.home(SITE)
     desk = ("--config", stage.setting.config_file(SITE), "--desk", home / "staff" / "privacy_officer")
     assert hdex("federated", "deny", contracts[SITE], "--contract", *desk).returncode == 0
-    plan = market(stage).plan(question(stage, "study-waits", contracts))
-    assert refusal(lambda: market(stage).start(signed(stage, plan), silent)).rule == "approval.missing"
-    listed = printed(hdex("federated", "list", *desk, "--json"))["studies"]
-    assert [row["study"] for row in listed] == ["study-waits"]
-    assert hdex("federated", "approve", "study-waits", *desk).returncode == 0
-    assert market(stage).start(signed(stage, plan), silent)["sites"] == list(HOSPITALS)
+    plan, said = market(stage).plan(question(stage, "study-waits", contracts)), list[str]()
+    with ThreadPoolExecutor(1) as runner:
+        say = lambda step, words: said.append(f"{step}: {words}")  # noqa: E731  # one line of a diary
+        running = runner.submit(market(stage).start, signed(stage, plan), say)
+        awaited = f"waiting: the people of {SITE} (approval.missing) have not decided yet"
+        eventually(lambda: awaited in said, awaited)
+        listed = printed(hdex("federated", "list", *desk, "--json"))["studies"]
+        assert [row["study"] for row in listed] == ["study-waits"]
+        digest = Study.from_document(plan).digest()
+        for hospital in HOSPITALS:  # nobody was asked for sums
+            assert "round.join" not in stage.actions(hospital, policy_digest=digest)
+        assert hdex("federated", "approve", "study-waits", *desk).returncode == 0
+        assert running.result()["sites"] == list(HOSPITALS)
+    told = [(e["decision"], e.get("reason")) for e in stage.events(SITE)
+            if e["action"] == "study.start" and e["policy_digest"] == digest]  # fmt: skip
+    assert told == [("deny", "approval.missing"), ("allow", None)]
+
+
+def test_a_no_of_one_hospital_ends_a_study_before_anybody_is_asked(stage: Stage) -> None:
+    memory = stage.reach("federate")
+    plan = market(stage).plan(question(stage, "study-denied", {name: memory.contracts[name] for name in HOSPITALS}))
+    digest = Study.from_document(plan).digest()
+    stage.officer(SITE).sign("decision", "study-denied", Said("deny", study_digest=digest).document())
+    error = refusal(lambda: market(stage).start(signed(stage, plan), silent))
+    assert error.rule == "approval.denied"
+    assert SITE in str(error)
+    for hospital in HOSPITALS:
+        assert "round.join" not in stage.actions(hospital, policy_digest=digest)
 
 
 class Line:

@@ -26,7 +26,7 @@ CALLERS = [
     for participant in (f"{kind}-a", f"{kind}-b")
     for role in ("", *sorted(roles))
 ]
-SERVERS = [{"kind": kind, "participant": f"{kind}-a"} for kind in ("hospital", "exchange", "keyholder")]
+SERVERS = [{"kind": kind, "participant": f"{kind}-a"} for kind in ("hospital", "exchange", "keyholder", "region")]
 LEVELS = [0, 1, 3, 4, 5]
 
 STEWARD, OFFICER, COMMITTEE, ADMIN = "data_steward", "privacy_officer", "ethics_committee", "node_admin"
@@ -46,9 +46,9 @@ OWN_STAFF: dict[str, set[str]] = {
     "LogService.ReadLog": {OFFICER, ADMIN},
 }
 BUYER = {("buyer", ""), ("buyer", "buyer_analyst")}
-PROCESSES = {(kind, "") for kind in ("hospital", "exchange", "keyholder")}
+PROCESSES = {(kind, "") for kind in ("hospital", "exchange", "keyholder", "region")}
 AUDITOR = {("auditor", ""), ("auditor", ADMIN)}
-HOSPITAL, EXCHANGE = {("hospital", "")}, {("exchange", "")}
+HOSPITAL, EXCHANGE, REGION = {("hospital", "")}, {("exchange", "")}, {("region", "")}
 HOSPITAL_STAFF = {("hospital", role) for role in STAFF["hospital"]}
 EVERYONE = {(kind, role) for kind, roles in STAFF.items() for role in ("", *roles) if kind != "chain"}
 # Others: action -> (kind of the server asked or any, who may ask).
@@ -73,7 +73,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "ContractService.GetContract": ("exchange", HOSPITAL | HOSPITAL_STAFF | BUYER | {("buyer", ADMIN)} | AUDITOR),
     "StudyService.Plan": ("exchange", BUYER),
     "StudyService.Start": ("exchange", BUYER),
-    "ChannelService.Connect": ("exchange", HOSPITAL),
+    "ChannelService.Connect": ("exchange", HOSPITAL | REGION),
     "KeyHolderService.CreateKey": ("keyholder", EXCHANGE),
     "KeyHolderService.OpenSum": ("keyholder", EXCHANGE),
     "Health.Check": (None, EVERYONE),
@@ -88,6 +88,8 @@ def reference(caller: Identity, action: str, server: dict[str, str], level: int)
     own = own and (caller.kind == "hospital" or not action.startswith("HospitalAdminService"))
     if own and action.endswith(".DecideRequest") and level >= 4 and caller.role == STEWARD:
         return False
+    if (action, server["kind"]) == ("ChannelService.Connect", "region"):
+        return (caller.kind, caller.role) in HOSPITAL
     kind, callers = OTHERS.get(action, (None, set()))
     return own or (kind in {None, server["kind"]} and (caller.kind, caller.role) in callers)
 

@@ -9,12 +9,13 @@ import pytest
 from tests.node.market_stage import Market, person
 from tests.node.study_stage import Round
 
+from hdex.federated.errors import AdmissionRefused
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import format_time
 from hdex.node.errors import AccessDenied, ConfigInvalid, RequestInvalid, SignatureInvalid
 from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import Said, StudyApprovals
-from hdex.node.signed import countersign, sign
+from hdex.node.signed import canonical, countersign, sign
 
 YES = "approve"
 OFFICER, COMMITTEE, STEWARD = "privacy_officer", "ethics_committee", "data_steward"
@@ -44,6 +45,45 @@ def test_nobody_said_yes_is_no_and_the_study_waits(stage: Round) -> None:
     yes(stage, OFFICER)
     stage.approvals.require(stage.study(), "c-1", 2)
     assert stage.approvals.all()[0]["said"] == {OFFICER: YES}
+
+
+def standing(stage: Round) -> str:
+    study = stage.study()
+    return stage.site.standing(study, canonical(stage.signed(study)))
+
+
+def started(stage: Round) -> list[tuple[str, str | None]]:
+    events = stage.market.hospital.ground.events()
+    return [(str(e.decision), e.reason) for e in events if e.action.value == "study.start"]
+
+
+def test_asked_how_it_stands_a_node_keeps_the_study_for_its_people_and_says_each_answer_once(stage: Round) -> None:
+    assert [standing(stage), standing(stage)] == ["approval.missing"] * 2
+    assert [row["digest"] for row in stage.approvals.all()] == [stage.study().digest()]
+    yes(stage, OFFICER)
+    assert [standing(stage), standing(stage)] == ["", ""]
+    assert started(stage) == [("deny", "approval.missing"), ("allow", None)]
+    assert stage.joined() == 0
+    assert list(stage.market.negotiations._spent("c-1")) == []
+
+
+@pytest.mark.parametrize("end", ["denied", "revoked", "stranger"])
+def test_asked_how_it_stands_a_node_says_no_by_the_rule_of_a_round(stage: Round, end: str) -> None:
+    yes(stage, OFFICER)
+    study, signers = stage.study(), ("buyer-heartline", "exchange")
+    if end == "denied":
+        stage.say(Said("deny", study_digest=study.digest()), OFFICER)
+    elif end == "revoked":
+        stage.market.negotiations.revoke("c-1", "it ended", person("hospital-a", OFFICER))
+    else:
+        signers = ("buyer-other", "exchange")
+    envelope = canonical(stage.signed(study, signers))
+    with pytest.raises(AdmissionRefused) as said:
+        stage.site.standing(study, envelope)
+    with pytest.raises(AdmissionRefused) as refusal:
+        stage.admit(study, envelope)
+    assert said.value.rule == refusal.value.rule
+    assert started(stage) == [("deny", said.value.rule)]
 
 
 def test_one_yes_is_for_one_study(stage: Round) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flwr.supercore.task_identity import TaskIdentity
 from tests.federated.samples import SITES, consortium
 from tests.ports.superlink_stage import Stock, environment, running_stock
 
@@ -25,7 +26,6 @@ from hdex.federated.apps.flower import (
     MessageType,
     RecordDict,
     Run,
-    be_task,
     from_frame,
     node_id,
     set_message_id,
@@ -99,9 +99,16 @@ def echo(frame: bytes) -> bytes:
 
 
 def start(grid: Grid) -> Grid:
-    be_task(7)
     grid.set_run(Run.create_empty(7))
     return grid
+
+
+def test_a_run_is_all_that_a_grid_needs_in_a_process_that_has_had_none(
+    make_grid: MakeGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, None)
+    assert {message.metadata.run_id for message in messages(start(make_grid({})))} == {7}
 
 
 def messages(grid: Grid, sites: Sequence[str] = SITES) -> list[Message]:

@@ -14,7 +14,7 @@ from tests.ports.postgres_server import Server, binaries, running_server
 
 from hdex.federated.errors import JournalConflict, JournalUnavailable
 from hdex.federated.grid_inproc import InprocGrid
-from hdex.federated.journal import Attempt, ReplyRecord, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, ReplyRecord, RoundRecord
 from hdex.federated.journal_memory import MemoryJournal
 from hdex.federated.journal_postgres import PostgresJournal
 from hdex.federated.journal_sqlite import SqliteJournal
@@ -48,7 +48,7 @@ def opener(name: str, request: pytest.FixtureRequest, folder: Path) -> Callable[
         return lambda: SqliteJournal(folder / "journal.sqlite")
     server: Server = request.getfixturevalue("postgres")
     with psycopg.connect(server.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS hdex_rounds, hdex_attempts")
+        connection.execute("DROP TABLE IF EXISTS hdex_rounds, hdex_attempts, hdex_gathered")
     return lambda: PostgresJournal(server.url)
 
 
@@ -112,6 +112,20 @@ def test_a_round_keeps_its_last_attempt_and_goes_back_to_none_before(journal: Jo
     assert journal.declared("study-1", 2) is journal.declared("study-2", 1) is None
 
 
+def test_what_was_gathered_stays_as_it_is_until_its_round_is_committed(journal: Journal) -> None:
+    first = Gathered("study-1", 1, 2, (b"one\n", b"", b"\0\xff" * 1000))
+    assert journal.gathered("study-1", 1) is None
+    for _ in range(2):
+        journal.gather(first)
+        assert journal.gathered("study-1", 1) == first
+    for wrong in (replace(first, attempt=3), replace(first, replies=first.replies[:2])):
+        with pytest.raises(JournalConflict):
+            journal.gather(wrong)
+    assert journal.gathered("study-1", 2) is journal.gathered("study-2", 1) is None
+    journal.commit(row(1))
+    assert journal.gathered("study-1", 1) is None
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(state=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8))
 def test_the_state_comes_back_bit_for_bit(journal: Journal, state: list[float]) -> None:
@@ -127,6 +141,8 @@ def test_rows_survive_reopening(reopen: Callable[[], Journal]) -> None:
     reopen().commit(row(1))
     reopen().declare(Attempt("study-1", 2, 2, ("a", "c")))
     assert reopen().declared("study-1", 2) == Attempt("study-1", 2, 2, ("a", "c"))
+    reopen().gather(Gathered("study-1", 2, 2, (b"a", b"c")))
+    assert reopen().gathered("study-1", 2) == Gathered("study-1", 2, 2, (b"a", b"c"))
     assert list(reopen().rounds("study-1")) == [row(1)]
 
 

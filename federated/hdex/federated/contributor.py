@@ -15,7 +15,14 @@ from hdex.federated.contribution import Contribution, Header, plain_payload
 from hdex.federated.disclosure import Breach, Limits, local_breaches, site_breaches
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.disclosure_rules import column_breaches
-from hdex.federated.errors import AdmissionRefused, DisclosureRefused, FederatedError, NotConverged, StudyInvalid
+from hdex.federated.errors import (
+    AdmissionRefused,
+    DisclosureRefused,
+    FederatedError,
+    NotConverged,
+    Refusal,
+    StudyInvalid,
+)
 from hdex.federated.kinds.kind import Guarded, Stakes
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.paillier import (
@@ -29,6 +36,7 @@ from hdex.federated.paillier import (
 )
 from hdex.federated.ports import Release, RoundRequest, SiteHooks, Store
 from hdex.federated.privacy import Privacy
+from hdex.federated.standing import APPROVED, DENIED, WAITING, Standing
 from hdex.federated.statistics import Floats, installed_algorithms
 from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Study, parse_envelope
@@ -63,6 +71,16 @@ def population_of(study: Study, broadcast: Broadcast) -> tuple[str, ...]:
     return broadcast.population or study.sites
 
 
+@contextmanager
+def remembered(on_refusal: OnRefusal, question: bytes) -> Iterator[None]:
+    """Tell the node of a refusal that is not its own: the hooks remember theirs."""
+    try:
+        yield
+    except FederatedError as error:
+        on_refusal(question, error)
+        raise
+
+
 def _follows(study: Study, last: tuple[int, int], broadcast: Broadcast) -> bool:
     """Return whether a question may come after the last (round, attempt) answered; a late one of old never may."""
     if study.quorum or (study.dropout_allowed and broadcast.round == 1):
@@ -95,10 +113,21 @@ class Contributor:
         self._on_refusal = on_refusal
         self._lock = threading.Lock()  # two frames of one study must not both compute
 
+    def standing(self, envelope: bytes) -> Standing:
+        """Return how this site stands towards a study: nothing is computed, spent or sent."""
+        try:
+            with remembered(self._on_refusal, envelope):
+                study = parse_envelope(envelope)
+                self._check_terms(study)
+            awaited = self._hooks.standing(study, envelope)
+        except Refusal as refusal:
+            return Standing.of(self.site, DENIED, refusal.rule, refusal.detail)
+        return Standing.of(self.site, WAITING if awaited else APPROVED, awaited)
+
     def answer(self, envelope: bytes, question: bytes) -> Contribution:
         """Return this site's contribution to one round, or raise and release nothing."""
         with self._lock:
-            with self._remembered(question):
+            with remembered(self._on_refusal, question):
                 study = parse_envelope(envelope)  # 1 the study is well formed
                 broadcast = Broadcast.from_bytes(question)
                 self._check_study(study, broadcast)  # 2 it is this site's study, installed code, in time
@@ -109,7 +138,7 @@ class Contributor:
             if kept is not None and kept.header.broadcast == broadcast.digest():
                 return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
             frame = self._hooks.frame(study)
-            with self._remembered(question):
+            with remembered(self._on_refusal, question):
                 rows = kind_of(study).rows(frame, study)
                 self._check_rows(study, rows)  # 6 enough rows and events behind the sums
                 self._check_step(study, rows, broadcast)
@@ -118,29 +147,23 @@ class Contributor:
             self._replies.put(f"reply/{study.id}", contribution.to_bytes())  # 8 kept before it leaves
             return self._release(request, contribution, rows=rows.n)  # 9 remembered before it leaves
 
-    @contextmanager
-    def _remembered(self, question: bytes) -> Iterator[None]:
-        """Tell the node of a refusal that is not its own: the hooks remember theirs."""
-        try:
-            yield
-        except FederatedError as error:
-            self._on_refusal(question, error)
-            raise
-
     def _check_study(self, study: Study, broadcast: Broadcast) -> None:
-        if study.entry(self.site) is None:
-            raise AdmissionRefused("not_on_roster", f"{self.site} is not a site of this study")
+        self._check_terms(study)
         if (broadcast.study_id, broadcast.study_digest) != (study.id, study.digest()):
             raise AdmissionRefused("study_digest", "the round's question names another study")
+        if broadcast.round > study.max_rounds:
+            raise AdmissionRefused("max_rounds", f"round {broadcast.round} of at most {study.max_rounds}")
+        self._check_population(study, broadcast)
+
+    def _check_terms(self, study: Study) -> None:
+        if study.entry(self.site) is None:
+            raise AdmissionRefused("not_on_roster", f"{self.site} is not a site of this study")
         if self._clock() >= study.expires():
             raise AdmissionRefused("deadline", "the study's deadline has passed")
         if installed_algorithms().get(study.algorithm.id) != study.algorithm.code_digest:
             raise AdmissionRefused("algorithm", "the study's code digest is not the installed algorithm's")
         if study.secure not in self._sums_allowed:
             raise AdmissionRefused("sums_kind", f"{study.secure} sums are not sent by this site")
-        if broadcast.round > study.max_rounds:
-            raise AdmissionRefused("max_rounds", f"round {broadcast.round} of at most {study.max_rounds}")
-        self._check_population(study, broadcast)
 
     def _check_population(self, study: Study, broadcast: Broadcast) -> None:
         asked = population_of(study, broadcast)

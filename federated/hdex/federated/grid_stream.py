@@ -8,6 +8,7 @@ from hdex.federated.apps.flower import (
     Message,
     RecordDict,
     Run,
+    be_task,
     from_frame,
     message_id,
     node_id,
@@ -62,7 +63,8 @@ class StreamGrid(Grid):
         self._failed = False  # a reply carries an error
 
     def set_run(self, run: Run) -> None:
-        """Set the run whose messages this grid carries."""
+        """Set the run whose messages this grid carries; the process takes on its identity: Flower's messages ask."""
+        be_task(run.run_id)
         self._run = run
         self._pending.clear()
         self._replies.clear()

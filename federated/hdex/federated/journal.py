@@ -70,6 +70,31 @@ class Attempt:
     sites: tuple[str, ...]  # sorted
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What an attempt's sites have answered: kept before it is opened, for a round is opened over one set of sites."""
+
+    study_id: str
+    round: int
+    attempt: int
+    replies: tuple[bytes, ...]  # canonical bytes, of sites or regions, in the order of who was asked
+
+    def to_bytes(self) -> bytes:
+        """Return attempt and sizes as canonical JSON, a line end, the replies."""
+        head = {"attempt": self.attempt, "sizes": [len(reply) for reply in self.replies]}
+        return rfc8785.dumps(head) + b"\n" + b"".join(self.replies)
+
+    @classmethod
+    def from_bytes(cls, study_id: str, number: int, data: bytes) -> "Gathered":
+        """Return what `to_bytes` wrote."""
+        line, _, body = data.partition(b"\n")
+        head, replies, start = from_json(line), list[bytes](), 0
+        for size in head["sizes"]:
+            replies.append(body[start : start + size])
+            start += size
+        return cls(study_id, number, head["attempt"], tuple(replies))
+
+
 def sum_digest(values: Floats) -> str:
     """Return SHA-256 over the sums as big-endian doubles, as hex."""
     return hashlib.sha256(np.asarray(values, dtype=">f8").tobytes()).hexdigest()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import Attempt, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, RoundRecord
 from hdex.federated.ports import Journal
 
 
@@ -13,6 +13,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._rows: dict[str, list[bytes]] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._gathered: dict[tuple[str, int], bytes] = {}
 
     def commit(self, record: RoundRecord) -> None:
         """Keep the row."""
@@ -23,6 +24,7 @@ class MemoryJournal:
             raise JournalConflict(
                 f"round {record.round} is committed with other content, or a round before it is missing"
             )
+        self._gathered.pop((record.study_id, record.round), None)
 
     def rounds(self, study_id: str) -> Sequence[RoundRecord]:
         """Return the rows in order."""
@@ -38,6 +40,17 @@ class MemoryJournal:
     def declared(self, study_id: str, number: int) -> Attempt | None:
         """Return the last attempt of a round."""
         return self._attempts.get((study_id, number))
+
+    def gather(self, gathered: Gathered) -> None:
+        """Keep the replies."""
+        data = gathered.to_bytes()
+        if self._gathered.setdefault((gathered.study_id, gathered.round), data) != data:
+            raise JournalConflict(f"round {gathered.round} was gathered from others, or with other replies")
+
+    def gathered(self, study_id: str, number: int) -> Gathered | None:
+        """Return the replies of a round that is not committed."""
+        data = self._gathered.get((study_id, number))
+        return None if data is None else Gathered.from_bytes(study_id, number, data)
 
 
 _: type[Journal] = MemoryJournal

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from hdex.federated.errors import JournalConflict, JournalUnavailable
-from hdex.federated.journal import Attempt, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, RoundRecord
 from hdex.federated.ports import Journal
 
 _SCHEMA = """
@@ -21,13 +21,16 @@ CREATE TABLE IF NOT EXISTS hdex_rounds (
 CREATE TABLE IF NOT EXISTS hdex_attempts (
     study TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, sites TEXT NOT NULL,
     PRIMARY KEY (study, round)
+);
+CREATE TABLE IF NOT EXISTS hdex_gathered (
+    study TEXT NOT NULL, round INTEGER NOT NULL, replies BYTEA NOT NULL, PRIMARY KEY (study, round)
 )
 """
 _CONNECT_S = 10
 
 
 class PostgresJournal:
-    """Rows in two tables; a connection per call, so that any thread may use it and a restarted server is no matter.
+    """Rows in three tables; a connection per call, so that any thread may use it and a restarted server is no matter.
 
     Raises JournalUnavailable when the server does not answer: nothing is sent to a site then.
     """
@@ -62,6 +65,8 @@ class PostgresJournal:
                 raise JournalConflict(
                     f"round {record.round} is committed with other content, or a round before it is missing"
                 )
+            done = (record.study_id, record.round)
+            connection.execute("DELETE FROM hdex_gathered WHERE study = %s AND round = %s", done)
 
     def rounds(self, study_id: str) -> Sequence[RoundRecord]:
         """Return the rows in order."""
@@ -85,11 +90,35 @@ class PostgresJournal:
         with self._transaction() as connection:
             return _attempt(connection, study_id, number)
 
+    def gather(self, gathered: Gathered) -> None:
+        """Keep the replies durably."""
+        data = gathered.to_bytes()
+        with self._transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (gathered.study_id,))  # one writer a study
+            kept = _gathered(connection, gathered.study_id, gathered.round)
+            if kept is None:
+                values = (gathered.study_id, gathered.round, data)
+                connection.execute("INSERT INTO hdex_gathered VALUES (%s, %s, %s)", values)
+            elif kept != data:
+                raise JournalConflict(f"round {gathered.round} was gathered from others, or with other replies")
+
+    def gathered(self, study_id: str, number: int) -> Gathered | None:
+        """Return the replies of a round that is not committed."""
+        with self._transaction() as connection:
+            data = _gathered(connection, study_id, number)
+        return None if data is None else Gathered.from_bytes(study_id, number, data)
+
 
 def _attempt(connection: "psycopg.Connection[Any]", study_id: str, number: int) -> Attempt | None:
     query = "SELECT attempt, sites FROM hdex_attempts WHERE study = %s AND round = %s"
     row = connection.execute(query, (study_id, number)).fetchone()
     return None if row is None else Attempt(study_id, number, row[0], tuple(json.loads(row[1])))
+
+
+def _gathered(connection: "psycopg.Connection[Any]", study_id: str, number: int) -> bytes | None:
+    query = "SELECT replies FROM hdex_gathered WHERE study = %s AND round = %s"
+    row = connection.execute(query, (study_id, number)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 _: type[Journal] = PostgresJournal

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import Attempt, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, RoundRecord
 from hdex.federated.ports import Journal
 
 _SCHEMA = """
@@ -17,7 +17,10 @@ CREATE TABLE IF NOT EXISTS rounds (
 CREATE TABLE IF NOT EXISTS attempts (
     study TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, sites TEXT NOT NULL,
     PRIMARY KEY (study, round)
-) STRICT, WITHOUT ROWID
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gathered (
+    study TEXT NOT NULL, round INTEGER NOT NULL, replies BLOB NOT NULL, PRIMARY KEY (study, round)
+) STRICT
 """
 
 
@@ -48,6 +51,7 @@ class SqliteJournal:
                 raise JournalConflict(
                     f"round {record.round} is committed with other content, or a round before it is missing"
                 )
+            connection.execute("DELETE FROM gathered WHERE study = ? AND round = ?", (record.study_id, record.round))
 
     def rounds(self, study_id: str) -> Sequence[RoundRecord]:
         """Return the rows in order."""
@@ -69,11 +73,35 @@ class SqliteJournal:
         with closing(self._connect()) as connection:
             return _attempt(connection, study_id, number)
 
+    def gather(self, gathered: Gathered) -> None:
+        """Keep the replies durably."""
+        data = gathered.to_bytes()
+        with closing(self._connect()) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            kept = _gathered(connection, gathered.study_id, gathered.round)
+            if kept is None:
+                row = (gathered.study_id, gathered.round, data)
+                connection.execute("INSERT INTO gathered VALUES (?, ?, ?)", row)
+            elif kept != data:
+                raise JournalConflict(f"round {gathered.round} was gathered from others, or with other replies")
+
+    def gathered(self, study_id: str, number: int) -> Gathered | None:
+        """Return the replies of a round that is not committed."""
+        with closing(self._connect()) as connection:
+            data = _gathered(connection, study_id, number)
+        return None if data is None else Gathered.from_bytes(study_id, number, data)
+
 
 def _attempt(connection: sqlite3.Connection, study_id: str, number: int) -> Attempt | None:
     query = "SELECT attempt, sites FROM attempts WHERE study = ? AND round = ?"
     row = connection.execute(query, (study_id, number)).fetchone()
     return None if row is None else Attempt(study_id, number, row[0], tuple(json.loads(row[1])))
+
+
+def _gathered(connection: sqlite3.Connection, study_id: str, number: int) -> bytes | None:
+    query = "SELECT replies FROM gathered WHERE study = ? AND round = ?"
+    row = connection.execute(query, (study_id, number)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 _: type[Journal] = SqliteJournal

@@ -6,12 +6,20 @@ bytes.
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from hdex.federated.dealing import threshold_key
 from hdex.federated.errors import CiphertextInvalid, OpeningInvalid, TooFewContributors
-from hdex.federated.paillier import CipherVector, Opening, Partial, combine_partials, opened_sums
+from hdex.federated.paillier import (
+    CipherVector,
+    Opening,
+    Partial,
+    combine_partials,
+    opened_sums,
+    verify_partial,
+)
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study
 
@@ -32,7 +40,29 @@ def proven_sum(study: Study, product: CipherVector, proof: bytes, *, contributor
         parts = [Partial.from_bytes(part, key) for part in split_parts(proof)]
         return combine_partials(key, product, parts, contributors=contributors)
     except (CiphertextInvalid, TooFewContributors) as error:
-        raise OpeningInvalid(f"the proof of the sum does not hold: {error}") from error
+        false = false_parts(study, product, proof)
+        why = f"the part of {', '.join(false)} does not prove itself" if false else str(error)
+        raise OpeningInvalid(f"the proof of the sum does not hold: {why}") from error
+
+
+def false_parts(study: Study, product: CipherVector, proof: bytes) -> list[str]:
+    """Return the sites whose parts in a proof are false: combining tells a number at most."""
+    if study.threshold is None:
+        return []
+    key, found = threshold_key(study), []
+    with suppress(CiphertextInvalid):  # bytes that are no parts are nobody's
+        for part in [Partial.from_bytes(part, key) for part in split_parts(proof)]:
+            try:
+                verify_partial(key, product, part)
+            except CiphertextInvalid:
+                found.append(party_name(study, part.party))
+    return sorted(set(found))
+
+
+def party_name(study: Study, party: int) -> str:
+    """Return the site behind a party's number, from 1."""
+    parties = study.threshold.parties if study.threshold is not None else ()
+    return parties[party - 1] if 1 <= party <= len(parties) else f"party {party}"
 
 
 def require_sum(said: Floats, proven: Floats) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import polars as pl
 
-from hdex.federated.journal import Attempt, RoundRecord
+from hdex.federated.journal import Attempt, Gathered, RoundRecord
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study
 
@@ -68,6 +68,17 @@ class Journal(Protocol):
         """Return the last attempt that was declared for a round, or None."""
         ...
 
+    def gather(self, gathered: Gathered) -> None:
+        """Keep what a round's sites answered, on disk when it returns, until the round is committed.
+
+        The same again is fine; others for the same round raise JournalConflict: those may have been opened.
+        """
+        ...
+
+    def gathered(self, study_id: str, number: int) -> Gathered | None:
+        """Return what was kept for a round that is not committed, or None."""
+        ...
+
 
 class Store(Protocol):
     """Durable named bytes."""
@@ -104,7 +115,14 @@ class Release:
 
 
 class SiteHooks(Protocol):
-    """What the node gives its contributor. Called in this order in every round."""
+    """What the node gives its contributor: a standing before the first round; the others, in this order, in each."""
+
+    def standing(self, study: Study, envelope: bytes) -> str:
+        """Return "" where this study may run now, else the rule that people have yet to meet: it waits for them here.
+
+        Raises AdmissionRefused(rule) where the answer is no.
+        """
+        ...
 
     def admit(self, request: RoundRequest) -> None:
         """Raise AdmissionRefused(rule) unless envelope, agreement, approval, level and budget allow this round."""

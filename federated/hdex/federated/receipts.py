@@ -26,6 +26,7 @@ from hdex.federated.journal import RoundRecord, sum_digest
 from hdex.federated.opened import proven_sum, require_sum, split_parts
 from hdex.federated.paillier import CipherVector
 from hdex.federated.plain import plain_sum
+from hdex.federated.regional import Part, RegionalSum, Reply, parse_reply, parts_of
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
 
@@ -125,6 +126,7 @@ class Replay:
     proven: int  # sums that follow from the contributions, whatever the key holder says
     epsilon: Mapping[str, float]  # site -> charged in its log
     offences: tuple[str, ...]
+    regions: tuple[str, ...] = ()  # whose products are believed: what their sites sent lies with them
 
     @property
     def verified(self) -> bool:
@@ -142,6 +144,7 @@ class Replay:
             "sums": {"proven": self.proven, "of": self.rounds},
             "epsilon": dict(self.epsilon),
             "offences": list(self.offences),
+            **({"regions": list(self.regions)} if self.regions else {}),
         }
 
 
@@ -161,17 +164,22 @@ def replay(receipt: Receipt, logs: Logs) -> Replay:
     charged = {site: _charged(study, logs.get(site, ())) for site in study.sites}
     offences += _study_offences(study, len(receipt.rounds), charged, logs)
     spent = {site: float(epsilon) for site, epsilon in charged.items()}
-    return Replay(study.id, study.digest(), len(receipt.rounds), recomputed, proven, spent, tuple(offences))
+    regions = tuple(sorted({name for one in receipt.rounds for name in _regions_of(one)}))
+    return Replay(study.id, study.digest(), len(receipt.rounds), recomputed, proven, spent, tuple(offences), regions)
 
 
 def _replayed(study: Study, one: RoundReceipt, offences: list[str]) -> tuple[bool, bool]:
     """Return whether the journal's aggregate, and its sum, follow from the signed contributions."""
     number = one.record.round
     try:
-        contributions = [Contribution.from_bytes(data) for data in one.contributions]
-        offences += [f"round {number}: {found}" for found in _signature_offences(study, one.record, contributions)]
+        replies = [parse_reply(data) for data in one.contributions]
+        contributions = [reply for reply in replies if isinstance(reply, Contribution)]
+        parts = parts_of(replies)
+        if len(contributions) < len(replies):  # a region's sites stand together, whatever their place on the roster
+            parts.sort(key=lambda part: part.header.site)
+        offences += [f"round {number}: {found}" for found in _signature_offences(study, one.record, parts)]
         if study.secure == "paillier":
-            product = combine(study, contributions)
+            product = combine(study, replies)
             data = product.to_bytes()
         else:
             product, data = None, b"".join(contribution.payload for contribution in contributions)
@@ -182,25 +190,25 @@ def _replayed(study: Study, one: RoundReceipt, offences: list[str]) -> tuple[boo
     if not same:
         offences.append(f"round {number}: the sum of the contributions is not the one in the journal")
     try:
-        require_sum(one.record.sums(), _sum_of(study, product, contributions, one.proof))
+        require_sum(one.record.sums(), _sum_of(study, product, replies, one.proof))
     except FederatedError as error:
         offences.append(f"round {number}: {error}")
         return same, False
     return same, True
 
 
-def _sum_of(study: Study, product: CipherVector | None, contributions: Sequence[Contribution], proof: bytes) -> Floats:
+def _sum_of(study: Study, product: CipherVector | None, replies: Sequence[Reply], proof: bytes) -> Floats:
     if product is None:
-        return plain_sum(contributions)
-    return proven_sum(study, product, proof, contributors=len(contributions))
+        return plain_sum([reply for reply in replies if isinstance(reply, Contribution)])
+    return proven_sum(study, product, proof, contributors=len(parts_of(replies)))
 
 
-def _signature_offences(study: Study, record: RoundRecord, contributions: Sequence[Contribution]) -> list[str]:
+def _signature_offences(study: Study, record: RoundRecord, parts: Sequence[Part]) -> list[str]:
     found = []
-    sites = [one.header.site for one in contributions]
+    sites = [part.header.site for part in parts]
     if sites != sorted(set(sites) & set(study.sites)) or len(sites) < study.fewest:
         found.append("the contributors are not exactly the roster, or too few of it")
-    for one in contributions:
+    for one in parts:
         head = one.header
         asked = (head.study_digest, head.round, head.attempt, head.step, head.broadcast)
         if asked != (study.digest(), record.round, record.attempt, record.step, record.broadcast_digest):
@@ -220,10 +228,24 @@ def _record_offences(study: Study, one: RoundReceipt, number: int) -> list[str]:
         found.append(f"round {number}: the journal's row is of another round or study")
     if sum_digest(record.sums()) != record.sum_digest:
         found.append(f"round {number}: the opened sum does not have its digest")
-    digests = tuple(hashlib.sha256(data).hexdigest() for data in one.contributions)
-    if tuple(reply.digest for reply in record.replies) != digests:
+    if {reply.site: reply.digest for reply in record.replies} != _digests_of(one):
         found.append(f"round {number}: the journal names other replies")
     return found
+
+
+def _regions_of(one: RoundReceipt) -> set[str]:
+    try:
+        return {reply.region for reply in map(parse_reply, one.contributions) if isinstance(reply, RegionalSum)}
+    except CiphertextInvalid:
+        return set()  # an offence of its own
+
+
+def _digests_of(one: RoundReceipt) -> dict[str, str]:
+    """Return what each site sent, by digest; a region's statement names it for its own sites."""
+    try:
+        return {part.header.site: part.digest for part in parts_of(map(parse_reply, one.contributions))}
+    except CiphertextInvalid:
+        return {}
 
 
 def _event_offences(study: Study, one: RoundReceipt, logs: Logs) -> list[str]:

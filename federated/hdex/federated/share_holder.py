@@ -11,7 +11,15 @@ from hashlib import sha256
 from typing import Any
 
 from hdex.federated.combine import combine
-from hdex.federated.contributor import Clock, OnBreach, refuse_breach, utc_now
+from hdex.federated.contributor import (
+    Clock,
+    OnBreach,
+    OnRefusal,
+    forget_refusal,
+    refuse_breach,
+    remembered,
+    utc_now,
+)
 from hdex.federated.dealing import open_share, threshold_key
 from hdex.federated.decrypt_policy import check_time, checked_replies, request_digest
 from hdex.federated.disclosure import Limits, site_breaches
@@ -34,6 +42,7 @@ class ShareHolder:
         limits: Limits | None = None,
         clock: Clock = utc_now,
         on_breach: OnBreach = refuse_breach,
+        on_refusal: OnRefusal = forget_refusal,
     ) -> None:
         self._site = site
         self._hooks = hooks
@@ -41,22 +50,26 @@ class ShareHolder:
         self._limits = Limits() if limits is None else limits
         self._clock = clock
         self._on_breach = on_breach
+        self._on_refusal = on_refusal
         self._lock = threading.Lock()  # two openings of one round must not both be the first
 
     def answer(self, envelope: bytes, round_number: int, contributions: Sequence[bytes]) -> bytes:
         """Return this site's part of the sum of one round, or raise and release nothing."""
+        asked = b"".join(contributions)
         with self._lock:
-            study = parse_envelope(envelope)
-            found = self._checked(study, round_number, contributions)  # 1 what a sum may be opened of
+            with remembered(self._on_refusal, asked):
+                study = parse_envelope(envelope)
+                found = self._checked(study, round_number, contributions)  # 1 what a sum may be opened of
             parts = parts_of(found)
             header, sites = parts[0].header, sorted(part.header.site for part in parts)
             request = RoundRequest(study, envelope, round_number, header.attempt, header.step, header.broadcast)
             self._hooks.admit(request)  # 2 the node's own rules, as for the round itself
             opened, digest = self._opened(study), request_digest(contributions)
-            kept = self._again(study, opened, round_number, digest, sites)
+            with remembered(self._on_refusal, asked):
+                kept = self._again(study, opened, round_number, digest, sites)
+                product = _product(study, found)
             if kept is not None:
                 return self._release(request, kept, 0)  # 3 asked again: the same part
-            product = _product(study, found)
             part = self._part(study, product)
             opened[str(round_number)] = {"request": digest, "sites": sites}
             self._replies.put(f"part/{study.id}/{round_number}", part)

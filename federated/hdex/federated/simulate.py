@@ -54,6 +54,10 @@ class FrameSite:
         sign, mask = self._sign.public_key().public_bytes_raw(), self._mask.public_key().public_bytes_raw()
         return RosterEntry(site, f"organisation of {site}", sign.hex(), mask.hex())
 
+    def standing(self, study: Study, envelope: bytes) -> str:
+        """Approve."""
+        return ""
+
     def admit(self, request: RoundRequest) -> None:
         """Admit."""
 

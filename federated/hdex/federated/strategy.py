@@ -24,13 +24,13 @@ from hdex.federated.combine import combine
 from hdex.federated.contribution import Contribution
 from hdex.federated.contributor import ciphertexts_in
 from hdex.federated.errors import JournalConflict
-from hdex.federated.journal import ReplyRecord, RoundRecord, sum_digest
+from hdex.federated.journal import Gathered, ReplyRecord, RoundRecord, sum_digest
 from hdex.federated.kinds.kind import require_length
 from hdex.federated.kinds.table import kind_of
 from hdex.federated.opened import proven_sum, require_sum
 from hdex.federated.paillier import CipherVector
 from hdex.federated.ports import Decryptor
-from hdex.federated.regional import Part, Reply, parts_of
+from hdex.federated.regional import Part, Reply, parse_reply, parts_of
 from hdex.federated.result import Crossed, StudyResult
 from hdex.federated.statistics import Floats
 from hdex.federated.study import Study, parse_envelope
@@ -55,6 +55,7 @@ class EncryptedSum(Strategy):
         self._records: list[RoundRecord] = []
         self._members = members_of(self.study, regions or {})
         self._attempt, self._population = 1, self.study.sites
+        self.approved = self.study.sites  # of whom a round may ask; a roll call says otherwise
 
     @property
     def settled(self) -> bool:
@@ -91,6 +92,11 @@ class EncryptedSum(Strategy):
         """Whom this round asks, and the sites each answers for. Raises StudyInvalid when it asks half a region."""
         return asked_of(self._members, self._population)
 
+    @property
+    def members(self) -> Members:
+        """Who can be asked, and the sites each answers for."""
+        return self._members
+
     def behind(self, nodes: Iterable[int]) -> tuple[str, ...]:
         """Return the sites that these node ids answer for, sorted."""
         found = set(nodes)
@@ -116,12 +122,36 @@ class EncryptedSum(Strategy):
         ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[None, MetricRecord]:
-        """Take the replies of everybody asked one step further, or raise what a site or the key holder refused.
+        """Take the replies of everybody asked one step further, or raise what a site or the key holder refused."""
+        self.open(self.read(replies))
+        return None, MetricRecord({"round": self.last_record.round, "sites": len(self.last_record.replies)})
 
-        The sum is the proven one: OpeningInvalid when the key holder proves none, or says another.
+    def read(self, replies: Iterable[Message]) -> list[Reply]:
+        """Return one reply of everybody asked, in their order, or raise what a site refused."""
+        return gather(self.study, self._question(), replies, self.asked)
+
+    def take_up(self, held: Gathered) -> list[Reply]:
+        """Return replies that were kept before a crash, after asking again what they answer: nobody else is asked.
+
+        Raises JournalConflict when they are no answer to this round.
+        """
+        found = [parse_reply(data) for data in held.replies]
+        parts = parts_of(found)
+        self.ask(held.attempt, sorted(part.header.site for part in parts))
+        if {(part.header.round, part.header.broadcast) for part in parts} != {(self.round, self._question().digest())}:
+            raise JournalConflict(f"what was gathered for round {held.round} answers another question")
+        return found
+
+    def hold(self, found: Sequence[Reply]) -> Gathered:
+        """Return this round's replies as the journal keeps them until the round is committed."""
+        return Gathered(self.study.id, self.round, self._attempt, tuple(reply.to_bytes() for reply in found))
+
+    def open(self, found: Sequence[Reply]) -> None:
+        """Have the sum of a round's replies opened and go a step further. The sum is the proven one.
+
+        Raises DecryptRefused, and OpeningInvalid when the key holder proves no sum, or says another.
         """
         question = self._question()
-        found = gather(self.study, question, replies, self.asked)
         product = combine(self.study, found) if self.study.secure == "paillier" else None
         opened = self._decryptor.open_sum(self.study.id, question.round, [reply.to_bytes() for reply in found])
         total = opened.values
@@ -142,7 +172,6 @@ class EncryptedSum(Strategy):
             state=tuple(total.tolist()),
         )
         self._take(record, total)
-        return None, MetricRecord({"round": question.round, "sites": len(parts)})
 
     def _take(self, record: RoundRecord, total: Floats) -> None:
         self._records.append(record)

@@ -108,6 +108,44 @@ class DeliveryPace:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionSites:
+    """A region and the hospitals that dial it instead of the exchange."""
+
+    id: str
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowerApi:
+    """One of Flower's stock processes: where its API listens, the CA of its certificate, and the SuperExec secret."""
+
+    address: str
+    ca: Path
+    secret_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Supernode:
+    """A hospital's SuperNode by the id that the SuperLink gave it: `hdex exchange supernode` registers its key."""
+
+    site: str
+    node: str
+
+    def __post_init__(self) -> None:
+        if not (self.node.isascii() and self.node.isdigit() and len(self.node) <= 20):
+            raise ConfigInvalid(f"the node of {self.site} is a whole number in quotes, as the SuperLink gave it")
+
+
+def require_regions(regions: tuple[RegionSites, ...]) -> None:
+    """Raise ConfigInvalid unless each region has sites and no site has two."""
+    sites = [site for region in regions for site in region.sites]
+    if not all(region.sites for region in regions) or len(set(sites)) != len(sites):
+        raise ConfigInvalid("regions: each needs sites, and no site belongs to two")
+    if len({region.id for region in regions}) != len(regions):
+        raise ConfigInvalid("regions: one stands there twice; name all of its sites in one place")
+
+
+@dataclass(frozen=True, slots=True)
 class HospitalConfig:
     """A hospital node."""
 
@@ -121,6 +159,8 @@ class HospitalConfig:
     staff: Path  # roles and public keys of the people who sign here
     delivery: DeliveryPace = field(default_factory=DeliveryPace)
     keyholder: Peer | None = None
+    region: Peer | None = None  # dialled for studies instead of the exchange
+    supernode: FlowerApi | None = None  # a stock SuperNode (--isolation process) whose tasks are answered here too
     trust_domain: str = "hdex.test"
     witnesses: int = 0  # cosignatures a checkpoint needs before it counts
     witness_peers: tuple[Peer, ...] = ()
@@ -142,7 +182,23 @@ class ExchangeConfig:
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
     studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
+    studies_people_s: float = 600.0  # a study waits so long for hospitals' people; then it is to be started again
+    regions: tuple[RegionSites, ...] = ()  # regional aggregators, asked in place of their sites
+    grid: str = "stream"  # who carries studies: the hospitals' own streams, or a stock "superlink"
+    superlink: FlowerApi | None = None
+    supernodes: tuple[Supernode, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        require_regions(self.regions)
+        if self.grid not in ("stream", "superlink"):
+            raise ConfigInvalid(f"grid is {self.grid!r}; stream and superlink are known")
+        if self.grid == "superlink" and (self.superlink is None or not self.supernodes):
+            raise ConfigInvalid("the superlink grid needs [superlink] and [[supernodes]]")
+        if self.grid == "superlink" and self.regions:
+            raise ConfigInvalid("a SuperLink asks every hospital itself: leave regions or the superlink grid out")
+        if not 0 <= self.studies_people_s < float("inf"):
+            raise ConfigInvalid("studies_people_s is a number of seconds from 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +214,31 @@ class KeyholderConfig:
     chain: ChainPeer | None = None
     trust_domain: str = "hdex.test"
     min_sites: int = 3
+    regions: tuple[str, ...] = ()  # whose sums are opened though their sites' ciphertexts are not seen here
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionConfig:
+    """A regional aggregator: its hospitals dial it, and it dials the exchange."""
+
+    id: str
+    organisation: str
+    data_dir: Path
+    identity: IdentityFiles
+    listen: Listen
+    exchange: Peer
+    sites: tuple[str, ...]  # as the exchange's configuration names them
+    chain: ChainPeer | None = None
+    trust_domain: str = "hdex.test"
+    witnesses: int = 0
+    witness_peers: tuple[Peer, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        require_regions((RegionSites(self.id, self.sites),))
 
 
 @dataclass(frozen=True, slots=True)

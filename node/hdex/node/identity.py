@@ -15,11 +15,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from hdex.node.errors import IdentityRefused
 
-KINDS = frozenset({"hospital", "exchange", "keyholder", "chain", "buyer", "auditor"})
+KINDS = frozenset({"hospital", "exchange", "keyholder", "region", "chain", "buyer", "auditor"})
 STAFF: dict[str, frozenset[str]] = {
     "hospital": frozenset({"data_steward", "privacy_officer", "ethics_committee", "node_admin"}),
     "exchange": frozenset({"node_admin"}),
     "keyholder": frozenset({"node_admin"}),
+    "region": frozenset({"node_admin"}),
     "chain": frozenset({"node_admin"}),
     "buyer": frozenset({"buyer_analyst", "node_admin"}),
     "auditor": frozenset({"node_admin"}),
@@ -34,7 +35,7 @@ class Identity:
     """Who a certificate says its holder is."""
 
     spiffe_id: str
-    kind: str  # hospital, exchange, keyholder, chain, buyer, auditor
+    kind: str  # hospital, exchange, keyholder, region, chain, buyer, auditor
     participant: str
     role: str = ""  # a person's role; empty for the participant's own process
     serial: int = 0

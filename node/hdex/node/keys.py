@@ -116,6 +116,15 @@ def read_passphrase(path: Path) -> bytes:
     return passphrase
 
 
+def read_secret(path: Path) -> bytes:
+    """Return the secret bytes in `path` as they are. Raises KeyUnreadable when others may read the file."""
+    require_private(path)
+    secret = path.read_bytes()
+    if not secret:
+        raise KeyUnreadable(f"{path} holds no secret")
+    return secret
+
+
 def require_private(path: Path) -> None:
     """Raise KeyUnreadable unless `path` is a file that only its user may touch."""
     try:

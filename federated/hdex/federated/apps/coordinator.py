@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hdex.federated.apps.flower import ArrayRecord, ConfigRecord, Context, Grid, Message, ServerApp, node_id
 from hdex.federated.apps.replies import lost_regions
+from hdex.federated.apps.roll_call import RollCall
 from hdex.federated.journal import Attempt, RoundRecord
 from hdex.federated.ports import Journal
 from hdex.federated.strategy import EncryptedSum
@@ -13,8 +14,13 @@ from hdex.federated.waiting import Patience, site_lost
 Progress = Callable[[RoundRecord], None]
 
 
-def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience) -> ServerApp:
-    """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it."""
+def server_app(
+    strategy: EncryptedSum, journal: Journal, *, progress: Progress, patience: Patience, roll: RollCall | None = None
+) -> ServerApp:
+    """Return a ServerApp whose main loop runs `strategy` to its end or raises what ended it.
+
+    roll: called before the first round, and again before each round of a quorum that has left sites out.
+    """
     app = ServerApp()
 
     @app.main()
@@ -26,9 +32,17 @@ def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, 
             progress(record)
         while not strategy.settled:
             shrinks = strategy.study.quorum or (strategy.study.dropout_allowed and strategy.round == 1)
-            gather = gather_attempts if shrinks else gather_population
-            replies = gather(strategy, journal, grid, patience)
-            strategy.aggregate_train(strategy.round, replies)
+            held = journal.gathered(strategy.study.id, strategy.round) if shrinks else None
+            if held is not None:  # it may have been opened before a crash, and is opened over no other sites
+                found = strategy.take_up(held)
+            else:
+                if roll is not None:
+                    strategy.approved = roll.now(grid, patience, strategy.round)
+                gather = gather_attempts if shrinks else gather_population
+                found = strategy.read(gather(strategy, journal, grid, patience))
+                if shrinks:
+                    journal.gather(strategy.hold(found))
+            strategy.open(found)
             journal.commit(strategy.last_record)
             progress(strategy.last_record)
 
@@ -38,13 +52,21 @@ def server_app(strategy: EncryptedSum, journal: Journal, *, progress: Progress, 
 def gather_population(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
     """Return the replies of the whole population, or a refusal among them. Raises SiteLost when patience ends.
 
-    A region's own patience ends sooner: that it misses a site ends the round like a refusal, and names the site.
+    A region's own patience ends sooner: it says which site it misses, and is asked again until the study's deadline.
     """
-    replies = _ask(strategy, grid, [], patience.left())
-    missing = _missing(strategy, replies)
-    if missing and not lost_regions(replies, strategy.asked):
-        raise site_lost(strategy.round, missing, patience, fewest=0)
-    return replies
+    ends, replies = patience.clock() + timedelta(seconds=patience.left()), list[Message]()
+    while True:
+        left = max(0.0, (ends - patience.clock()).total_seconds())
+        replies = _ask(strategy, grid, replies, left)
+        lost = lost_regions(replies, strategy.asked)
+        missing = _missing(strategy, replies)
+        if not lost:
+            if missing:
+                raise site_lost(strategy.round, missing, patience, fewest=0)
+            return replies
+        if not missing or patience.deadline is None or patience.clock() >= ends:
+            return replies  # with a refusal, or with what the region said
+        replies = [reply for reply in replies if reply.metadata.src_node_id not in lost]
 
 
 def gather_attempts(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
@@ -89,12 +111,12 @@ def _next_sites(strategy: EncryptedSum, grid: Grid, replies: list[Message]) -> t
 
 
 def _reached(strategy: EncryptedSum, grid: Grid) -> tuple[str, ...]:
-    """Return the sites that are connected, if they are a quorum; else all, who must then be waited for.
+    """Return the sites that approved and are connected, if they are a quorum; else all that approved, to wait for.
 
-    A shared key asks all: who is left out of its first round is left out of the study.
+    A shared key asks all that approved: who is left out of its first round is left out of the study.
     """
-    found = strategy.behind(grid.get_node_ids())
-    return found if 0 < strategy.study.quorum <= len(found) else strategy.study.sites
+    found = tuple(site for site in strategy.behind(grid.get_node_ids()) if site in strategy.approved)
+    return found if 0 < strategy.study.quorum <= len(found) else strategy.approved
 
 
 def _ask(strategy: EncryptedSum, grid: Grid, replies: list[Message], timeout_s: float) -> list[Message]:

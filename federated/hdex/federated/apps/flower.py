@@ -7,6 +7,9 @@ Frame: "HDF1" | SHA-256 of the message (32) | Flower's protobuf Message.
 import hashlib
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
@@ -49,6 +52,7 @@ __all__ = [
     "Run",
     "ServerApp",
     "Strategy",
+    "as_task",
     "be_task",
     "from_frame",
     "message_id",
@@ -57,13 +61,22 @@ __all__ = [
     "to_frame",
 ]
 
+_IDENTITY = threading.Lock()
 _MAGIC = b"HDF1"
 COORDINATOR_NODE_ID = 1
 
 
 def be_task(run_id: int) -> None:
-    """Set the process-wide identity that Flower's messages ask for: one run per process at a time."""
+    """Set the process-wide identity that Flower's messages ask for: one run per process at a time, or `as_task`."""
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run_id, COORDINATOR_NODE_ID
+
+
+@contextmanager
+def as_task(run_id: int) -> Iterator[None]:
+    """Make messages of one run where threads of a process have several."""
+    with _IDENTITY:
+        be_task(run_id)
+        yield
 
 
 def node_id(site: str) -> int:

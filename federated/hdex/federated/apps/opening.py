@@ -1,7 +1,7 @@
 """The coordinator's way to share holders: enough of them are asked over the Grid, and each part is verified."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hdex.federated.apps.flower import Grid, Message, node_id
 from hdex.federated.apps.records import OPENING_TYPE, opening_record, read_part, reply_error
@@ -16,16 +16,30 @@ from hdex.federated.study import Study, Threshold, parse_envelope
 
 logger = logging.getLogger(__name__)
 Opened = Callable[[int, Sequence[bytes], bytes], None]
+Unproven = Callable[[int, str, FederatedError], None]
+HEDGE_S = 3.0  # of silence after which one more share holder is asked for each that is late; doubles then
+
+
+def tell_nobody(number: int, party: str, error: FederatedError) -> None:
+    """Say nothing."""
 
 
 class ShareHolders:
     """The Decryptor of a study whose key is shared: any `needed` parties that prove their parts open the sum.
 
     opened: called with (round, contributions, proof) before a sum is told, for who keeps receipts.
+    unproven: called with (round, party, why) of every party that refuses, or whose part does not prove itself.
     """
 
     def __init__(
-        self, envelope: bytes, threshold: Threshold, grid: Grid, *, timeout_s: float, opened: Opened | None = None
+        self,
+        envelope: bytes,
+        threshold: Threshold,
+        grid: Grid,
+        *,
+        timeout_s: float,
+        opened: Opened | None = None,
+        unproven: Unproven = tell_nobody,
     ) -> None:
         self._envelope = envelope
         self._study: Study = parse_envelope(envelope)
@@ -33,6 +47,7 @@ class ShareHolders:
         self._grid = grid
         self._timeout_s = timeout_s
         self._told = opened
+        self._unproven = unproven
 
     def open_sum(self, study_id: str, round_number: int, contributions: list[bytes]) -> OpenedSum:
         """Return the sum and the parts that prove it. Raises the last refusal, or SiteLost, when too few answer."""
@@ -48,42 +63,60 @@ class ShareHolders:
     def _parts(
         self, key: ThresholdKey, product: CipherVector, number: int, contributions: list[bytes], present: set[str]
     ) -> list[Partial]:
-        """Ask as many parties as are missing until enough have proven theirs; those that took part come first."""
-        waiting = sorted(self._threshold.parties, key=lambda party: (party not in present, party))
-        found: dict[int, Partial] = {}
-        failed: FederatedError = SiteLost(f"fewer than {key.threshold} share holders answer in round {number}")
-        while waiting and len(found) < key.threshold:
-            asked, waiting = waiting[: key.threshold - len(found)], waiting[key.threshold - len(found) :]
-            for message in self._ask(asked, number, contributions):
-                try:
-                    part = self._verified(key, product, message)
-                    found[part.party] = part
-                except FederatedError as error:
-                    failed = error if isinstance(error, Refusal) else failed
-                    logger.warning("a share holder gives no part", extra={"study": self._study.id, "round": number})
-        if len(found) < key.threshold:
-            raise failed
-        return [found[party] for party in sorted(found)]
+        """Ask as many parties as are missing until enough have proven theirs; one that is late is not waited for alone.
 
-    def _ask(self, parties: Sequence[str], number: int, contributions: list[bytes]) -> list[Message]:
-        """Return their replies, errors too; one error does not end the wait for the others."""
+        Those that are connected and took part come first.
+        """
+        waiting, late, left, slice_s = self._in_order(present), list[str](), self._timeout_s, HEDGE_S
+        found: dict[str, Partial] = {}
+        failed: dict[str, FederatedError] = {}
+        while len(found) < key.threshold and (late or waiting) and left > 0:
+            missing = key.threshold - len(found)
+            asked, waiting = [*late, *waiting[:missing]], waiting[missing:]
+            slice_s = min(slice_s, left)
+            replies = self._ask(asked, number, contributions, slice_s)
+            late = [party for party in asked if party not in replies]
+            for party, message in replies.items():
+                try:
+                    found[party] = self._verified(key, product, party, message)
+                except FederatedError as error:
+                    failed[party] = error
+                    logger.warning("a share holder gives no part", extra={"study": self._study.id, "party": party})
+                    self._unproven(number, party, error)
+            if not replies:
+                left, slice_s = left - slice_s, 2 * slice_s
+        if len(found) < key.threshold:
+            raise too_few(key.threshold, number, failed, late)
+        chosen = sorted(found.values(), key=lambda part: part.party)
+        return chosen[: key.threshold]
+
+    def _in_order(self, present: set[str]) -> list[str]:
+        connected = set(self._grid.get_node_ids())
+        return sorted(
+            self._threshold.parties, key=lambda party: (node_id(party) not in connected, party not in present, party)
+        )
+
+    def _ask(
+        self, parties: Sequence[str], number: int, contributions: list[bytes], timeout_s: float
+    ) -> dict[str, Message]:
+        """Return the replies that came in time, errors too; one error does not end the wait for the others."""
+        names = {node_id(party): party for party in parties}
         content = [opening_record(self._envelope, number, contributions) for _ in parties]
         messages = [
-            self._grid.create_message(record, OPENING_TYPE, node_id(party), str(number))
-            for record, party in zip(content, parties, strict=True)
+            self._grid.create_message(record, OPENING_TYPE, node, str(number))
+            for record, node in zip(content, names, strict=True)
         ]
-        replies: list[Message] = []
+        replies: dict[str, Message] = {}
         while messages:
-            got = list(self._grid.send_and_receive(messages, timeout=self._timeout_s))
-            answered = {message.metadata.src_node_id for message in got}
-            replies += got
-            messages = [one for one in messages if one.metadata.dst_node_id not in answered]
-            if not any(message.has_error() for message in got):
+            came = self._grid.send_and_receive(messages, timeout=timeout_s)
+            got = {names[one.metadata.src_node_id]: one for one in came}
+            replies |= got
+            messages = [one for one in messages if names[one.metadata.dst_node_id] not in replies]
+            if not any(message.has_error() for message in got.values()):
                 break
         return replies
 
-    def _verified(self, key: ThresholdKey, product: CipherVector, message: Message) -> Partial:
-        party = next(name for name in self._threshold.parties if node_id(name) == message.metadata.src_node_id)
+    def _verified(self, key: ThresholdKey, product: CipherVector, party: str, message: Message) -> Partial:
         if message.has_error():
             raise reply_error(message, party)
         part = Partial.from_bytes(read_part(message.content), key)
@@ -91,6 +124,15 @@ class ShareHolders:
             raise CiphertextInvalid(f"{party} answers with another party's part")
         verify_partial(key, product, part)
         return part
+
+
+def too_few(needed: int, number: int, failed: Mapping[str, FederatedError], late: Sequence[str]) -> FederatedError:
+    """Return why a sum stays closed: the last refusal where somebody refused, else who is silent or not believed."""
+    refusals = [error for error in failed.values() if isinstance(error, Refusal)]
+    if refusals:
+        return refusals[-1]
+    said = [f"{party} is silent" for party in late] + [f"{party}: {error}" for party, error in failed.items()]
+    return SiteLost("; ".join([f"fewer than {needed} share holders answer in round {number}", *said]))
 
 
 _: type[Decryptor] = ShareHolders

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import rfc8785
+from pydantic_core import from_json
+
 from hdex.federated.apps.flower import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from hdex.federated.contribution import Contribution, parse_header
 from hdex.federated.errors import (
@@ -13,10 +16,12 @@ from hdex.federated.errors import (
     error_from_document,
 )
 from hdex.federated.regional import RegionalSum, Reply
+from hdex.federated.standing import Standing
 
 STYPES = {"paillier": "hdex.paillier.v1", "plain": "hdex.plain.v1"}
 REGIONAL = "hdex.regional.v1"
 OPENING_TYPE = "query.opening"  # Flower's message type of an opening
+STANDING_TYPE = "query.standing"  # and of the question before the first round
 ERROR_CODE = 500
 
 
@@ -86,6 +91,43 @@ def read_opening(content: RecordDict) -> tuple[bytes, int, list[bytes]]:
     if not isinstance(study, bytes) or type(number) is not int or not isinstance(contributions, list):
         raise StudyInvalid("the message asks for no part of a sum")
     return study, number, [one for one in contributions if isinstance(one, bytes)]
+
+
+def standing_question(envelope: bytes) -> RecordDict:
+    """Return the content of a message that asks how a site, or the sites of a region, stand towards a study."""
+    return RecordDict({"standing": ConfigRecord({"study": envelope})})
+
+
+def read_standing_question(content: RecordDict) -> bytes:
+    """Return the study's envelope."""
+    study = content.config_records.get("standing", ConfigRecord()).get("study")
+    if not isinstance(study, bytes):
+        raise StudyInvalid("the message asks about no study")
+    return study
+
+
+def study_envelope(content: RecordDict) -> bytes:
+    """Return the study that a message is about, whatever it asks."""
+    if "standing" in content.config_records:
+        return read_standing_question(content)
+    return read_question(content)[0]
+
+
+def standing_record(said: Sequence[Standing]) -> RecordDict:
+    """Return the content of a site's or region's answer."""
+    return RecordDict({"standing": ConfigRecord({"said": rfc8785.dumps([one.document() for one in said])})})
+
+
+def read_standings(content: RecordDict) -> list[Standing]:
+    """Return what is said of each site."""
+    said = content.config_records.get("standing", ConfigRecord()).get("said")
+    try:
+        found = from_json(said) if isinstance(said, bytes) else None
+    except ValueError as error:
+        raise StudyInvalid("the answer is not JSON") from error
+    if not isinstance(found, list):
+        raise StudyInvalid("the answer does not say how a site stands")
+    return [Standing.from_document(one) for one in found]
 
 
 def part_record(part: bytes) -> RecordDict:

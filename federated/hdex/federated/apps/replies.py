@@ -27,6 +27,12 @@ def members_of(study: Study, regions: Mapping[str, Sequence[str]]) -> Members:
     return {**alone, **{region: tuple(sorted(sites)) for region, sites in sorted(regions.items())}}
 
 
+def regions_of(study: Study, regions: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the regions that a study meets, each with its sites on the roster."""
+    found = {name: tuple(sorted(set(sites) & set(study.sites))) for name, sites in regions.items()}
+    return {name: sites for name, sites in found.items() if sites}
+
+
 def asked_of(members: Members, population: Collection[str]) -> Members:
     """Return the members that stand for the population. Raises StudyInvalid when it is not whole members."""
     asked = set(population)

@@ -3,7 +3,15 @@
 import logging
 
 from hdex.federated.apps.flower import ClientApp, Context, Message, RecordDict, from_frame, node_id, to_frame
-from hdex.federated.apps.records import contribution_record, error_reply, part_record, read_opening, read_question
+from hdex.federated.apps.records import (
+    contribution_record,
+    error_reply,
+    part_record,
+    read_opening,
+    read_question,
+    read_standing_question,
+    standing_record,
+)
 from hdex.federated.contributor import Clock, Contributor, OnBreach, OnRefusal, forget_refusal, refuse_breach, utc_now
 from hdex.federated.disclosure import Limits
 from hdex.federated.errors import FederatedError
@@ -27,6 +35,14 @@ def client_app(contributor: Contributor, holder: ShareHolder) -> ClientApp:
         except FederatedError as error:
             return error_reply(error, message)
         return Message(contribution_record(contribution, parse_envelope(envelope).secure), reply_to=message)
+
+    @app.query("standing")
+    def standing(message: Message, context: Context) -> Message:
+        try:
+            said = contributor.standing(read_standing_question(message.content))
+        except FederatedError as error:
+            return error_reply(error, message)
+        return Message(standing_record([said]), reply_to=message)
 
     @app.query("opening")
     def opening(message: Message, context: Context) -> Message:
@@ -67,7 +83,15 @@ class SiteSession:
         self.site_id = site_id
         self._app = client_app(
             contributor,
-            ShareHolder(site_id, hooks, replies=kept, limits=limits, clock=clock, on_breach=on_breach),
+            ShareHolder(
+                site_id,
+                hooks,
+                replies=kept,
+                limits=limits,
+                clock=clock,
+                on_breach=on_breach,
+                on_refusal=on_refusal,
+            ),
         )
 
     def handle(self, message_bytes: bytes) -> bytes:

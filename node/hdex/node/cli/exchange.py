@@ -1,5 +1,8 @@
 """`hdex exchange ...`"""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from hdex.node.cli.options import Config
@@ -25,3 +28,33 @@ def serve(config: Config) -> None:
     standing = serve_exchange(settings)
     stop_on_signals(standing.stop)
     standing.run()
+
+
+@app.command()
+def supernode(
+    public_key: Annotated[Path, typer.Argument(help="The SuperNode's public key (PEM, elliptic curve).")],
+    config: Config,
+) -> None:
+    """Register a hospital's SuperNode at the SuperLink and print its node id, for [[supernodes]]."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    from hdex.node.config import ExchangeConfig, load
+    from hdex.node.egress import quiet
+    from hdex.node.errors import ConfigInvalid
+
+    settings = load(config, ExchangeConfig)
+    if settings.superlink is None:
+        raise ConfigInvalid("the exchange's configuration names no [superlink]")
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{public_key} cannot be read as a public key in PEM") from error
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise ConfigInvalid(f"{public_key} holds no elliptic curve key")
+    quiet(settings.data_dir)
+    from hdex.federated.apps.superlink import Control, Endpoint
+
+    control = Control(Endpoint(settings.superlink.address, settings.superlink.ca.read_bytes()))
+    typer.echo(str(control.register(key)))
+    control.close()

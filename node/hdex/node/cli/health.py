@@ -52,7 +52,7 @@ def settled(config: "Config", config_class: str):  # type: ignore[no-untyped-def
     from hdex.node.cli.serving import prepare
 
     settings = configs.load(config, getattr(configs, config_class))
-    named = [getattr(settings, name, None) for name in ("exchange", "keyholder")]
+    named = [getattr(settings, name, None) for name in ("exchange", "keyholder", "region")]
     peers = [*(one for one in named if one), *getattr(settings, "witness_peers", ())]
     chain = getattr(settings, "chain", None)
     prepare(settings.data_dir, [*(peer.endpoint for peer in peers), *([chain.url] if chain else [])])

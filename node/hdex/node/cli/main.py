@@ -18,6 +18,7 @@ from hdex.node.cli import (
     keyholder,
     keys,
     node,
+    region,
     trace,
 )
 
@@ -33,6 +34,7 @@ app.add_typer(ca.app, name="ca", help="The consortium's certificate authority an
 app.add_typer(chain.app, name="chain", help="The embedded chain and the contract on it.")
 app.add_typer(exchange.app, name="exchange", help="Catalogue, contracts, studies.")
 app.add_typer(keyholder.app, name="keyholder", help="Opens encrypted sums of a study, never one site's.")
+app.add_typer(region.app, name="region", help="Adds the encrypted sums of its hospitals; holds no key.")
 app.add_typer(node.app, name="node", help="A hospital's node: ingest, classify, de-identify, publish, decide.")
 app.add_typer(buy.app, name="buy", help="Find, request, receive and open data products.")
 app.add_typer(audit.app, name="audit", help="Collect and verify evidence.")
@@ -46,11 +48,13 @@ PARTICIPANTS = (
     (node.app, "hospital", "HospitalConfig"),
     (exchange.app, "exchange", "ExchangeConfig"),
     (keyholder.app, "keyholder", "KeyholderConfig"),
+    (region.app, "region", "RegionConfig"),
     (chain.app, "chain", "ChainConfig"),
     (buy.app, "buyer", "BuyerConfig"),
     (audit.app, "auditor", "BuyerConfig"),
 )
-WITH_STATUS = ("exchange", "keyholder", "chain")  # a hospital's own asks the node; a buyer's asks for one contract
+# A hospital's own status asks the node; a buyer's asks for one contract.
+WITH_STATUS = ("exchange", "keyholder", "region", "chain")
 for participant, kind, config_class in PARTICIPANTS:
     participant.command("doctor")(health.doctor_of(kind, config_class))
     if kind in WITH_STATUS:

@@ -35,7 +35,9 @@ def serve(config: Config) -> None:
 
     settings = load(config, HospitalConfig)
     peers = [settings.exchange.endpoint, *(peer.endpoint for peer in settings.witness_peers)]
-    prepare(settings.data_dir, [*peers, settings.chain.url])
+    region = [settings.region.endpoint] if settings.region else []
+    supernode = [settings.supernode.address] if settings.supernode else []
+    prepare(settings.data_dir, [*peers, *region, *supernode, settings.chain.url])
     from hdex.node.compose.hospital import serve_hospital
 
     standing = serve_hospital(settings)

@@ -18,6 +18,7 @@ from hdex.node.config import (
     KeyholderConfig,
     Listen,
     Peer,
+    RegionConfig,
 )
 from hdex.node.databases import reading
 from hdex.node.doctor import FAIL, OK, WARN, Check, Finding, finding
@@ -26,7 +27,7 @@ from hdex.node.hospital.staff import read_staff
 from hdex.node.identity import server_name
 from hdex.node.wire.probe import ask_chain, is_taken, shake
 
-Member = HospitalConfig | ExchangeConfig | KeyholderConfig | BuyerConfig
+Member = HospitalConfig | ExchangeConfig | KeyholderConfig | RegionConfig | BuyerConfig
 NOBODY = "doctor.invalid"  # a name that can never resolve: RFC 6761
 
 
@@ -73,7 +74,7 @@ def chain_checks(config: ChainConfig) -> list[tuple[str, Check]]:
 
 def peers_of(config: Member) -> list[Peer]:
     """Return everybody this participant calls, once each."""
-    named = [getattr(config, name, None) for name in ("exchange", "keyholder")]
+    named = [getattr(config, name, None) for name in ("exchange", "keyholder", "region")]
     all_named = [*(one for one in named if one is not None), *getattr(config, "witness_peers", ())]
     return list({one.id: one for one in all_named}.values())
 

@@ -1,5 +1,7 @@
 """An exchange, wired: catalogue, contracts, studies, pages."""
 
+from typing import Any
+
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
@@ -12,6 +14,7 @@ from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
+from hdex.node.keys import read_secret
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
@@ -42,6 +45,8 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
     if config.keyholder is None:
         raise ConfigInvalid("an exchange names the key holder of its studies: [keyholder]")
     open_journal(config.studies_journal, standing.data)  # said now, not in the middle of a study
+    for region in config.regions:
+        standing.directory.require(region.id, "region")
     keyholder = RemoteKeyHolder(standing.channels(config.keyholder.id))
     me = Coordinator(config.id, standing.keys.secret("sign"), config.keyholder.id, now)
     return Studies(
@@ -50,8 +55,26 @@ def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contract
         contracts,
         directory=standing.directory,
         keyholder=keyholder,
-        runner=StudyProcess(channels, keyholder, standing.data / "studies", journal=config.studies_journal),
+        runner=StudyProcess(
+            channels,
+            keyholder,
+            standing.data / "studies",
+            journal=config.studies_journal,
+            people_s=config.studies_people_s,
+            regions={region.id: region.sites for region in config.regions},
+            superlink=superlink_of(config),
+        ),
         recorder=standing.recorder,
         facts=standing.facts,
         seals=Seals(standing.log, standing.shards.past, standing.documents),
     )
+
+
+def superlink_of(config: ExchangeConfig) -> dict[str, Any] | None:
+    """Return what a study's process needs to join a SuperLink; None where hospitals hold streams of their own."""
+    if config.superlink is None or config.grid == "stream":
+        return None
+    named = config.superlink
+    read_secret(named.secret_file)  # said now, not in the middle of a study
+    files = {"ca": str(named.ca), "secret_file": str(named.secret_file)}
+    return {"address": named.address, **files, "nodes": {one.site: one.node for one in config.supernodes}}

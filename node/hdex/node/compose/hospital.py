@@ -1,11 +1,13 @@
 """A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
 
+import threading
+
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.standing import Standing, now
-from hdex.node.config import HospitalConfig
+from hdex.node.config import FlowerApi, HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
@@ -27,7 +29,7 @@ from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.identity import Identity
-from hdex.node.keys import data_key
+from hdex.node.keys import data_key, read_secret
 from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
@@ -188,10 +190,24 @@ def presidio_detector() -> Detector:
     return PresidioDetector()
 
 
+def keep_gate(supernode: FlowerApi, handle: Handle, *, stop: threading.Event) -> None:
+    """Answer the tasks of a stock SuperNode too; what they ask passes the same admission."""
+    from hdex.federated.apps.gatekeeper import Gatekeeper
+    from hdex.federated.apps.superlink import Endpoint
+
+    endpoint = Endpoint(supernode.address, supernode.ca.read_bytes())
+    keeper = Gatekeeper(endpoint, read_secret(supernode.secret_file), handle, stop=stop)
+    threading.Thread(target=keeper.run, name="gatekeeper", daemon=True).start()
+
+
 def serve_hospital(config: HospitalConfig) -> Standing:
     """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
     standing = Standing(config)
     parts = HospitalParts(standing, config)
     standing.serving = standing.serve(hospital_adders(parts.hospital()))
-    ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
+    dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
+    handle = parts.site_handler()
+    ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()
+    if config.supernode is not None:
+        keep_gate(config.supernode, handle, stop=standing.stop)
     return standing

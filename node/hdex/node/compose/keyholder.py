@@ -29,7 +29,11 @@ def serve_keyholder(config: KeyholderConfig) -> Standing:
     sealing = Sealing(data_key(standing.keys, "studies"))
     store = SqliteStore(standing.data / "studies.db", seal=sealing.seal, unseal=sealing.unseal)
     holder = KeyHolder(
-        store, admit=admit_by(standing.directory, config.exchange.id), clock=now, sign=signer(standing.keys)
+        store,
+        admit=admit_by(standing.directory, config.exchange.id),
+        regions={name: standing.directory.require(name, "region").sign_key for name in config.regions},
+        clock=now,
+        sign=signer(standing.keys),
     )
     standing.serving = standing.serve(keyholder_adders(SumDesk(holder, standing.recorder, standing.directory)))
     return standing

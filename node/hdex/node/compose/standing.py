@@ -24,7 +24,7 @@ from hdex.ledger.witness import Witness
 from hdex.node import directory as directories
 from hdex.node.anchored import AnchoredRecorder
 from hdex.node.authz import CedarAuthorizer
-from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig
+from hdex.node.config import ChainPeer, ExchangeConfig, HospitalConfig, KeyholderConfig, RegionConfig
 from hdex.node.databases import require_whole
 from hdex.node.directory import Directory
 from hdex.node.docket import Docket
@@ -51,7 +51,7 @@ from hdex.node.wire.services_ledger import ledger_adders
 from hdex.node.wire.tls import Tls
 
 logger = logging.getLogger(__name__)
-Config = HospitalConfig | ExchangeConfig | KeyholderConfig
+Config = HospitalConfig | ExchangeConfig | KeyholderConfig | RegionConfig
 KEEP_PERIOD_S = 2.0
 FIRST_YEAR = 2026  # no log is older
 STRANGER = Identity("spiffe://unknown", "unknown", "unknown")

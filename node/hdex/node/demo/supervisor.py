@@ -105,13 +105,18 @@ class Supervisor:
             child.process = self._spawn(child.program, child.restarts)
         self.wait_ready(name)
 
-    def arm(self, name: str, *failpoints: str) -> None:
-        """End one child and start it anew with these failpoints before it; it may not answer yet."""
+    def arm(self, name: str, *failpoints: str, comes_back: bool = True) -> None:
+        """End one child and start it anew with these failpoints before it; it may not answer yet.
+
+        One that does not come back is down after its first death, until `restart`.
+        """
         child = self._children[name]
         with child.lock:
             child.process.kill()
             child.process.wait()
             child.program, child.restarts = replace(child.program, failpoints=failpoints), 0
+            if not comes_back:
+                child.restarts = child.program.restarts()
             child.process = self._spawn(child.program, 0)
 
     def restarts(self) -> int:

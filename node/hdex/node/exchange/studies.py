@@ -119,7 +119,8 @@ class Studies:
         say("started", f"{study.kind} over {len(study.sites)} sites, until {study.deadline}")
         failpoint("exchange.study.started")
         try:
-            result = self._runner.run(study.id, signed, Told(committed, lambda words: say("waiting", words)))
+            told = Told(committed, lambda words: say("waiting", words), self._unproven(study, say))
+            result = self._runner.run(study.id, signed, told)
         except SiteLost as lost:  # the world's doing, so no refusal; that a study ended without an answer is an event
             self._recorder.deny("study.start", actor, describe(lost).rule, request_digest=study.digest())
             raise
@@ -135,6 +136,17 @@ class Studies:
             self._documents.add(RESULT, study.id, result)
         failpoint("exchange.result.kept")
         return result
+
+    def _unproven(self, study: Study, say: Say) -> Callable[[int, str, str, str], None]:
+        """Return what names a share holder that gives no part of a sum, or a false one: to the buyer and in the log."""
+
+        def tell(number: int, party: str, rule: str, why: str) -> None:
+            member = self._directory.require(party, "hospital")
+            who = Identity(member.spiffe_id, member.kind, member.id)
+            self._recorder.deny("aggregate.decrypt", who, rule, request_digest=study.digest())
+            say("share", f"round {number}: {party} gives no part of the sum: {why}")
+
+        return tell
 
     def _draft(self, study_id: str, question: Mapping[str, Any], actor: Identity) -> Study:
         try:

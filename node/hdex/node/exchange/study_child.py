@@ -1,6 +1,7 @@
 """The process of one study: Flower's ServerApp over a Grid whose channel and decryptor are pipes to the exchange.
 
-It holds no key, no certificate and no socket but the journal's where that is PostgreSQL. It ends when the exchange
+It holds no key, no certificate and no socket but the journal's where that is PostgreSQL, and a SuperLink's, with its
+secret, where that carries the study. It ends when the exchange
 does; the journal lets the next one go on.
 """
 
@@ -18,7 +19,14 @@ from hdex.node.exchange.pipe import Packet, Pipe, join, split
 from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
+    from hdex.federated.apps.flower import Grid
+    from hdex.federated.errors import FederatedError
+    from hdex.federated.journal import RoundRecord
     from hdex.federated.ports import OpenedSum
+    from hdex.federated.standing import Standing
+    from hdex.federated.waiting import Awaiting, Vigil
+
+LONGEST_WORDS = 400  # of what another organisation said
 
 
 class PipeChannel:
@@ -97,6 +105,43 @@ def listen(pipe: Pipe, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
     os._exit(1)
 
 
+class Teller:
+    """Tells the exchange how far the study is, and keeps what its receipt needs."""
+
+    def __init__(self, pipe: Pipe, folder: Path) -> None:
+        self._pipe = pipe
+        self._folder = folder
+
+    def awaiting(self, found: "Awaiting") -> None:
+        """Say whom a round waits for."""
+        self._pipe.send("waiting", **found.document())
+
+    def undecided(self, waiting: "Sequence[Standing]") -> None:
+        """Say whose people have not decided."""
+        from hdex.federated.standing import words_of
+
+        self._pipe.send("people", words=words_of(waiting) or "everybody who is asked has approved")
+
+    def committed(self, row: "RoundRecord") -> None:
+        """Say that a round stands in the journal."""
+        failpoint("study.round.committed")
+        self._pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
+
+    def opened(self, number: int, contributions: "Sequence[bytes]", proof: bytes) -> None:
+        """Keep what share holders have opened, and their proof."""
+        from hdex.node.exchange.study_receipts import keep_proof, keep_round
+
+        keep_round(self._folder, number, contributions)
+        keep_proof(self._folder, number, proof)
+
+    def unproven(self, number: int, party: str, error: "FederatedError") -> None:
+        """Name a share holder that refuses, or whose part does not prove itself."""
+        from hdex.federated.errors import Refusal
+
+        rule = error.rule if isinstance(error, Refusal) else "share.unproven"
+        self._pipe.send("unproven", round=number, party=party, rule=rule, why=str(error)[:LONGEST_WORDS])
+
+
 def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecryptor) -> None:
     """Run the study and send "result" or "failed"."""
     from hdex.node.egress import quiet
@@ -106,42 +151,56 @@ def run(pipe: Pipe, start: Packet, channel: PipeChannel, decryptor: PipeDecrypto
     import json
 
     from hdex.federated.apps.flower import node_id
+    from hdex.federated.apps.replies import regions_of
     from hdex.federated.errors import FederatedError, error_document
-    from hdex.federated.grid_stream import StreamGrid
-    from hdex.federated.journal import RoundRecord
     from hdex.federated.run import run_study
+    from hdex.federated.standing import People
     from hdex.federated.study import parse_envelope
     from hdex.federated.waiting import Patience, Vigil
     from hdex.node.exchange.journals import open_journal
-    from hdex.node.exchange.study_receipts import keep_proof, keep_round
 
-    study = parse_envelope(start.payload)
+    study, teller = parse_envelope(start.payload), Teller(pipe, folder)
     patience = Patience(straggler_s=start.head["straggler_s"], deadline=study.expires())
-    vigil = Vigil(
-        {node_id(site): site for site in study.sites}, lambda found: pipe.send("waiting", **found.document()), patience
-    )
-
-    def committed(row: RoundRecord) -> None:
-        failpoint("study.round.committed")
-        pipe.send("round", round=row.round, digest=row.digest(), step=row.step, replies=len(row.replies))
-
-    def opened(number: int, contributions: Sequence[bytes], proof: bytes) -> None:
-        keep_round(folder, number, contributions)
-        keep_proof(folder, number, proof)
-
+    regions = regions_of(study, start.head["regions"])
+    vigil = Vigil({node_id(name): name for name in (*study.sites, *regions)}, teller.awaiting, patience)
     try:
         result = run_study(
             start.payload,
-            grid=StreamGrid(channel, watch=vigil.look),
+            grid=grid_of(start, channel, vigil),
             decryptor=decryptor,
             journal=open_journal(start.head["journal"], folder),
-            progress=committed,
+            progress=teller.committed,
             patience=patience,
-            opened=opened,
+            opened=teller.opened,
+            unproven=teller.unproven,
+            people=People(teller.undecided, wait_s=start.head["people_s"]),
+            regions=regions,
         )
         pipe.send("result", json.dumps(result.document()).encode())
     except FederatedError as error:
         pipe.send("failed", error=error_document(error))
+
+
+def grid_of(start: Packet, channel: PipeChannel, vigil: "Vigil") -> "Grid":
+    """Return the grid over the sites' streams, or that of a new run at a stock SuperLink; it ends with this process."""
+    told = start.head["superlink"]
+    if told is None:
+        from hdex.federated.grid_stream import StreamGrid
+
+        return StreamGrid(channel, watch=vigil.look)
+    import atexit
+
+    from hdex.federated.apps.superlink import Control, Endpoint, installed_bundle
+    from hdex.federated.grid_superlink import SuperlinkGrid
+
+    superlink = Endpoint(told["address"], Path(told["ca"]).read_bytes())
+    control = Control(superlink)
+    control.start_run(installed_bundle())
+    control.close()
+    nodes = {site: int(node) for site, node in told["nodes"].items()}
+    grid = SuperlinkGrid.join(superlink, Path(told["secret_file"]).read_bytes(), nodes)
+    atexit.register(grid.close)
+    return grid
 
 
 if __name__ == "__main__":

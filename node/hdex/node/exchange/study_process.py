@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +28,18 @@ from hdex.node.signed import Envelope
 
 logger = logging.getLogger(__name__)
 STRAGGLER_S = 30.0  # a best-effort round goes on without the missing after so long
+PEOPLE_S = 600.0  # and a study ends with who is awaited where a hospital's people take longer: start it again then
 ASK_AGAIN_S = 1.0
 STARTS = 3  # of a study's process, until somebody starts the study again
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who hears of a study: of each committed round (again after a restart), and of whom it waits for."""
+    """Who hears of a study: of each committed round (again after a restart), of whom it waits for, of a false share."""
 
     committed: Callable[[int, bytes, str], None]  # round, digest of its row, step
     waiting: Callable[[str], None]
+    unproven: Callable[[int, str, str, str], None] = lambda number, party, rule, why: None  # of an opening by shares
 
 
 class ProcessEnded(PeerUnavailable):
@@ -49,13 +51,16 @@ class StudyProcess:
 
     def __init__(
         self, channels: SiteChannels, keyholder: SumOpening, folder: Path, *,
-        journal: str = "", straggler_s: float = STRAGGLER_S,
+        journal: str = "", straggler_s: float = STRAGGLER_S, people_s: float = PEOPLE_S,
+        regions: Mapping[str, Sequence[str]] | None = None, superlink: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._keyholder = keyholder
         self._folder = folder
         self._journal = journal  # URL of the rounds' rows; empty: a file in the study's folder
-        self._straggler_s = straggler_s
+        self._said = {"straggler_s": straggler_s, "people_s": people_s,
+                      "regions": {name: list(sites) for name, sites in (regions or {}).items()},
+                      "superlink": None if superlink is None else dict(superlink)}  # fmt: skip
 
     def run(self, study_id: str, envelope: Envelope, told: Told) -> dict[str, Any]:
         """Return the study's result document. A process that dies is started again and goes on from its journal.
@@ -82,7 +87,7 @@ class StudyProcess:
             stop = threading.Event()
             try:
                 body, folder = json.dumps(envelope).encode(), str(self._folder / study_id)
-                pipe.send("start", body, folder=folder, journal=self._journal, straggler_s=self._straggler_s)
+                pipe.send("start", body, folder=folder, journal=self._journal, **self._said)
                 threading.Thread(target=forward, args=(pipe, channel, stop), daemon=True).start()
                 return self._serve(pipe, channel, envelope, told)
             except BrokenPipeError as error:
@@ -105,6 +110,10 @@ class StudyProcess:
                 told.committed(packet.head["round"], bytes.fromhex(packet.head["digest"]), packet.head["step"])
             elif packet.kind == "waiting":
                 told.waiting(words_of(packet.head))
+            elif packet.kind == "people":
+                told.waiting(packet.head["words"])
+            elif packet.kind == "unproven":
+                told.unproven(*(packet.head[name] for name in ("round", "party", "rule", "why")))
             elif packet.kind == "failed":
                 raise error_from_document(packet.head["error"])
             else:

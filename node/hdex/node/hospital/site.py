@@ -40,6 +40,8 @@ from hdex.node.signed import Envelope, verify
 
 MIN_SITES = 3
 LEVEL_4 = 4
+AWAITED = ("approval.missing", "approval.second")  # what people can still give
+MOST_STANDINGS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,34 @@ class HospitalSite:
         self._recorder = recorder
         self._meter = meter
         self._clock = clock
+        self._standings: dict[str, str] = {}  # digest of a study -> what its coordinator was told last
+
+    def standing(self, study: Study, envelope: bytes) -> str:
+        """Return "" where the study may run, else the rule that people here have yet to meet; it is kept for them.
+
+        Raises AdmissionRefused with the rule. An event where the answer is another than before: who waits asks often.
+        """
+        facts = self._about(study)
+        try:
+            self._admissible(study, envelope, 1)
+            answer = ""
+        except (NodeError, CatalogError, AdmissionRefused) as error:
+            answer = describe(error).rule
+            if answer not in AWAITED:
+                with self._recorder.refusals("study.start", self._coordinator, **facts), as_refusal():
+                    raise
+        if self._standings.get(study.digest()) != answer:
+            if answer:
+                self._recorder.deny("study.start", self._coordinator, answer, **facts)
+            else:
+                self._recorder.allow("study.start", self._coordinator, **facts)
+            self._remember(study.digest(), answer)
+        return answer
+
+    def _remember(self, digest: str, answer: str) -> None:
+        self._standings[digest] = answer
+        if len(self._standings) > MOST_STANDINGS:
+            self._standings.pop(next(iter(self._standings)), None)
 
     def admit(self, request: RoundRequest) -> None:
         """Raise AdmissionRefused with the rule unless everything this round needs holds now; refusals are events."""
@@ -138,11 +168,17 @@ class HospitalSite:
 
     def _check(self, request: RoundRequest) -> Agreement:
         study = request.study
+        agreement = self._admissible(study, request.envelope, request.round)
+        self._rooms.negotiations.require_round(study.contracts[self._site], agreement, study.digest(), request.round)
+        return agreement
+
+    def _admissible(self, study: Study, envelope: bytes, number: int) -> Agreement:
+        """Return the agreement under which a round of a study may run; whether one is left is asked apart."""
         self._check_study(study)
         contract_id = study.contracts[self._site]
         consumer = self._rooms.negotiations.consumer_of(contract_id)
         signers = self._rooms.directory.sign_keys(self._coordinator.participant, consumer)
-        if verify("study", read_json(request.envelope), signers) != study.document():
+        if verify("study", read_json(envelope), signers) != study.document():
             raise AdmissionRefused("study.other", "the signed study is not the one this round belongs to")
         record, agreement = self._rooms.negotiations.require_live(contract_id, DeliveryMode.FEDERATED, consumer)
         product_id, version, manifest_digest = study.products[self._site]
@@ -153,9 +189,8 @@ class HospitalSite:
             == (product_id, version)
         ):
             raise AdmissionRefused("study.product", "the contract is for another product or version")
-        self._check_use(study, product, agreement, request.round)
+        self._check_use(study, product, agreement, number)
         self._require_first(study)
-        self._rooms.negotiations.require_round(contract_id, agreement, study.digest(), request.round)
         self._rooms.studies.require(study, contract_id, product.level)
         return agreement
 

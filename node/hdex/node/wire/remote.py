@@ -33,7 +33,7 @@ from hdex.proto.v1 import (
 Channels = Callable[[str], grpc.Channel]  # participant id -> channel
 Say = Callable[[str, str], None]
 SIZE_TIMEOUT_S = 10.0
-DEAL_TIMEOUT_S = 300.0  # two safe primes are drawn
+DEAL_TIMEOUT_S, PLAN_TIMEOUT_S = 110.0, 115.0  # two safe primes are drawn; a server lets no ordinary call wait 120
 
 
 class RemoteExchange:
@@ -83,7 +83,8 @@ class RemoteExchange:
         return record_of(self._contracts.Revoke(message))
 
     def plan(self, question: Mapping[str, Any]) -> Document:
-        answer = self._studies.Plan(exchange_pb2.PlanStudyRequest(question=dump(dict(question))))
+        request = exchange_pb2.PlanStudyRequest(question=dump(dict(question)))
+        answer = self._studies.Plan(request, timeout=PLAN_TIMEOUT_S)
         return read_object(answer.study)
 
     def start(self, study: Envelope, say: Say) -> Document:

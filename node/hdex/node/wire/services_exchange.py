@@ -133,5 +133,12 @@ def exchange_adders(listings: Listings, contracts: Contracts, studies: Studies, 
         lambda server: add.add_ExchangeServiceServicer_to_server(ExchangeServicer(listings), server),
         lambda server: add.add_ContractServiceServicer_to_server(ContractServicer(contracts), server),
         lambda server: add.add_StudyServiceServicer_to_server(StudyServicer(studies), server),
-        lambda server: add.add_ChannelServiceServicer_to_server(ChannelServicer(channels), server),
+        *channel_adders(channels),
+    ]
+
+
+def channel_adders(channels: ChannelServer) -> list[Adder]:
+    """Return the service on which sites wait: of an exchange, or of a region."""
+    return [
+        lambda server: exchange_pb2_grpc.add_ChannelServiceServicer_to_server(ChannelServicer(channels), server),
     ]
