@@ -54,12 +54,16 @@ class Me:
 class Connector:
     """Both roles of one participant. Threads may share it: one process is changed by one thread at a time."""
 
-    def __init__(self, me: Me, processes: Processes, *, desk: Desk, courier: Courier, recorder: Recorder) -> None:
+    def __init__(
+        self, me: Me, processes: Processes, *,
+        desk: Desk, courier: Courier, recorder: Recorder, answer_s: float = ANSWER_S,
+    ) -> None:  # fmt: skip
         self.me = me
         self._processes = processes
         self._desk = desk
         self._courier = courier
         self._recorder = recorder
+        self._answer_s = answer_s
         self._locks = [threading.RLock() for _ in range(STRIPES)]
         self._answered = threading.Condition()  # told of every first request that was answered
         self.wake = threading.Event()  # a message waits in the outbox
@@ -104,7 +108,7 @@ class Connector:
         process = self._of(kind, pid, peer)
         if not process.state:  # it knows our id, so its answer to our request is on its way to us
             with self._answered:
-                self._answered.wait_for(lambda: bool(self._processes.get(pid).state), ANSWER_S)
+                self._answered.wait_for(lambda: bool(self._processes.get(pid).state), self._answer_s)
             process = self._of(kind, pid, peer)
         if not process.state:
             raise NotFound("the other side has not answered the first request yet")
@@ -137,7 +141,7 @@ class Connector:
             act = ACTS[before.kind].get(verb)
             if act is None:
                 raise RequestInvalid(f"a {before.kind} cannot {verb}; it can {', '.join(ACTS[before.kind])}")
-            moved = self._filled(before.after(before.role, act.message), act).with_(**changes)
+            moved = self._filled(before.after(before.role, act.message).with_(**changes), act)
             self._keep(before, moved, act)
         self.wake.set()
         self._desk.entered(moved)
@@ -221,7 +225,7 @@ class Connector:
     def _of(self, kind: Kind, pid: str, peer: Identity) -> Process:
         process = self._processes.get(pid)
         if process.kind is not kind or process.peer != peer.participant:
-            raise NotFound(f"no {kind} {pid} is recorded here")  # the same words as when there is none
+            raise NotFound(f"no process {pid} is recorded here")  # the same words as when there is none
         return process
 
     def _require(self, process: Process) -> None:

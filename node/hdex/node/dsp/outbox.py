@@ -99,7 +99,7 @@ class Outbox:
     def _again(self, outgoing: Outgoing, reason: str, *, refused: bool = False) -> None:
         attempts, refusals = outgoing.attempts + 1, outgoing.refusals + refused
         if refusals >= self._patience.refusals or self._patience.spent(attempts):
-            logger.warning("message given up", extra={"process": outgoing.pid, "attempts": attempts})
+            logger.warning("message given up", extra={"pid": outgoing.pid, "attempts": attempts})
             self._connector.undeliverable(outgoing, reason)
             return
         self._processes.postpone(outgoing, self._clock() + self._patience.pause(outgoing.attempts), refused=refused)
@@ -132,7 +132,7 @@ class Outbox:
             with self._lock:
                 self._busy.discard(pid)
             if error := future.exception():  # our own log or disk: tried again when the loop next looks
-                logger.error("a message could not be handled", exc_info=error, extra={"process": pid})
+                logger.error("a message could not be handled", exc_info=error, extra={"pid": pid})
             else:
                 self._connector.wake.set()
 

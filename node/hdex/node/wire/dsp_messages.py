@@ -219,7 +219,7 @@ class Ending(Between):
         "ContractNegotiationTerminationMessage", "TransferTerminationMessage", "TransferSuspensionMessage"
     ] = Field(alias="@type")
     code: Text | None = None
-    reason: Annotated[list[Any], Field(max_length=64)] | None = None
+    reason: Annotated[list[Any], Field(min_length=1, max_length=64)] | None = None
 
 
 class TransferRequest(Told):
@@ -273,9 +273,9 @@ def read_message(raw: bytes, allowed: frozenset[str]) -> Said:
     """Return a message of one of the allowed types. Raises RequestInvalid, which names members and never values."""
     document = read_object(raw)
     kind = document.get("@type")
-    if kind not in allowed:
+    if not isinstance(kind, str) or kind not in allowed:
         raise RequestInvalid(f"@type must be {' or '.join(sorted(allowed))} here")
-    told = checked(MODELS[str(kind)], document)
+    told = checked(MODELS[kind], document)
     return Said(
         message=told.message(),
         provider_pid=getattr(told, "provider_pid", None) or "",
