@@ -83,7 +83,7 @@ class Side:
 
     def handle(self, sender: str, method: str, path: str, document: Document | None) -> Answer:
         answer = self.ask(sender, method, path, document)
-        return Answer(answer.status_code, answer.json() if answer.content else {})
+        return Answer(answer.status_code, answer.json() if answer.content else {}, answer.headers.get("Link", ""))
 
     def ask(self, sender: str, method: str, path: str, document: object = None, *, raw: bytes | None = None) -> Any:
         client = TestClient(self.app, raise_server_exceptions=False)

@@ -82,7 +82,7 @@ class Connector:
             fresh = Process(
                 kind=kind, role=role, pid=new_pid(), peer=peer.participant, peer_pid=peer_pid, address=said.callback
             )
-            process = taken(fresh.after(fresh.other, said.message), said)
+            process = taken(fresh.after(fresh.other, said.message), said).with_(request=said.paper)
             self._require(process)
             with self._recorder.release(EVENTS[said.message], peer, **self._facts(process, said.digest)):
                 self._processes.save(process)
@@ -115,11 +115,13 @@ class Connector:
         self._recorder.allow(READS[kind], peer, **self._facts(process))
         return process
 
-    def request(self, peer: str, address: str, *, offer: Document, paper: Document | None = None) -> Process:
+    def request(
+        self, peer: str, address: str, *, offer: Document, paper: Document | None = None, pid: str = ""
+    ) -> Process:
         """Ask a provider for an offer of it; return the process, whose state is empty until the provider answers."""
         process = Process(
-            kind=Kind.NEGOTIATION, role=Party.CONSUMER, pid=new_pid(), peer=peer, address=address,
-            dataset=str(offer.get("target", "")), offer=offer, paper=paper,
+            kind=Kind.NEGOTIATION, role=Party.CONSUMER, pid=pid or new_pid(), peer=peer, address=address,
+            dataset=str(offer.get("target", "")), offer=offer, paper=paper, request=paper,
         )  # fmt: skip
         return self._asked(process)
 

@@ -64,10 +64,11 @@ class Processes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the other side answered: its HTTP status and its JSON object, empty where it sent none."""
+    """What the other side answered: its HTTP status, its JSON object, empty where it sent none, and its Link."""
 
     status: int
     document: Document
+    link: str = ""
 
 
 class Courier(Protocol):

@@ -37,6 +37,7 @@ class Process:
     agreement_id: str = ""
     format: str = ""
     data_address: Document | None = None
+    request: Document | None = None  # the consumer's signed request, where its first message carried one
     paper: Document | None = None  # newest signed paper that a message carried
     reason: str = ""  # why it ended, in the words of whoever ended it
     version: int = 0  # counts changes: who saves an older one loses

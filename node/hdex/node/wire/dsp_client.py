@@ -75,7 +75,7 @@ class HttpCourier:
                 raw = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise PeerUnavailable(f"{peer} does not answer: {type(error).__name__}") from error
-        return Answer(response.status, read_answer(raw))
+        return Answer(response.status, read_answer(raw), response.getheader("Link") or "")
 
     def _line(self, target: Target, peer: str) -> http.client.HTTPConnection:
         """Return a connection to the address that was checked, whatever the name resolves to by now."""
