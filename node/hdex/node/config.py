@@ -127,6 +127,11 @@ class Dataspace:
         if not self.address.startswith("https://") or self.address.endswith("/"):
             raise ConfigInvalid("dsp.address is https://host[:port], without a slash at the end")
 
+    @property
+    def callback_hosts(self) -> list[str]:
+        """Every host that messages may be sent to, as the process's wall asks for it."""
+        return [f"//{host}" for host in (*self.hosts, *self.private_hosts)]
+
 
 @dataclass(frozen=True, slots=True)
 class HospitalConfig:
@@ -199,7 +204,7 @@ class ChainConfig:
 
 @dataclass(frozen=True, slots=True)
 class BuyerConfig:
-    """A buyer or an auditor: nobody calls them, so they do not listen."""
+    """A buyer or an auditor: nobody calls them, so they do not listen, but for a buyer's negotiations with [dsp]."""
 
     id: str
     organisation: str
@@ -209,6 +214,7 @@ class BuyerConfig:
     chain: ChainPeer | None = None
     trust_domain: str = "hdex.test"
     limits: Limits = field(default_factory=Limits)
+    dsp: Dataspace | None = None
 
 
 def load(path: Path, kind: type[_T]) -> _T:

@@ -37,7 +37,8 @@ def serve(config: Config) -> None:
 
     settings = load(config, HospitalConfig)
     peers = [settings.exchange.endpoint, *(peer.endpoint for peer in settings.witness_peers)]
-    prepare(settings.data_dir, [*peers, settings.chain.url])
+    callbacks = settings.dsp.callback_hosts if settings.dsp is not None else []
+    prepare(settings.data_dir, [*peers, settings.chain.url, *callbacks])
     from hdex.node.compose.hospital import serve_hospital
 
     standing = serve_hospital(settings)
