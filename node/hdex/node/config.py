@@ -146,6 +146,32 @@ def require_regions(regions: tuple[RegionSites, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Dataspace:
+    """The Dataspace Protocol's HTTPS binding, off unless a table [dsp] stands in the file.
+
+    address: how others reach the port, https://host[:port]. hosts: where messages may be sent, by name; of these
+    `private_hosts` may have addresses that are not on the public network.
+    """
+
+    port: int
+    address: str
+    hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    page: int = 50  # data sets a page of the catalogue
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535 or not 1 <= self.page <= 1000:
+            raise ConfigInvalid("dsp: a port is 0 to 65535, a page has 1 to 1000 data sets")
+        if not self.address.startswith("https://") or self.address.endswith("/"):
+            raise ConfigInvalid("dsp.address is https://host[:port], without a slash at the end")
+
+    @property
+    def callback_hosts(self) -> list[str]:
+        """Every host that messages may be sent to, as the process's wall asks for it."""
+        return [f"//{host}" for host in (*self.hosts, *self.private_hosts)]
+
+
+@dataclass(frozen=True, slots=True)
 class HospitalConfig:
     """A hospital node."""
 
@@ -165,6 +191,7 @@ class HospitalConfig:
     witnesses: int = 0  # cosignatures a checkpoint needs before it counts
     witness_peers: tuple[Peer, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    dsp: Dataspace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +282,7 @@ class ChainConfig:
 
 @dataclass(frozen=True, slots=True)
 class BuyerConfig:
-    """A buyer or an auditor: nobody calls them, so they do not listen."""
+    """A buyer or an auditor: nobody calls them, so they do not listen, but for a buyer's negotiations with [dsp]."""
 
     id: str
     organisation: str
@@ -265,6 +292,7 @@ class BuyerConfig:
     chain: ChainPeer | None = None
     trust_domain: str = "hdex.test"
     limits: Limits = field(default_factory=Limits)
+    dsp: Dataspace | None = None
 
 
 def load(path: Path, kind: type[_T]) -> _T:

@@ -50,6 +50,12 @@ def require_allowed(endpoint: str) -> None:
         )
 
 
+def permit(host: str, ip: str) -> None:
+    """Let this process reach an address that a host it may reach resolved to. Raises AccessDenied for another host."""
+    require_allowed(f"{host}:0")
+    _allowed.add(ip)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether `host` can only be this machine."""
     if host in LOCAL_NAMES:

@@ -15,6 +15,7 @@ OWN_COUNTS = "tells a participant's own staff counts and states of its own work,
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
 LOOKS = "the look of the pages"
 READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
+EACH_ITS_OWN = "every message leaves the event of its type: hdex.node.dsp.connector.EVENTS names them all"
 CHAIN_KEEPS = (
     "the chain is its own record: what is written is a signed transaction, what is read is public to its users"
 )
@@ -111,6 +112,22 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/static/auditor": LOOKS,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
+    "hdex.node.wire.dsp_app": {
+        "/.well-known/dspace-version": NOTHING_OF_ANYONE,
+        "/dsp/catalog/request": Action.CATALOGUE_READ,
+        "/dsp/catalog/datasets/{dataset:path}": Action.CATALOGUE_READ,
+        "/dsp/negotiations/request": Action.CONTRACT_REQUEST,
+        "/dsp/negotiations/offers": Action.CONTRACT_OFFER,
+        "/dsp/negotiations/{pid}": Action.CONTRACT_READ,
+        "/dsp/negotiations/{pid}/{verb:path}": EACH_ITS_OWN,
+        "/dsp/transfers/request": Action.TRANSFER_REQUEST,
+        "/dsp/transfers/{pid}": Action.TRANSFER_READ,
+        "/dsp/transfers/{pid}/{verb:path}": EACH_ITS_OWN,
+    },
+    "hdex.node.wire.dsp_conformance": {
+        "/conformance/negotiations": Action.CONTRACT_REQUEST,
+        "/conformance/transfers": Action.TRANSFER_REQUEST,
+    },
     "hdex.node.wire.http_ledger": {
         "/add-checkpoint": BEGETS_ITSELF,
         "/checkpoint": HASHES,

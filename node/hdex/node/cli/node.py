@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli.node_dsp import dsp
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
@@ -20,6 +21,7 @@ app.command()(hold)
 app.command()(withdraw)
 app.command()(suspend)
 app.command()(resume)
+app.command()(dsp)
 
 
 @app.callback()
@@ -37,7 +39,8 @@ def serve(config: Config) -> None:
     peers = [settings.exchange.endpoint, *(peer.endpoint for peer in settings.witness_peers)]
     region = [settings.region.endpoint] if settings.region else []
     supernode = [settings.supernode.address] if settings.supernode else []
-    prepare(settings.data_dir, [*peers, *region, *supernode, settings.chain.url])
+    callbacks = settings.dsp.callback_hosts if settings.dsp is not None else []
+    prepare(settings.data_dir, [*peers, *region, *supernode, settings.chain.url, *callbacks])
     from hdex.node.compose.hospital import serve_hospital
 
     standing = serve_hospital(settings)

@@ -6,20 +6,26 @@ from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
+from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import FlowerApi, HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.dsp.connector import Connector
+from hdex.node.dsp.messages import PATH
+from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
+from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
+from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.releases import Releases, Workshop
@@ -48,6 +54,8 @@ class HospitalParts:
         self.meter = standing.meter
         self.products = Products(standing.documents)
         self.exchange = RemoteExchange(standing.channels(config.exchange.id))
+        self.processes = SqliteProcesses(standing.data / "dsp.db") if config.dsp is not None else None
+        self.connectors: list[Connector] = []  # of the Dataspace Protocol: one, once it is served
         archive = Archive(
             standing.documents,
             self.vault,
@@ -76,12 +84,35 @@ class HospitalParts:
             ground.documents,
             self.products,
             directory=ground.directory,
-            exchange=self.exchange,
+            exchange=self.contract_door(),
             authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
         )
+
+    def contract_door(self) -> Exchange:
+        """Return where the negotiations' answers go: over the way on which they were asked for."""
+        if self.processes is None:
+            return self.exchange
+        return ContractDoor(self.exchange, self.processes, self.consumer_of, self.connectors)
+
+    def consumer_of(self, contract_id: str) -> str:
+        """Return who asked for a contract."""
+        return self.negotiations.consumer_of(contract_id)
+
+    def serve_dsp(self) -> None:
+        """Serve the Dataspace Protocol where the configuration has a table for it."""
+        if self.config.dsp is None or self.processes is None:
+            return
+        ground = self.standing
+        endpoint = ground.directory.member(self.config.id).endpoint
+        address = self.config.dsp.address + PATH
+        desk = HospitalDesk(address, endpoint, self.products, self.negotiations, ground.directory, self.connectors)
+        members = Members(self.config.id, self.config.trust_domain, self.config.identity, ground.directory)
+        line = connect(members, self.config.dsp, desk, self.processes, ground.recorder)
+        self.connectors.append(line.connector)
+        ground.dsp = serve_line(line, self.config.listen.host, ground.stop)
 
     def make_releases(self) -> Releases:
         ground = self.standing
@@ -204,6 +235,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
     standing = Standing(config)
     parts = HospitalParts(standing, config)
+    parts.serve_dsp()  # first: a decision that comes by gRPC may have to leave this way
     standing.serving = standing.serve(hospital_adders(parts.hospital()))
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()

@@ -77,6 +77,7 @@ class Standing:
         self.stop = threading.Event()
         self.serving: Serving | None = None
         self.http: HttpServing | None = None
+        self.dsp: HttpServing | None = None
 
     @cached_property
     def keys(self) -> KeyProvider:
@@ -254,8 +255,9 @@ class Standing:
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
         self.stop.wait()
-        if self.http is not None:
-            self.http.stop()
+        for one in (self.http, self.dsp):
+            if one is not None:
+                one.stop()
         if self.serving is not None:
             self.serving.stop()
         self.channels.close()

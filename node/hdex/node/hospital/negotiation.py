@@ -158,6 +158,16 @@ class Negotiations:
             rounds = sorted({*self._spent(contract_id), round_key(study, number)})
             self._documents.put(ROUNDS, contract_id, {"rounds": rounds})
 
+    @property
+    def hospital(self) -> str:
+        """Who signs here."""
+        return self._papers.hospital
+
+    def product_of(self, contract_id: str) -> DataProduct:
+        """Return the version that a contract is about, while it serves."""
+        asked = self._record(contract_id).asked
+        return self._products.serving(asked["product"], asked["manifest_digest"], self._papers.clock()).product
+
     def consumer_of(self, contract_id: str) -> str:
         """Return who holds a contract."""
         return str(self._record(contract_id).asked["consumer"])

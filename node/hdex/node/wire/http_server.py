@@ -39,6 +39,17 @@ class AgedConnection(H11Protocol):
             self.transport.close()
 
 
+class KnownConnection(AgedConnection):
+    """A connection whose requests carry the client's certificate, DER, as `state["certificate"]`; empty without one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Look at the certificate once: TLS has checked its chain."""
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        self.app_state = {**self.app_state, "certificate": certificate or b""}  # uvicorn copies it into each request
+        super().connection_made(transport)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpServing:
     """A server that answers at `port` until `stop`."""
@@ -60,6 +71,24 @@ def serve_https(
 
     Raises CannotListen when the address is taken.
     """
+    files: dict[str, Any] = {"ssl_certfile": identity.certificate, "ssl_keyfile": identity.private_key}
+    return started(configured(app, connection, **files), address)
+
+
+def serve_known(app: Any, address: tuple[str, int], identity: IdentityFiles) -> HttpServing:
+    """Serve an ASGI app as `serve_https` does, to clients whose certificate the consortium's CA has issued."""
+    files: dict[str, Any] = {"ssl_certfile": identity.certificate, "ssl_keyfile": identity.private_key}
+    files |= {"ssl_ca_certs": str(identity.ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return started(configured(app, KnownConnection, **files), address)
+
+
+def serve_unprotected(app: Any, port: int) -> HttpServing:
+    """Serve an ASGI app over plain HTTP on this machine's own address, to whoever is on it."""
+    return started(configured(app, KnownConnection, tls=False), ("127.0.0.1", port))
+
+
+def configured(app: Any, connection: type[AgedConnection], *, tls: bool = True, **files: Any) -> uvicorn.Config:
+    """Return how an app is served; under TLS 1.3, or not at all, unless `tls` is off."""
     config = uvicorn.Config(
         app,
         http=connection,
@@ -72,15 +101,20 @@ def serve_https(
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=2,
-        ssl_certfile=identity.certificate,
-        ssl_keyfile=identity.private_key,
+        **files,
     )
     config.load()
-    if config.ssl is None:
-        raise CannotListen("no TLS without certificate and key")
-    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    if tls:
+        if config.ssl is None:
+            raise CannotListen("no TLS without certificate and key")
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    return config
+
+
+def started(config: uvicorn.Config, address: tuple[str, int]) -> HttpServing:
+    """Serve on a thread of its own. Raises CannotListen when the address is taken."""
     listener = bound(address)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="ledger-http", daemon=True)
+    thread = threading.Thread(target=server.run, args=([listener],), name="https", daemon=True)
     thread.start()
     return HttpServing(server, thread, int(listener.getsockname()[1]))

@@ -1,0 +1,64 @@
+"""A buyer's negotiations over the Dataspace Protocol, wired: it listens for as long as it negotiates."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hdex.node.buyer import Buyer
+from hdex.node.compose.client import caller
+from hdex.node.compose.dataspace import local_log
+from hdex.node.compose.dataspace_members import Members, connect, serve_line
+from hdex.node.compose.standing import now
+from hdex.node.config import BuyerConfig, Dataspace
+from hdex.node.dataspace_market import BuyerDesk, DataspaceMarket
+from hdex.node.dsp.store_sqlite import SqliteProcesses
+from hdex.node.errors import ConfigInvalid
+from hdex.node.wire.remote import RemoteHospitals
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """A buyer with one provider's connector as its market."""
+
+    buyer: Buyer
+    market: DataspaceMarket
+
+
+@contextmanager
+def dealing(config: BuyerConfig, provider: str, address: str, *, wait_s: float) -> Iterator[Dealing]:
+    """Listen for a provider's messages and yield the buyer that deals with it; its own log and processes are kept."""
+    dsp = require_dsp(config)
+    who = caller(config.identity, config.trust_domain, config.limits)
+    folder = config.data_dir / "dsp"
+    log, recorder = local_log(config.id, folder)
+    desk = BuyerDesk(who.directory)
+    processes = SqliteProcesses(folder / "processes.db")
+    members = Members(config.id, config.trust_domain, config.identity, who.directory)
+    line = connect(members, dsp, desk, processes, recorder)
+    market = DataspaceMarket(provider, address, line.connector, desk, line.courier, wait_s)
+    received = config.data_dir / "received"
+    received.mkdir(parents=True, exist_ok=True, mode=0o700)
+    counter = RemoteHospitals(who.channels)
+    stop = threading.Event()
+    serving = serve_line(line, HOST, stop)
+    try:
+        yield Dealing(
+            Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=received, clock=now),
+            market,
+        )
+    finally:
+        stop.set()
+        line.connector.wake.set()
+        serving.stop()
+        processes.close()
+        log.close()
+
+
+def require_dsp(config: BuyerConfig) -> Dataspace:
+    """Return the table [dsp] of a buyer. Raises ConfigInvalid where there is none."""
+    if config.dsp is None:
+        raise ConfigInvalid("the configuration has no table [dsp]: port, address and hosts (docs/dsp.md)")
+    return config.dsp

@@ -1,0 +1,220 @@
+"""A hospital's side of the Dataspace Protocol: its products as data sets, and the same contract record as over gRPC.
+
+A negotiation carries the papers that both sides sign: the consumer's request with its first message, the agreement with
+the provider's, the countersigned agreement with the verification. The agreement's id in the protocol is the digest that
+both have signed, and the contract's id is the consumer's id of the negotiation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hdex.catalog.contract import Party, State, TransferState, agreement_digest
+from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
+from hdex.catalog.errors import CatalogError
+from hdex.catalog.product import DataProduct
+from hdex.node.contract_record import ContractRecord, read_request
+from hdex.node.directory import Directory
+from hdex.node.dsp.connector import Connector
+from hdex.node.dsp.messages import PAPER, PATH
+from hdex.node.dsp.ports import Desk, Processes
+from hdex.node.dsp.process import Document, Kind, Process
+from hdex.node.errors import AccessDenied, NodeError, NotFound, describe
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.ports import Exchange
+from hdex.node.hospital.products import Products
+from hdex.node.identity import Identity
+from hdex.node.signed import Envelope, verify
+
+AGREEMENT, OFFER = "urn:hdex:agreement:", "urn:hdex:offer:"
+DELIVERY = "urn:hdex:delivery:v1"  # sealed ranges over this node's gRPC port
+HOW = "carry the signed request as urn:hdex:paper (docs/dsp.md)"
+
+
+@dataclass(slots=True)
+class HospitalDesk:
+    """What this hospital offers and answers. endpoint: host:port of its gRPC server, where deliveries are fetched."""
+
+    address: str  # of the protocol's paths
+    endpoint: str
+    products: Products
+    negotiations: Negotiations
+    directory: Directory
+    connectors: list[Connector] = field(default_factory=list)  # the one that is served, once it is made
+
+    def datasets(self, after: str, count: int) -> Sequence[Document]:
+        listed = sorted((dataset_id(product), product) for product in self.products.all())
+        return [self._shown(product) for name, product in listed if name > after][:count]
+
+    def dataset(self, dataset_id: str) -> Document:
+        return self._shown(self._named(dataset_id))
+
+    def require_request(self, process: Process) -> None:
+        if process.role is Party.CONSUMER:
+            raise AccessDenied("offer.unasked", "", "this participant takes no offers")
+        product = self._named(process.dataset)
+        if process.offer.get("@id") != OFFER + product.digest():
+            raise AccessDenied("offer.unknown", "ask for the offer of the catalogue", "this offer is not made here")
+        asked = self._request(process)
+        same = {"contract_id": process.peer_pid, "product": product.id, "version": product.version,
+                "manifest_digest": product.digest()}  # fmt: skip
+        if wrong := [name for name, value in same.items() if asked[name] != value]:
+            raise AccessDenied("request.differs", HOW, f"the signed request has another {wrong[0]} than the message")
+
+    def require_paper(self, process: Process) -> None:
+        if (process.kind, process.state) != (Kind.NEGOTIATION, State.VERIFIED):
+            return
+        if process.paper is None:
+            raise AccessDenied("paper.absent", "countersign the agreement", "the verification carries no paper")
+        keys = self.directory.sign_keys(process.peer, self._me)
+        if AGREEMENT + agreement_digest(verify("agreement", process.paper, keys)) != process.agreement_id:
+            raise AccessDenied("agreement.other", "sign the agreement that was sent", "this is another agreement")
+
+    def require_transfer(self, process: Process) -> None:
+        contract_id = self._contract(process)
+        mode = next((mode for mode, word in FORMATS.items() if word == process.format), None)
+        if mode is None:
+            raise AccessDenied("format.unknown", f"ask for one of {', '.join(FORMATS.values())}")
+        self.negotiations.require_live(contract_id, mode, process.peer)
+
+    def offer(self, process: Process) -> Document:
+        return offer(self._named(process.dataset)) | {"target": process.dataset}
+
+    def agreement(self, process: Process) -> Document:
+        if process.paper is None or set(process.paper) != {"document", "signatures"}:
+            raise AccessDenied("paper.absent", "decide the request: hdex node decide", "the agreement is not signed")
+        signed = process.paper["document"]
+        terms = self.negotiations.product_of(str(signed["request_id"]))
+        policy = {name: value for name, value in offer(terms).items() if name not in {"@id", "@type"}}
+        return {
+            "@id": AGREEMENT + agreement_digest(signed),
+            "@type": "Agreement",
+            "target": process.dataset,
+            "assigner": signed["provider"],
+            "assignee": signed["consumer"],
+            "timestamp": signed["issued"],
+            **policy,
+        }
+
+    def entered(self, process: Process) -> None:
+        answers: dict[tuple[Kind, str], Callable[[Process], None]] = {
+            (Kind.NEGOTIATION, State.REQUESTED): self._consider,
+            (Kind.NEGOTIATION, State.VERIFIED): self._confirm,
+            (Kind.TRANSFER, TransferState.REQUESTED): self._start,
+        }
+        answer = answers.get((process.kind, process.state))
+        if answer is None or process.role is Party.CONSUMER:
+            return
+        try:
+            answer(process)
+        except (NodeError, CatalogError) as error:
+            problem = describe(error)
+            self._end(process, f"{problem.rule}: {problem.message}")
+
+    def _consider(self, process: Process) -> None:
+        record = self.negotiations.consider(process.request or {}, self._peer(process))
+        if record.state == State.TERMINATED:
+            self._end(process, f"{record.rule}: {record.next_step}")
+        elif record.agreement is not None:  # decided before a stop
+            self.connectors[0].act(process.pid, "agree", paper=record.agreement)
+
+    def _confirm(self, process: Process) -> None:
+        self.negotiations.confirm(process.paper or {}, self._peer(process))
+        self.connectors[0].act(process.pid, "finalize")
+
+    def _start(self, process: Process) -> None:
+        named = {"@type": "EndpointProperty", "name": "contract", "value": self._contract(process)}
+        where = {"@type": "DataAddress", "endpointType": DELIVERY, "endpoint": self.endpoint}
+        self.connectors[0].act(process.pid, "start", data_address={**where, "endpointProperties": [named]})
+
+    def _end(self, process: Process, reason: str) -> None:
+        self.connectors[0].act(process.pid, "terminate", reason=reason)
+
+    def _request(self, process: Process) -> dict[str, Any]:
+        if process.paper is None:
+            raise AccessDenied("paper.absent", HOW, "the message carries no signed request")
+        consumer = self.directory.require(process.peer, "buyer")
+        return read_request(verify("request", process.paper, {consumer.id: consumer.sign_key}))
+
+    def _contract(self, process: Process) -> str:
+        """Return the contract of an agreement with this consumer. Raises AccessDenied."""
+        for record in self.negotiations.all():
+            signed = record.agreement["document"] if record.agreement is not None else {}
+            if signed.get("consumer") == process.peer and AGREEMENT + agreement_digest(signed) == process.agreement_id:
+                return record.contract_id
+        raise AccessDenied("agreement.unknown", "agree on a contract first", "no such agreement stands between us")
+
+    def _named(self, name: str) -> DataProduct:
+        for product in self.products.all():
+            if dataset_id(product) == name:
+                return product
+        raise NotFound("no such data set is offered here")
+
+    def _shown(self, product: DataProduct) -> Document:
+        manifest = self.products.get(product.id, product.version).envelope
+        return {**dsp_dataset(product, base=self.address.removesuffix(PATH)), PAPER: manifest}
+
+    def _peer(self, process: Process) -> Identity:
+        member = self.directory.member(process.peer)
+        return Identity(member.spiffe_id, member.kind, member.id)
+
+    @property
+    def _me(self) -> str:
+        return self.negotiations.hospital
+
+
+@dataclass(slots=True)
+class ContractDoor:
+    """The exchange as the negotiations call it: what was asked over the protocol is answered over the protocol."""
+
+    exchange: Exchange
+    processes: Processes
+    consumer_of: Callable[[str], str]
+    connectors: list[Connector]
+
+    def publish(self, manifest: Envelope) -> str:
+        return self.exchange.publish(manifest)
+
+    def amend(self, step: Envelope) -> str:
+        return self.exchange.amend(step)
+
+    def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
+        process = self._process(contract_id)
+        if process is None:
+            return self.exchange.submit_decision(contract_id, rule, next_step)
+        if not process.ended:
+            process = self.connectors[0].act(process.pid, "terminate", reason=f"{rule}: {next_step}")
+        return self._record(contract_id, process)
+
+    def submit_agreement(self, agreement: Envelope) -> ContractRecord:
+        contract_id = str(agreement["document"]["request_id"])
+        process = self._process(contract_id)
+        if process is None:
+            return self.exchange.submit_agreement(agreement)
+        if process.state == State.REQUESTED:
+            process = self.connectors[0].act(process.pid, "agree", paper=agreement)
+        return self._record(contract_id, process)
+
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        process = self._process(contract_id)
+        if process is None:
+            return self.exchange.revoke(contract_id, reason)
+        about = {process.pid, *self._transfers(process)} - ({process.pid} if process.ended else set())
+        for pid in sorted(about):
+            self.connectors[0].act(pid, "terminate", reason=f"contract.revoked: {reason}")
+        return self._record(contract_id, process)
+
+    def _transfers(self, process: Process) -> list[str]:
+        """Return the transfers under an agreement that have not ended."""
+        same = [one for one in self.processes.live() if one.kind is Kind.TRANSFER and one.peer == process.peer]
+        return [one.pid for one in same if process.agreement_id and one.agreement_id == process.agreement_id]
+
+    def _process(self, contract_id: str) -> Process | None:
+        return self.processes.opened_by(Kind.NEGOTIATION, self.consumer_of(contract_id), contract_id)
+
+    def _record(self, contract_id: str, process: Process) -> ContractRecord:
+        return ContractRecord(contract_id, process.state, process.request or {})
+
+
+_desk: type[Desk] = HospitalDesk
+_door: type[Exchange] = ContractDoor
