@@ -206,7 +206,7 @@ class Contributor:
         """Return the kind's rows of a frame, read once while the node gives the same frame and keeps it."""
         if self._read is not None and self._read[0]() is frame and self._read[1] == study.digest():
             return self._read[2]
-        rows = kind_of(study).rows(frame, study)
+        rows: Stakes = kind_of(study).rows(frame, study)
         self._read = (weakref.ref(frame, self._unread), study.digest(), rows)
         return rows
 
