@@ -87,6 +87,7 @@ def test_two_hospitals_open_the_pooled_fit_and_a_false_share_is_named(stage: Sta
     officer.sign("decision", "study-shares", Said("approve", study_digest=digest).document())
     found = market(stage).start(signed(stage, plan), lambda step, words: said.append(f"{step}: {words}"))
     estimates = np.array([row["estimate"] for row in found["coefficients"]])
+    assert memory.pooled is not None
     assert np.abs(estimates - memory.pooled.estimates).max() <= 1e-9
     receipt = receipt_of(stage, "study-shares")
     assert openers(receipt) == [{FIRST, LAST}] * found["rounds"]

@@ -170,3 +170,21 @@ def test_every_count_lies_in_its_band(count: int) -> None:
 
 
 _: Callable[[], Consents] = MemoryConsents
+
+
+def test_an_edition_tells_every_word_and_the_next_moment_that_matters(consents: Consents) -> None:
+    assert consents.edition(NOW) == (0, None)
+    consents.add(table({"person_id": "a", "start_date": date(2024, 5, 1), "end_date": date(2026, 12, 31)}))
+    number, until = consents.edition(NOW)
+    assert number == 1
+    assert until is not None
+    moment = until - timedelta(microseconds=1)
+    assert (who(consents, at=moment), who(consents, at=until)) == ({"a"}, set())
+    consents.add(table({"person_id": "b", "start_date": date(2026, 11, 25)}))
+    number, until = consents.edition(NOW)
+    assert number == 2
+    assert until is not None
+    moment = until - timedelta(microseconds=1)
+    assert (who(consents, at=moment), who(consents, at=until)) == ({"a"}, {"a", "b"})
+    consents.withdraw(["a"], at=NOW)
+    assert consents.edition(NOW)[0] > 2

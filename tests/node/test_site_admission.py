@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.catalog.samples import COLUMNS, sample_product
 from tests.federated.samples import safe_primes
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market
-from tests.node.study_stage import SITES, Round
+from tests.node.study_stage import SITES, Round, patients
 
 from hdex.catalog.lifecycle import ProductState
 from hdex.federated.dealing import deal_key, dealt_bytes, shared
@@ -251,6 +251,29 @@ def test_a_refusal_that_cannot_be_remembered_is_still_one(stage: Round) -> None:
     stage.market.hospital.ground.store.fails = True
     with pytest.raises(LogFailed):
         stage.admit(replace(stage.study(), min_sites=2))
+
+
+def test_rows_are_read_once_until_a_word_an_export_or_a_refusal_changes_them(tmp_path: Path) -> None:
+    stage = Round(Market(tmp_path), rows=120)
+    version = f"{stage.product.id.partition('.')[2]}/{stage.product.version}"
+    stage.market.hospital.ground.documents.put("release", version, {"recipient_class": ""})
+    study, rows = stage.study(), stage.site._rooms.rows
+    first = stage.site.frame(study)
+    assert stage.site.frame(study) is first
+    left = [f"p{number:04}" for number in range(30)]
+    rows._datasets._archive.consents.withdraw(left, at=stage.market.now)
+    fewer = stage.site.frame(study)
+    assert fewer.height == first.height - 30
+    assert stage.site.frame(study) is fewer
+    stage.fill(patients(120).head(80), "f")
+    kept = stage.site.frame(study)
+    assert kept.height < fewer.height
+    assert stage.refused(replace(study, purpose="DUO:0000042")) == "agreement.purpose"
+    assert stage.site.frame(study) is kept  # another study was refused
+    stage.market.negotiations.revoke("c-1", "it ended", OFFICER)
+    with pytest.raises(AdmissionRefused):
+        stage.admit(study)
+    assert dict(rows._kept) == {}
 
 
 def test_rows_that_cannot_be_given_are_a_typed_refusal_and_an_event(stage: Round) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -112,6 +113,7 @@ class Contributor:
         self._on_breach = on_breach
         self._on_refusal = on_refusal
         self._lock = threading.Lock()  # two frames of one study must not both compute
+        self._read: tuple[weakref.ref[pl.DataFrame], str, Stakes] | None = None  # frame, study, what the kind reads
 
     def standing(self, envelope: bytes) -> Standing:
         """Return how this site stands towards a study: nothing is computed, spent or sent."""
@@ -139,7 +141,7 @@ class Contributor:
                 return self._release(request, kept, rows=-1)  # 5 asked again: the same bytes, nothing recomputed
             frame = self._hooks.frame(study)
             with remembered(self._on_refusal, question):
-                rows = kind_of(study).rows(frame, study)
+                rows = self._rows_of(study, frame)
                 self._check_rows(study, rows)  # 6 enough rows and events behind the sums
                 self._check_step(study, rows, broadcast)
                 sums = site_sums(study, frame, rows, broadcast)  # 7 what the kind asks for, noise where it is promised
@@ -198,6 +200,18 @@ class Contributor:
             raise AdmissionRefused(
                 "round_order", f"round {broadcast.round} after round {last[0]}, or asked differently"
             )
+
+    def _rows_of(self, study: Study, frame: pl.DataFrame) -> Stakes:
+        """Return the kind's rows of a frame, read once while the node gives the same frame and keeps it."""
+        if self._read is not None and self._read[0]() is frame and self._read[1] == study.digest():
+            return self._read[2]
+        rows: Stakes = kind_of(study).rows(frame, study)
+        self._read = (weakref.ref(frame, self._unread), study.digest(), rows)
+        return rows
+
+    def _unread(self, gone: "weakref.ref[pl.DataFrame]") -> None:
+        if self._read is not None and self._read[0] is gone:
+            self._read = None
 
     def _check_rows(self, study: Study, rows: Stakes) -> None:
         for breach in column_breaches(rows.summed, strictest()):

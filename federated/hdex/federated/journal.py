@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import rfc8785
@@ -81,7 +82,7 @@ class Gathered:
 
     def to_bytes(self) -> bytes:
         """Return attempt and sizes as canonical JSON, a line end, the replies."""
-        head = {"attempt": self.attempt, "sizes": [len(reply) for reply in self.replies]}
+        head: dict[str, Any] = {"attempt": self.attempt, "sizes": [len(reply) for reply in self.replies]}
         return rfc8785.dumps(head) + b"\n" + b"".join(self.replies)
 
     @classmethod

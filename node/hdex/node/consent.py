@@ -81,6 +81,13 @@ class Consents(Protocol):
         """
         ...
 
+    def edition(self, at: datetime) -> tuple[int, datetime | None]:
+        """Return how many consents are recorded, and the next moment after `at` when one begins or ends, if any does.
+
+        Until then the same number covers the same patients.
+        """
+        ...
+
 
 def includes(given: str, asked: str) -> bool:
     """Return whether a consent to `given` allows a use for `asked`: the same purpose, or one below it in DUO."""
@@ -205,6 +212,12 @@ class MemoryConsents:
         of_age: Mapping[str, datetime] = NOBODY,
     ) -> set[str]:
         return covered_by(self._rows, purpose, recipient_class, at, of_age) & set(patients)
+
+    def edition(self, at: datetime) -> tuple[int, datetime | None]:
+        moments = [
+            moment for row in self._rows for moment in (row.start, row.end) if moment is not None and moment > at
+        ]
+        return len(self._rows), min(moments, default=None)
 
 
 _: type[Consents] = MemoryConsents

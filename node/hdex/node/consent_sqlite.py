@@ -58,6 +58,13 @@ class SqliteConsents:
             rows = self._db.execute(f"SELECT {COLUMNS} FROM consents").fetchall()  # noqa: S608  # a constant
         return covered_by((_consent(row) for row in rows), purpose, recipient_class, at, of_age) & set(patients)
 
+    def edition(self, at: datetime) -> tuple[int, datetime | None]:
+        query = "SELECT count(*), min(iif(start > ?1, start, NULL)), min(iif(ends > ?1, ends, NULL)) FROM consents"
+        with self._lock:
+            count, *moments = self._db.execute(query, (_stamp(at),)).fetchone()
+        following = min((moment for moment in moments if moment is not None), default=None)
+        return count, None if following is None else _moment(following)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

@@ -44,6 +44,21 @@ class Archive:
     populations: Populations
 
 
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One state of a data set and of the registry of consents."""
+
+    export_digest: str
+    consents: int  # recorded so far
+    at: datetime
+    until: datetime | None  # when the next recorded consent begins or ends
+
+    def holds(self, later: "Edition") -> bool:
+        """Return whether nothing has changed since: no other export, no further word of a patient, no term passed."""
+        same = (self.export_digest, self.consents) == (later.export_digest, later.consents)
+        return same and self.at <= later.at and (self.until is None or later.at < self.until)
+
+
 class Datasets:
     """Ingest once, ask often. The same export again changes nothing."""
 
@@ -103,6 +118,12 @@ class Datasets:
         covered = self._covered(rows, purpose, recipient_class, self._of_age(dataset, rows))
         settled = self._archive.populations.settle(dataset, sorted(covered), table=self.table(dataset))
         return rows.filter(pl.col(PATIENT).is_in(settled))
+
+    def edition(self, dataset: str) -> "Edition":
+        """Return what decides now whose rows are used: while it holds, `consented` returns the same."""
+        at = self._clock()
+        number, until = self._archive.consents.edition(at)
+        return Edition(str(self.facts(dataset)["export_digest"]), number, at, until)
 
     def without_guardian(self, dataset: str, purpose: str, recipient_class: str | None) -> str:
         """Return in bands how many patients are left out who consented as children, and no guardian for them."""

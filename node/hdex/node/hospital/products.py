@@ -1,8 +1,10 @@
 """The versions of products that a hospital has assessed: their manifests, where each stands, what they still serve."""
 
+import json
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from hdex.catalog.errors import NotListed, ProductClosed, VersionConflict
 from hdex.catalog.lifecycle import ProductState
@@ -148,13 +150,19 @@ class Products:
             self._documents.remove(FORMER, [key])
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> DataProduct:
+    """Return the product in a manifest: it is asked for at every round and every range, and nobody changes it."""
+    return DataProduct.from_document(json.loads(text))
+
+
 def held_of(record: Document) -> Held:
     """Return a version from its document. Raises NotListed where its manifest cannot be read."""
     envelope = record["envelope"]
     if not isinstance(envelope, dict):
         raise NotListed("the product's manifest cannot be read")
     return Held(
-        DataProduct.from_document(envelope["document"]),
+        _parsed(json.dumps(envelope["document"], sort_keys=True)),
         envelope,
         str(record["dataset"]),
         ProductState(record["state"]),

@@ -103,10 +103,14 @@ class HospitalSite:
     def admit(self, request: RoundRequest) -> None:
         """Raise AdmissionRefused with the rule unless everything this round needs holds now; refusals are events."""
         facts = self._about(request.study) | Facts(request_digest=request.broadcast_digest)
-        with self._recorder.refusals("round.join", self._coordinator, **facts), as_refusal():
-            agreement = self._check(request)
-            self._join(request, agreement, facts)
         study = request.study
+        try:
+            with self._recorder.refusals("round.join", self._coordinator, **facts), as_refusal():
+                agreement = self._check(request)
+                self._join(request, agreement, facts)
+        except AdmissionRefused:
+            self._rooms.rows.forget(study)
+            raise
         for kind, name in names_of(study):
             self._rooms.documents.put(kind, name, {"study": study.digest()})
         self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)

@@ -1,5 +1,8 @@
 """The rows that a study may sum here: consented, released, complete, and apart from every study before."""
 
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
 import polars as pl
 
 from hdex.federated.disclosure_regimes import strictest
@@ -10,8 +13,19 @@ from hdex.federated.kinds.table import kind_of
 from hdex.federated.study import Study
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
-from hdex.node.hospital.datasets import PATIENT, Datasets, study_columns
+from hdex.node.hospital.datasets import PATIENT, Datasets, Edition, study_columns
 from hdex.node.hospital.study_register import StudyRegister
+
+MOST_KEPT = 4  # studies whose rows are in memory; a study's own columns, no patient's id
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One study's rows, and what they were read for."""
+
+    said: tuple[str, str, int]  # data set, version, level
+    edition: Edition
+    frame: pl.DataFrame = field(repr=False)
 
 
 class StudyRows:
@@ -21,8 +35,25 @@ class StudyRows:
         self._datasets = datasets
         self._documents = documents
         self._register = register
+        self._kept: OrderedDict[str, Kept] = OrderedDict()  # digest of a study -> its rows, the oldest use first
 
     def frame(self, study: Study, dataset: str, version: str, *, level: int) -> pl.DataFrame:
+        """Return the rows of `read`, kept in memory from round to round while they are the same."""
+        said, now = (dataset, version, level), self._datasets.edition(dataset)
+        kept = self._kept.get(study.digest())
+        if kept is None or kept.said != said or not kept.edition.holds(now):
+            self.forget(study)
+            kept = self._kept[study.digest()] = Kept(said, now, self.read(study, dataset, version, level=level))
+        self._kept.move_to_end(study.digest())
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+        return kept.frame
+
+    def forget(self, study: Study) -> None:
+        """Keep no rows of this study."""
+        self._kept.pop(study.digest(), None)
+
+    def read(self, study: Study, dataset: str, version: str, *, level: int) -> pl.DataFrame:
         """Return the study's columns as numbers; of an incomplete row nothing stays but that it is one.
 
         Its other values would be summed by whoever asks column by column, outside of what the register compares.
