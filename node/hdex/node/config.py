@@ -141,6 +141,7 @@ class ExchangeConfig:
     trust_domain: str = "hdex.test"
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
+    staff: Path | None = None  # roles and public keys of the people who vet organisations here
     studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
     limits: Limits = field(default_factory=Limits)
 

@@ -4,6 +4,7 @@ from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
+from hdex.node.compose.access import AccessParts, watch_clock
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
@@ -32,6 +33,7 @@ from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
 from hdex.node.wire.remote import RemoteExchange
+from hdex.node.wire.services_access import access_adder, vetting_adder
 from hdex.node.wire.services_hospital import hospital_adders
 
 ATTACK_SEED = 20_261_121
@@ -58,6 +60,7 @@ class HospitalParts:
         )
         self.staff = Staff(config.id, read_staff(config.staff))
         self.studies = StudyApprovals(self.staff, standing.documents, standing.recorder, clock=now)
+        self.access = AccessParts(standing, config, staff=self.staff, products=self.products, vault=self.vault)
         self.negotiations = self.make_negotiations()
         self.releases = self.make_releases()
         self.me = Publisher(config.id, standing.keys, standing.documents, now)
@@ -79,6 +82,7 @@ class HospitalParts:
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
+            gate=self.access.gate,
         )
 
     def make_releases(self) -> Releases:
@@ -192,6 +196,9 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
     standing = Standing(config)
     parts = HospitalParts(standing, config)
-    standing.serving = standing.serve(hospital_adders(parts.hospital()))
+    access = parts.access
+    adders = [*hospital_adders(parts.hospital()), vetting_adder(access.vettings), access_adder(access.requests, now)]
+    standing.serving = standing.serve(adders)
+    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
     ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
     return standing
