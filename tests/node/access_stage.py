@@ -1,10 +1,12 @@
 """The offices and reviews of a market's hospitals, and what organisations declare to them."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hdex.catalog.access_review import default_policy
+from hdex.catalog.product import DataProduct
 from hdex.catalog.vetting import VettingState
 from hdex.catalog.vetting_rules import default_rules
 from hdex.ledger.errors import LogFailed
@@ -55,7 +57,7 @@ def access_side(market: "Market", name: str, vault: Vault, products: Products) -
     return vettings, requests
 
 
-def declaration(participant: str, **given: Any) -> dict[str, Any]:
+def declaration(participant: str, /, **given: Any) -> dict[str, Any]:
     """Return what an organisation declares: domestic, stored at home, grade 3, without a record."""
     plain: dict[str, Any] = {
         "participant": participant,
@@ -81,3 +83,37 @@ def vetted_record(participant: str, office: str, country: str, now: datetime) ->
     document = {"organisation": organisation, "office": office, "at": format_time(now)}
     until = format_time(now + timedelta(days=3650))
     return VettingRecord({"document": document, "signatures": []}, VettingState.VALID, format_time(now), until)
+
+
+PDF = b"%PDF-1.4 approval of the ethics committee %%EOF"
+
+
+def form_document(product: DataProduct, now: datetime, **given: Any) -> dict[str, Any]:
+    """Return the form of a project that a hospital would review: named people, papers that hold for a year."""
+    access = {"purpose": "DUO:0000007", "recipient": "buyer-heartline", "at": format_time(now), "disease": "I65.2",
+              "commercial": True, "for_profit": True, "uses": [], "accepts": []}  # fmt: skip
+    plain: dict[str, Any] = {
+        "id": "r-1",
+        "revision": 1,
+        "applicant": "buyer-heartline",
+        "provider": product.provider.id,
+        "product": product.id,
+        "version": product.version,
+        "manifest_digest": product.digest(),
+        "access": access,
+        "title": "Restenosis after carotid stenting",
+        "summary": "Which vessels close again within a year.",
+        "ethics": {
+            "number": "EC-2026-H4",
+            "expires": f"{now + timedelta(days=400):%Y-%m-%d}",
+            "document_digest": hashlib.sha256(PDF).hexdigest(),
+            "document_bytes": len(PDF),
+        },
+        "team": [{"name": "Li Wei", "role": "statistician", "trained": f"{now - timedelta(days=90):%Y-%m-%d}"}],
+        "delivery_mode": "sealed_file",
+        "starts": f"{now:%Y-%m-%d}",
+        "ends": f"{now + timedelta(days=200):%Y-%m-%d}",
+        "publication_plan": "A paper and a report to the authority.",
+        "protection": "Encrypted at rest; named persons only.",
+    }
+    return plain | given

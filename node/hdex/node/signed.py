@@ -98,6 +98,13 @@ def signers(envelope: Mapping[str, Any]) -> list[str]:
     return [str(entry.get("signer")) for entry in _open(envelope)[1]]
 
 
+def single(envelope: Envelope) -> Envelope:
+    """Return an envelope that has exactly one signature: once verified, its first signer is who signed it."""
+    if len(_open(envelope)[1]) != 1:
+        raise SignatureInvalid("one signature is asked below this paper")
+    return envelope
+
+
 def _message(kind: str, document: Mapping[str, Any]) -> bytes:
     if kind not in KINDS:
         raise SignatureInvalid(f"{kind!r} is not a kind of document that is signed")

@@ -20,7 +20,7 @@ from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInval
 from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
-from hdex.node.signed import Envelope, digest, sign, verify
+from hdex.node.signed import Envelope, digest, sign, single, verify
 from hdex.node.vetting_certificate import Ask, Elsewhere, certified, is_revoked, last_decided, nobody
 from hdex.node.vetting_record import (
     APPLICATION,
@@ -97,7 +97,7 @@ class Vettings:
         """Keep an organisation's application. Raises SignatureInvalid, DocumentInvalid, GuardUnmet, AccessDenied."""
         with self._recorder.refusals("vetting.apply", actor, request_digest=digest(envelope["document"])):
             member = self._directory.require(actor.participant, "buyer")
-            paper = verify(APPLICATION, envelope, {member.id: member.sign_key})
+            paper = verify(APPLICATION, single(envelope), {member.id: member.sign_key})
             organisation = read_application(paper, office=self._office.id, applicant=member.id)
             with self._changing:
                 self.expire()
@@ -251,7 +251,7 @@ class Vettings:
             raise AccessDenied("vetting.role", f"ask the {roles[0]} and the {roles[1]}", "another role signs this")
         if staff.keys.get(roles[0]) == staff.keys.get(roles[1]):
             raise ConfigInvalid(f"staff.json gives {roles[0]} and {roles[1]} one key: two people sign, with two keys")
-        paper = staff.verified(DECISION, envelope, role)
+        paper = staff.verified(DECISION, single(envelope), role)
         if set(paper) != DECISION_FIELDS or any(type(value) is not str for value in paper.values()):
             raise RequestInvalid(f"a decision has exactly the texts {', '.join(sorted(DECISION_FIELDS))}")
         if paper["arrow"] not in ORDERED or len(paper["reason"]) > LONGEST_REASON:

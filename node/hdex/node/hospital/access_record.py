@@ -109,13 +109,17 @@ def read_decision(paper: Mapping[str, Any]) -> tuple[dict[str, str], AccessArrow
 REVIEWED = ("take", "endorse", "approve", "refuse", "return")  # by a reviewer's paper
 
 
-def is_last(record: AccessRecord, paper: Mapping[str, Any]) -> bool:
-    """Return whether the last step was carried out by this very paper: sent again, it changes nothing."""
+def is_last(record: AccessRecord, envelope: Envelope) -> bool:
+    """Return whether the last step was carried out by this very paper of this signer: again, it changes nothing."""
     last = record.history[-1]["paper"] if record.history else None
-    return last is not None and digest(last["document"]) == digest(paper)
+    return last is not None and is_same(last, envelope)
 
 
 def has_message(record: AccessRecord, envelope: Envelope) -> bool:
     """Return whether this very message, of this very signer, is kept already."""
-    said = (digest(envelope["document"]), signers(envelope))
-    return any((digest(one["document"]), signers(one)) == said for one in record.messages)
+    return any(is_same(one["envelope"], envelope) for one in record.messages)
+
+
+def is_same(one: Envelope, other: Envelope) -> bool:
+    """Return whether two papers say the same and are of the same signers: two people may say the same."""
+    return (digest(one["document"]), signers(one)) == (digest(other["document"]), signers(other))

@@ -55,7 +55,7 @@ from hdex.node.hospital.products import Products
 from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
-from hdex.node.signed import Envelope, digest, sign, verify
+from hdex.node.signed import Envelope, digest, sign, single, verify
 from hdex.node.vault import Vault
 from hdex.node.vetting import Vettings
 
@@ -98,7 +98,7 @@ class AccessRequests:
         facts = Facts(product=str(said.get("product", "")), request_digest=digest(said))
         with self._recorder.refusals("access.submit", actor, **facts):
             member = self._directory.require(actor.participant, "buyer")
-            form = from_document(AccessForm, verify(FORM, envelope, {member.id: member.sign_key}), "form")
+            form = from_document(AccessForm, verify(FORM, single(envelope), {member.id: member.sign_key}), "form")
             self._require_addressed(form, member.id)
             require_document(form, document, self.policy.limits.document_bytes)
             self._vettings.refresh(member.id)
@@ -120,12 +120,12 @@ class AccessRequests:
         with self._recorder.refusals(f"access.{arrow}", actor, request_digest=str(said.get("digest", ""))):
             if actor.role not in ROLES:
                 raise AccessDenied("access.role", f"ask one of {', '.join(ROLES)}", "another role signs this")
-            paper, step = read_decision(self._room.staff.verified(DECISION, envelope, actor.role))
+            paper, step = read_decision(self._room.staff.verified(DECISION, single(envelope), actor.role))
             self._vettings.refresh(self.get(paper["id"]).applicant)
             self.sweep()
             with self._changing:
                 record = self.get(paper["id"])
-                if is_last(record, paper):
+                if is_last(record, envelope):
                     return record
                 require_newest(record, paper["digest"])
                 evidence = self._evidence(record, signer=actor.role, reason=paper["reason"])
@@ -137,10 +137,10 @@ class AccessRequests:
     def withdraw(self, envelope: Envelope, actor: Identity) -> AccessRecord:
         """End a request by its applicant's paper."""
         with self._recorder.refusals("access.withdraw", actor, request_digest=str(envelope["document"].get("digest"))):
-            paper = read_texts(verify(WITHDRAWAL, envelope, self._applicant_key(actor)), WITHDRAWAL_FIELDS)
+            paper = read_texts(verify(WITHDRAWAL, single(envelope), self._applicant_key(actor)), WITHDRAWAL_FIELDS)
             with self._changing:
                 record = self._of(actor, paper["id"])
-                if is_last(record, paper):
+                if is_last(record, envelope):
                     return record
                 require_newest(record, paper["digest"])
                 evidence = AccessEvidence(at=self._now(record), signer=APPLICANT, reason=paper["reason"])
@@ -150,7 +150,7 @@ class AccessRequests:
         """Keep what the applicant or a reviewer says to the other; its words are in no log."""
         name = str(envelope["document"].get("id", ""))
         with self._recorder.refusals("access.message", actor):
-            paper = read_texts(self._said(envelope, actor), MESSAGE_FIELDS)
+            paper = read_texts(self._said(single(envelope), actor), MESSAGE_FIELDS)
             if not paper["text"].strip():
                 raise RequestInvalid("a message has a text")
             with self._changing:
@@ -160,7 +160,7 @@ class AccessRequests:
                 self._require_room(record)
                 facts = Facts(request_digest=record.digest, policy_digest=digest(paper))
                 with self._recorder.release("access.message", actor, **facts):
-                    heard = {**envelope, "heard": format_time(self._now(record))}
+                    heard = {"envelope": envelope, "heard": format_time(self._now(record))}
                     return self._store(replace(record, messages=(*record.messages, heard)))
 
     def read(self, name: str, actor: Identity) -> AccessRecord:

@@ -54,7 +54,7 @@ def turn(record: AccessRecord, policy: ReviewPolicy, now: datetime) -> Document:
     }
 
 
-def told(envelope: dict[str, Any]) -> Document:
+def told(message: dict[str, Any]) -> Document:
     """Return a message: who said it, what, and when the node heard it."""
-    return {"by": signers({k: envelope[k] for k in ("document", "signatures")})[0], "heard": envelope["heard"],
-            "text": envelope["document"]["text"]}  # fmt: skip
+    envelope = message["envelope"]
+    return {"by": signers(envelope)[0], "heard": message["heard"], "text": envelope["document"]["text"]}
