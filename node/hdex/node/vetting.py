@@ -16,7 +16,7 @@ from hdex.catalog.vetting_rules import Answer, Circumstances, VettingRule, Vetti
 from hdex.ledger.event import format_time
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, RequestInvalid
+from hdex.node.errors import AccessDenied, ConfigInvalid, RequestInvalid
 from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
@@ -31,8 +31,8 @@ from hdex.node.vetting_record import (
     end_of_day,
     read_application,
 )
+from hdex.node.vetting_shelf import VettingShelf
 
-KIND = "vetting"
 DECISION_FIELDS = {"digest", "participant", "arrow", "reason", "valid_until", "at"}
 LONGEST_REASON = 4000
 ORDERED = {VettingArrow.ENDORSE, VettingArrow.APPROVE, VettingArrow.REFUSE, VettingArrow.REVOKE}  # by a person's paper
@@ -86,7 +86,7 @@ class Vettings:
         ask: Ask = nobody,
     ) -> None:
         self._office = office
-        self._documents = documents
+        self._shelf = VettingShelf(documents)
         self._directory = directory
         self.rules = rules
         self._recorder = recorder
@@ -101,8 +101,9 @@ class Vettings:
             organisation = read_application(paper, office=self._office.id, applicant=member.id)
             with self._changing:
                 self.expire()
-                if (known := self._found(digest(paper))) is not None:
-                    return known
+                known = [one for one in self.of(member.id) if one.digest == digest(paper)]
+                if known:
+                    return known[0]
                 self._require_free(organisation)
                 record = VettingRecord(envelope, VettingState.NEW, format_time(self._office.clock()))
                 evidence = self._evidence(record, signer="applicant")
@@ -115,7 +116,7 @@ class Vettings:
         with self._recorder.refusals(action, actor, request_digest=str(said.get("digest", ""))):
             paper, arrow = self._paper(envelope, actor.role)
             with self._changing:
-                record = self._record(str(paper["digest"]))
+                record = self._shelf.get(str(paper["digest"]))
                 if paper["participant"] != record.participant:
                     raise RequestInvalid("the decision names another organisation than the application")
                 if is_last(record.history, paper):
@@ -128,7 +129,7 @@ class Vettings:
                     reason=str(paper["reason"]),
                     valid_until=instant(str(paper["valid_until"])) if arrow is VettingArrow.APPROVE else None,
                 )
-                moved = self._move(self._record(record.digest), arrow, evidence, actor=actor, paper=envelope)
+                moved = self._move(self._shelf.get(record.digest), arrow, evidence, actor=actor, paper=envelope)
                 self._supersede(moved, actor)
                 return moved
 
@@ -142,7 +143,7 @@ class Vettings:
 
     def all(self) -> list[VettingRecord]:
         """Return every application, oldest first."""
-        return [VettingRecord.from_document(document) for document in self._documents.all(KIND)]
+        return self._shelf.all()
 
     def read(self, participant: str, actor: Identity) -> list[VettingRecord]:
         """Return the applications of one organisation to itself or to the office's people; remember who read."""
@@ -169,7 +170,7 @@ class Vettings:
 
     def of(self, participant: str) -> list[VettingRecord]:
         """Return one organisation's applications, oldest first."""
-        return [one for one in self.all() if one.participant == participant]
+        return self._shelf.of(participant)
 
     def certificate(self, participant: str, actor: Identity) -> Envelope | None:
         """Return this office's signed word on an organisation as it was decided last; None where nothing was."""
@@ -227,7 +228,8 @@ class Vettings:
 
     def _is_affiliate_revoked(self, organisation: Organisation) -> bool:
         """Return whether another organisation of the same group stands revoked here, by either one's declaration."""
-        for participant in {one.participant for one in self.all()} - {organisation.participant}:
+        revoked = {one.participant for one in self.all() if one.state is VettingState.REVOKED}
+        for participant in revoked - {organisation.participant}:
             records = self.of(participant)
             if is_revoked(records) and any(is_kin(one.organisation, organisation) for one in records):
                 return True
@@ -302,7 +304,7 @@ class Vettings:
             changes["valid_until"] = format_time(evidence.valid_until)
         facts = Facts(request_digest=record.digest, policy_digest=digest(step))
         with self._recorder.release(f"vetting.{arrow.value}", actor, **facts):
-            return self._store(record.moved(target, {"step": signed, "paper": paper}, **changes))
+            return self._shelf.store(record.moved(target, {"step": signed, "paper": paper}, **changes))
 
     def _supersede(self, newer: VettingRecord, actor: Identity) -> None:
         """End what a renewal replaces."""
@@ -315,19 +317,6 @@ class Vettings:
     def _now(self, record: VettingRecord) -> datetime:
         """Return the time, never before the record's last step: a clock set back revives nothing."""
         return max(self._office.clock(), datetime.fromisoformat(record.entered))
-
-    def _record(self, name: str) -> VettingRecord:
-        return VettingRecord.from_document(self._documents.get(KIND, name))
-
-    def _found(self, name: str) -> VettingRecord | None:
-        try:
-            return self._record(name)
-        except NotFound:
-            return None
-
-    def _store(self, record: VettingRecord) -> VettingRecord:
-        self._documents.put(KIND, record.digest, record.document())
-        return record
 
 
 def is_kin(one: Organisation, other: Organisation) -> bool:

@@ -14,7 +14,6 @@ from hdex.catalog.access_review import (
     ACCESS,
     APPLICANT,
     COMMITTEE,
-    OPEN,
     TIMED,
     AccessArrow,
     AccessEvidence,
@@ -51,6 +50,7 @@ from hdex.node.hospital.access_record import (
     read_decision,
     read_texts,
 )
+from hdex.node.hospital.access_shelf import AccessShelf, Line
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
@@ -59,7 +59,6 @@ from hdex.node.signed import Envelope, digest, sign, single, verify
 from hdex.node.vault import Vault
 from hdex.node.vetting import Vettings
 
-KIND = "access_request"
 ROLES = (STEWARD, OFFICER, COMMITTEE)
 
 
@@ -86,6 +85,7 @@ class AccessRequests:
         self, room: ReviewRoom, directory: Directory, vettings: Vettings, *, policy: ReviewPolicy, recorder: Recorder
     ) -> None:
         self._room = room
+        self._shelf = AccessShelf(room.documents)
         self._directory = directory
         self._vettings = vettings
         self.policy = policy
@@ -161,7 +161,7 @@ class AccessRequests:
                 facts = Facts(request_digest=record.digest, policy_digest=digest(paper))
                 with self._recorder.release("access.message", actor, **facts):
                     heard = {"envelope": envelope, "heard": format_time(self._now(record))}
-                    return self._store(replace(record, messages=(*record.messages, heard)))
+                    return self._shelf.store(replace(record, messages=(*record.messages, heard)))
 
     def read(self, name: str, actor: Identity) -> AccessRecord:
         """Return one request to its applicant or to the hospital's people; remember who read."""
@@ -188,16 +188,21 @@ class AccessRequests:
 
     def all(self) -> list[AccessRecord]:
         """Return every request, oldest first."""
-        return [AccessRecord.from_document(document) for document in self._room.documents.all(KIND)]
+        return self._shelf.all()
 
     def get(self, name: str) -> AccessRecord:
         """Return one request. Raises NotFound."""
-        return AccessRecord.from_document(self._room.documents.get(KIND, name))
+        return self._shelf.get(name)
 
     def sweep(self) -> list[AccessRecord]:
         """Do what the clock asks: end what has lapsed, escalate what is overdue once. Return what was touched."""
         with self._changing:
-            return [moved for one in self.all() if one.state in TIMED and (moved := self._timed(one)) is not None]
+            return [moved for name, line in self._shelf.timed() if (moved := self._timed(name, line)) is not None]
+
+    def about(self, applicant: str, product: str, version: str) -> list[AccessRecord]:
+        """Return an applicant's requests for one product version, oldest first, as the clock leaves them."""
+        self.sweep()
+        return self._shelf.about(applicant, product, version)
 
     def precheck(self, form: AccessForm, product: DataProduct) -> TermsDecision:
         """Return what the terms alone say of a form, by the node's clock and with the ethics number it names."""
@@ -215,15 +220,16 @@ class AccessRequests:
         """Return the columns that a contract under this request names; empty means all."""
         return columns_agreed(form, self._listed(form))
 
-    def _timed(self, record: AccessRecord) -> AccessRecord | None:
-        now = self._now(record)
-        if self.policy.lapses(record.state, record.since, now):
+    def _timed(self, name: str, line: Line) -> AccessRecord | None:
+        now = max(self._room.clock(), line.since)
+        if self.policy.lapses(line.state, line.since, now):
             evidence = AccessEvidence(at=now, lapse_due=True, reason="its deadline has passed")
-            return self._move(record, AccessArrow.LAPSE, evidence, actor=self._room.me)
-        if record.escalated or not self.policy.is_overdue(record.state, record.since, now):
+            return self._move(self.get(name), AccessArrow.LAPSE, evidence, actor=self._room.me)
+        if line.escalated or not self.policy.is_overdue(line.state, line.since, now):
             return None
+        record = self.get(name)
         with self._recorder.release("access.escalate", self._room.me, request_digest=record.digest):
-            return self._store(replace(record, escalated=format_time(now)))
+            return self._shelf.store(replace(record, escalated=format_time(now)))
 
     def _submitted(
         self, before: AccessRecord | None, envelope: Envelope, document: bytes, actor: Identity
@@ -293,7 +299,7 @@ class AccessRequests:
         facts |= Facts(request_digest=record.digest, policy_digest=digest(step))
         with self._recorder.release(f"access.{arrow.value}", actor, **facts):
             first()
-            return self._store(record.moved(target, at, {"step": signed, "paper": paper}, **changes))
+            return self._shelf.store(record.moved(target, at, {"step": signed, "paper": paper}, **changes))
 
     def _require_addressed(self, form: AccessForm, applicant: str) -> None:
         if form.applicant != applicant:
@@ -304,9 +310,9 @@ class AccessRequests:
             )
 
     def _require_few(self, before: AccessRecord | None, applicant: str) -> None:
-        waiting = [one for one in self.all() if one.applicant == applicant and one.state in OPEN]
-        if before is None and len(waiting) >= self.policy.limits.open_requests:
-            says = f"{len(waiting)} requests of this applicant wait"
+        waiting = self._shelf.waiting(applicant)
+        if before is None and waiting >= self.policy.limits.open_requests:
+            says = f"{waiting} requests of this applicant wait"
             raise AccessDenied("access.many", "wait for their decisions, or withdraw some", says)
 
     def _require_room(self, record: AccessRecord) -> None:
@@ -331,7 +337,7 @@ class AccessRequests:
         """Return a request that this caller may see; to others it is not there."""
         record = self.get(name)
         if actor.participant not in {record.applicant, self._room.me.participant}:
-            raise NotFound(f"no {KIND} {name[:100]} is recorded here")
+            raise NotFound(f"no access_request {name[:100]} is recorded here")
         return record
 
     def _found(self, form: AccessForm) -> AccessRecord | None:
@@ -349,7 +355,3 @@ class AccessRequests:
     def _now(self, record: AccessRecord) -> datetime:
         """Return the time, never before the record's last step: a clock set back revives nothing."""
         return max(self._room.clock(), record.since)
-
-    def _store(self, record: AccessRecord) -> AccessRecord:
-        self._room.documents.put(KIND, record.id, record.document())
-        return record

@@ -81,13 +81,7 @@ class ContractGate:
         self, product: DataProduct, asked: Mapping[str, Any], access: AccessRequest, at: datetime
     ) -> AccessRecord:
         """Return the newest approved request that covers what the contract asks."""
-        self._requests.sweep()
-        consumer = str(asked["consumer"])
-        about = [
-            one
-            for one in self._requests.all()
-            if (one.applicant, one.form.product, one.form.version) == (consumer, product.id, product.version)
-        ]
+        about = self._requests.about(str(asked["consumer"]), product.id, product.version)
         approved = [one for one in about if one.state is AccessState.APPROVED]
         for one in reversed(approved):
             if not (beyond := beyond_request(one.form, access, str(asked["delivery_mode"]), at)):
