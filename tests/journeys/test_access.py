@@ -15,18 +15,20 @@ from hdex.node.demo.setting import APPLICANT, BUYER
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
 PROVIDER, NAME = "hospital-c", "typed-1"
+# One process imports everything once and forks for each command: imports are most of what a command costs.
 DRIVER = """
-import contextlib, io, json, sys
+import json, os, sys, tempfile
+import hdex.node.applicant, hdex.node.buyer, hdex.node.config, hdex.node.keystore, hdex.node.reviewer
 from hdex.node.cli.main import main
 for argv in json.load(sys.stdin):
-    sys.argv = ["hdex", *argv]
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+    out, err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
+    child = os.fork()
+    if not child:
+        os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
+        sys.argv = ["hdex", *argv]
+        main()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, *(file.seek(0) or file.read() for file in (out, err))]), flush=True)
 """
 
 

@@ -11,15 +11,16 @@ import pytest
 from tests.catalog.samples import sample_product
 from tests.node.access_people import HOME, WAY, People, refusal
 from tests.node.access_stage import PDF
-from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
+from tests.node.market_stage import BUYER, EXCHANGE, OFFICER, OTHER, Market, person
 
 from hdex.catalog.access_review import AccessState
+from hdex.catalog.contract import State
 from hdex.catalog.errors import CatalogError, GuardUnmet, TransitionForbidden
 from hdex.catalog.product import DataProduct
 from hdex.ledger.errors import LogFailed
 from hdex.node.errors import AccessDenied, NodeError, NotFound, RequestInvalid, SignatureInvalid
 from hdex.node.hospital.access_views import request_view
-from hdex.node.signed import digest, sign, verify
+from hdex.node.signed import countersign, digest, sign, verify
 
 
 @pytest.fixture
@@ -231,6 +232,28 @@ def test_a_contract_does_not_reach_beyond_what_was_approved(
     with pytest.raises(AccessDenied) as version:
         market.buyers[BUYER].request(market.wish(newer), contract_id="c-3")
     assert version.value.rule == "access_request.missing"
+
+
+def test_a_contract_agreed_before_a_newer_version_is_finalized_after_it(
+    market: Market, people: People, product: DataProduct
+) -> None:
+    people.reviewed(people.submit(product))
+    market.buyers[BUYER].request(market.wish(product), contract_id="c-1")
+    market.negotiations.decide("c-1", OFFICER, approved=True)
+    agreement = market.negotiations.all()[0].agreement
+    assert agreement is not None
+    market.list_product(replace(product, version="1.1.0"))
+    signed = countersign("agreement", agreement, BUYER, market.keys[BUYER].secret("sign"))
+    assert market.negotiations.confirm(signed, EXCHANGE).state == State.FINALIZED
+
+
+def test_columns_that_were_approved_are_those_of_the_contract(
+    market: Market, people: People, product: DataProduct
+) -> None:
+    people.reviewed(people.submit(product, columns=["age_band", "systolic"], delivery_mode="federated"))
+    agreed = market.finalized(product, "federated").agreement
+    assert agreed is not None
+    assert agreed["document"]["columns"] == ["age_band", "systolic"]
 
 
 def test_a_period_that_is_over_ends_the_approval(market: Market, people: People, product: DataProduct) -> None:

@@ -76,8 +76,10 @@ def new(
     said = read_json(form) if form else {}
     found, digest = buyer(config).show(product)
     from hdex.catalog.documents import to_document
+    from hdex.node.compose.client import open_applicant
+    from hdex.node.config import BuyerConfig, load
 
-    who, _ = applicant(config)
+    who = open_applicant(load(config, BuyerConfig))
     asked = {"access": to_document(access_of(who.me, purpose, disease)), "delivery_mode": mode, **TO_FILL, **said}
     path = who.draft(name, found, digest, asked)
     then = f"fill it in, then: hdex buy request submit {name}"

@@ -12,6 +12,7 @@ from hdex.node.buyer import Buyer
 from hdex.node.compose.standing import now, open_chain
 from hdex.node.config import BuyerConfig, ExchangeConfig, HospitalConfig, IdentityFiles, Limits
 from hdex.node.directory import Directory
+from hdex.node.egress import allow
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.reviewer import Reviewer
@@ -35,6 +36,7 @@ def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
     """Return a caller from its identity files."""
     tls = Tls.load(files)
     directory = directories.load(files.directory, tls.ca, trust_domain=trust_domain)
+    allow([member.endpoint.rpartition(":")[0].strip("[]") for member in directory.members if member.endpoint])
     keys = KeyStore.open(files.keystore, read_passphrase(files.passphrase_file))
     return Caller(keys, directory, Channels(tls, directory, limits=limits))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hdex.catalog.access_form import AccessForm, columns_agreed, require_acceptable
+from hdex.catalog.access_form import AccessForm, require_acceptable
 from hdex.catalog.access_review import (
     ACCESS,
     APPLICANT,
@@ -215,10 +215,6 @@ class AccessRequests:
             return self._listed(form)
         except CatalogError:
             return None
-
-    def agreed_columns(self, form: AccessForm) -> tuple[str, ...]:
-        """Return the columns that a contract under this request names; empty means all."""
-        return columns_agreed(form, self._listed(form))
 
     def _timed(self, name: str, line: Line) -> AccessRecord | None:
         now = max(self._room.clock(), line.since)

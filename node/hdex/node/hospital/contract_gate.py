@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from hdex.catalog.access_form import AccessForm
+from hdex.catalog.access_form import AccessForm, columns_agreed
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct
@@ -70,7 +70,7 @@ class ContractGate:
             return Passage(rules)
         record = self._approved(product, asked, access, at)
         clauses = {"access_request": record.id, "access_request_digest": record.digest}
-        columns = self._requests.agreed_columns(record.form)
+        columns = columns_agreed(record.form, product)
         return Passage(rules, clauses, columns, end_of_day(record.form.ends_at()))
 
     def require_not_revoked(self, consumer: str) -> None:
