@@ -59,50 +59,36 @@ def files(stage: Stage, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "form.json", tmp_path / "ethics.pdf"
 
 
-def test_a_request_typed_from_draft_to_contract(stage: Stage, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_request_typed_from_draft_to_withdrawal(stage: Stage, files: tuple[Path, Path], tmp_path: Path) -> None:
     memory = stage.reach("vetting")
     product, (form, paper) = str(memory.products[PROVIDER]["product"]), files
     asked = ["--purpose", memory.plot.purpose, "--disease", memory.plot.disease]
-    decide = ["node", "requests", "decide", NAME]
-    commands = [
+    decide, kept = ["node", "requests", "decide", NAME], tmp_path / "e.pdf"
+    told = typed([
         as_buyer(stage, "buy", "request", "new", product, NAME, *asked, "--form", str(form)),
-        as_buyer(stage, "buy", "request", "status", NAME),
         as_buyer(stage, "buy", "request", "submit", NAME, str(paper)),
-        as_staff(stage, "data_steward", *decide, "take", "mine"),
-        as_staff(stage, "data_steward", *decide, "return", "=name the contractor"),
-        as_buyer(stage, "buy", "request", "submit", NAME, str(paper)),
-        as_buyer(stage, "buy", "request", "message", NAME, "there is none"),
         as_staff(stage, "data_steward", *decide, "take", "mine"),
         as_staff(stage, "privacy_officer", *decide, "endorse", "too early"),
-        as_staff(stage, "data_steward", *decide, "endorse", "fits"),
-        as_staff(stage, "privacy_officer", *decide, "endorse", "fits"),
-        as_staff(stage, "privacy_officer", "node", "requests", "message", NAME, "over to the committee"),
-        as_staff(stage, "ethics_committee", *decide, "approve", "covered"),
+        as_staff(stage, "data_steward", "node", "requests", "message", NAME, "which contractor?"),
         as_staff(stage, "data_steward", "node", "requests", "list", "--csv", str(tmp_path / "list.csv")),
-        as_staff(
-            stage, "data_steward", "node", "requests", "show", NAME, "--document", str(tmp_path / "e.pdf"), "--json"
-        ),
-        as_buyer(stage, "buy", "request", "status", NAME),
-        as_buyer(stage, "buy", "request", product, *asked),
-    ]
-    told = typed(commands)
-    expected = [1 if "too early" in command else 0 for command in commands]
-    assert [code for code, *_ in told] == expected, [error for *_, error in told if error]
-    assert "state: DRAFT" in told[1][1]
-    assert "state: RETURNED" in told[4][1]
-    assert "revision: 2" in told[5][1]
-    assert "access.data_steward" in told[8][2]
-    assert "state: APPROVED" in told[15][1]
-    assert f"{BUYER}: there is none" in told[15][1]
-    assert "over to the committee" in told[15][1]
-    assert "state: REQUESTED" in told[16][1]
-    view: dict[str, Any] = json.loads(told[14][1])
-    assert [step["to"] for step in view["history"]][-3:] == ["PRIVACY_REVIEW", "COMMITTEE", "APPROVED"]
-    assert (tmp_path / "e.pdf").read_bytes() == acts_access.PAPER
+        as_staff(stage, "data_steward", "node", "requests", "show", NAME, "--document", str(kept), "--json"),
+        as_buyer(stage, "buy", "request", "message", NAME, "there is none"),
+        as_buyer(stage, "buy", "request", "withdraw", NAME, "--reason", "no need"),
+    ])  # fmt: skip
+    assert [code for code, *_ in told] == [0, 0, 0, 1, 0, 0, 0, 0, 0], [error for *_, error in told if error]
+    assert "state: DRAFT" in told[0][1]
+    assert "next: data_steward" in told[1][1]
+    assert "access.data_steward" in told[3][2]
+    assert "next step: the data_steward signs this step" in told[3][2]
+    view: dict[str, Any] = json.loads(told[6][1])
+    assert (view["state"], view["form"]["title"]) == ("STEWARD_REVIEW", "Post-market study")
+    assert kept.read_bytes() == acts_access.PAPER
     assert NAME in (tmp_path / "list.csv").read_text(encoding="utf-8")
-    events = stage.actions(PROVIDER, request_digest=view["digest"])
-    assert [one for one in events if one not in {"access.read", "access.message"}] == [
-        "access.submit", "access.take", "access.endorse", "access.endorse", "access.endorse", "access.approve",
+    assert f"{PROVIDER}/data_steward: which contractor?" in told[7][1]
+    assert "state: WITHDRAWN" in told[8][1]
+    assert stage.actions(PROVIDER, request_digest=view["digest"], decision="allow") == [
+        "access.submit", "access.take", "access.read", "access.message", "access.read", "access.read",
+        "access.message", "access.read", "access.withdraw",
     ]  # fmt: skip
 
 
@@ -121,15 +107,14 @@ def test_a_vetting_typed_at_a_hospital_and_read_at_the_exchange(stage: Stage, tm
         as_staff(stage, "data_steward", "node", "vetting", "list", "--json"),
         as_staff(stage, "data_steward", *decide, "endorse", "as registered"),
         as_staff(stage, "privacy_officer", *decide, "approve", "good papers", "--until", until),
-        as_staff(stage, "privacy_officer", "node", "vetting", "show", APPLICANT),
         ["buy", "vetting", "show", "--config", config, "--at", PROVIDER],
         as_staff(stage, "security_officer", "exchange", "vetting", "show", BUYER, "--json", home="exchange"),
     ])  # fmt: skip
-    assert [code for code, *_ in told] == [2, 0, 0, 0, 0, 0, 0, 0], [error for *_, error in told if error]
+    assert [code for code, *_ in told] == [2, 0, 0, 0, 0, 0, 0], [error for *_, error in told if error]
     assert "check characters" in told[0][2]
     assert "business licence" in told[0][2]
     assert json.loads(told[2][1])["vettings"][-1]["next"] == "data_steward"
-    assert "state: VALID" in told[6][1]
-    assert "good papers" in told[6][1]
-    (view, *_) = json.loads(told[7][1])["vettings"]
+    assert "state: VALID" in told[5][1]
+    assert "good papers" in told[5][1]
+    (view, *_) = json.loads(told[6][1])["vettings"]
     assert (view["state"], view["code"]) == ("VALID", acts_access.CODE)

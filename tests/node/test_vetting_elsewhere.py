@@ -9,10 +9,10 @@ from tests.node.market_stage import BUYER, OTHER, Market, person
 
 from hdex.catalog.vetting_rules import default_rules
 from hdex.ledger.event import format_time
-from hdex.node.errors import SignatureInvalid
+from hdex.node.errors import PeerUnavailable, SignatureInvalid
 from hdex.node.hospital.staff import Staff
 from hdex.node.keys import STANDARD, MemoryKeys
-from hdex.node.signed import sign
+from hdex.node.signed import Envelope, sign
 from hdex.node.vetting import Office, Vettings
 
 
@@ -84,6 +84,29 @@ def test_the_exchanges_word_counts_until_the_hospital_or_the_exchange_says_other
     elsewhere.decide(again.digest, "approve", "security_officer")
     elsewhere.tell()
     assert refusal(market, "c-5")[0] == "vetting.revoked"  # our own revocation outweighs any other word
+
+
+def test_a_silent_exchange_is_no_refusal_and_what_it_said_before_counts(market: Market, people: People) -> None:
+    elsewhere, product, silent = Elsewhere(market), market.stents(), PeerUnavailable("the exchange is away")
+
+    def away(_participant: str) -> Envelope | None:
+        raise silent
+
+    heard = people.vettings._elsewhere._ask
+    people.vettings._elsewhere._ask = away
+    with pytest.raises(PeerUnavailable):
+        market.buyers[BUYER].request(market.wish(product), contract_id="c-1")
+    assert market.negotiations.all() == []
+    record = elsewhere.vettings.apply(people.application(office="exchange"), person(BUYER))
+    elsewhere.decide(record.digest, "endorse", "exchange_operator")
+    elsewhere.decide(record.digest, "approve", "security_officer")
+    elsewhere.tell()
+    people.vettings._elsewhere._ask = heard
+    market.finalized(product, contract_id="c-2")
+    people.vettings._elsewhere._ask = away
+    market.finalized(product, contract_id="c-3")
+    market.later(days=301)
+    assert refusal(market, "c-4")[0] == "vetting.expired"
 
 
 @pytest.mark.parametrize("forged", ["signer", "organisation", "state"])

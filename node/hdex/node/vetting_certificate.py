@@ -31,11 +31,18 @@ class Elsewhere:
         self._ask = ask
 
     def refresh(self, participant: str) -> None:
-        """Ask the other office; silence changes nothing. Not to be called while anything is locked."""
+        """Ask the other office. Raises PeerUnavailable where it is silent and has never said anything of this one.
+
+        Not to be called while anything is locked. What it said before counts through a silence, until its end.
+        """
         try:
             envelope = self._ask(participant)
-        except (PeerUnavailable, RemoteRefused):
+        except RemoteRefused:
             return
+        except PeerUnavailable:
+            if participant in self._documents.keys(KIND):
+                return
+            raise
         if envelope is not None:
             self._documents.put(KIND, participant, {"certificate": self._verified(envelope, participant)})
 

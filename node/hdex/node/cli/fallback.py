@@ -10,6 +10,8 @@ def falling_back_to(verb: str) -> type[TyperGroup]:
     """Return a group that reads its words as those of `verb` where the first is none of its verbs."""
 
     class Fallback(TyperGroup):
+        verb_of_before = verb
+
         def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
             known = {*self.commands, *ctx.help_option_names}
             if not args or args[0] not in known:

@@ -121,7 +121,8 @@ class AccessRequests:
             if actor.role not in ROLES:
                 raise AccessDenied("access.role", f"ask one of {', '.join(ROLES)}", "another role signs this")
             paper, step = read_decision(self._room.staff.verified(DECISION, single(envelope), actor.role))
-            self._vettings.refresh(self.get(paper["id"]).applicant)
+            if step is AccessArrow.APPROVE:
+                self._vettings.refresh(self.get(paper["id"]).applicant)
             self.sweep()
             with self._changing:
                 record = self.get(paper["id"])
