@@ -40,6 +40,8 @@ def parsed(words: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = typer.main.get_command(app)
     while isinstance(command, click.Group):
         assert words, f"{command.name} needs a verb"
+        if words[0] not in command.commands and (verb := getattr(command, "verb_of_before", "")):
+            words = [verb, *words]
         assert words[0] in command.commands, f"{command.name} has no verb {words[0]}"
         command, words = command.commands[words[0]], words[1:]
     return command, words

@@ -18,7 +18,7 @@ from hdex.ledger.chain_web3 import Web3Chain
 from hdex.ledger.errors import ChainUnavailable
 from hdex.node.compose.client import caller
 from hdex.node.config import BuyerConfig, DeliveryPace, HospitalConfig, dump, load
-from hdex.node.demo import acts_data, acts_market, cast, rows
+from hdex.node.demo import acts_access, acts_data, acts_market, cast, rows
 from hdex.node.demo.memory import SUBCOHORT, Memory
 from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
 from hdex.node.demo.supervisor import Supervisor
@@ -53,6 +53,7 @@ ACTS: dict[str, Play] = {
     "classify": acts_data.classify,
     "deidentify": acts_data.deidentify,
     "publish": acts_data.publish,
+    "vetting": acts_access.vet,
     "contract": acts_market.contract,
     "deliver": acts_market.deliver,
     "federate": acts_market.federate,
@@ -101,7 +102,7 @@ class Stage:
 
     def agree(self, hospital: str, mode: str, name: str) -> str:
         """Return the id of a new finalized contract of the buyer for a hospital's cohort."""
-        memory = self.reach("publish")
+        memory = self.reach("vetting")
         product = str(memory.products[hospital]["product"])
         return acts_market.agree(memory, memory.cast.buyer, product, mode, version=f".{name}")
 

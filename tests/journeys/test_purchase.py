@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.journeys.stage import LEVEL_5_HOME, Stage, eventually, refusal
 
-from hdex.node.demo import acts_market, rows
+from hdex.node.demo import acts_access, acts_market, rows
 from hdex.node.demo.setting import APPLICANT, BUYER
 from hdex.node.signed import verify
 from hdex.node.wire.remote import RemoteHospitals
@@ -46,8 +46,9 @@ def test_a_level_5_file_is_refused_and_the_federated_way_named(stage: Stage) -> 
 
 
 def test_nothing_is_agreed_before_a_person_has_decided(stage: Stage) -> None:
-    memory, buyer = stage.reach("publish"), stage.memory.cast.buyer
+    memory, buyer = stage.reach("vetting"), stage.memory.cast.buyer
     asked = acts_market.wish(memory, str(memory.products[PROVIDER]["product"]), SEALED)
+    acts_access.admit(memory, asked.product, SEALED)
     assert buyer.request(asked, contract_id="undecided").state == "REQUESTED"
     assert refusal(lambda: buyer.accept("undecided")).rule == "agreement.pending"
     assert refusal(lambda: buyer.first_range("undecided")).rule == "contract.state"

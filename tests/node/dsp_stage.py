@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.testclient import TestClient
-from tests.node.market_stage import FallibleStore
+from tests.node.access_stage import FallibleStore
 
 from hdex.catalog.contract import Party
 from hdex.ledger.detail import Details

@@ -1,7 +1,7 @@
 """A whole market in one process: exchange, hospitals, buyers, key holder, chain, wired object to object, no wire."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 from tests.catalog.samples import federated_only, sample_product
+from tests.node.access_stage import FallibleStore, access_side
 
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
@@ -19,11 +20,9 @@ from hdex.catalog.terms import AccessRequest
 from hdex.ledger.chain_memory import MemoryChain, MemoryLedger
 from hdex.ledger.detail import Details
 from hdex.ledger.detail_memory import MemoryDetailStore
-from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
-from hdex.ledger.store_memory import MemoryLogStore
 from hdex.node.access_proof import AccessProof
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.buyer import Buyer, Wish
@@ -34,6 +33,9 @@ from hdex.node.documents import MemoryDocuments
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
+from hdex.node.hospital.access_requests import AccessRequests
+from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
@@ -43,6 +45,7 @@ from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, sign
 from hdex.node.vault import Vault
+from hdex.node.vetting import Vettings
 
 NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
 DOMAIN = "hdex.test"
@@ -58,17 +61,7 @@ KINDS = {
 BUYER, OTHER = "buyer-heartline", "buyer-other"
 PACE = Pace(chunk_bytes=256, chunks_per_range=3)
 PURPOSE = "DUO:0000007"
-
-
-class FallibleStore(MemoryLogStore):
-    """A log's store on a disk that may fail."""
-
-    fails = False
-
-    def append(self, first: int, leaves: Sequence[bytes], head: str) -> None:
-        if self.fails:
-            raise LogFailed("the disk is gone")
-        super().append(first, leaves, head)
+ROLES = ("data_steward", "privacy_officer", "ethics_committee")
 
 
 def person(participant: str, role: str = "") -> Identity:
@@ -228,6 +221,8 @@ class HospitalSide:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    vettings: Vettings
+    requests: AccessRequests
 
 
 def released(rows: int = 400) -> pl.DataFrame:
@@ -238,8 +233,12 @@ def released(rows: int = 400) -> pl.DataFrame:
 class Market:
     """Everybody, and the time. countries: where participants store things, as the directory says it."""
 
-    def __init__(self, folder: Path, countries: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, countries: Mapping[str, str] | None = None, *, vetted: bool = True) -> None:
+        """Buyers are `vetted` at every hospital without the steps that lead there, unless a test takes them itself."""
         self.now = NOW
+        self.vetted = vetted
+        self.people = {role: MemoryKeys(dict(STANDARD)) for role in ROLES}
+        self.certificates: dict[str, Envelope] = {}  # what the exchange's office would answer
         self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
         self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
         members = [
@@ -256,6 +255,7 @@ class Market:
         ]
         self.directory = Directory(DOMAIN, format_time(NOW), tuple(members))
         self.grounds = {name: Ground(name, self.keys[name], self.ledger, self) for name in KINDS}
+        self.desks = {name: Ground(name, self.keys[name], self.ledger, self) for name in KINDS if name[:4] == "hosp"}
         operator = MemoryChain(self.ledger, "operator")
         for name in ("hospital-a", "hospital-b", "hospital-c", "exchange", "keyholder"):
             operator.enroll(name, name, b"\x11" * 32)
@@ -292,6 +292,7 @@ class Market:
         ground = self.grounds[name]
         products = Products(ground.documents)
         vault = Vault(folder / name, ground.keys)
+        vettings, requests = access_side(self, name, vault, products)
         negotiations = Negotiations(
             Papers(name, ground.keys.secret("sign"), self.clock),
             ground.documents,
@@ -302,6 +303,7 @@ class Market:
             recorder=ground.recorder,
             facts=ground.facts,
             meter=ground.meter,
+            gate=ContractGate(vettings, requests, products, Borders(name, ground.documents, self.directory)),
         )
         delivery = Delivery(
             Store(vault, ground.keys, ground.documents),
@@ -313,7 +315,7 @@ class Market:
             pace=PACE,
             clock=self.clock,
         )
-        return HospitalSide(ground, vault, products, negotiations, delivery)
+        return HospitalSide(ground, vault, products, negotiations, delivery, vettings, requests)
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)

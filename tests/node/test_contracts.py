@@ -14,6 +14,7 @@ from hdex.catalog.errors import CatalogError, DocumentInvalid, NotListed, Transi
 from hdex.ledger.errors import LogFailed
 from hdex.node.contract_record import ContractRecord
 from hdex.node.errors import AccessDenied, NotFound, RequestInvalid, SignatureInvalid
+from hdex.node.hospital.contract_gate import Passage
 from hdex.node.signed import Envelope, countersign, sign
 
 
@@ -38,7 +39,7 @@ def provider_paper(market: Market, signer: str = "hospital-a", **changed: Any) -
 def offered(market: Market) -> Envelope:
     """Return the agreement that the hospital would send for its oldest request, before it is sent."""
     (record, *_), (product, *_) = market.negotiations.all(), market.hospital.products.all()
-    return market.negotiations._sign_agreement(record, product)
+    return market.negotiations._sign_agreement(record, product, Passage())
 
 
 # ---- the exchange's side ---------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from hdex.node.dsp.ports import Answer, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.dsp.store_memory import MemoryProcesses
 from hdex.node.errors import AccessDenied
+from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.dataspace import AGREEMENT, ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.signed import sign, verify
@@ -57,11 +59,13 @@ class Dealings:
             lambda one: self.negotiations.consumer_of(one),
             self.connectors,
         )
+        side, borders = self.market.hospital, Borders(HOSPITAL, self.ground.documents, self.market.directory)
         self.negotiations = Negotiations(
             Papers(HOSPITAL, self.ground.keys.secret("sign"), self.market.clock), self.ground.documents,
             self.market.hospital.products, directory=self.market.directory, exchange=self.door,
             authorizer=CedarAuthorizer(), recorder=self.ground.recorder, facts=self.ground.facts,
             meter=self.ground.meter,
+            gate=ContractGate(side.vettings, side.requests, side.products, borders),
         )  # fmt: skip
         products, directory = self.market.hospital.products, self.market.directory
         desk = HospitalDesk(

@@ -11,14 +11,16 @@ from hdex.node.egress import is_loopback, quiet, require_allowed
 
 CHILD = """
 import socket, sys
-from hdex.node.egress import refuse_egress, require_allowed
+from hdex.node.egress import allow, refuse_egress, require_allowed
 from hdex.node.errors import AccessDenied
 refuse_egress({"198.51.100.7"})
 refuse_egress()
+allow(["198.51.100.8"])
 ok = socket.create_server(("127.0.0.1", 0))
 socket.create_connection(ok.getsockname()).close()
 socket.getaddrinfo("localhost", 80)
 require_allowed("127.0.0.1:1"); require_allowed("[::1]:1"); require_allowed("198.51.100.7:443")
+require_allowed("198.51.100.8:443")
 refused = []
 def attempt(name, action):
     try:

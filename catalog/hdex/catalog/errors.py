@@ -4,6 +4,8 @@ CatalogError
 ├── DocumentInvalid (ValueError)    a JSON document is not what its model says
 │   ├── ProductInvalid              a product breaks a rule of its level, price or preview
 │   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
+│   ├── OrganisationInvalid         a declaration of an organisation cannot be right; carries rule and next step
+│   ├── AccessFormInvalid           an access request's form is incomplete; carries rule and next step
 │   └── AgreementInvalid            an agreement is incomplete
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
@@ -31,6 +33,24 @@ class ProductInvalid(DocumentInvalid):
 
 class TermsInvalid(DocumentInvalid):
     """Terms name a code that does not exist, or contradict themselves."""
+
+
+class OrganisationInvalid(DocumentInvalid):
+    """What an organisation declares cannot be right: a wrong check digit, an empty or hidden text."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
+
+
+class AccessFormInvalid(DocumentInvalid):
+    """A form of an access request is incomplete or contradicts itself."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
 
 
 class AgreementInvalid(DocumentInvalid):

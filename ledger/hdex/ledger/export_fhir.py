@@ -28,6 +28,8 @@ _KINDS: dict[Action, tuple[tuple[str, str], str]] = {
     Action.INGEST_RUN: (_IMPORT, "C"),
     Action.CATALOGUE_READ: (_QUERY, "R"),
     Action.CONTRACT_READ: (_QUERY, "R"),
+    Action.VETTING_READ: (_QUERY, "R"),
+    Action.ACCESS_READ: (_QUERY, "R"),
     Action.AUDIT_READ: (_LOG_USED, "R"),
     Action.CATALOGUE_PUBLISH: (_ACTIVITY, "C"),
     Action.CATALOGUE_WITHDRAW: (_ACTIVITY, "D"),

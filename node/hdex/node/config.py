@@ -208,6 +208,7 @@ class ExchangeConfig:
     trust_domain: str = "hdex.test"
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
+    staff: Path | None = None  # roles and public keys of the people who vet organisations here
     studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
     studies_people_s: float = 600.0  # a study waits so long for hospitals' people; then it is to be started again
     regions: tuple[RegionSites, ...] = ()  # regional aggregators, asked in place of their sites

@@ -182,6 +182,8 @@ STATUSES: dict[str, str] = {
     # catalog
     "CatalogError": "FAILED_PRECONDITION",
     "ProductInvalid": "INVALID_ARGUMENT",
+    "OrganisationInvalid": "INVALID_ARGUMENT",
+    "AccessFormInvalid": "INVALID_ARGUMENT",
     "TransitionForbidden": "FAILED_PRECONDITION",
     # ledger
     "LedgerError": "FAILED_PRECONDITION",

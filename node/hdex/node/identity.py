@@ -18,7 +18,7 @@ from hdex.node.errors import IdentityRefused
 KINDS = frozenset({"hospital", "exchange", "keyholder", "region", "chain", "buyer", "auditor"})
 STAFF: dict[str, frozenset[str]] = {
     "hospital": frozenset({"data_steward", "privacy_officer", "ethics_committee", "node_admin"}),
-    "exchange": frozenset({"node_admin"}),
+    "exchange": frozenset({"exchange_operator", "security_officer", "node_admin"}),
     "keyholder": frozenset({"node_admin"}),
     "region": frozenset({"node_admin"}),
     "chain": frozenset({"node_admin"}),

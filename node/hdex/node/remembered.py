@@ -52,6 +52,32 @@ VERBS: dict[str, Verb] = {
     "HospitalService.ConfirmAgreement": Verb("hospital.negotiation", (Action.GRANT_ISSUE,)),
     "HospitalService.Deliver": Verb("hospital.delivery", (Action.EXPORT,)),
     "HospitalService.AcknowledgeDelivery": Verb("hospital.delivery", (Action.DELIVERY_ACKNOWLEDGE,)),
+    "VettingService.ApplyVetting": Verb("vetting", (Action.VETTING_APPLY,)),
+    "VettingService.GetVetting": Verb("vetting", (Action.VETTING_READ,)),
+    "VettingService.GetVettingCertificate": Verb("vetting", (Action.VETTING_READ,)),
+    "VettingService.ListVettings": Verb("vetting", (Action.VETTING_READ, Action.VETTING_EXPIRE)),
+    "VettingService.DecideVetting": Verb(
+        "vetting",
+        (
+            *(Action.VETTING_ENDORSE, Action.VETTING_APPROVE, Action.VETTING_REFUSE),
+            *(Action.VETTING_REVOKE, Action.VETTING_SUPERSEDE),
+        ),
+    ),
+    "AccessRequestService.SubmitAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_SUBMIT,)),
+    "AccessRequestService.GetAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
+    "AccessRequestService.GetAccessDocument": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
+    "AccessRequestService.ListAccessRequests": Verb(
+        "hospital.access_requests", (Action.ACCESS_READ, Action.ACCESS_LAPSE, Action.ACCESS_ESCALATE)
+    ),
+    "AccessRequestService.DecideAccessRequest": Verb(
+        "hospital.access_requests",
+        (
+            *(Action.ACCESS_TAKE, Action.ACCESS_ENDORSE, Action.ACCESS_APPROVE),
+            *(Action.ACCESS_REFUSE, Action.ACCESS_RETURN),
+        ),
+    ),
+    "AccessRequestService.SendAccessMessage": Verb("hospital.access_requests", (Action.ACCESS_MESSAGE,)),
+    "AccessRequestService.WithdrawAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_WITHDRAW,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
     "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),

@@ -22,6 +22,8 @@ SUITE = "intl"  # Ed25519, SHA-256; `sm` may follow without a new format
 KINDS = frozenset(
     {"manifest", "agreement", "request", "study", "contribution", "classification", "mapping", "directory", "receipt"}
     | {"container", "decision", "withdrawal", "erasure", "hold.place", "hold.lift"}
+    | {"vetting", "vetting.decision", "vetting.step", "vetting.certificate"}
+    | {"access.request", "access.decision", "access.message", "access.withdrawal", "access.step"}
     | {"assessment", "lifecycle", "product.suspend", "product.resume", "product.withdraw"}
 )
 Document = dict[str, Any]  # JSON values
@@ -94,6 +96,13 @@ def verify(
 def signers(envelope: Mapping[str, Any]) -> list[str]:
     """Return who claims to have signed; nothing is verified."""
     return [str(entry.get("signer")) for entry in _open(envelope)[1]]
+
+
+def single(envelope: Envelope) -> Envelope:
+    """Return an envelope that has exactly one signature: once verified, its first signer is who signed it."""
+    if len(_open(envelope)[1]) != 1:
+        raise SignatureInvalid("one signature is asked below this paper")
+    return envelope
 
 
 def _message(kind: str, document: Mapping[str, Any]) -> bytes:

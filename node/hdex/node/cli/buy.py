@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdex.node.cli.buy_negotiate import negotiate
+from hdex.node.cli.buy_request import app as request_app
+from hdex.node.cli.buy_vetting import app as vetting_app
 from hdex.node.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+app.add_typer(request_app, name="request")
+app.add_typer(vetting_app, name="vetting")
 
 
 app.command()(negotiate)
@@ -55,33 +59,6 @@ def show(product: Product, config: Config, as_json: Json = False) -> None:
 
     found, digest = buyer(config).show(product)
     show_document({"digest": digest, **found.document()}, as_json=as_json)
-
-
-@app.command()
-def request(
-    product: Product,
-    config: Config,
-    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
-    mode: Annotated[str, typer.Option(help="sealed_file or federated")] = "sealed_file",
-    disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
-    rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
-    statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Ask for a contract; the hospital's rules answer at once, then a person decides."""
-    from datetime import UTC, datetime
-
-    from hdex.node.cli.serving import show
-
-    who = buyer(config)
-    from hdex.catalog.terms import AccessRequest
-    from hdex.ledger.event import format_time
-    from hdex.node.buyer import Wish
-
-    at = format_time(datetime.now(UTC))
-    access = AccessRequest(purpose=purpose, recipient=who.me, at=at, disease=disease or None)
-    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement))
-    show({"contract": record.contract_id, "state": record.state, "rule": record.rule}, as_json=as_json)
 
 
 @app.command()

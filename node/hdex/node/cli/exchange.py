@@ -1,13 +1,32 @@
 """`hdex exchange ...`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hdex.node.cli.options import Config
+from hdex.node.cli.vetting import vetting_app
+
+if TYPE_CHECKING:
+    from hdex.node.reviewer import Reviewer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+def reviewer(config: Path, desk: Path, role: str) -> "Reviewer":
+    """Return the person of the exchange whose certificate lies in `desk`."""
+    from hdex.node.cli.serving import prepare
+    from hdex.node.config import ExchangeConfig, load
+
+    settings = load(config, ExchangeConfig)
+    prepare(settings.data_dir, [])
+    from hdex.node.compose.client import open_reviewer
+
+    return open_reviewer(settings, desk, role)
+
+
+app.add_typer(vetting_app(reviewer, "exchange_operator"), name="vetting")
 
 
 @app.callback()

@@ -9,6 +9,8 @@ import typer
 from hdex.node.cli.node_dsp import dsp
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
+from hdex.node.cli.node_requests import app as requests_app
+from hdex.node.cli.node_requests import vetting as vetting_app
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -16,6 +18,8 @@ Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+app.add_typer(requests_app, name="requests")
+app.add_typer(vetting_app, name="vetting")
 app.command()(erase)
 app.command()(hold)
 app.command()(withdraw)
@@ -152,19 +156,6 @@ def publish(
 
     said = read_json(offer)
     show(staff(config, desk, OFFICER).publish(dataset, version, said, talk), as_json=as_json)
-
-
-@app.command()
-def requests(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
-    """List the requests for this hospital's products and where they stand."""
-    from hdex.node.cli.serving import show
-
-    records = staff(config, desk, OFFICER).desk.requests()
-    rows = [
-        {"contract": r.contract_id, "state": r.state, "product": r.asked["product"], "rule": r.rule} for r in records
-    ]
-    for row in [{"requests": rows}] if as_json else rows:
-        show(row, as_json=as_json)
 
 
 @app.command()

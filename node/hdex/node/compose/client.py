@@ -6,16 +6,20 @@ from pathlib import Path
 
 from hdex.ledger.ports import Chain
 from hdex.node import directory as directories
+from hdex.node.applicant import Applicant
 from hdex.node.auditor import Auditor
 from hdex.node.buyer import Buyer
 from hdex.node.compose.standing import now, open_chain
-from hdex.node.config import BuyerConfig, HospitalConfig, IdentityFiles, Limits
+from hdex.node.config import BuyerConfig, ExchangeConfig, HospitalConfig, IdentityFiles, Limits
 from hdex.node.directory import Directory
+from hdex.node.egress import allow
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
+from hdex.node.reviewer import Reviewer
 from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
+from hdex.node.wire.remote_access import RemoteOffices, RemoteReviews
 from hdex.node.wire.tls import Tls
 
 
@@ -32,6 +36,7 @@ def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
     """Return a caller from its identity files."""
     tls = Tls.load(files)
     directory = directories.load(files.directory, tls.ca, trust_domain=trust_domain)
+    allow([member.endpoint.rpartition(":")[0].strip("[]") for member in directory.members if member.endpoint])
     keys = KeyStore.open(files.keystore, read_passphrase(files.passphrase_file))
     return Caller(keys, directory, Channels(tls, directory, limits=limits))
 
@@ -53,6 +58,15 @@ def open_buyer(config: BuyerConfig) -> Buyer:
     )
 
 
+def open_applicant(config: BuyerConfig) -> Applicant:
+    """Return an organisation that asks to be vetted and for access."""
+    who = caller(config.identity, config.trust_domain, config.limits)
+    folder = config.data_dir / "requests"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    offices, reviews = RemoteOffices(who.channels), RemoteReviews(who.channels)
+    return Applicant(config.id, who.keys, offices=offices, reviews=reviews, folder=folder, clock=now)
+
+
 def open_auditor(config: BuyerConfig) -> Auditor:
     """Return an auditor of everybody in the directory."""
     who = caller(config.identity, config.trust_domain, config.limits)
@@ -69,7 +83,20 @@ def open_auditor(config: BuyerConfig) -> Auditor:
 
 def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
     """Return a person of a hospital, with certificate and keys from the folder `desk`."""
-    files = IdentityFiles(
+    who = caller(desk_files(config, desk), config.trust_domain, config.limits)
+    return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))
+
+
+def open_reviewer(config: HospitalConfig | ExchangeConfig, desk: Path, role: str) -> Reviewer:
+    """Return a person of an office that vets or reviews, with certificate and keys from the folder `desk`."""
+    who = caller(desk_files(config, desk), config.trust_domain, config.limits)
+    offices, reviews = RemoteOffices(who.channels), RemoteReviews(who.channels)
+    return Reviewer(f"{config.id}/{role}", who.keys, offices, reviews, now)
+
+
+def desk_files(config: HospitalConfig | ExchangeConfig, desk: Path) -> IdentityFiles:
+    """Return the identity files of a person: the folder's own, beside what the participant trusts."""
+    return IdentityFiles(
         certificate=desk / "staff.pem",
         private_key=desk / "staff.key",
         ca=config.identity.ca,
@@ -78,5 +105,3 @@ def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
         keystore=desk / "keystore.json",
         passphrase_file=desk / "passphrase",
     )
-    who = caller(files, config.trust_domain, config.limits)
-    return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))

@@ -5,6 +5,7 @@ from typing import Any
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
+from hdex.node.compose.access import exchange_vettings, watch_clock
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import ExchangeConfig
 from hdex.node.errors import ConfigInvalid
@@ -18,6 +19,7 @@ from hdex.node.keys import read_secret
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
+from hdex.node.wire.services_access import vetting_adder
 from hdex.node.wire.services_exchange import exchange_adders
 
 
@@ -36,7 +38,10 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
     serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
-    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
+    vettings = exchange_vettings(standing, config)
+    adders = exchange_adders(listings, contracts, studies, channels)
+    standing.serving = standing.serve([*adders, vetting_adder(vettings)])
+    watch_clock(standing.stop, vettings.expire)
     return standing
 
 

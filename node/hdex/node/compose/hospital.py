@@ -6,6 +6,7 @@ from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
+from hdex.node.compose.access import AccessParts, watch_clock
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import FlowerApi, HospitalConfig
@@ -40,6 +41,7 @@ from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
 from hdex.node.wire.remote import RemoteExchange
+from hdex.node.wire.services_access import access_adder, vetting_adder
 from hdex.node.wire.services_hospital import hospital_adders
 
 ATTACK_SEED = 20_261_121
@@ -68,6 +70,7 @@ class HospitalParts:
         )
         self.staff = Staff(config.id, read_staff(config.staff))
         self.studies = StudyApprovals(self.staff, standing.documents, standing.recorder, clock=now)
+        self.access = AccessParts(standing, config, staff=self.staff, products=self.products, vault=self.vault)
         self.negotiations = self.make_negotiations()
         self.releases = self.make_releases()
         self.me = Publisher(config.id, standing.keys, standing.documents, now)
@@ -89,6 +92,7 @@ class HospitalParts:
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
+            gate=self.access.gate,
         )
 
     def contract_door(self) -> Exchange:
@@ -236,7 +240,10 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     standing = Standing(config)
     parts = HospitalParts(standing, config)
     parts.serve_dsp()  # first: a decision that comes by gRPC may have to leave this way
-    standing.serving = standing.serve(hospital_adders(parts.hospital()))
+    access = parts.access
+    adders = [*hospital_adders(parts.hospital()), vetting_adder(access.vettings), access_adder(access.requests, now)]
+    standing.serving = standing.serve(adders)
+    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

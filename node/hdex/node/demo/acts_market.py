@@ -13,6 +13,7 @@ from hdex.node import pki
 from hdex.node.buyer import Buyer, Wish
 from hdex.node.config import HospitalConfig, IdentityFiles, Limits, load
 from hdex.node.demo import rows
+from hdex.node.demo.acts_access import admit
 from hdex.node.demo.acts_data import offer_version, silent
 from hdex.node.demo.memory import DATASET, SUBCOHORT, Memory
 from hdex.node.demo.oracle import pooled_fit
@@ -121,6 +122,7 @@ def agree(memory: Memory, buyer: Buyer, product: str, mode: str, *, version: str
     """Return the id of a finalized contract; a step that was done before the line broke is not done again."""
     contract_id = f"{product}.{mode}{version}"
     hospital = product.split(".", maxsplit=1)[0]
+    admit(memory, product, mode)
     record = buyer.request(wish(memory, product, mode), contract_id=contract_id)
     if record.state == State.REQUESTED:
         memory.cast.officers[hospital].desk.decide(contract_id, approve=True)

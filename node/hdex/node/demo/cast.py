@@ -4,21 +4,25 @@ from dataclasses import dataclass
 
 from hdex.ledger.chain_web3 import Web3Chain, deploy
 from hdex.node import config as configs
+from hdex.node.applicant import Applicant
 from hdex.node.auditor import Auditor
 from hdex.node.buyer import Buyer
-from hdex.node.compose.client import open_auditor, open_buyer, open_steward
+from hdex.node.compose.client import open_applicant, open_auditor, open_buyer, open_reviewer, open_steward
 from hdex.node.demo.setting import (
     APPLICANT,
     AUDITOR,
     BUYER,
     CHAIN_ID,
+    EXCHANGE,
     HOSPITALS,
     LOGGED,
+    STAFF_ROLES,
     Setting,
     address,
     write_configs,
 )
 from hdex.node.demo.supervisor import Program
+from hdex.node.reviewer import Reviewer
 from hdex.node.steward import Steward
 
 OPERATOR = "1 operator: demonstration"
@@ -33,6 +37,9 @@ class Cast:
     buyer: Buyer
     applicant: Buyer
     auditor: Auditor
+    applying: Applicant  # the buyer, before a contract
+    office: dict[str, Reviewer]  # role -> who vets at the exchange
+    reviewers: dict[str, dict[str, Reviewer]]  # hospital -> role -> who reviews there
 
 
 def chain_program(setting: Setting) -> Program:
@@ -73,6 +80,12 @@ def gather(setting: Setting) -> Cast:
         name: configs.load(setting.config_file(name), configs.BuyerConfig) for name in (BUYER, APPLICANT, AUDITOR)
     }
 
+    exchange = configs.load(setting.config_file(EXCHANGE), configs.ExchangeConfig)
+
+    def reviewers(config: configs.HospitalConfig | configs.ExchangeConfig, kind: str) -> dict[str, Reviewer]:
+        desks = setting.home(config.id) / "staff"
+        return {role: open_reviewer(config, desks / role, role) for role in STAFF_ROLES[kind]}
+
     def staff(role: str) -> dict[str, Steward]:
         return {
             name: open_steward(config, setting.home(name) / "staff" / role, role) for name, config in hospitals.items()
@@ -84,4 +97,7 @@ def gather(setting: Setting) -> Cast:
         buyer=open_buyer(callers[BUYER]),
         applicant=open_buyer(callers[APPLICANT]),
         auditor=open_auditor(callers[AUDITOR]),
+        applying=open_applicant(callers[BUYER]),
+        office=reviewers(exchange, "exchange"),
+        reviewers={name: reviewers(config, "hospital") for name, config in hospitals.items()},
     )

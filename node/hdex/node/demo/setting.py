@@ -30,7 +30,11 @@ ORGANISATIONS = {
 }
 KINDS = {"exchange": "exchange", "keyholder": "keyholder", **dict.fromkeys(HOSPITALS, "hospital"),
          BUYER: "buyer", APPLICANT: "buyer", AUDITOR: "auditor"}  # fmt: skip
-STAFF_ROLES = ("data_steward", "privacy_officer")
+EXCHANGE, OPERATOR, SECURITY = "exchange", "exchange_operator", "security_officer"
+STAFF_ROLES = {
+    "hospital": ("data_steward", "privacy_officer", "ethics_committee"),
+    "exchange": (OPERATOR, SECURITY),
+}
 LOGGED = ("exchange", "keyholder", *HOSPITALS)  # who keeps a log and witnesses the others
 
 
@@ -83,10 +87,10 @@ def enrol(setting: Setting, participant: str) -> None:
     home.mkdir(parents=True, mode=0o700)
     setting.keys[participant] = new_keystore(home, STANDARD)
     write_certificate(setting, home, f"{kind}/{participant}", "node")
-    if kind != "hospital":
+    if kind not in STAFF_ROLES:
         return
     staff = {}
-    for role in STAFF_ROLES:
+    for role in STAFF_ROLES[kind]:
         desk = home / "staff" / role
         desk.mkdir(parents=True, mode=0o700)
         keys = new_keystore(desk, {"sign": KeyKind.ED25519})
@@ -176,7 +180,7 @@ def config_of(setting: Setting, participant: str, chain: configs.ChainPeer) -> o
         "witnesses": len(LOGGED) // 2,
     }
     if kind == "exchange":
-        return configs.ExchangeConfig(**shared, keyholder=peer(setting, "keyholder"))  # type: ignore[arg-type]
+        return configs.ExchangeConfig(**shared, keyholder=peer(setting, "keyholder"), staff=Path("staff.json"))  # type: ignore[arg-type]
     if kind == "keyholder":
         return configs.KeyholderConfig(**shared, exchange=peer(setting, "exchange"))  # type: ignore[arg-type]
     pace = configs.DeliveryPace(chunk_bytes=16 * 1024, chunks_per_range=4)  # small, so that a cut has a middle

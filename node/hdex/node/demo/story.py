@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hdex.ledger.errors import ChainUnavailable
-from hdex.node.demo import acts_data, acts_market, acts_proof, cast
+from hdex.node.demo import acts_access, acts_data, acts_market, acts_proof, cast
 from hdex.node.demo.closing import Details, Figures
 from hdex.node.demo.conclusion import conclude
 from hdex.node.demo.memory import Memory
@@ -47,6 +47,7 @@ class Story:
             ("de-identify", acts_data.deidentify),
             ("publish", acts_data.publish),
             ("browse", acts_market.browse),
+            ("vetting", acts_access.vet),
             ("contract", acts_market.contract),
             ("deliver", acts_market.deliver),
             ("federate", acts_market.federate),

@@ -20,6 +20,7 @@ from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.contract_gate import ContractGate, Passage
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
@@ -34,6 +35,11 @@ LEVEL_5 = 5
 DECIDE = "HospitalAdminService.DecideRequest"  # action of the policies
 TWO_ROLES = 2  # give level 5 together: the policies name them
 REFUSED = "person.refused"
+CLAUSES: dict[str, str | int] = {
+    "re_identification": "prohibited",
+    "redistribution": "prohibited",
+    "breach_notice_hours": 24,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Negotiations:
     def __init__(
         self, papers: Papers, documents: Documents, products: Products, *,
         directory: Directory, exchange: Exchange, authorizer: Authorizer, recorder: Recorder, facts: ChainFacts,
-        meter: Meter,
+        meter: Meter, gate: ContractGate,
     ) -> None:  # fmt: skip
         self._papers = papers
         self._documents = documents
@@ -65,6 +71,7 @@ class Negotiations:
         self._recorder = recorder
         self._facts = facts
         self._meter = meter
+        self._gate = gate
         self._borders = Borders(papers.hospital, documents, directory)
         self._changing = threading.RLock()  # a record is read and replaced in one step; not held while a peer is asked
 
@@ -73,12 +80,14 @@ class Negotiations:
         with self._recorder.refusals("contract.request", actor, contract=named(envelope, "contract_id")):
             consumer = self._directory.require(named(envelope, "consumer"), "buyer")
             asked = read_request(verify("request", envelope, {consumer.id: consumer.sign_key}))
+            self._gate.refresh(consumer.id)
             with self._changing:
                 return self._known(asked) or self._considered(envelope, asked, actor)
 
     def decide(self, contract_id: str, actor: Identity, *, approved: bool, reason: str = "") -> ContractRecord:
         """Sign the agreement, or refuse: a person of this hospital says which; of level 5 two persons do."""
         with self._recorder.refusals("contract.agree" if approved else "contract.refuse", actor, contract=contract_id):
+            self._gate.refresh(str(self._record(contract_id).asked["consumer"]))
             with self._changing:
                 record = self._decided(self._record(contract_id), actor, approved=approved, reason=reason)
             if record.state == State.TERMINATED and record.rule == REFUSED:
@@ -103,8 +112,9 @@ class Negotiations:
                     )
                 if record.revoked:
                     raise AccessDenied("contract.revoked", record.next_step, "the contract was revoked")
-                self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+                held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
                 if record.state != State.FINALIZED:
+                    self._gate.require(held.product, record.asked, self._papers.clock())  # vetting may have ended since
                     record = self._finalize(record, envelope, paper, actor)
             failpoint("hospital.grant.issued")
             self._facts.issue_grant(record.grant_id, paper, datetime.fromisoformat(agreement.expires))
@@ -138,6 +148,7 @@ class Negotiations:
         agreement = Agreement.from_document(record.agreement["document"])
         agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
         self._require_within(agreement.product, agreement.version, consumer)
+        self._gate.require_not_revoked(consumer)
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
         return record, agreement
 
@@ -191,7 +202,7 @@ class Negotiations:
             ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
             return self._store(record.moved(ended, rule=refusal.rule, next_step=refusal.next_step))
         with self._recorder.release("contract.request", actor, **about(asked)):
-            said = {"rule": "approval.pending", "next_step": "the privacy officer decides"}
+            said = self._waits(product, asked)
             return self._store(record.moved(record.state, **said))
 
     def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
@@ -208,13 +219,14 @@ class Negotiations:
         if product.terms.expires and self._papers.clock() >= datetime.fromisoformat(product.terms.expires):
             raise AccessDenied("terms.expired", "offer a new version with new terms", "the product's terms have ended")
         self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
+        passage = self._gate.require(product, asked, self._papers.clock())
         data: dict[str, str | int] = {"kind": "hospital", "participant": self._papers.hospital, "level": product.level}
         self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
-        if product.level >= LEVEL_5:
+        if product.level >= LEVEL_5 or passage.asks:
             record = self._approved(record, actor)
             if len(record.approvals) < TWO_ROLES:
                 return record
-        agreement = self._sign_agreement(record, product)
+        agreement = self._sign_agreement(record, product, passage)
         with self._recorder.release("contract.agree", actor, **about(record.asked)):
             said = {"agreement": agreement, "rule": "", "next_step": "the consumer signs"}
             return self._store(record.moved(step(State.REQUESTED, Party.PROVIDER, Message.AGREEMENT), **said))
@@ -224,7 +236,7 @@ class Negotiations:
         if actor.role in record.approvals:
             return record
         with self._recorder.release("study.approve", actor, **about(record.asked)):
-            said = {"rule": "approval.second", "next_step": "the other of privacy officer and ethics committee decides"}
+            said = {"rule": "approval.second", "next_step": "a person of another role decides too"}
             approvals = sorted({*record.approvals, actor.role})
             return self._store(record.moved(record.state, approvals=approvals, **said))
 
@@ -241,9 +253,16 @@ class Negotiations:
             return AccessDenied(decision.rule, decision.next_step)
         try:
             self._require_within(product.id, product.version, asked["consumer"])
+            self._gate.require(product, asked, self._papers.clock())
         except AccessDenied as refused:
             return refused
         return None
+
+    def _waits(self, product: DataProduct, asked: dict[str, Any]) -> dict[str, str]:
+        """Return why a request waits for a person: by the rule about its organisation that asks, if one does."""
+        for rule in self._gate.require(product, asked, self._papers.clock()).asks:
+            return {"rule": rule.name, "next_step": rule.next.en}
+        return {"rule": "approval.pending", "next_step": "the privacy officer decides"}
 
     def _require_within(self, product: str, version: str, consumer: str) -> None:
         """Raise AccessDenied where the national grade keeps this version from where the consumer stores things."""
@@ -256,7 +275,7 @@ class Negotiations:
         with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
             return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, rule="", next_step=""))
 
-    def _sign_agreement(self, record: ContractRecord, product: DataProduct) -> Envelope:
+    def _sign_agreement(self, record: ContractRecord, product: DataProduct, passage: Passage) -> Envelope:
         asked, now = record.asked, self._papers.clock()
         consumer = self._directory.member(asked["consumer"])
         agreement = Agreement(
@@ -270,12 +289,13 @@ class Negotiations:
             consumer_keys=ConsumerKeys(consumer.sign_key.hex(), consumer.hpke_key.hex()),
             purpose=asked["access"]["purpose"],
             delivery_modes=(DeliveryMode(asked["delivery_mode"]),),
-            expires=ends(product, now),
+            expires=ends(product, now, passage.until),
             issued=format_time(now),
             price=product.price,
             max_rounds=asked["max_rounds"],
+            columns=passage.columns,
             max_deliveries=product.max_deliveries or 1,
-            clauses={"re_identification": "prohibited", "redistribution": "prohibited", "breach_notice_hours": 24},
+            clauses={**CLAUSES, **(passage.clauses or {})},
         )
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
 
@@ -303,10 +323,12 @@ class Negotiations:
         return record
 
 
-def ends(product: DataProduct, now: datetime) -> str:
-    """Return when an agreement of today ends: after a year, or with the product's terms if that is sooner."""
-    year, terms = now + timedelta(days=TERM_DAYS), product.terms.expires
-    return format_time(min(year, datetime.fromisoformat(terms)) if terms else year)
+def ends(product: DataProduct, now: datetime, until: datetime | None = None) -> str:
+    """Return when an agreement of today ends: after a year, with the product's terms, or with the use approved."""
+    limits = [now + timedelta(days=TERM_DAYS), *([until] if until else [])]
+    if product.terms.expires:
+        limits.append(datetime.fromisoformat(product.terms.expires))
+    return format_time(min(limits))
 
 
 def round_key(study: str, number: int) -> str:
