@@ -4,7 +4,8 @@ CatalogError
 ├── DocumentInvalid (ValueError)    a JSON document is not what its model says
 │   ├── ProductInvalid              a product breaks a rule of its level, price or preview
 │   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
-│   └── AgreementInvalid            an agreement is incomplete
+│   ├── AgreementInvalid            an agreement is incomplete
+│   └── PolicyInvalid               a policy, request or state of the world cannot be read
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
 ├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
@@ -35,6 +36,10 @@ class TermsInvalid(DocumentInvalid):
 
 class AgreementInvalid(DocumentInvalid):
     """An agreement is incomplete or contradicts itself."""
+
+
+class PolicyInvalid(DocumentInvalid):
+    """A policy, a request or a state of the world is not what ODRL or our profile says; the message names the place."""
 
 
 class PreviewRefused(CatalogError):
