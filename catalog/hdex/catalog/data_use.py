@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from hdex.catalog.errors import TermsInvalid
+from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.purposes import modifiers, purposes
 from hdex.catalog.terms_record import (
     ANCESTRY,
@@ -97,7 +97,7 @@ class Purpose:
 
 
 def read_data_use(form: Form) -> DataUse:
-    """Return the limitations of data. Raises TermsInvalid naming the field."""
+    """Return the limitations of data. Raises PolicyInvalid naming the field."""
     said = _fields(form, "terms")
     codes = _texts(said, "codes", "terms")
     permitted = [code for name, code in _RESEARCH.items() if _truth(said, name)]
@@ -133,7 +133,7 @@ def read_data_use(form: Form) -> DataUse:
 
 
 def read_purpose(form: Form, *, at: str) -> Purpose:
-    """Return a research purpose as a request at a time. Raises TermsInvalid naming the field."""
+    """Return a research purpose as a request at a time. Raises PolicyInvalid naming the field."""
     said = _fields(form, "request")
     asked = [code for name, code in _RESEARCH.items() if _truth(said, name)]
     asked += _texts(said, "codes", "request")
@@ -194,9 +194,9 @@ def _fields(form: Form, where: str) -> dict[str, object]:
     for key, value in form.items():
         name = _OTHER_NAMES.get(str(key), str(key))
         if name not in FIELDS:
-            raise TermsInvalid(f"{where}: unknown field {str(key)[:40]!r}; known are {', '.join(sorted(FIELDS))}")
+            raise PolicyInvalid(f"{where}: unknown field {str(key)[:40]!r}; known are {', '.join(sorted(FIELDS))}")
         if name in found and found[name] != value:
-            raise TermsInvalid(f"{where}: {name} is said twice")
+            raise PolicyInvalid(f"{where}: {name} is said twice")
         found[name] = value
     return found
 
@@ -210,13 +210,13 @@ def _truth(said: Form, name: str) -> bool:
         return bool(value)
     if isinstance(value, list) and name in ("geographicalRestrictions", "gender"):
         return bool(value)
-    raise TermsInvalid(f"{name}: yes or no is asked, found {type(value).__name__}")
+    raise PolicyInvalid(f"{name}: yes or no is asked, found {type(value).__name__}")
 
 
 def _text(said: Form, name: str, where: str) -> str:
     value = said.get(name, "")
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS:
-        raise TermsInvalid(f"{where}.{name}: a text of at most {MAX_CHARACTERS} characters is asked")
+        raise PolicyInvalid(f"{where}.{name}: a text of at most {MAX_CHARACTERS} characters is asked")
     return value
 
 
@@ -224,10 +224,10 @@ def _texts(said: Form, name: str, where: str) -> tuple[str, ...]:
     value = said.get(name) or []
     held = value if isinstance(value, list | tuple) else [value]
     if len(held) > MAX_ITEMS or not all(isinstance(one, str) and len(one) <= MAX_CHARACTERS for one in held):
-        raise TermsInvalid(f"{where}.{name}: a list of at most {MAX_ITEMS} texts is asked")
+        raise PolicyInvalid(f"{where}.{name}: a list of at most {MAX_ITEMS} texts is asked")
     known = {**purposes(), **modifiers()}
     if name == "codes" and (unknown := [one for one in held if one not in known]):
-        raise TermsInvalid(f"{where}.codes: {len(unknown)} code(s) that the vocabulary does not have")
+        raise PolicyInvalid(f"{where}.codes: {len(unknown)} code(s) that the vocabulary does not have")
     return tuple(cast(list[str], list(held)))
 
 
@@ -235,14 +235,14 @@ def _diseases(said: Form, where: str) -> tuple[str, ...]:
     value = said.get("diseaseRestrictions") or []
     held = value if isinstance(value, list | tuple) else [value]
     if len(held) > MAX_ITEMS:
-        raise TermsInvalid(f"{where}.diseaseRestrictions: at most {MAX_ITEMS} diseases are read")
+        raise PolicyInvalid(f"{where}.diseaseRestrictions: at most {MAX_ITEMS} diseases are read")
     return tuple(_disease_id(one, where) for one in held)
 
 
 def _disease_id(value: object, where: str) -> str:
     named = value.get("id") if isinstance(value, Mapping) else value
     if not isinstance(named, str) or not named.strip() or len(named) > MAX_CHARACTERS:
-        raise TermsInvalid(f"{where}.diseaseRestrictions: a disease id is asked")
+        raise PolicyInvalid(f"{where}.diseaseRestrictions: a disease id is asked")
     return named
 
 
@@ -250,7 +250,7 @@ def _ancestors(said: Form) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what each disease stands under: from `ancestors`, or from the `parents` of a disease given as an object."""
     given = said.get("ancestors") or {}
     if not isinstance(given, Mapping) or len(given) > MAX_ITEMS:
-        raise TermsInvalid(f"request.ancestors: an object of at most {MAX_ITEMS} diseases is asked")
+        raise PolicyInvalid(f"request.ancestors: an object of at most {MAX_ITEMS} diseases is asked")
     for key, above in given.items():
         yield str(key), _parents(above)
     diseases = said.get("diseaseRestrictions") or []
@@ -261,5 +261,5 @@ def _ancestors(said: Form) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _parents(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
-        raise TermsInvalid(f"request.ancestors: a list of at most {MAX_ITEMS} disease ids is asked")
+        raise PolicyInvalid(f"request.ancestors: a list of at most {MAX_ITEMS} disease ids is asked")
     return tuple(_disease_id(one, "request") for one in value)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from hdex.catalog.data_use import DataUse, Purpose, read_data_use, read_purpose
 from hdex.catalog.documents import from_document
-from hdex.catalog.errors import TermsInvalid
+from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.purposes import Text, rule_words
 from hdex.catalog.terms import AccessRequest, Outcome, Terms, check_terms, decide
 from hdex.catalog.terms_record import GENERAL, NO_RESTRICTION
@@ -80,7 +80,7 @@ def _use(terms: Terms | Document) -> DataUse:
     held = terms.get("document", terms)  # a signed manifest
     held = held.get("terms", held) if isinstance(held, Mapping) else held  # a product
     if not isinstance(held, Mapping):
-        raise TermsInvalid(f"terms: an object is asked, found {type(held).__name__}")
+        raise PolicyInvalid(f"terms: an object is asked, found {type(held).__name__}")
     if "permitted" not in held:
         return read_data_use(held)
     ours = from_document(Terms, held, "terms")

@@ -5,6 +5,7 @@ Terms are compiled to one ODRL policy (offer.py) and the evaluator answers (odrl
 (data/purposes.toml).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hdex.catalog.disease import disease_ancestors, disease_code
@@ -77,7 +78,7 @@ NOTHING_SETTLED = Settled()
 
 def decide(terms: Terms, request: AccessRequest, settled: Settled = NOTHING_SETTLED) -> TermsDecision:
     """Return the answer to one request: first what forbids, then what a person must settle, else permitted."""
-    answer = evaluate(compile_terms(terms), question(terms, request), standing(terms, request, settled))
+    answer = evaluate(compile_terms(terms), question(terms, request, settled), standing(terms, request, settled))
     return decision(answer)
 
 
@@ -91,8 +92,8 @@ def decision(answer: Answer) -> TermsDecision:
     return TermsDecision(answer.outcome, name, *rule_words(name))
 
 
-def question(terms: Terms, request: AccessRequest) -> Request:
-    """Return a request in the words of the compiled policy."""
+def question(terms: Terms, request: AccessRequest, settled: Settled = NOTHING_SETTLED) -> Request:
+    """Return a request in the words of the compiled policy. What it left unsaid and people settled counts as within."""
     asked = request.purposes()
     types = terms.research_types or ()
     values: Values = {
@@ -104,13 +105,24 @@ def question(terms: Terms, request: AccessRequest) -> Request:
         OF_TYPE: (_truth(any(covers(kind, code) for kind in types for code in asked)),),
         DISEASE: tuple(map(Literal, map(disease_code, request.all_diseases()))) or (Literal(""),),
     }
-    for left, held in ((COMMERCIAL, request.commercial), (FOR_PROFIT, request.for_profit)):
-        values |= {} if held is None else {left: (_truth(held),)}
-    for left, name in ((PROJECT_NAME, request.project), (USER_NAME, request.user)):
-        values |= {left: (Literal(name),)} if name else {}
-    if request.months is not None:
-        values[MONTHS] = (Literal(str(request.months), XSD + "integer"),)
+    values |= dict(_unless_unsaid(terms, request, settled))
     return Request(action=USE, assignee=request.recipient, values=values, facts=_claims(request))
+
+
+def _unless_unsaid(terms: Terms, request: AccessRequest, settled: Settled) -> Iterator[tuple[str, tuple[Term, ...]]]:
+    """Yield what an applicant may leave unsaid, where it was said or people settled it."""
+    said: tuple[tuple[str, str, Term | None, Term], ...] = (
+        (COMMERCIAL, "use.commercial", _said(request.commercial), _truth(False)),
+        (FOR_PROFIT, "recipient.for_profit", _said(request.for_profit), _truth(False)),
+        (PROJECT_NAME, "use.project", _named(request.project), Literal((terms.projects or ("",))[0])),
+        (USER_NAME, "use.user", _named(request.user), Literal((terms.users or ("",))[0])),
+        (MONTHS, "use.duration", _counted(request.months), Literal(str(terms.months or 0), XSD + "integer")),
+    )
+    for left, rule, value, within in said:
+        if value is not None:
+            yield left, (value,)
+        elif rule in settled.rules:
+            yield left, (within,)
 
 
 def standing(terms: Terms, request: AccessRequest, settled: Settled = NOTHING_SETTLED) -> World:
@@ -143,6 +155,18 @@ def _claims(request: AccessRequest) -> Graph:
 
 def _truth(held: bool) -> Literal:  # turns a truth value into a term
     return Literal(str(held).lower(), XSD + "boolean")
+
+
+def _said(held: bool | None) -> Literal | None:
+    return None if held is None else _truth(held)
+
+
+def _named(name: str | None) -> Literal | None:
+    return Literal(name) if name else None
+
+
+def _counted(months: int | None) -> Literal | None:
+    return None if months is None else Literal(str(months), XSD + "integer")
 
 
 __all__ = [

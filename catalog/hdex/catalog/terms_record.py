@@ -64,8 +64,9 @@ class Terms:
 class AccessRequest:
     """What an applicant asks. `uses` are further purposes of the same project; `accepts` are modifiers it agrees to.
 
-    commercial, for_profit: None where the applicant does not say. ancestors: what the applicant claims its MONDO or
-    DOID diseases stand under; ICD-10 codes are placed by their prefix and nothing else.
+    commercial, for_profit: None where a document says null; one that is silent counts as commercial and for profit.
+    ancestors: what the applicant claims its MONDO or DOID diseases stand under; ICD-10 codes are placed by their prefix
+    and nothing else.
     """
 
     purpose: str
