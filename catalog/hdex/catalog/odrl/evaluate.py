@@ -167,7 +167,8 @@ def _decide(policies: tuple[Policy, ...], rules: tuple[RuleReport, ...]) -> tupl
         return _granted(granted[0])
     if maybe := _maybe(permits) or _maybe(forbids):
         return Outcome.UNDECIDED, maybe.rule.id, _unknown(maybe)
-    return Outcome.UNDECIDED, "", "no rule applies"
+    failed = any(one.state is DutyState.VIOLATED for report in permits for one in report.duties)
+    return Outcome.UNDECIDED, "", "no rule applies" + ("; a duty of a permission is violated" if failed else "")
 
 
 def _granted(report: RuleReport) -> tuple[Outcome, str, str]:
