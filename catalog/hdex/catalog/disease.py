@@ -15,6 +15,8 @@ _ICD10 = re.compile(
     re.IGNORECASE,
 )
 
+_ICD10_BLOCK = re.compile(r"[A-Z](?:\d[0-9A-Z]{0,5})?")  # without dots; a letter or two signs name a block
+
 
 def disease_code(text: str) -> str:
     """Return the one form of a disease id: `MONDO:0004992`, `DOID:162`, or ICD-10 without its dot; `` for none."""
@@ -32,7 +34,8 @@ def is_within(asked: str, permitted: str, ancestors: Mapping[str, frozenset[str]
         return False
     if asked == permitted or (":" in permitted and permitted in ancestors.get(asked, ())):
         return True
-    return ":" not in asked and ":" not in permitted and asked.startswith(permitted)
+    both_icd = _ICD10_BLOCK.fullmatch(asked) and _ICD10_BLOCK.fullmatch(permitted)
+    return bool(both_icd) and asked.startswith(permitted)  # other codes say nothing by their beginning
 
 
 def disease_ancestors(said: Mapping[str, tuple[str, ...]] | None) -> dict[str, frozenset[str]]:
