@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.catalog.samples import sample_product
 
 from hdex.catalog.duo import Advice, precheck
 from hdex.catalog.errors import DocumentInvalid
@@ -89,6 +90,14 @@ def test_what_cannot_be_read_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(DocumentInvalid, match=problem):
         precheck(terms, request_, at=NOW)
+
+
+def test_terms_are_found_in_a_manifest_signed_or_bare() -> None:
+    request = {"purpose": "DUO:0000007", "disease": "I65.2", "ethics_approval": "2026-114"}
+    product = sample_product().document()
+    assert precheck(product, request, at=NOW).advice is Advice.APPROVE
+    assert precheck({"document": product, "signatures": []}, request, at=NOW).advice is Advice.APPROVE
+    assert precheck(product, {**request, "disease": "E11"}, at=NOW).rule == "purpose.disease"
 
 
 def test_an_applicant_s_own_clock_does_not_count() -> None:
