@@ -41,6 +41,18 @@ GROUPS += ["deid", "federated", "catalog", "keys", "trace", "demo"]
 DEID = ["classify", "anonymize", "verify", "redact", "attack", "run", "fhir", "dicom"]
 
 
+def test_policies_are_asked_by_two_functions_and_two_commands() -> None:
+    from hdex.catalog.duo import Advice, precheck
+    from hdex.catalog.odrl import Outcome, ask
+
+    assert list(inspect.signature(ask).parameters) == ["policy", "request", "world"]
+    assert list(inspect.signature(precheck).parameters) == ["terms", "request", "at"]
+    assert {*Outcome} == {"permitted", "prohibited", "undecided"}
+    assert {*Advice} == {"approve", "deny", "ask"}
+    catalog = typer.main.get_command(app).commands["catalog"]  # type: ignore[attr-defined]  # a group
+    assert {"evaluate", "precheck"} <= set(catalog.commands)
+
+
 @pytest.mark.parametrize("name", MERKLE)
 def test_the_merkle_functions_have_their_names_and_arguments(name: str) -> None:
     signature = inspect.signature(getattr(merkle, name))

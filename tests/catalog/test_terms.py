@@ -1,24 +1,35 @@
 """One request, one answer, one rule."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.catalog.terms_oracle import plainly
 
+from hdex.catalog.documents import to_document
 from hdex.catalog.errors import TermsInvalid
+from hdex.catalog.odrl import evaluate, read_graph, read_policies
+from hdex.catalog.offer import compile_terms, policy_rules
 from hdex.catalog.terms import (
     AccessRequest,
     Outcome,
+    Settled,
     Terms,
     check_terms,
     covers,
     decide,
+    decision,
     modifiers,
     purposes,
+    question,
+    standing,
 )
+from hdex.catalog.terms_record import TO_ACCEPT
 
 GRU, HMB, DS, POA, NRES = "DUO:0000042", "DUO:0000006", "DUO:0000007", "DUO:0000011", "DUO:0000004"
 METHODS, GENETIC = "DUO:0000031", "DUO:0000038"
@@ -161,6 +172,77 @@ def test_a_prohibition_never_permits_what_was_not(permitted: set[str], extra: se
         assert decide(narrow, request).outcome != Outcome.PERMITTED
     if purpose in extra:
         assert decide(narrow, request).outcome == Outcome.PROHIBITED
+
+
+TERMS = st.builds(
+    Terms,
+    permitted=st.sets(st.sampled_from(list(purposes())), min_size=1, max_size=3).map(tuple),
+    prohibited=st.sets(st.sampled_from(list(purposes())), max_size=2).map(tuple),
+    needs_approval=st.sampled_from([(), ("*",), (HMB,), (DEVICE,)]),
+    modifiers=st.sets(st.sampled_from(list(modifiers())), max_size=3).map(tuple),
+    diseases=st.sampled_from([(), ("I63",), ("I63", "MONDO:0005098")]),
+    recipients=st.sampled_from([(), ("buyer-heartline",), ("buyer-other",)]),
+    countries=st.sampled_from([(), ("CN",), ("CN", "FR")]),
+    expires=st.sampled_from([None, "2026-01-01T00:00:00Z", "2028-01-01T00:00:00Z"]),
+    months=st.sampled_from([None, 12]),
+    projects=st.sampled_from([None, ("stroke",)]),
+    users=st.sampled_from([None, ("dr-lin",)]),
+    research_types=st.sampled_from([None, (GENETIC,)]),
+)
+REQUESTS = st.builds(
+    AccessRequest,
+    purpose=st.sampled_from([*purposes(), "DUO:7"]),
+    recipient=st.sampled_from(["buyer-heartline", "buyer-other"]),
+    at=st.just("2026-11-21T22:00:00.000Z"),
+    disease=st.sampled_from([None, "I63.5", "E11", "DOID:1"]),
+    commercial=st.sampled_from([True, False, None]),
+    for_profit=st.sampled_from([True, False, None]),
+    country=st.sampled_from([None, "CN", "US"]),
+    uses=st.sets(st.sampled_from(list(purposes())), max_size=2).map(tuple),
+    ethics_approval=st.sampled_from([None, "2026-114"]),
+    accepts=st.sampled_from([(), TO_ACCEPT]),
+    diseases=st.sampled_from([None, ("I63",), ("E11",)]),
+    project=st.sampled_from([None, "stroke", "sleep"]),
+    user=st.sampled_from([None, "dr-lin", "dr-wu"]),
+    months=st.sampled_from([None, 6, 18]),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(terms=TERMS, request=REQUESTS)
+def test_the_compiled_policy_answers_as_the_words_of_the_rules(terms: Terms, request: AccessRequest) -> None:
+    assert answer(terms, request) == plainly(terms, request)
+
+
+@settings(max_examples=60, deadline=None)
+@given(terms=TERMS, request=REQUESTS)
+def test_the_published_offer_page_and_contract_give_one_answer(terms: Terms, request: AccessRequest) -> None:
+    """What is published is read back as a stranger would, and asked the same question."""
+    published = {"@type": "Offer", "@id": "urn:ex:offer", **policy_rules(compile_terms(terms))}
+    stranger = read_policies(read_graph(json.loads(json.dumps(published))))
+    found = decision(evaluate(stranger, question(terms, request), standing(terms, request)))
+    assert found == decide(terms, request)
+
+
+def test_what_people_settled_opens_the_permission() -> None:
+    request = replace(HEARTLINE, purpose=DEVICE)
+    assert decide(STENTS, request).rule == "approval.person"
+    settled = decide(STENTS, request, Settled(frozenset({"approval.person"})))
+    assert (settled.outcome, settled.rule) == (Outcome.PERMITTED, "purpose.permitted")
+    elsewhere = decide(STENTS, replace(request, disease="E11"), Settled(frozenset({"approval.person"})))
+    assert elsewhere.outcome == Outcome.PROHIBITED
+
+
+def test_fields_that_came_later_leave_older_documents_as_they_were() -> None:
+    """A manifest that was signed before keeps its digest."""
+    assert to_document(Terms(permitted=(HMB,))) == {
+        "permitted": [HMB],
+        **{name: [] for name in ("prohibited", "needs_approval", "modifiers", "diseases", "recipients", "countries")},
+        "duties": [],
+    }
+    assert set(cast(dict[str, object], to_document(HEARTLINE))) <= {
+        "purpose", "recipient", "at", "disease", "commercial", "for_profit", "uses", "accepts"
+    }  # fmt: skip
 
 
 def test_every_wider_purpose_exists_and_no_circle() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hdex.catalog.documents import Json
 from hdex.catalog.metadata import Agent, PublisherFacts
 from hdex.catalog.product import DataProduct, DeliveryMode
-from hdex.catalog.terms import Text, purposes
+from hdex.catalog.purposes import Text, purpose_iri, purposes
 
 CONTEXT: Json = {
     "adms": "http://www.w3.org/ns/adms#",
@@ -111,11 +111,6 @@ def moment(text: str) -> Json:
 def typed(iri: str, kind: str) -> Json:
     """Return a reference that says what it refers to: shapes look no further than the document."""
     return {"@id": iri, "@type": kind}
-
-
-def purpose_iri(code: str) -> str:
-    """Return the IRI of a purpose: DUO's own, or ours."""
-    return _DUO + code.replace(":", "_") if code.startswith("DUO:") else f"urn:hdex:purpose:{code.partition(':')[2]}"
 
 
 def languages(text: Text) -> list[Json]:

@@ -1,9 +1,10 @@
 """A product as a Dataspace Protocol 2025-1 `Dataset`: compact JSON under the protocol's fixed context."""
 
-from hdex.catalog.dcat import purpose_iri
+from typing import cast
+
 from hdex.catalog.documents import Json
+from hdex.catalog.offer import compile_terms, policy_rules
 from hdex.catalog.product import DataProduct, DeliveryMode
-from hdex.catalog.terms import Terms
 
 CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 FORMATS = {  # word of the protocol's transfer formats, ours where it has none
@@ -14,7 +15,6 @@ FORMATS = {  # word of the protocol's transfer formats, ours where it has none
     DeliveryMode.FEDERATED: "hdex:federated",
 }
 ACTIONS = {"attribute": "attribute", "delete": "delete", "report": "inform", "no_redistribution": "ensureExclusivity"}
-ALWAYS_PROHIBITED = ("HDEX:re-identification",)
 
 
 def dsp_dataset(product: DataProduct, *, base: str) -> Json:
@@ -38,34 +38,17 @@ def dataset_id(product: DataProduct) -> str:
 
 
 def offer(product: DataProduct) -> Json:
-    """Return the terms as one `Offer`; its id is that of the manifest, so that terms cannot change under it."""
-    terms = product.terms
-    prohibited = (*terms.prohibited, *(code for code in ALWAYS_PROHIBITED if code not in terms.prohibited))
+    """Return the terms as one `Offer`; its id is that of the manifest, so that terms cannot change under it.
+
+    The rules are those that decide (offer.py); what binds a contract beyond the decision stands beside them.
+    """
+    rules = policy_rules(compile_terms(product.terms))
+    prohibited = cast(list[Json], rules["prohibition"])
+    duties = ({"action": ACTIONS.get(one, one)} for one in product.terms.duties)
     return {
         "@type": "Offer",
         "@id": f"urn:hdex:offer:{product.digest()}",
-        "permission": [
-            {"action": "use", "constraint": [_constraint("purpose", "isA", purpose_iri(code)), *_limits(terms)]}
-            for code in terms.permitted
-        ],
-        "prohibition": [
-            *({"action": "use", "constraint": [_constraint("purpose", "isA", purpose_iri(c))]} for c in prohibited),
-            {"action": "distribute"},
-        ],
-        "obligation": [{"action": "compensate"}, *({"action": ACTIONS.get(one, one)} for one in terms.duties)],
+        **rules,
+        "prohibition": [*prohibited, {"action": "distribute"}],
+        "obligation": [{"action": "compensate"}, *duties],
     }
-
-
-def _limits(terms: Terms) -> list[Json]:
-    found = []
-    if terms.recipients:
-        found.append(_constraint("recipient", "isAnyOf", list(terms.recipients)))
-    if terms.countries:
-        found.append(_constraint("spatial", "isAnyOf", list(terms.countries)))
-    if terms.expires is not None:
-        found.append(_constraint("dateTime", "lt", terms.expires))
-    return found
-
-
-def _constraint(left: str, operator: str, right: object) -> Json:
-    return {"leftOperand": left, "operator": operator, "rightOperand": right}

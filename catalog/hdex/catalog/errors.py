@@ -6,7 +6,8 @@ CatalogError
 │   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
 │   ├── OrganisationInvalid         a declaration of an organisation cannot be right; carries rule and next step
 │   ├── AccessFormInvalid           an access request's form is incomplete; carries rule and next step
-│   └── AgreementInvalid            an agreement is incomplete
+│   ├── AgreementInvalid            an agreement is incomplete
+│   └── PolicyInvalid               a policy, request or state of the world cannot be read
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
 ├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
@@ -55,6 +56,10 @@ class AccessFormInvalid(DocumentInvalid):
 
 class AgreementInvalid(DocumentInvalid):
     """An agreement is incomplete or contradicts itself."""
+
+
+class PolicyInvalid(DocumentInvalid):
+    """A policy, a request or a state of the world is not what ODRL or our profile says; the message names the place."""
 
 
 class PreviewRefused(CatalogError):

@@ -12,14 +12,13 @@ from hdex.catalog.dcat import (
     languages,
     moment,
     period,
-    purpose_iri,
     typed,
 )
 from hdex.catalog.documents import Json
 from hdex.catalog.errors import ProductInvalid
 from hdex.catalog.metadata import Agent, Health, HealthCategory, PublisherFacts
 from hdex.catalog.product import DataProduct, DeliveryMode
-from hdex.catalog.terms import purposes
+from hdex.catalog.purposes import purpose_iri, purposes
 
 EHDS = "http://data.europa.eu/eli/reg/2025/327/oj"  # the European Health Data Space
 HEALTH_THEME = "http://publications.europa.eu/resource/authority/data-theme/HEAL"

@@ -64,6 +64,7 @@ NEXT_STEPS = {
     UNKNOWN_METHOD: "use a method of the published interface",
     DEFAULT_DENY: "ask someone whose role the rules name, or the operator of this participant",
     POLICY_ERROR: "tell the operator of this participant: its policies do not evaluate",
+    "terms-do-not-permit": "ask for what the terms of the product permit, or ask the hospital for other terms",
     "level-4-needs-officer-or-committee": "ask the privacy officer or the ethics committee to decide",
 }
 
@@ -94,7 +95,8 @@ class Authorizer(Protocol):
     ) -> Decision:
         """Return whether `caller` may do `action` (a value of METHODS) to the resource.
 
-        resource: {"kind", "participant"} of the server asked, and "level" (0 to 5) where data is meant.
+        resource: {"kind", "participant"} of the server asked, and where data is meant "level" (0 to 5) and "terms":
+        what they answer to this access.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli import catalog_policy
 from hdex.node.cli.options import Json
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class Language(StrEnum):
 
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command()(catalog_policy.evaluate)
+app.command()(catalog_policy.precheck)
 Manifest = Annotated[Path, typer.Argument(help="Signed manifest, or the bare product document (JSON).")]
 
 
 @app.callback()
 def catalog() -> None:
-    """Check and render product manifests."""
+    """Check and render product manifests; ask what their policies permit."""
 
 
 @app.command()

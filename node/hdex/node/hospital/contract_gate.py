@@ -13,7 +13,7 @@ from hdex.catalog.access_form import AccessForm, columns_agreed
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct
-from hdex.catalog.terms import TO_ACCEPT, AccessRequest, Terms, decide
+from hdex.catalog.purposes import TO_ACCEPT, AccessRequest, Terms, decide
 from hdex.catalog.vetting_rules import Answer, VettingRule
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.access_record import AccessRecord

@@ -3,14 +3,14 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.contract import Agreement, ConsumerKeys, Message, Party, State, agreement_digest, step
-from hdex.catalog.documents import from_document
+from hdex.catalog.licence import Access
 from hdex.catalog.product import DataProduct, DeliveryMode
-from hdex.catalog.terms import AccessRequest, Outcome, decide
+from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
 from hdex.node.authz import Authorizer
 from hdex.node.contract_record import ContractRecord, named, read_request
@@ -23,6 +23,7 @@ from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate, Passage
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
+from hdex.node.hospital.terms_gate import TermsGate
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
 from hdex.node.recorder import Facts, Recorder
@@ -73,6 +74,7 @@ class Negotiations:
         self._meter = meter
         self._gate = gate
         self._borders = Borders(papers.hospital, documents, directory)
+        self._terms = TermsGate(papers.hospital, authorizer, papers.clock)
         self._changing = threading.RLock()  # a record is read and replaced in one step; not held while a peer is asked
 
     def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
@@ -147,6 +149,8 @@ class Negotiations:
             )
         agreement = Agreement.from_document(record.agreement["document"])
         agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
+        held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+        self._terms.require(held.product, agreement, record.asked, Access(mode.value))
         self._require_within(agreement.product, agreement.version, consumer)
         self._gate.require_not_revoked(consumer)
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
@@ -158,10 +162,11 @@ class Negotiations:
         The contract's rounds are those of all studies together: else a new study id would buy as many again.
         """
         spent = self._spent(contract_id)
-        if round_key(study, number) not in spent and len(spent) >= agreement.max_rounds:
-            raise AccessDenied(
-                "agreement.rounds", "agree on more rounds", f"all {agreement.max_rounds} rounds agreed are spent"
-            )
+        if round_key(study, number) in spent:
+            return
+        held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+        access = Access(DeliveryMode.FEDERATED.value, takes={"rounds": 1}, used={"rounds": len(spent)})
+        self._terms.require(held.product, agreement, self._record(contract_id).asked, access)
 
     def spend_round(self, contract_id: str, study: str, number: int) -> None:
         """Count one round of one study against the contract, durably on return; again counts once."""
@@ -247,8 +252,7 @@ class Negotiations:
             return AccessDenied(f"level.{product.level}.no_{mode}", f"ask for delivery mode {offered}")
         if (mode == DeliveryMode.FEDERATED) != (asked["max_rounds"] > 0):
             return AccessDenied("request.rounds", "ask for rounds with federated use, and only there")
-        at = format_time(self._papers.clock())  # ours: an applicant's own clock could stand before the terms' end
-        decision = decide(product.terms, replace(from_document(AccessRequest, asked["access"]), at=at))
+        decision = self._terms.consider(product, asked)
         if decision.outcome == Outcome.PROHIBITED:
             return AccessDenied(decision.rule, decision.next_step)
         try:

@@ -1,0 +1,81 @@
+"""Each access under an agreement: the terms' policy and the agreement's own limits, evaluated together.
+
+What was used so far is a fact that the provider brings, from what its log says; limits are constraints on what will
+have been used with this access. A person who agreed has settled what the rules left to a person, and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from hdex.catalog.contract import Agreement
+from hdex.catalog.odrl.evaluate import Outcome, evaluate
+from hdex.catalog.odrl.graph import Iri, Literal, Term
+from hdex.catalog.odrl.names import HDEX_OPERAND, ODRL, XSD
+from hdex.catalog.odrl.policy import Conflict, Constraint, Policy, Rule, RuleKind, Scope
+from hdex.catalog.offer import RULE, USE, compile_terms
+from hdex.catalog.purposes import purpose_iri
+from hdex.catalog.terms import AccessRequest, Settled, Terms, TermsDecision, decide, decision, question, standing
+
+MODE, AGREED_PURPOSE = HDEX_OPERAND + "deliveryMode", HDEX_OPERAND + "agreedPurpose"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access: by which delivery mode, how much it takes and how much was used before, by name of the limit."""
+
+    mode: str
+    takes: Mapping[str, int] = field(default_factory=dict)
+    used: Mapping[str, int] = field(default_factory=dict)
+
+
+def limits_of(agreement: Agreement) -> dict[str, int]:
+    """Return what an agreement limits, by name. A limit of 0 excludes."""
+    return {"rounds": agreement.max_rounds, "deliveries": agreement.max_deliveries}
+
+
+def compile_agreement(agreement: Agreement) -> Policy:
+    """Return an agreement's own limits as a policy; the terms it was made under are another."""
+    conditions = {
+        "agreement.expired": _constraint(ODRL + "dateTime", "gteq", Literal(agreement.expires, XSD + "dateTime")),
+        "agreement.mode": _constraint(MODE, "isNoneOf", *(Literal(mode.value) for mode in agreement.delivery_modes)),
+        "agreement.purpose": _constraint(AGREED_PURPOSE, "neq", Iri(purpose_iri(agreement.purpose))),
+    }
+    for name, most in limits_of(agreement).items():
+        conditions[f"agreement.{name}"] = _constraint(HDEX_OPERAND + name, "gt", Literal(str(most), XSD + "integer"))
+    use = (Scope(USE, frozenset({USE})),)
+    rules = tuple(
+        Rule(RULE + name, RuleKind.PROHIBITION, actions=use, constraints=(condition,))
+        for name, condition in conditions.items()
+    )
+    return Policy(f"urn:hdex:agreement:{agreement.id}", "Agreement", rules, conflict=Conflict.PROHIBITION)
+
+
+def decide_access(terms: Terms, agreement: Agreement, request: AccessRequest, access: Access) -> TermsDecision:
+    """Return whether one access is permitted now: `request` is what was agreed to, with `at` the present."""
+    settled = left_to_people(terms, request)
+    asked = question(terms, request, settled)
+    spent: dict[str, tuple[Term, ...]] = {
+        HDEX_OPERAND + name: (Literal(str(access.used.get(name, 0) + access.takes.get(name, 0)), XSD + "integer"),)
+        for name in limits_of(agreement)
+    }
+    agreed: dict[str, tuple[Term, ...]] = {
+        AGREED_PURPOSE: (Iri(purpose_iri(request.purpose)),),
+        MODE: (Literal(access.mode),),
+    }
+    asked = replace(asked, values={**asked.values, **spent, **agreed})
+    policies = (compile_agreement(agreement), compile_terms(terms))
+    return decision(evaluate(policies, asked, standing(terms, request, settled)))
+
+
+def left_to_people(terms: Terms, request: AccessRequest) -> Settled:
+    """Return every rule that leaves a request to a person or the applicant: what an agreement settles."""
+    settled = Settled()
+    while (found := decide(terms, request, settled)).outcome is Outcome.UNDECIDED:
+        if found.rule in settled.rules:
+            break  # settled and still undecided: not a person's to give
+        settled = Settled(settled.rules | {found.rule})
+    return settled
+
+
+def _constraint(left: str, operator: str, *right: Term) -> Constraint:
+    return Constraint(f"urn:hdex:constraint:{left.rpartition(':')[2]}:{operator}", left, operator, right)
