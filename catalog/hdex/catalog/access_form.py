@@ -95,7 +95,11 @@ class AccessForm:
         asked = self.access.purposes()
         _require(len(asked) <= MOST and all(PURPOSE.fullmatch(one) for one in asked), "access", "purposes as DUO codes")
         _require(len(set(asked)) == len(asked), "access.uses", "each purpose once")
-        texts = (self.access.disease or "", self.access.country or "", self.access.ethics_approval or "")
+        said = self.access
+        named = (said.disease, said.country, said.ethics_approval, said.project, said.user, *(said.diseases or ()))
+        related = [one for name, above in (said.ancestors or {}).items() for one in (name, *above)]
+        texts = [one for one in (*named, *related) if one is not None]
+        _require(len(texts) <= MOST, "access", f"{MOST} diseases and what they stand under at most")
         _require(all(is_plain(one) and len(one) <= LONGEST_NAME for one in texts), "access", "short plain texts")
         _require(len(self.access.accepts) <= MOST, "access.accepts", f"{MOST} modifiers at most")
 

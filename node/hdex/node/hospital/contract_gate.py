@@ -13,7 +13,8 @@ from hdex.catalog.access_form import AccessForm, columns_agreed
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct
-from hdex.catalog.purposes import TO_ACCEPT, AccessRequest, Terms, decide
+from hdex.catalog.terms import AccessRequest, Terms, decide
+from hdex.catalog.terms_record import TO_ACCEPT
 from hdex.catalog.vetting_rules import Answer, VettingRule
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.access_record import AccessRecord
@@ -101,13 +102,16 @@ def needs_person(terms: Terms, access: AccessRequest, at: datetime) -> bool:
 
 def beyond_request(form: AccessForm, access: AccessRequest, mode: str, at: datetime) -> str:
     """Return which part of a contract's wish goes beyond an approved form; empty where none does."""
-    ends = end_of_day(form.ends_at())
+    ends, asked = end_of_day(form.ends_at()), form.access
     parts = {
-        "the purpose": access.purpose == form.access.purpose and set(access.uses) <= set(form.access.uses),
-        "the disease": access.disease == form.access.disease,
-        "commercial use": form.access.commercial or not access.commercial,
-        "an organisation for profit": form.access.for_profit or not access.for_profit,
-        "the country": access.country == form.access.country,
+        "the purpose": access.purpose == asked.purpose and set(access.uses) <= set(asked.uses),
+        "the disease": access.disease == asked.disease and set(access.all_diseases()) <= set(asked.all_diseases()),
+        "commercial use": asked.commercial is not False or access.commercial is False,
+        "an organisation for profit": asked.for_profit is not False or access.for_profit is False,
+        "the country": access.country == asked.country,
+        "the project": access.project == asked.project,
+        "the user": access.user == asked.user,
+        "the months": asked.months is None or (access.months is not None and access.months <= asked.months),
         "the delivery mode": mode == form.delivery_mode.value,
         "the time: the period asked for is over": ends is not None and at < ends,
     }
