@@ -21,11 +21,12 @@ from hdex.node.dsp.connector import Connector, Me
 from hdex.node.dsp.courier_memory import MemoryCourier
 from hdex.node.dsp.messages import PAPER, message_of
 from hdex.node.dsp.outbox import Outbox, Patience
+from hdex.node.dsp.papers import AGREEMENT
 from hdex.node.dsp.ports import Answer, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.dsp.store_memory import MemoryProcesses
 from hdex.node.errors import AccessDenied
-from hdex.node.hospital.dataspace import AGREEMENT, ContractDoor, HospitalDesk
+from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.signed import sign, verify
 from hdex.node.wire.dsp_app import Binding, dsp_app

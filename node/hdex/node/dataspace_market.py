@@ -14,12 +14,12 @@ from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PAPER
+from hdex.node.dsp.papers import OFFER, agreement_id
 from hdex.node.dsp.ports import Courier, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.errors import AccessDenied, NotFound, PeerUnavailable, RequestInvalid
 from hdex.node.signed import Envelope, verify
 
-AGREEMENT, OFFER = "urn:hdex:agreement:", "urn:hdex:offer:"
 GRANT_DIGITS = 32
 PAGES = 1000
 SEALED = frozenset({State.AGREED, State.VERIFIED, State.FINALIZED})
@@ -50,10 +50,10 @@ class BuyerDesk:
             return
         if process.paper is None or process.request is None:
             raise AccessDenied("paper.absent", "carry the signed agreement", "the agreement carries no paper")
-        provider = self.directory.require(process.peer, "hospital")
+        provider = self.directory.require(str(process.request["document"]["provider"]), "hospital")
         document = verify("agreement", process.paper, {provider.id: provider.sign_key})
         require_as_asked(process.request["document"], document)
-        if AGREEMENT + agreement_digest(document) != process.agreement_id:
+        if agreement_id(document) != process.agreement_id:
             raise AccessDenied("agreement.other", "name the digest that is signed", "the id is of another agreement")
 
     def offer(self, process: Process) -> Document:
