@@ -170,6 +170,7 @@ class ExchangeConfig:
     witness_peers: tuple[Peer, ...] = ()
     studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
     limits: Limits = field(default_factory=Limits)
+    dsp: Dataspace | None = None
 
 
 @dataclass(frozen=True, slots=True)

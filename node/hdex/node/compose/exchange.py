@@ -3,16 +3,21 @@
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
+from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
-from hdex.node.config import ExchangeConfig
+from hdex.node.config import Dataspace, ExchangeConfig
+from hdex.node.dsp.messages import PATH
+from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
 from hdex.node.wire.channel_server import ChannelServer
+from hdex.node.wire.http_server import HttpServing
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
 from hdex.node.wire.services_exchange import exchange_adders
@@ -33,8 +38,20 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
     serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
+    if config.dsp is not None:
+        standing.dsp = serve_dsp(standing, config.dsp, catalogue, contracts)
     standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
     return standing
+
+
+def serve_dsp(standing: Standing, dsp: Dataspace, catalogue: Catalogue, contracts: Contracts) -> HttpServing:
+    """Serve the Dataspace Protocol over catalogue and contracts."""
+    config = standing.config
+    desk = ExchangeDesk(dsp.address + PATH, catalogue, contracts, standing.directory, now)
+    members = Members(config.id, config.trust_domain, config.identity, standing.directory)
+    line = connect(members, dsp, desk, SqliteProcesses(standing.data / "dsp.db"), standing.recorder)
+    desk.connectors.append(line.connector)
+    return serve_line(line, config.listen.host, standing.stop)
 
 
 def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contracts, channels: ChannelServer) -> Studies:
