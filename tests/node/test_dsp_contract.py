@@ -94,7 +94,7 @@ class Dealings:
     def buyer(self, name: str = BUYER, at: str = HOSPITAL) -> Buyer:
         courier = MemoryCourier(name, self.network)
         dealings = DataspaceMarket(
-            at, address_of(at), self.lines[name].connector, self.desks[name], courier, wait_s=0.0
+            at, address_of(at), self.lines[name].connector, self.desks[name], courier, wait_s=0.0, answer_s=0.0
         )
         return Buyer(
             name, self.market.keys[name], self.market.directory, market=dealings, counter=self.market.counters[name],

@@ -18,7 +18,7 @@ from hdex.node.dsp.messages import ACTS, Act, message_of, path_of, request_path,
 from hdex.node.dsp.ports import Answer, Courier, Desk, Outgoing, Processes
 from hdex.node.dsp.process import AnyMessage, Document, Kind, Process
 from hdex.node.dsp.said import Said
-from hdex.node.errors import AccessDenied, NotFound, RequestInvalid, describe
+from hdex.node.errors import AccessDenied, LimitExceeded, NotFound, RequestInvalid, describe
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder, text_of
@@ -43,6 +43,7 @@ READS = {Kind.NEGOTIATION: "contract.read", Kind.TRANSFER: "transfer.read"}
 FIRST: Mapping[Kind, AnyMessage] = {Kind.NEGOTIATION: Message.REQUEST, Kind.TRANSFER: TransferMessage.REQUEST}
 STRIPES = 64
 ANSWER_S = 5.0
+MOST_OPEN = 1000  # processes of one peer that have not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Connector:
             known = self._processes.opened_by(kind, peer.participant, peer_pid)
             if known is not None:
                 return same(known, said), False
+            if self._processes.open_of(peer.participant) >= MOST_OPEN:
+                raise LimitExceeded(f"{MOST_OPEN} of your processes are open; end one first")
             self._courier.require_address(said.callback)
             role = Party.CONSUMER if offered else Party.PROVIDER
             fresh = Process(
