@@ -124,7 +124,7 @@ def test_a_refusal_names_the_state_found_and_what_is_allowed() -> None:
         step(State.REQUESTED, CONSUMER, Message.ACCEPT)
     assert refused.value.found == "REQUESTED"
     assert "provider: ContractAgreementMessage" in refused.value.allowed
-    with pytest.raises(TransitionForbidden, match="allowed: nothing"):
+    with pytest.raises(TransitionForbidden, match="allowed now: nothing"):
         step(State.FINALIZED, PROVIDER, Message.TERMINATION)
 
 

@@ -228,7 +228,8 @@ def test_a_contract_does_not_reach_beyond_what_was_approved(
     with pytest.raises(AccessDenied) as disease:
         market.buyers[BUYER].request(market.wish(product, disease="I63.9"), contract_id="c-2")
     assert disease.value.rule == "access_request.other"
-    for number, more in enumerate(({"diseases": ("I63.9",)}, {"project": "another"}, {"user": "somebody"})):
+    further: list[dict[str, Any]] = [{"diseases": ("I63.9",)}, {"project": "another"}, {"user": "somebody"}]
+    for number, more in enumerate(further):
         with pytest.raises(AccessDenied) as wider:
             market.buyers[BUYER].request(market.wish(product, **more), contract_id=f"c-2{number}")
         assert wider.value.rule == "access_request.other"

@@ -7,14 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.node.dsp_stage import AGREEMENT, CONSUMER, DATASET, OFFER, PROVIDER, STRANGER, Pair, pair, reactions
 
-from hdex.catalog.contract import Party
+from hdex.catalog.contract import Message, Party, TransferMessage
 from hdex.catalog.dsp import CONTEXT
 from hdex.catalog.errors import TransitionForbidden
 from hdex.ledger.errors import LogFailed
+from hdex.ledger.event import Action
+from hdex.node.dsp import connector as connectors
 from hdex.node.dsp.conformance import profile_of
 from hdex.node.dsp.outbox import Patience
 from hdex.node.dsp.ports import Answer
-from hdex.node.dsp.process import Document
+from hdex.node.dsp.process import Document, Process
 from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
 
 OFFER_OF_OURS: Document = {"@type": "Offer", "@id": OFFER, "target": DATASET, "permission": [{"action": "use"}]}
@@ -312,6 +314,40 @@ def test_whatever_the_two_try_they_stand_in_the_same_state(acts: list[tuple[str,
         assert mine == theirs
     allowed = sum(not said.startswith("!") for said in stage.provider.said())
     assert allowed == sum(stage.consumer.connector.process(process.pid).visits.values())  # one event a step
+
+
+def test_one_peer_does_not_fill_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connectors, "MOST_OPEN", 2)
+    side = pair().provider
+    answers = [side.ask(CONSUMER, "POST", "/negotiations/request", ask(f"urn:c:{n}")) for n in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert side.ask(STRANGER, "POST", "/negotiations/request", ask()).status_code == 201
+
+
+def test_every_message_has_its_event() -> None:
+    assert set(connectors.EVENTS) == {*Message, *TransferMessage}
+    assert set(connectors.EVENTS.values()) <= set(Action)
+    assert len(set(connectors.EVENTS.values())) == len(connectors.EVENTS)
+
+
+def test_a_desk_that_fails_fails_no_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = pair(provider=reactions(Party.PROVIDER, DATASET, REQUESTED=["offer"]))
+    broken = [LogFailed("the disk is gone")]
+    desk = stage.provider.connector._desk
+    entered = desk.entered
+
+    def fails_once(_: object, process: Process) -> None:
+        if broken:
+            raise broken.pop()
+        entered(process)
+
+    monkeypatch.setattr(type(desk), "entered", fails_once)
+    process = stage.request()
+    assert stage.states(process.pid) == ("REQUESTED", "REQUESTED")
+    stage.provider.connector.resume()  # told again
+    stage.provider.react()
+    stage.carry()
+    assert stage.states(process.pid)[1] == "OFFERED"
 
 
 def test_patience_ends() -> None:

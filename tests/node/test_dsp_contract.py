@@ -21,13 +21,15 @@ from hdex.node.dsp.connector import Connector, Me
 from hdex.node.dsp.courier_memory import MemoryCourier
 from hdex.node.dsp.messages import PAPER, message_of
 from hdex.node.dsp.outbox import Outbox, Patience
+from hdex.node.dsp.papers import AGREEMENT
 from hdex.node.dsp.ports import Answer, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.dsp.store_memory import MemoryProcesses
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, PeerUnavailable
+from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
-from hdex.node.hospital.dataspace import AGREEMENT, ContractDoor, HospitalDesk
+from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.signed import sign, verify
 from hdex.node.wire.dsp_app import Binding, dsp_app
@@ -73,6 +75,10 @@ class Dealings:
         )
         self.hospital = self.line(HOSPITAL, desk, processes)
         self.connectors.append(self.hospital.connector)
+        listed = self.market.listings._catalogue
+        at_exchange = ExchangeDesk(address_of("exchange"), listed, self.market.contracts, directory, self.market.clock)
+        self.exchange = self.line("exchange", at_exchange, MemoryProcesses())
+        at_exchange.connectors.append(self.exchange.connector)
         self.desks = {name: BuyerDesk(self.market.directory) for name in (BUYER, OTHER)}
         self.lines = {name: self.line(name, desk, MemoryProcesses()) for name, desk in self.desks.items()}
 
@@ -89,10 +95,10 @@ class Dealings:
         outbox = Outbox(connector, processes, courier, patience=Patience(), clock=self.market.clock)
         return Line(connector, processes, outbox)
 
-    def buyer(self, name: str = BUYER) -> Buyer:
+    def buyer(self, name: str = BUYER, at: str = HOSPITAL) -> Buyer:
         courier = MemoryCourier(name, self.network)
         dealings = DataspaceMarket(
-            HOSPITAL, address_of(HOSPITAL), self.lines[name].connector, self.desks[name], courier, wait_s=0.0
+            at, address_of(at), self.lines[name].connector, self.desks[name], courier, wait_s=0.0, answer_s=0.0
         )
         return Buyer(
             name, self.market.keys[name], self.market.directory, market=dealings, counter=self.market.counters[name],
@@ -100,7 +106,7 @@ class Dealings:
         )  # fmt: skip
 
     def carry(self) -> None:
-        while sum(line.outbox.flush() for line in (self.hospital, *self.lines.values())):
+        while sum(line.outbox.flush() for line in (self.hospital, self.exchange, *self.lines.values())):
             pass
 
     def of(self, pid: str) -> tuple[Process, Process]:
@@ -295,3 +301,50 @@ def test_to_another_buyer_the_contract_does_not_exist(dealings: Dealings) -> Non
     assert connector.process(begun.pid).state == ""
     assert dealings.hospital.processes.opened_by(Kind.TRANSFER, OTHER, begun.pid) is None
     assert ("transfer.request", "agreement.unknown") in dealings.ground.refusals()
+
+
+def test_the_exchange_carries_a_contract_between_the_protocol_and_the_hospital(dealings: Dealings) -> None:
+    market, buyer = dealings.market, dealings.buyer(at="exchange")
+    product, pid = market.stents(), "urn:uuid:5"
+    assert buyer.show(product.id)[0] == product
+    buyer.request(market.wish(product), contract_id=pid)
+    dealings.carry()
+    assert buyer.status(pid).state == State.REQUESTED
+    market.negotiations.decide(pid, OFFICER, approved=True)  # over gRPC, as every hospital does
+    dealings.exchange.connector.resume()
+    dealings.carry()
+    assert buyer.status(pid).state == State.AGREED
+    buyer.accept(pid)
+    dealings.carry()
+    states = (buyer.status(pid).state, market.contracts.all()[0].state, market.negotiations.all()[0].state)
+    assert states == (State.FINALIZED,) * 3
+    assert buyer.status(pid).grant_id == market.negotiations.all()[0].grant_id
+    assert buyer.fetch(pid).complete
+
+
+def test_a_hospital_that_is_away_is_asked_again_and_not_all_the_time(dealings: Dealings) -> None:
+    market, product, pid = dealings.market, dealings.market.stents(), "urn:uuid:6"
+    consider, calls = market.providers.consider, list[str]()
+
+    def away(provider: str, request: Any) -> Any:
+        calls.append(provider)
+        raise PeerUnavailable("it is away")
+
+    market.providers.consider = away  # type: ignore[method-assign]  # the line is cut
+    dealings.buyer(at="exchange").request(market.wish(product), contract_id=pid)
+    dealings.carry()
+    for _ in range(5):
+        dealings.exchange.connector.resume()
+    assert calls == [HOSPITAL]
+    market.later(seconds=31)
+    market.providers.consider = consider  # type: ignore[method-assign]
+    dealings.exchange.connector.resume()
+    assert market.contracts.all()[0].rule == "approval.pending"
+    assert dealings.lines[BUYER].connector.process(pid).state == "REQUESTED"
+
+
+def test_the_exchange_takes_no_transfer(dealings: Dealings) -> None:
+    connector = dealings.lines[BUYER].connector
+    connector.request_transfer("exchange", address_of("exchange"), agreement_id="urn:a", format="x")
+    dealings.carry()
+    assert ("transfer.request", "transfer.elsewhere") in dealings.market.exchange.refusals()

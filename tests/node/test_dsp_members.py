@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from tests.catalog.samples import sample_product
-from tests.node.consortium import consortium, hospital
+from tests.node.consortium import consortium, hdex, hospital, printed
 
 from hdex.catalog.contract import State
 from hdex.catalog.lifecycle import ProductState
@@ -24,7 +24,7 @@ from hdex.node.buyer import Wish
 from hdex.node.compose.dealing import dealing
 from hdex.node.compose.hospital import HospitalParts
 from hdex.node.compose.standing import Standing
-from hdex.node.config import BuyerConfig, Dataspace, load
+from hdex.node.config import BuyerConfig, Dataspace, dump, load
 from hdex.node.demo.setting import APPLICANT, BUYER, TRUST_DOMAIN, Setting
 from hdex.node.demo.supervisor import free_ports
 from hdex.node.dsp.connector import new_pid
@@ -118,6 +118,22 @@ def test_a_buyer_and_a_hospital_come_to_a_contract(served: Served) -> None:
     path = f"/dsp/negotiations/{process.pid}"
     assert served.ask(served.setting.home(BUYER), "GET", path)[1]["state"] == "FINALIZED"
     assert served.ask(served.setting.home(APPLICANT), "GET", path)[0] == 404
+
+
+def test_the_command_negotiates_and_goes_on_where_it_stopped(served: Served) -> None:
+    config = buyer_config(served)
+    path = served.setting.home(BUYER) / "negotiating.toml"
+    path.write_text(dump(replace(config, data_dir=Path("negotiating"))), encoding="utf-8")
+    asked = ["buy", "negotiate", sample_product().id, "--provider", HOSPITAL, "--connector", served.address]
+    asked += ["--purpose", "DUO:0000007", "--disease", "I65.2", "--config", str(path), "--json"]
+    first = printed(hdex(*asked, "--wait-s", "0"))
+    assert (first["state"], first["rule"]) == ("REQUESTED", "approval.pending")
+    served.parts.negotiations.decide(first["contract"], OFFICER, approved=True)
+    again = printed(hdex(*asked, "--wait-s", "50", "--contract", first["contract"]))
+    assert (again["state"], again["contract"]) == ("FINALIZED", first["contract"])
+    other = hdex(*asked[:5], "https://nobody.example/dsp", *asked[6:], "--wait-s", "0")
+    assert "Traceback" not in other.stderr
+    assert other.returncode != 0
 
 
 def test_people_of_a_member_do_not_speak_for_it(served: Served) -> None:

@@ -11,7 +11,7 @@ from hdex.node.egress import is_loopback, quiet, require_allowed
 
 CHILD = """
 import socket, sys
-from hdex.node.egress import allow, refuse_egress, require_allowed
+from hdex.node.egress import allow, permit, refuse_egress, require_allowed
 from hdex.node.errors import AccessDenied
 refuse_egress({"198.51.100.7"})
 refuse_egress()
@@ -34,6 +34,8 @@ attempt("connect6", lambda: socket.socket(socket.AF_INET6).connect(("2001:db8::1
 attempt("name", lambda: socket.getaddrinfo("example.org", 80))
 attempt("gethostbyname", lambda: socket.gethostbyname("example.org"))
 attempt("sendto", lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("203.0.113.1", 53)))
+attempt("permit", lambda: permit("example.org", "203.0.113.1"))
+permit("198.51.100.7", "203.0.113.2"); require_allowed("203.0.113.2:443")
 attempt("grpc", lambda: require_allowed("203.0.113.1:443"))
 print(" ".join(refused))
 """
@@ -41,7 +43,9 @@ print(" ".join(refused))
 
 def test_a_process_is_held_to_loopback_and_the_named_hosts() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["connect", "connect6", "name", "gethostbyname", "sendto", "grpc"], done.stderr
+    assert done.stdout.split() == ["connect", "connect6", "name", "gethostbyname", "sendto", "permit", "grpc"], (
+        done.stderr
+    )
 
 
 def test_telemetry_is_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_a_peer_opens_an_id_once_and_another_peer_may_use_the_same(store: Proces
     store.save(process(3, peer="buyer-b", peer_pid="c"))
 
 
+def test_open_processes_are_counted_by_peer(store: Processes) -> None:
+    store.save(process(1))
+    store.save(process(2).entered("TERMINATED"))
+    store.save(process(3, peer="buyer-b"))
+    assert (store.open_of("buyer-a"), store.open_of("buyer-b"), store.open_of("buyer-c")) == (1, 1, 0)
+
+
 def test_requests_without_an_answer_do_not_collide(store: Processes) -> None:
     for number in (1, 2):
         store.save(replace(process(number), peer_pid="", state="", role=Party.CONSUMER))

@@ -103,7 +103,8 @@ def step(state: State | None, party: Party, message: Message) -> State:
     target = NEGOTIATION.get((state, party, message))
     if target is None:
         allowed = tuple(sorted(f"{p}: {m.value}" for (s, p, m) in NEGOTIATION if s == state))
-        raise _forbidden(message, party, state, allowed)
+        fits = [s.value for (s, p, m) in NEGOTIATION if s is not None and (p, m) == (party, message)]
+        raise _forbidden(message, party, state, allowed, fits)
     return target
 
 
@@ -112,13 +113,17 @@ def step_transfer(state: TransferState | None, party: Party, message: TransferMe
     target = TRANSFER.get((state, party, message))
     if target is None:
         allowed = tuple(sorted(f"{p}: {m.value}" for (s, p, m) in TRANSFER if s == state))
-        raise _forbidden(message, party, state, allowed)
+        fits = [s.value for (s, p, m) in TRANSFER if s is not None and (p, m) == (party, message)]
+        raise _forbidden(message, party, state, allowed, fits)
     return target
 
 
-def _forbidden(message: StrEnum, party: Party, state: StrEnum | None, allowed: tuple[str, ...]) -> TransitionForbidden:
+def _forbidden(
+    message: StrEnum, party: Party, state: StrEnum | None, allowed: tuple[str, ...], fits: list[str]
+) -> TransitionForbidden:
     found = state.value if state else "no process"
-    says = f"{message.value} from the {party.value} does not fit {found}; allowed: {', '.join(allowed) or 'nothing'}"
+    says = f"{message.value} from the {party.value} does not fit {found}"
+    says += f", it fits {', '.join(fits) or 'no state'}; allowed now: {', '.join(allowed) or 'nothing'}"
     return TransitionForbidden(says, found=found, allowed=allowed)
 
 

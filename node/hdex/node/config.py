@@ -216,6 +216,7 @@ class ExchangeConfig:
     superlink: FlowerApi | None = None
     supernodes: tuple[Supernode, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    dsp: Dataspace | None = None
 
     def __post_init__(self) -> None:
         require_regions(self.regions)

@@ -14,12 +14,12 @@ from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PAPER
+from hdex.node.dsp.papers import OFFER, agreement_id
 from hdex.node.dsp.ports import Courier, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.errors import AccessDenied, NotFound, PeerUnavailable, RequestInvalid
 from hdex.node.signed import Envelope, verify
 
-AGREEMENT, OFFER = "urn:hdex:agreement:", "urn:hdex:offer:"
 GRANT_DIGITS = 32
 PAGES = 1000
 SEALED = frozenset({State.AGREED, State.VERIFIED, State.FINALIZED})
@@ -50,10 +50,10 @@ class BuyerDesk:
             return
         if process.paper is None or process.request is None:
             raise AccessDenied("paper.absent", "carry the signed agreement", "the agreement carries no paper")
-        provider = self.directory.require(process.peer, "hospital")
+        provider = self.directory.require(str(process.request["document"]["provider"]), "hospital")
         document = verify("agreement", process.paper, {provider.id: provider.sign_key})
         require_as_asked(process.request["document"], document)
-        if AGREEMENT + agreement_digest(document) != process.agreement_id:
+        if agreement_id(document) != process.agreement_id:
             raise AccessDenied("agreement.other", "name the digest that is signed", "the id is of another agreement")
 
     def offer(self, process: Process) -> Document:
@@ -77,6 +77,7 @@ class DataspaceMarket:
     desk: BuyerDesk
     courier: Courier
     wait_s: float = 30.0
+    answer_s: float = 30.0  # how long a request waits for its answer, so that it is known to have arrived
 
     def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
         shown = [DataProduct.from_document(one[PAPER]["document"]) for one in self._datasets()]
@@ -100,7 +101,7 @@ class DataspaceMarket:
             offer["permission"] = [{"action": "use"}]
             pid = str(asked["contract_id"])
             self.connector.request(self.provider, self.address, offer=offer, paper=request, pid=pid)
-        return self._waited(pid, frozenset({""}))
+        return self._waited(pid, frozenset({""}), self.answer_s)
 
     def verify(self, agreement: Envelope) -> ContractRecord:
         pid = str(agreement["document"]["request_id"])
@@ -121,10 +122,11 @@ class DataspaceMarket:
     def start(self, study: Envelope, say: Say) -> dict[str, Any]:
         raise RequestInvalid("studies are started at the exchange")
 
-    def _waited(self, pid: str, states: frozenset[str]) -> ContractRecord:
+    def _waited(self, pid: str, states: frozenset[str], wait_s: float | None = None) -> ContractRecord:
         """Return the record as soon as it has left these states, or as it stands after `wait_s`."""
+        longest = self.wait_s if wait_s is None else wait_s
         with self.desk.moved:
-            self.desk.moved.wait_for(lambda: self.connector.process(pid).state not in states, self.wait_s)
+            self.desk.moved.wait_for(lambda: self.connector.process(pid).state not in states, longest)
         return self.status(pid)
 
     def _datasets(self) -> list[Document]:

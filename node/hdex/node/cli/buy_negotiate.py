@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def negotiate(
     product: Annotated[str, typer.Argument(help="Product id.")],
     config: Config,
+    *,
     provider: Annotated[str, typer.Option(help="Participant id of the provider.")],
     connector: Annotated[str, typer.Option(help="Its connector: https://host:port/dsp")],
     purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],

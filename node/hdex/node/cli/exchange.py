@@ -41,7 +41,8 @@ def serve(config: Config) -> None:
     from hdex.node.config import ExchangeConfig, load
 
     settings = load(config, ExchangeConfig)
-    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url])
+    callbacks = settings.dsp.callback_hosts if settings.dsp is not None else []
+    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url, *callbacks])
     from hdex.node.compose.exchange import serve_exchange
 
     standing = serve_exchange(settings)

@@ -25,6 +25,7 @@ from hdex.node.wire.http_limits import Rate, RateLimit
 from hdex.node.wire.http_server import HttpServing, serve_known
 
 RATE = Rate(per_s=100, burst=1000)
+RESUME_S = 5.0  # what waits for a person or another participant is looked at so often
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,17 @@ def connect(members: Members, dsp: Dataspace, desk: Desk, processes: Processes, 
 
 
 def serve_line(line: Line, host: str, stop: threading.Event) -> HttpServing:
-    """Serve a connector until `stop`, beginning with what was open when it last stopped."""
+    """Serve a connector until `stop`, beginning with what was open."""
     serving = serve_known(line.app, (host, line.port), line.members.identity)
 
-    def end() -> None:
-        stop.wait()
+    def go_on() -> None:
+        line.connector.resume()
+        while not stop.wait(RESUME_S):
+            line.connector.resume()
         line.connector.wake.set()
 
     threading.Thread(target=line.outbox.run, args=(stop,), name="dsp-outbox", daemon=True).start()
-    threading.Thread(target=end, name="dsp-end", daemon=True).start()
-    line.connector.resume()
+    threading.Thread(target=go_on, name="dsp-resume", daemon=True).start()
     return serving
 
 

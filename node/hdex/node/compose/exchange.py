@@ -6,10 +6,14 @@ from hdex.catalog.index import Catalogue
 from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
 from hdex.node.compose.access import exchange_vettings, watch_clock
+from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
-from hdex.node.config import ExchangeConfig
+from hdex.node.config import Dataspace, ExchangeConfig
+from hdex.node.dsp.messages import PATH
+from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.studies import Coordinator, Studies
@@ -17,6 +21,7 @@ from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
 from hdex.node.keys import read_secret
 from hdex.node.wire.channel_server import ChannelServer
+from hdex.node.wire.http_server import HttpServing
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
 from hdex.node.wire.services_access import vetting_adder
@@ -39,10 +44,22 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     studies = make_studies(standing, config, contracts, channels)
     serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
     vettings = exchange_vettings(standing, config)
+    if config.dsp is not None:
+        standing.dsp = serve_dsp(standing, config.dsp, catalogue, contracts)
     adders = exchange_adders(listings, contracts, studies, channels)
     standing.serving = standing.serve([*adders, vetting_adder(vettings)])
     watch_clock(standing.stop, vettings.expire)
     return standing
+
+
+def serve_dsp(standing: Standing, dsp: Dataspace, catalogue: Catalogue, contracts: Contracts) -> HttpServing:
+    """Serve the Dataspace Protocol over catalogue and contracts."""
+    config = standing.config
+    desk = ExchangeDesk(dsp.address + PATH, catalogue, contracts, standing.directory, now)
+    members = Members(config.id, config.trust_domain, config.identity, standing.directory)
+    line = connect(members, dsp, desk, SqliteProcesses(standing.data / "dsp.db"), standing.recorder)
+    desk.connectors.append(line.connector)
+    return serve_line(line, config.listen.host, standing.stop)
 
 
 def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contracts, channels: ChannelServer) -> Studies:

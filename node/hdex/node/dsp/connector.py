@@ -5,6 +5,7 @@ store the process together with the message it sends. Nothing is sent that is no
 in the log.
 """
 
+import logging
 import threading
 import uuid
 from collections.abc import Mapping
@@ -17,12 +18,13 @@ from hdex.node.dsp.messages import ACTS, Act, message_of, path_of, request_path,
 from hdex.node.dsp.ports import Answer, Courier, Desk, Outgoing, Processes
 from hdex.node.dsp.process import AnyMessage, Document, Kind, Process
 from hdex.node.dsp.said import Said
-from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
+from hdex.node.errors import AccessDenied, LimitExceeded, NotFound, RequestInvalid, describe
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder, text_of
 from hdex.node.signed import digest
 
+logger = logging.getLogger(__name__)
 EVENTS: Mapping[AnyMessage, str] = {
     Message.REQUEST: "contract.request",
     Message.OFFER: "contract.offer",
@@ -41,6 +43,7 @@ READS = {Kind.NEGOTIATION: "contract.read", Kind.TRANSFER: "transfer.read"}
 FIRST: Mapping[Kind, AnyMessage] = {Kind.NEGOTIATION: Message.REQUEST, Kind.TRANSFER: TransferMessage.REQUEST}
 STRIPES = 64
 ANSWER_S = 5.0
+MOST_OPEN = 1000  # processes of one peer that have not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Connector:
             known = self._processes.opened_by(kind, peer.participant, peer_pid)
             if known is not None:
                 return same(known, said), False
+            if self._processes.open_of(peer.participant) >= MOST_OPEN:
+                raise LimitExceeded(f"{MOST_OPEN} of your processes are open; end one first")
             self._courier.require_address(said.callback)
             role = Party.CONSUMER if offered else Party.PROVIDER
             fresh = Process(
@@ -87,7 +92,7 @@ class Connector:
             with self._recorder.release(EVENTS[said.message], peer, **self._facts(process, said.digest)):
                 self._processes.save(process)
         failpoint("dsp.request.kept")
-        self._desk.entered(process)
+        self._tell(process)
         return process, True
 
     def receive(self, pid: str, said: Said, peer: Identity) -> Process:
@@ -100,7 +105,7 @@ class Connector:
             self._desk.require_paper(moved)
             with self._recorder.release(EVENTS[said.message], peer, **self._facts(moved, said.digest)):
                 self._processes.save(moved)
-        self._desk.entered(moved)
+        self._tell(moved)
         return moved
 
     def show(self, kind: Kind, pid: str, peer: Identity) -> Process:
@@ -146,7 +151,7 @@ class Connector:
             moved = self._filled(before.after(before.role, act.message).with_(**changes), act)
             self._keep(before, moved, act)
         self.wake.set()
-        self._desk.entered(moved)
+        self._tell(moved)
         return moved
 
     def process(self, pid: str) -> Process:
@@ -154,11 +159,18 @@ class Connector:
         return self._processes.get(pid)
 
     def resume(self) -> None:
-        """Tell the desk of every process that stood when this participant stopped."""
+        """Tell the desk of every open process: after a stop, and now and then for what waits for somebody else."""
         self.wake.set()
         for process in self._processes.live():
             if process.state:
-                self._desk.entered(process)
+                self._tell(process)
+
+    def _tell(self, process: Process) -> None:
+        """Tell the desk where a process stands. What fails there fails no peer: `resume` tells it again."""
+        try:
+            self._desk.entered(process)
+        except Exception as error:
+            logger.warning("a step waits", extra={"pid": process.pid, "reason": describe(error).message})
 
     def delivered(self, outgoing: Outgoing, answer: Answer) -> None:
         """Settle a message that the other side took; the answer to a first request names its id and state."""
@@ -175,7 +187,7 @@ class Connector:
             self._processes.settle(outgoing, begun)
         with self._answered:
             self._answered.notify_all()
-        self._desk.entered(begun)
+        self._tell(begun)
 
     def undeliverable(self, outgoing: Outgoing, reason: str) -> None:
         """Take back a message that the other side refused for good: it did not move, so we did not either."""

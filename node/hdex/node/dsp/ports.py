@@ -33,6 +33,10 @@ class Processes(Protocol):
         """Return the process that a peer opened here under its own id."""
         ...
 
+    def open_of(self, peer: str) -> int:
+        """Return how many processes with a peer have not ended."""
+        ...
+
     def live(self) -> list[Process]:
         """Return every process that has not ended, oldest first."""
         ...

@@ -32,6 +32,9 @@ class MemoryProcesses:
             found = [p for p in self._processes.values() if (p.kind, p.peer, p.peer_pid) == (kind, peer, peer_pid)]
         return found[0] if found and peer_pid else None
 
+    def open_of(self, peer: str) -> int:
+        return sum(process.peer == peer for process in self.live())
+
     def live(self) -> list[Process]:
         with self._lock:
             return [process for process in self._processes.values() if not process.ended]

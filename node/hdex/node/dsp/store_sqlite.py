@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT, pid TEXT NOT NULL, path TEXT NOT NULL, document TEXT NOT NULL,
     before TEXT NOT NULL, after INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     refusals INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS live_of ON processes (peer) WHERE ended = 0;
 CREATE INDEX IF NOT EXISTS outbox_of ON outbox (pid, number);
 """
 DUE = (
@@ -56,6 +57,12 @@ class SqliteProcesses:
         with self._lock:
             row = self._db.execute(query, (kind, peer, peer_pid)).fetchone()
         return None if row is None else Process.from_document(decode(row[0]))
+
+    def open_of(self, peer: str) -> int:
+        query = "SELECT COUNT(*) FROM processes WHERE peer=? AND ended=0"
+        with self._lock:
+            (found,) = self._db.execute(query, (peer,)).fetchone()
+        return int(found)
 
     def live(self) -> list[Process]:
         with self._lock:

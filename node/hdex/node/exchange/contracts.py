@@ -110,6 +110,13 @@ class Contracts:
         """Return the level of the product that a contract is about. Raises NotListed when it is no longer listed."""
         return self._listings.live(record.asked["product"], record.asked["manifest_digest"]).product.level
 
+    def known(self, contract_id: str) -> ContractRecord | None:
+        """Return a record as this exchange's own parts ask for it; None where there is none."""
+        try:
+            return self._record(contract_id)
+        except NotFound:
+            return None
+
     def all(self) -> list[ContractRecord]:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]

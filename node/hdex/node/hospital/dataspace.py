@@ -7,16 +7,16 @@ both have signed, and the contract's id is the consumer's id of the negotiation.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from hdex.catalog.contract import Party, State, TransferState, agreement_digest
+from hdex.catalog.contract import Party, State, TransferState
 from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
 from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct
-from hdex.node.contract_record import ContractRecord, read_request
+from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
 from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PAPER, PATH
+from hdex.node.dsp.papers import agreement_id, policy_of, require_asked, require_countersigned
 from hdex.node.dsp.ports import Desk, Processes
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.errors import AccessDenied, NodeError, NotFound, describe
@@ -24,11 +24,10 @@ from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
-from hdex.node.signed import Envelope, verify
+from hdex.node.recorder import REFUSALS
+from hdex.node.signed import Envelope
 
-AGREEMENT, OFFER = "urn:hdex:agreement:", "urn:hdex:offer:"
 DELIVERY = "urn:hdex:delivery:v1"  # sealed ranges over this node's gRPC port
-HOW = "carry the signed request as urn:hdex:paper (docs/dsp.md)"
 
 
 @dataclass(slots=True)
@@ -52,23 +51,12 @@ class HospitalDesk:
     def require_request(self, process: Process) -> None:
         if process.role is Party.CONSUMER:
             raise AccessDenied("offer.unasked", "", "this participant takes no offers")
-        product = self._named(process.dataset)
-        if process.offer.get("@id") != OFFER + product.digest():
-            raise AccessDenied("offer.unknown", "ask for the offer of the catalogue", "this offer is not made here")
-        asked = self._request(process)
-        same = {"contract_id": process.peer_pid, "product": product.id, "version": product.version,
-                "manifest_digest": product.digest()}  # fmt: skip
-        if wrong := [name for name, value in same.items() if asked[name] != value]:
-            raise AccessDenied("request.differs", HOW, f"the signed request has another {wrong[0]} than the message")
+        require_asked(process, self._named(process.dataset), self.directory)
 
     def require_paper(self, process: Process) -> None:
         if (process.kind, process.state) != (Kind.NEGOTIATION, State.VERIFIED):
             return
-        if process.paper is None:
-            raise AccessDenied("paper.absent", "countersign the agreement", "the verification carries no paper")
-        keys = self.directory.sign_keys(process.peer, self._me)
-        if AGREEMENT + agreement_digest(verify("agreement", process.paper, keys)) != process.agreement_id:
-            raise AccessDenied("agreement.other", "sign the agreement that was sent", "this is another agreement")
+        require_countersigned(process, self.directory, self.negotiations.hospital)
 
     def require_transfer(self, process: Process) -> None:
         contract_id = self._contract(process)
@@ -81,20 +69,7 @@ class HospitalDesk:
         return offer(self._named(process.dataset)) | {"target": process.dataset}
 
     def agreement(self, process: Process) -> Document:
-        if process.paper is None or set(process.paper) != {"document", "signatures"}:
-            raise AccessDenied("paper.absent", "decide the request: hdex node decide", "the agreement is not signed")
-        signed = process.paper["document"]
-        terms = self.negotiations.product_of(str(signed["request_id"]))
-        policy = {name: value for name, value in offer(terms).items() if name not in {"@id", "@type"}}
-        return {
-            "@id": AGREEMENT + agreement_digest(signed),
-            "@type": "Agreement",
-            "target": process.dataset,
-            "assigner": signed["provider"],
-            "assignee": signed["consumer"],
-            "timestamp": signed["issued"],
-            **policy,
-        }
+        return policy_of(process, self.negotiations.product_of(process.peer_pid))
 
     def entered(self, process: Process) -> None:
         answers: dict[tuple[Kind, str], Callable[[Process], None]] = {
@@ -109,6 +84,8 @@ class HospitalDesk:
             answer(process)
         except (NodeError, CatalogError) as error:
             problem = describe(error)
+            if problem.status not in REFUSALS:  # not the peer's doing: it is tried again
+                raise
             self._end(process, f"{problem.rule}: {problem.message}")
 
     def _consider(self, process: Process) -> None:
@@ -130,17 +107,11 @@ class HospitalDesk:
     def _end(self, process: Process, reason: str) -> None:
         self.connectors[0].act(process.pid, "terminate", reason=reason)
 
-    def _request(self, process: Process) -> dict[str, Any]:
-        if process.paper is None:
-            raise AccessDenied("paper.absent", HOW, "the message carries no signed request")
-        consumer = self.directory.require(process.peer, "buyer")
-        return read_request(verify("request", process.paper, {consumer.id: consumer.sign_key}))
-
     def _contract(self, process: Process) -> str:
         """Return the contract of an agreement with this consumer. Raises AccessDenied."""
         for record in self.negotiations.all():
             signed = record.agreement["document"] if record.agreement is not None else {}
-            if signed.get("consumer") == process.peer and AGREEMENT + agreement_digest(signed) == process.agreement_id:
+            if signed.get("consumer") == process.peer and agreement_id(signed) == process.agreement_id:
                 return record.contract_id
         raise AccessDenied("agreement.unknown", "agree on a contract first", "no such agreement stands between us")
 
@@ -157,10 +128,6 @@ class HospitalDesk:
     def _peer(self, process: Process) -> Identity:
         member = self.directory.member(process.peer)
         return Identity(member.spiffe_id, member.kind, member.id)
-
-    @property
-    def _me(self) -> str:
-        return self.negotiations.hospital
 
 
 @dataclass(slots=True)
