@@ -189,7 +189,7 @@ def test_a_deadline_leaves_exactly_so_many_working_days(since: datetime, days: i
     ],
 )
 def test_weekends_holidays_and_days_worked_instead(holidays: Any, worked: Any, days: int, due: str) -> None:
-    given_days = {"holidays": frozenset(map(date.fromisoformat, holidays)),
+    given_days: dict[str, Any] = {"holidays": frozenset(map(date.fromisoformat, holidays)),
                   "worked": frozenset(map(date.fromisoformat, worked))}  # fmt: skip
     assert WorkCalendar(utc_offset_hours=8, **given_days).due(NOW, days).isoformat() == due
 

@@ -1,5 +1,6 @@
 """Access requests: three people read, the clock watches, the contract names what was approved."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -336,7 +337,7 @@ def test_without_a_durable_event_nothing_is_kept(
     before = people.requests.all()
     market.later(days=30)
     market.desks[HOME].store.fails = True
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "submit": lambda: people.submit(product, id="r-2"),
         "decide": lambda: people.decide(record, "take", "data_steward"),
         "message": lambda: people.message(record, "hello"),

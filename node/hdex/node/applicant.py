@@ -140,7 +140,7 @@ class Applicant:
             if refused.status != "NOT_FOUND":
                 raise
             return 1  # it never arrived
-        return int(status["revision"]) + (status["state"] == "RETURNED")
+        return int(status["revision"]) + int(status["state"] == "RETURNED")
 
     def _signed(self, kind: str, document: Any) -> Envelope:
         return sign(kind, document, self.me, self._keys.secret("sign"))
