@@ -3,8 +3,10 @@
 CatalogError
 ├── DocumentInvalid (ValueError)    a JSON document is not what its model says
 │   ├── ProductInvalid              a product breaks a rule of its level, price or preview
+│   │   └── PriceInvalid            a price, amount, weight or split is none, or not allowed here
 │   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
-│   └── AgreementInvalid            an agreement is incomplete
+│   ├── AgreementInvalid            an agreement is incomplete
+│   └── InvoiceInvalid              an invoice does not say what follows from its agreement and usage
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
 ├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
@@ -29,12 +31,20 @@ class ProductInvalid(DocumentInvalid):
     """A product breaks a rule of its level, price or preview."""
 
 
+class PriceInvalid(ProductInvalid):
+    """A price, an amount, a weight or a split is none, or is not allowed here."""
+
+
 class TermsInvalid(DocumentInvalid):
     """Terms name a code that does not exist, or contradict themselves."""
 
 
 class AgreementInvalid(DocumentInvalid):
     """An agreement is incomplete or contradicts itself."""
+
+
+class InvoiceInvalid(DocumentInvalid):
+    """An invoice does not say what follows from its agreement and its usage."""
 
 
 class PreviewRefused(CatalogError):
@@ -60,11 +70,12 @@ class GuardUnmet(CatalogError):
 
 
 class OutsideAgreement(CatalogError):
-    """The agreement does not cover what was asked; `rule` names the clause."""
+    """The agreement does not cover what was asked; `rule` names the clause, `next_step` what then."""
 
-    def __init__(self, message: str, *, rule: str) -> None:
+    def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
         super().__init__(message)
         self.rule = rule
+        self.next_step = next_step
 
 
 class NotListed(CatalogError):
