@@ -1,7 +1,7 @@
 """What was used is counted from the log's own entries: once, whatever broke on the way."""
 
 from dataclasses import replace
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ def test_a_second_delivery_begins_after_the_first_was_acknowledged() -> None:
 
 
 def test_a_round_counts_once_however_often_it_was_attempted() -> None:
-    attempts = [
+    attempts: list[tuple[Action, dict[str, Any]]] = [
         (JOIN, {"question": "s/1", "round": "r1"}),
         (SUBMIT, {"question": "s/1", "bytes": 5}),
         (JOIN, {"question": "s/2", "round": "r1"}),  # the same round, asked of fewer sites
@@ -117,7 +117,7 @@ ENTRIES = st.lists(
 def test_parts_of_a_month_sum_to_the_month(entries: list[tuple[Action, dict[str, Any]]], cuts: list[int]) -> None:
     story = log(*entries)
     edges = [0, *sorted(cuts), 41]
-    parts = [counted(story, start=start, size=size) for start, size in zip(edges, edges[1:], strict=False)]
+    parts = [counted(story, start=start, size=size) for start, size in pairwise(edges)]
     whole = counted(story, size=41)
     for name in ("accesses", "deliveries", "rows", "queries", "rounds", "bytes"):
         assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name

@@ -1,4 +1,4 @@
-"""What was used under a contract, folded from a log's own entries: whoever reads the same entries counts the same. Pure.
+"""What was used under a contract, folded from a log's entries: whoever reads the same counts the same. Pure.
 
 The rules, in the order of the log, allowed entries only:
 - a delivery begins with the first `export` after the last `delivery.acknowledge`, and ends with the next one. However

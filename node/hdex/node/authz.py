@@ -32,6 +32,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
         "Status",
     ),
     "HospitalService": ("ConsiderRequest", "ConfirmAgreement", "Deliver", "AcknowledgeDelivery"),
+    "BillingService": ("IssueInvoice", "CreditInvoice", "ListIssued", "GetStatement", "ImportPayments"),
+    "InvoiceService": ("ListInvoices", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
     "LogService": ("ReadLog",),
     "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show"),

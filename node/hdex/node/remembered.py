@@ -51,6 +51,11 @@ VERBS: dict[str, Verb] = {
     "HospitalService.ConfirmAgreement": Verb("hospital.negotiation", (Action.GRANT_ISSUE,)),
     "HospitalService.Deliver": Verb("hospital.delivery", (Action.EXPORT,)),
     "HospitalService.AcknowledgeDelivery": Verb("hospital.delivery", (Action.DELIVERY_ACKNOWLEDGE,)),
+    "BillingService.IssueInvoice": Verb("hospital.billing", (Action.INVOICE_ISSUE,)),
+    "BillingService.CreditInvoice": Verb("hospital.billing", (Action.INVOICE_CREDIT,)),
+    "BillingService.ImportPayments": Verb("hospital.settlement", (Action.PAYMENT_IMPORT,)),
+    "InvoiceService.ListInvoices": Verb("hospital.billing", (Action.CONTRACT_READ,)),
+    "InvoiceService.DisputeInvoice": Verb("hospital.billing", (Action.INVOICE_DISPUTE,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
     "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),
@@ -82,6 +87,8 @@ AT_GATE: dict[str, Action] = {
 }
 SILENT: dict[str, str] = {
     "HospitalAdminService.Status": OWN_COUNTS,
+    "BillingService.ListIssued": OWN_COUNTS,
+    "BillingService.GetStatement": OWN_COUNTS,
     "WitnessService.AddCheckpoint": BEGETS_ITSELF,
     "Health.Check": NOTHING_OF_ANYONE,
     "Health.Watch": NOTHING_OF_ANYONE,

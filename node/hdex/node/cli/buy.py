@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli import buy_invoices
 from hdex.node.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+app.command()(buy_invoices.quote)
+app.command()(buy_invoices.invoices)
+app.add_typer(buy_invoices.app, name="invoice")
 
 
 @app.callback()
@@ -62,6 +66,8 @@ def request(
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
     statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",
+    plan: Annotated[str, typer.Option(help="Plan of the price; none is the first that the product offers.")] = "",
+    columns: Annotated[str, typer.Option(help="Columns for federated use, with commas between; none means all.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask for a contract; the hospital's rules answer at once, then a person decides."""
@@ -76,7 +82,8 @@ def request(
 
     at = format_time(datetime.now(UTC))
     access = AccessRequest(purpose=purpose, recipient=who.me, at=at, disease=disease or None)
-    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement))
+    order = buy_invoices.order_of(plan, columns)
+    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement, order=order))
     show({"contract": record.contract_id, "state": record.state, "rule": record.rule}, as_json=as_json)
 
 

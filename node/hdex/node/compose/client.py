@@ -10,12 +10,14 @@ from hdex.node.auditor import Auditor
 from hdex.node.buyer import Buyer
 from hdex.node.compose.standing import now, open_chain
 from hdex.node.config import BuyerConfig, HospitalConfig, IdentityFiles, Limits
+from hdex.node.customer import Customer
 from hdex.node.directory import Directory
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
+from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 from hdex.node.wire.tls import Tls
 
 
@@ -53,6 +55,25 @@ def open_buyer(config: BuyerConfig) -> Buyer:
     )
 
 
+def open_customer(config: BuyerConfig) -> Customer:
+    """Return a buyer about money."""
+    who, buyer = caller(config.identity, config.trust_domain, config.limits), open_buyer(config)
+    return Customer(
+        config.id,
+        who.keys,
+        who.directory,
+        till=RemoteInvoices(who.channels),
+        status=buyer.status,
+        received=config.data_dir / "received",
+        clock=now,
+    )
+
+
+def open_billing(config: HospitalConfig, desk: Path) -> RemoteBilling:
+    """Return one's own node about money, called by the person whose certificate lies in `desk`."""
+    return RemoteBilling(staff_caller(config, desk).channels(config.id))
+
+
 def open_auditor(config: BuyerConfig) -> Auditor:
     """Return an auditor of everybody in the directory."""
     who = caller(config.identity, config.trust_domain, config.limits)
@@ -69,6 +90,12 @@ def open_auditor(config: BuyerConfig) -> Auditor:
 
 def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
     """Return a person of a hospital, with certificate and keys from the folder `desk`."""
+    who = staff_caller(config, desk)
+    return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))
+
+
+def staff_caller(config: HospitalConfig, desk: Path) -> Caller:
+    """Return a person of a hospital as a caller."""
     files = IdentityFiles(
         certificate=desk / "staff.pem",
         private_key=desk / "staff.key",
@@ -78,5 +105,4 @@ def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
         keystore=desk / "keystore.json",
         passphrase_file=desk / "passphrase",
     )
-    who = caller(files, config.trust_domain, config.limits)
-    return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))
+    return caller(files, config.trust_domain, config.limits)

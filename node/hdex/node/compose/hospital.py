@@ -1,5 +1,6 @@
 """A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
 
+from hdex.catalog.product import DataProduct
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
@@ -9,23 +10,30 @@ from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
+from hdex.node.hospital.billing import Biller, Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.erasures import Erasures
+from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.payments import Payments
+from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.releases import Releases, Workshop
+from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
+from hdex.node.hospital.statements import Statements
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import data_key
 from hdex.node.sealing import Sealing
@@ -33,6 +41,7 @@ from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
 from hdex.node.wire.remote import RemoteExchange
 from hdex.node.wire.services_hospital import hospital_adders
+from hdex.node.wire.services_settlement import settlement_adders
 
 ATTACK_SEED = 20_261_121
 
@@ -45,6 +54,7 @@ class HospitalParts:
         self.vault = Vault(standing.data / "vault", standing.keys)
         self.meter = standing.meter
         self.products = Products(standing.documents)
+        self.book = UsageBook(standing.log, standing.shards.past, node=config.id, clock=now)
         self.exchange = RemoteExchange(standing.channels(config.exchange.id))
         archive = Archive(
             standing.documents,
@@ -109,12 +119,32 @@ class HospitalParts:
             directory=ground.directory,
             recorder=ground.recorder,
             meter=self.meter,
+            book=self.book,
             pace=Pace(self.config.delivery.chunk_bytes, self.config.delivery.chunks_per_range),
             clock=now,
         )
 
-    def hospital(self) -> Hospital:
+    def settlement(self) -> Settlement:
         ground = self.standing
+        billing = Billing(
+            Biller(self.config.id, ground.keys.secret("sign"), now),
+            InvoiceShelf(self.config.id, ground.documents),
+            self.negotiations,
+            book=self.book,
+            directory=ground.directory,
+            recorder=ground.recorder,
+        )
+
+        def bank(statement: bytes) -> Payments:
+            return CsvPayments(statement, ground.data / "payment-orders.csv")
+
+        def product(name: str, version: str) -> DataProduct:
+            return self.products.get(name, version).product
+
+        return Settlement(billing, ground.recorder, bank, product)
+
+    def hospital(self) -> Hospital:
+        ground, settlement = self.standing, self.settlement()
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
@@ -134,6 +164,8 @@ class HospitalParts:
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
+            settlement=settlement,
+            statements=Statements(self.config.id, settlement.billing, settlement, self.book),
             meter=self.meter,
             log=ground.log,
         )
@@ -157,6 +189,7 @@ class HospitalParts:
                 ground.directory,
                 self.studies,
                 EpsilonBudget(ground.log, ground.shards.past),
+                self.book,
                 ground.documents,
             ),
             ground.keys,
@@ -192,6 +225,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
     standing = Standing(config)
     parts = HospitalParts(standing, config)
-    standing.serving = standing.serve(hospital_adders(parts.hospital()))
+    hospital = parts.hospital()
+    standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital)])
     ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
     return standing

@@ -1,0 +1,27 @@
+"""CSV that a spreadsheet shows and never runs: a cell that would begin a formula is made text."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # what spreadsheets take for the start of a formula or command
+
+
+def cell(value: object) -> str:
+    """Return a value as a cell: text that could begin a formula, after any spaces, gets an apostrophe before it."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(RISKY) or text.lstrip().startswith(RISKY) else text
+
+
+def uncell(text: str) -> str:
+    """Return the text of a cell that `cell` made."""
+    return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
+
+
+def to_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table as CSV (RFC 4180, UTF-8 with a byte order mark, so that spreadsheets read Chinese)."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow([cell(head) for head in heads])
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return b"\xef\xbb\xbf" + file.getvalue().encode()
