@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from tests.node.billing_stage import BUYER, CENTS, OFFICER, OTHER, BillingStage, priced
+from tests.node.market_stage import person
 
 from hdex.catalog.errors import InvoiceInvalid, TransitionForbidden
 from hdex.catalog.invoice import Invoice, InvoiceState
+from hdex.catalog.revenue import Revenue, SplitRule, split_revenue
 from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import Action
-from hdex.node.auditor_usage import audit_invoice, recount
+from hdex.node.auditor_usage import audit_invoice, recount, rows_of_study
 from hdex.node.errors import AccessDenied, InvoiceRefused, NotFound, RequestInvalid, SignatureInvalid
 from hdex.node.hospital.billing import Credit
 from hdex.node.invoice_file import InvoiceFile, check_file, read_file
@@ -213,8 +215,6 @@ def test_a_buyer_disputes_its_invoice_once(stage: BillingStage) -> None:
 
 
 def test_a_dispute_in_anothers_name_is_refused(stage: BillingStage) -> None:
-    from tests.node.market_stage import person
-
     invoice = billed(stage)
     paper = {"number": invoice.number, "digest": invoice.digest(), "reason": "x", "at": invoice.issued}
     other = sign("dispute", paper, OTHER, stage.market.keys[OTHER].secret("sign"))
@@ -265,6 +265,7 @@ def test_a_provider_cannot_change_a_paper_that_its_log_holds(stage: BillingStage
         "an agreement's digest": {"agreement_digest": "11" * 32},
         "a price": {"agreement": file.document["agreement"] | {"purpose": "DUO:0000042"}},
         "a number": {"number": "1"},
+        "a number of another hospital": {"number": "hospital-b-2026-000001"},
     }
     for changed in lies.values():
         lie = doctored(stage, file, **changed)
@@ -321,3 +322,17 @@ def test_credit_notes_are_in_the_log_too(stage: BillingStage) -> None:
     note = stage.billing.credit(number, Credit(0, "", "all of it"), OFFICER)
     assert audit_invoice(stage.evidence(), note.invoice).offences == ()
     assert check_file(stage.file(note), stage.market.directory).kind == "credit_note"
+
+
+def test_rows_behind_a_study_split_an_amount_as_the_logs_say(stage: BillingStage) -> None:
+    study, log = "5d" * 32, stage.market.hospital.ground.recorder
+    for rows in (380, 400, 390):
+        log.allow("round.submit", OFFICER, contract="c-1", policy_digest=study, rows=rows)
+    log.deny("round.submit", OFFICER, "study.min_rows", policy_digest=study, rows=9_000)
+    log.allow("round.submit", OFFICER, contract="c-1", policy_digest="00" * 32, rows=9_000)
+    found = rows_of_study(stage.evidence(), study)
+    assert found == {"hospital-a": 400}
+    parts = split_revenue(1_001, Revenue(rule=SplitRule.ROWS), found | {"hospital-b": 100}).parts
+    assert parts == {"hospital-a": 801, "hospital-b": 200}
+    with pytest.raises(NotFound):
+        rows_of_study(stage.evidence(), "77" * 32)

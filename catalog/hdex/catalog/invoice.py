@@ -22,6 +22,7 @@ from hdex.catalog.terms import Text
 
 NUMBER = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}-\d{4}-\d{6}", re.ASCII)
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+SERIES = len("-2026-000001")
 LONGEST_REASON = 500
 
 
@@ -187,7 +188,8 @@ def credit_lines(invoice: Invoice, amount_cents: int, reason: str) -> tuple[tupl
 def check_invoice(invoice: Invoice) -> None:
     """Raise InvoiceInvalid unless every figure follows from the agreement and the usage that the invoice holds."""
     agreement, usage = invoice.agreement, invoice.usage
-    _require(bool(NUMBER.fullmatch(invoice.number)), "the number is not PROVIDER-YEAR-NUMBER")
+    named = bool(NUMBER.fullmatch(invoice.number)) and invoice.number[:-SERIES] == invoice.provider.id
+    _require(named, "the number is not PROVIDER-YEAR-NUMBER of this provider")
     _require(digest(agreement.document()) == invoice.agreement_digest, "agreement_digest is not that of the agreement")
     sides = (invoice.provider.id, invoice.consumer.id)
     _require(sides == (agreement.provider, agreement.consumer), "the sides are not those of the agreement")

@@ -59,6 +59,22 @@ def audit_invoice(evidence: Evidence, invoice: Invoice) -> Recount:
     return Recount(found, tuple(checked), tuple(offences))
 
 
+def rows_of_study(evidence: Evidence, study: str) -> dict[str, int]:
+    """Return hospital -> rows that its log says stood behind its sums of a study (by digest), the most of any round.
+
+    Raises NotFound where no log of the evidence knows the study.
+    """
+    found: dict[str, int] = {}
+    for log in evidence.logs:
+        for _, event in events_of(log):
+            of_study = event.action is Action.ROUND_SUBMIT and event.policy_digest == study
+            if of_study and event.decision is Decision.ALLOW and event.rows is not None:
+                found[log.node] = max(found.get(log.node, 0), event.rows)
+    if not found:
+        raise NotFound("no log of the evidence holds sums of this study: name its digest, and export without a filter")
+    return found
+
+
 def paper_offences(evidence: Evidence, invoice: Invoice) -> Iterator[str]:
     """Yield what the log says against a paper: not remembered, twice, or under an agreement that was not granted."""
     events = [event for log in logs_of(evidence, invoice.provider.id) for _, event in events_of(log)]

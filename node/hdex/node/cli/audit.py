@@ -30,6 +30,7 @@ app.command()(audit_monitor.monitor)
 app.command()(audit_study.study)
 app.command()(audit_study.split)
 app.command()(audit_usage.usage)
+app.command("split-rows")(audit_usage.split_rows)
 NOT_VERIFIED = 1
 Report = Annotated[Path | None, typer.Option(help="Also write the report to this file, .html or .json.")]
 

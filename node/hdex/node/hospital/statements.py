@@ -127,9 +127,9 @@ def totals(rows: Sequence[StatementRow]) -> dict[str, dict[str, int]]:
 
 def papers_csv(statement: Document) -> bytes:
     """Return the papers of a statement as CSV: amounts as decimals of their currency, no cell that runs."""
-    heads = [field.name.removesuffix("_cents") for field in fields(StatementRow)]
+    names = [field.name for field in fields(StatementRow)]  # of the row: a document that travelled has another order
     rows = [
-        [to_decimal(value, paper["currency"]) if name.endswith("_cents") else value for name, value in paper.items()]
+        [to_decimal(paper[name], paper["currency"]) if name.endswith("_cents") else paper[name] for name in names]
         for paper in statement["papers"]
     ]
-    return to_csv(heads, rows)
+    return to_csv([name.removesuffix("_cents") for name in names], rows)
