@@ -234,7 +234,8 @@ class Buyer:
         product, manifest_digest = self._checked(envelope, product_id)
         keys = {"sign_key": self._keys.public("sign").hex(), "hpke_key": self._keys.public("hpke").hex()}
         price = to_document(ordered_price(product, order_of(record.asked)))
-        wanted = {"manifest_digest": manifest_digest, "price": price, "consumer_keys": keys}
+        quota = to_document(product.quota)
+        wanted = {"manifest_digest": manifest_digest, "price": price, "consumer_keys": keys, "quota": quota}
         for name, value in wanted.items():
             if agreement.get(name) != value:
                 raise AccessDenied("agreement.differs", "ask the provider", f"the agreement has another {name}")
