@@ -1,6 +1,7 @@
 """An invoice, a credit note or a statement as one page that loads nothing and prints well, in English or Chinese."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from hdex.catalog.invoice import Invoice, InvoiceKind, UsageSaid
@@ -12,8 +13,9 @@ STYLE = Markup(
     "color:#111;background:#fff}table{border-collapse:collapse;width:100%;margin:1rem 0}"
     "th,td{border-bottom:1px solid #ccc;padding:.35rem .5rem;text-align:left;vertical-align:top}"
     "tbody th{font-weight:normal}td:last-child,thead th:last-child{text-align:right}"
+    ".facts td{text-align:left}.facts th{width:14rem}.statement{max-width:76rem}.statement table{font-size:.85em}"
     "code{overflow-wrap:anywhere;font-size:.85em}.wide{overflow-x:auto}"
-    "@media print{body{margin:0;max-width:none}a{color:inherit}}"
+    "@media print{body,.statement{margin:0;max-width:none}.wide{overflow:visible}.statement table{font-size:.7em}}"
 )
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -104,11 +106,16 @@ def statement_page(statement: Mapping[str, Any], lang: str) -> str:
         tag("h1", f"{t('statement')} {statement['month']}"),
         tag("p", str(statement["hospital"])),
         tag("h2", t("papers")),
-        tag("div", papers_table(statement["papers"], statement["totals"], t), class_="wide"),
+        wide(papers_table(statement["papers"], statement["totals"], t), t("papers")),
         tag("h2", t("used")),
-        tag("div", used_table(statement["usage"], t), class_="wide"),
+        wide(used_table(statement["usage"], t), t("used")),
     ]
-    return page(f"{t('statement')} {statement['hospital']} {statement['month']}", body, t)
+    return page(f"{t('statement')} {statement['hospital']} {statement['month']}", body, t, class_="statement")
+
+
+def wide(held: Markup, label: str) -> Markup:
+    """Return a table that scrolls by itself on a narrow screen, with the keyboard too."""
+    return tag("div", held, class_="wide", tabindex="0", role="region", aria_label=label)
 
 
 def lines_table(invoice: Invoice, t: Voice) -> Markup:
@@ -123,7 +130,8 @@ def lines_table(invoice: Invoice, t: Voice) -> Markup:
     ]
     rows.append((t("subtotal"), "", "", money(invoice.subtotal_cents)))
     if invoice.tax is not None:
-        rows.append((f"{invoice.tax.name.say(t.lang)} ({invoice.tax.rate})", "", "", money(invoice.tax_cents)))
+        rate = f"{(Decimal(invoice.tax.rate) * 100).normalize():f}"
+        rows.append((f"{invoice.tax.name.say(t.lang)} ({rate} %)", "", "", money(invoice.tax_cents)))
     rows.append((t("total"), "", "", money(invoice.total_cents)))
     return table((t("what"), t("units"), t("unit"), t("amount")), rows)
 
@@ -167,10 +175,10 @@ def used_table(usage: Sequence[Mapping[str, Any]], t: Voice) -> Markup:
 def described(pairs: Sequence[tuple[str, str]]) -> Markup:
     """Return names and values as a table of two columns."""
     rows = [tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in pairs]
-    return tag("table", tag("tbody", *rows))
+    return tag("table", tag("tbody", *rows), class_="facts")
 
 
-def page(title: str, body: Sequence[Markup], t: Voice) -> str:
+def page(title: str, body: Sequence[Markup], t: Voice, *, class_: str = "paper") -> str:
     """Return a whole page."""
     head = tag(
         "head",
@@ -180,5 +188,5 @@ def page(title: str, body: Sequence[Markup], t: Voice) -> str:
         tag("title", title),
         tag("style", STYLE),
     )
-    shown = tag("body", tag("main", *body))
+    shown = tag("body", tag("main", *body), class_=class_)
     return "<!doctype html>\n" + tag("html", head, shown, lang="zh-CN" if t.lang == "zh" else "en")
