@@ -258,6 +258,12 @@ def test_a_provider_cannot_change_a_paper_that_its_log_holds(stage: BillingStage
     line = file.document["lines"][0]
     lies: dict[str, dict[str, Any]] = {
         "an amount": {"lines": [line | {"amount_cents": 1}], "subtotal_cents": 1, "total_cents": 1 + TAX},
+        "less, with its tax": {
+            "lines": [line | {"amount_cents": 100}],
+            "subtotal_cents": 100,
+            "tax_cents": 6,
+            "total_cents": 106,
+        },
         "a sum": {"total_cents": TOTAL + 1},
         "no tax": {"tax_cents": 0, "total_cents": CENTS},
         "another contract": {"usage": usage | {"contract": "c-2"}},
