@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hdex.catalog.errors import PriceInvalid
 from hdex.catalog.money import apportion, minor_digits, rate_of, rounded, say, to_decimal, to_minor
-from hdex.catalog.revenue import Revenue, SplitRule, own_split, split_revenue
+from hdex.catalog.revenue import Revenue, SplitRule, cleared, own_split, pool, split_revenue
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "prices.json").read_text("utf-8"))
 NAMES = st.text("abcdefghij", min_size=1, max_size=6)
@@ -125,3 +125,42 @@ def test_a_rule_that_cannot_be_carried_out_is_refused(rule: Revenue) -> None:
 def test_a_weight_that_is_no_number_is_refused() -> None:
     with pytest.raises(PriceInvalid):
         split_revenue(100, Revenue(rule=SplitRule.SHAPLEY), {"a": float("nan")})
+
+
+# ---- pools -------------------------------------------------------------------------------------------------------
+
+AMOUNTS = st.dictionaries(NAMES, st.integers(0, 10**9), min_size=1, max_size=8)
+
+
+def test_hospitals_that_earned_unequally_share_by_rows() -> None:
+    earned = {"hospital-a": 1_000, "hospital-b": 0, "hospital-c": 500}
+    found = pool(earned, FEE, {"hospital-a": 1, "hospital-b": 1, "hospital-c": 2})
+    assert (found.split.fee, found.split.parts) == (38, {"hospital-a": 366, "hospital-b": 365, "hospital-c": 731})
+    assert [(one.payer, one.payee, one.amount) for one in found.transfers] == [
+        ("hospital-a", "exchange", 38),
+        ("hospital-a", "hospital-b", 365),
+        ("hospital-a", "hospital-c", 231),
+    ]
+
+
+@given(AMOUNTS, AMOUNTS, st.integers(0, 10_000))
+def test_after_the_transfers_everybody_holds_what_is_due(
+    earned: dict[str, int], weights: dict[str, int], points: int
+) -> None:
+    known = dict.fromkeys(earned, 0) | weights
+    found = pool(earned, Revenue(rule=SplitRule.ROWS, fee_basis_points=points, platform="z-exchange"), known)
+    held = dict(earned)
+    for one in found.transfers:
+        assert one.amount > 0
+        held[one.payer] -= one.amount
+        held[one.payee] = held.get(one.payee, 0) + one.amount
+    due = dict(found.split.parts) | {"z-exchange": found.split.fee}
+    assert {name: left for name, left in held.items() if left} == {name: left for name, left in due.items() if left}
+    assert cleared(held, due) == ()
+
+
+def test_who_earned_is_part_of_the_split() -> None:
+    with pytest.raises(PriceInvalid, match="hospital-b earned"):
+        pool({"hospital-b": 5}, Revenue(rule=SplitRule.ROWS), {"hospital-a": 1})
+    with pytest.raises(PriceInvalid):
+        pool({"hospital-a": -5}, Revenue(rule=SplitRule.ROWS), {"hospital-a": 1})

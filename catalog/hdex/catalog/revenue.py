@@ -74,6 +74,54 @@ def split_revenue(amount: int, revenue: Revenue, weights: Mapping[str, int | flo
     return Split(amount, fee, revenue.platform or "", apportion(amount - fee, exact))
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What one hospital, or the platform, is to get from another."""
+
+    payer: str
+    payee: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What hospitals earned together, split anew, and the transfers that make it so."""
+
+    earned: Mapping[str, int]
+    split: Split
+    transfers: tuple[Transfer, ...]
+
+
+def pool(earned: Mapping[str, int], revenue: Revenue, weights: Mapping[str, int | float]) -> Pool:
+    """Return how hospitals that each billed their part share the whole, and who pays whom.
+
+    earned: hospital -> minor units it billed, from 0. weights as in `split_revenue`, of these hospitals or of more.
+    Raise PriceInvalid where a hospital that earned has no weight, not even 0.
+    """
+    if any(amount < 0 for amount in earned.values()):
+        raise PriceInvalid("what a hospital earned is below 0")
+    if without := sorted(earned.keys() - weights.keys()):
+        raise PriceInvalid(f"{', '.join(without)} earned and has no weight in the split")
+    split = split_revenue(sum(earned.values()), revenue, weights)
+    due = dict(split.parts) | ({split.platform: split.fee} if split.fee else {})
+    return Pool(dict(sorted(earned.items())), split, cleared(earned, due))
+
+
+def cleared(held: Mapping[str, int], due: Mapping[str, int]) -> tuple[Transfer, ...]:
+    """Return transfers after which everybody holds what is due; both sum to the same. Payers and payees by name."""
+    over = {name: held.get(name, 0) - due.get(name, 0) for name in sorted({*held, *due})}
+    wanting = {name: -left for name, left in over.items() if left < 0}
+    found: list[Transfer] = []
+    for payer, spare in over.items():
+        for payee in wanting:
+            given = sum(one.amount for one in found if one.payer == payer)
+            got = sum(one.amount for one in found if one.payee == payee)
+            amount = min(spare - given, wanting[payee] - got)
+            if amount > 0:
+                found.append(Transfer(payer, payee, amount))
+    return tuple(found)
+
+
 def own_split(amount: int, revenue: Revenue | None, provider: str) -> Split:
     """Return the split of what one provider earned: by the fixed shares that its product names, else all is its own.
 

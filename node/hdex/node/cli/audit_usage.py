@@ -1,4 +1,4 @@
-"""`hdex audit usage` and `split-rows`: what was used, counted again from evidence; an invoice held against it."""
+"""`hdex audit usage`: what a contract used, counted again from evidence, and an invoice held against it."""
 
 import json
 from pathlib import Path
@@ -46,32 +46,6 @@ def usage(
     else:
         print_found(document)
     raise typer.Exit(0 if verified else NOT_VERIFIED)
-
-
-def split_rows(
-    study: Annotated[str, typer.Argument(help="Digest of the study, as its result and the logs name it.")],
-    evidence: Annotated[Path, typer.Argument(help="Evidence file (zip) of `hdex audit export`, without a filter.")],
-    trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
-    amount: Annotated[int, typer.Option(help="Cents to split.", min=0)],
-    fee: Annotated[int, typer.Option(help="The platform's fee, hundredths of a per cent.", min=0, max=10_000)] = 0,
-    platform: Annotated[str, typer.Option(help="Who gets the fee.")] = "exchange",
-    as_json: Json = False,
-) -> None:
-    """Recompute how an amount is split by the rows behind a study's sums, as their logs say. Exit as verify."""
-    from hdex.catalog.revenue import Revenue, SplitRule, split_revenue
-    from hdex.ledger.bundle import read_evidence
-    from hdex.ledger.trust import read_trust
-    from hdex.ledger.verify import verify_evidence
-    from hdex.node.auditor_usage import rows_of_study
-    from hdex.node.cli.serving import show
-
-    report = verify_evidence(evidence, read_trust(trust))
-    rows = rows_of_study(read_evidence(evidence), study)
-    rule = Revenue(rule=SplitRule.ROWS, fee_basis_points=fee, platform=platform)
-    parts = split_revenue(amount, rule, rows)
-    told = {"verified": report.verified, "rows": rows, "cents": dict(parts.parts), "fee_cents": parts.fee}
-    show(told, as_json=as_json)
-    raise typer.Exit(0 if report.verified else NOT_VERIFIED)
 
 
 def paper_of(path: Path):  # type: ignore[no-untyped-def]  # Invoice, whose import is heavy
