@@ -113,10 +113,10 @@ def cleared(held: Mapping[str, int], due: Mapping[str, int]) -> tuple[Transfer, 
     wanting = {name: -left for name, left in over.items() if left < 0}
     found: list[Transfer] = []
     for payer, spare in over.items():
-        for payee in wanting:
+        for payee, wanted in wanting.items():
             given = sum(one.amount for one in found if one.payer == payer)
             got = sum(one.amount for one in found if one.payee == payee)
-            amount = min(spare - given, wanting[payee] - got)
+            amount = min(spare - given, wanted - got)
             if amount > 0:
                 found.append(Transfer(payer, payee, amount))
     return tuple(found)
