@@ -8,25 +8,27 @@ from pathlib import Path
 import pytest
 from tests.journeys.stage import Stage, refusal
 from tests.node.consortium import hdex, printed
+from typer.testing import CliRunner
 
 from hdex.catalog.invoice import Invoice
 from hdex.ledger.bundle import read_evidence
 from hdex.node.auditor_usage import audit_invoice
+from hdex.node.cli.audit import app as audit_app
 from hdex.node.compose.client import open_billing, open_customer
 from hdex.node.config import BuyerConfig, HospitalConfig, load
 from hdex.node.demo import acts_market
-from hdex.node.demo.setting import APPLICANT, BUYER
+from hdex.node.demo.setting import APPLICANT, BUYER, HOSPITALS
 from hdex.node.hospital.statements import papers_csv
-from hdex.node.invoice_file import check_file, read_file
+from hdex.node.invoice_file import check_file, read_file, write_file
 from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
 PROVIDER, MONTH_CHARACTERS = "hospital-c", 7
 
 
-def billing_of(stage: Stage) -> RemoteBilling:
-    desk = stage.setting.home(PROVIDER) / "staff" / "privacy_officer"
-    return open_billing(load(stage.setting.config_file(PROVIDER), HospitalConfig), desk)
+def billing_of(stage: Stage, hospital: str = PROVIDER) -> RemoteBilling:
+    desk = stage.setting.home(hospital) / "staff" / "privacy_officer"
+    return open_billing(load(stage.setting.config_file(hospital), HospitalConfig), desk)
 
 
 def delivered(stage: Stage, name: str) -> str:
@@ -105,9 +107,32 @@ def test_the_command_line_quotes_and_bills(stage: Stage, tmp_path: Path) -> None
     evidence, trust = tmp_path / "evidence.zip", tmp_path / "trust.json"
     stage.memory.cast.auditor.export(evidence)
     trust.write_text(json.dumps(stage.memory.cast.auditor.trust(2)))
-    counted = hdex("audit", "usage", evidence, "--trust", trust, "--invoice", paper)
-    assert "offence" not in counted.stdout, counted.stdout
-    assert "deliveries 1" in counted.stdout, counted.stderr
+    counted = audited("usage", evidence, "--trust", trust, "--invoice", paper)
+    assert "offence" not in counted, counted
+    assert "deliveries 1" in counted, counted
+
+
+def audited(*words: str | Path) -> str:
+    """Return what an offline verb of the auditor prints."""
+    return CliRunner().invoke(audit_app, [str(word) for word in words]).stdout
+
+
+def test_what_a_study_earned_is_pooled_and_split_by_rows(stage: Stage, tmp_path: Path) -> None:
+    memory, papers = stage.reach("federate"), list[Path]()
+    for hospital in HOSPITALS:
+        papers.append(write_file(billing_of(stage, hospital).issue(memory.contracts[hospital], ""), tmp_path))
+    evidence, trust = tmp_path / "evidence.zip", tmp_path / "trust.json"
+    memory.cast.auditor.export(evidence)
+    trust.write_text(json.dumps(memory.cast.auditor.trust(2)))
+    contract_id = memory.contracts[PROVIDER]
+    submitted = [event for event in stage.events(PROVIDER) if event["action"] == "round.submit"]
+    study = next(event["policy_digest"] for event in submitted if event.get("contract") == contract_id)
+    asked = ("--study", study, "--evidence", evidence, "--trust", trust, "--fee", "100", "--json")
+    pooled = json.loads(audited("pool", *papers, *asked))
+    assert pooled["offences"] == []
+    assert set(pooled["weights"]) == set(HOSPITALS)
+    assert pooled["fee_cents"] + sum(pooled["cents"].values()) == sum(pooled["earned_cents"].values())
+    assert {one["payee"] for one in pooled["transfers"]} >= {"exchange"}
 
 
 def test_a_demo_bills_what_it_delivered(stage: Stage) -> None:

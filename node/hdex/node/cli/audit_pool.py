@@ -15,6 +15,7 @@ def pool(
     study: Annotated[str, typer.Option(help="Digest of the study, as its result and the logs name it.")],
     evidence: Annotated[Path, typer.Option(help="Evidence file (zip) of `hdex audit export`, without a filter.")],
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    *,
     rule: Annotated[str, typer.Option(help="rows or shapley")] = "rows",
     scores: Annotated[Path | None, typer.Option(help="Coalition scores (JSON), for shapley.")] = None,
     fee: Annotated[int, typer.Option(help="The platform's fee, hundredths of a per cent.", min=0, max=10_000)] = 0,

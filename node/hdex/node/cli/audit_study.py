@@ -57,6 +57,7 @@ def split(
     scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), or a result that holds them.")],
     amount: Annotated[int, typer.Option(help="Cents to split.")],
     evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
+    *,
     fee: Annotated[int, typer.Option(help="The platform's fee, hundredths of a per cent.", min=0, max=10_000)] = 0,
     platform: Annotated[str, typer.Option(help="Who gets the fee.")] = "exchange",
     as_json: Json = False,

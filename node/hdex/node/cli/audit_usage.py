@@ -14,6 +14,7 @@ NOT_VERIFIED = 1
 def usage(
     evidence: Annotated[Path, typer.Argument(help="Evidence file (zip) of `hdex audit export`, without a filter.")],
     trust: Annotated[Path, typer.Option(help="Trust file: whose signatures count.")],
+    *,
     invoice: Annotated[Path | None, typer.Option(help="Invoice file (JSON) to hold against the count.")] = None,
     node: Annotated[str, typer.Option(help="Whose log, where no invoice is given.")] = "",
     contract: Annotated[str, typer.Option(help="Contract id, where no invoice is given.")] = "",

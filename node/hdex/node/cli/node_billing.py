@@ -86,6 +86,7 @@ def statement(
     config: Config,
     desk: DeskFolder,
     month: Month,
+    *,
     csv: Annotated[Path | None, typer.Option(help="Write the papers as CSV to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
     lang: Annotated[str, typer.Option(help="Language of the page: en or zh")] = "en",
