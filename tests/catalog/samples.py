@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hdex.catalog.metadata import Agent, Health, HealthCategory, Period, PublisherFacts, PublisherType
+from hdex.catalog.price import Cost, Price, PriceBasis, PricePlan
 from hdex.catalog.product import (
     Bin,
     Column,
@@ -11,9 +12,6 @@ from hdex.catalog.product import (
     Histogram,
     Preview,
     PreviewKind,
-    Price,
-    PriceBasis,
-    PricePlan,
     Privacy,
     Provider,
     ReleaseFile,
@@ -77,6 +75,15 @@ def sample_preview() -> Preview:
     return Preview(kind=PreviewKind.SYNTHETIC, rows=rows, histograms=histograms, generator=generator, epsilon=1.0)
 
 
+PRICE = Price(
+    basis=PriceBasis.COST_BASED,
+    amount_cents=4_800_000,
+    currency="CNY",
+    plan=PricePlan.ONE_OFF,
+    cost_sheet=(Cost(Text("curation and de-identification", "整理与去标识"), 4_800_000),),
+)
+
+
 def sample_product(**given: object) -> DataProduct:
     """Return a carotid-stent product of hospital A, with what the test gives in its place."""
     plain = DataProduct(
@@ -106,7 +113,7 @@ def sample_product(**given: object) -> DataProduct:
             duties=("attribute", "delete", "no_redistribution"),
             expires="2028-01-01T00:00:00.000Z",
         ),
-        price=Price(basis=PriceBasis.COST_BASED, amount_cents=4_800_000, currency="CNY", plan=PricePlan.ONE_OFF),
+        price=PRICE,
         privacy=Privacy(
             preset="registered",
             k=10,

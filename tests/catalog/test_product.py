@@ -18,12 +18,12 @@ from tests.catalog.samples import (
 
 from hdex.catalog.errors import DocumentInvalid, ProductInvalid
 from hdex.catalog.metadata import Ethics, Notice, Period
+from hdex.catalog.price import PriceBasis
 from hdex.catalog.product import (
     DataProduct,
     DeliveryMode,
     Preview,
     PreviewKind,
-    PriceBasis,
     Role,
     check,
     modes_of,

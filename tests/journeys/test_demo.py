@@ -34,10 +34,10 @@ SAME = ("hospitals", "records", "columns_by_level", "attack_before", "identifier
 SHARES = ("attack_before", "attack_after", "attack_chance")
 CHILDREN = ("chain", "exchange", "keyholder", "hospital-a", "hospital-b", "hospital-c")
 MOMENTS = ("setting", "refused", "ingest", "classify", "de-identify", "publish", "browse", "contract", "deliver",
-           "federate", "withdraw")  # fmt: skip
+           "invoice", "federate", "withdraw")  # fmt: skip
 LONG = os.environ.get("HDEX_SOAK") == "1"
 SOAK_KILLS, LATEST_S = 30, 3.0
-GATE_KILLS = [("exchange", "deliver", 2.0)]  # in the middle of the first study: it must go on where its journal ends
+GATE_KILLS = [("exchange", "invoice", 2.0)]  # in the middle of the first study: it must go on where its journal ends
 
 
 @dataclass

@@ -39,6 +39,7 @@ from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
@@ -104,6 +105,10 @@ class Ground:
     def facts(self) -> ChainFacts:
         chain = MemoryChain(self.ledger, self.id)
         return ChainFacts(lambda: chain, self.documents, node=self.id)
+
+    @cached_property
+    def book(self) -> UsageBook:
+        return UsageBook(self.log, list, node=self.id, clock=self.stage.clock)
 
     @cached_property
     def meter(self) -> Meter:
@@ -312,6 +317,7 @@ class Market:
             directory=self.directory,
             recorder=ground.recorder,
             meter=ground.meter,
+            book=ground.book,
             pace=PACE,
             clock=self.clock,
         )

@@ -86,6 +86,7 @@ class Round:
             market.directory,
             self.approvals,
             EpsilonBudget(ground.log, list),
+            ground.book,
             ground.documents,
         )
         self.site = HospitalSite(

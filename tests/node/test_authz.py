@@ -48,6 +48,7 @@ OWN_STAFF: dict[str, set[str]] = {
     "LogService.ReadLog": {OFFICER, ADMIN},
     **{f"VettingService.{verb}": OFFICE for verb in ("GetVetting", "ListVettings", "DecideVetting")},
     **{f"AccessRequestService.{verb}": {STEWARD, OFFICER, COMMITTEE} for verb in REVIEWED},
+    **{f"BillingService.{method}": {STEWARD, OFFICER, ADMIN} for method in SERVICES["BillingService"]},
 }
 BUYER = {("buyer", ""), ("buyer", "buyer_analyst")}
 PROCESSES = {(kind, "") for kind in ("hospital", "exchange", "keyholder", "region")}
@@ -61,6 +62,8 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "HospitalService.ConfirmAgreement": ("hospital", EXCHANGE | BUYER),
     "HospitalService.Deliver": ("hospital", BUYER),
     "HospitalService.AcknowledgeDelivery": ("hospital", BUYER),
+    "InvoiceService.ListInvoices": ("hospital", BUYER),
+    "InvoiceService.DisputeInvoice": ("hospital", BUYER),
     "WitnessService.AddCheckpoint": (None, PROCESSES),
     "WitnessService.GetMirror": (None, PROCESSES | AUDITOR),
     "LogService.ReadLog": (None, AUDITOR),
@@ -97,7 +100,7 @@ def reference(caller: Identity, action: str, server: dict[str, str], level: int)
     """Return what the tables above say."""
     home = caller.kind == server["kind"] and caller.participant == server["participant"]
     own = home and caller.role in OWN_STAFF.get(action, set())
-    own = own and (caller.kind == "hospital" or not action.startswith("HospitalAdminService"))
+    own = own and (caller.kind == "hospital" or not action.startswith(("HospitalAdminService", "BillingService")))
     if own and action.endswith(".DecideRequest") and level >= 4 and caller.role == STEWARD:
         return False
     if (action, server["kind"]) == ("ChannelService.Connect", "region"):
@@ -149,7 +152,7 @@ def test_every_method_has_somebody_who_may_call_it(authorizer: CedarAuthorizer) 
 def test_the_table_names_the_methods_of_the_protocol() -> None:
     declared = {
         f"{service.name}.{method.name}"
-        for name in ("access", "exchange", "hospital", "keyholder", "ledger")
+        for name in ("access", "exchange", "hospital", "keyholder", "ledger", "settlement")
         for service in import_module(f"hdex.proto.v1.{name}_pb2").DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -294,6 +294,8 @@ def test_the_buyer_signs_only_what_it_asked_for(market: Market) -> None:
         {"consumer_keys": {"sign_key": "00" * 32, "hpke_key": "11" * 32}},
         {"manifest_digest": "00" * 32},
         {"consumer": OTHER},
+        {"columns": ["age_band"]},
+        {"quota": {"rows": 1, "period": "contract"}},
     ],
 )
 def test_the_buyer_refuses_an_agreement_that_differs(market: Market, changed: dict[str, Any]) -> None:

@@ -16,12 +16,19 @@ from hdex.node.compose.standing import Standing
 from hdex.node.recorder import Recorder
 from hdex.node.remembered import AT_GATE, ROUTES, SILENT, VERBS
 from hdex.node.wire.interceptors import Access
-from hdex.proto.v1 import access_pb2, common_pb2, exchange_pb2, hospital_pb2, keyholder_pb2, ledger_pb2
+from hdex.proto.v1 import (
+    access_pb2,
+    common_pb2,
+    exchange_pb2,
+    hospital_pb2,
+    keyholder_pb2,
+    ledger_pb2,
+    settlement_pb2,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-PROTOS: list[FileDescriptor] = [
-    module.DESCRIPTOR for module in (access_pb2, common_pb2, exchange_pb2, hospital_pb2, keyholder_pb2, ledger_pb2)
-]
+MODULES = (access_pb2, common_pb2, exchange_pb2, hospital_pb2, keyholder_pb2, ledger_pb2, settlement_pb2)
+PROTOS: list[FileDescriptor] = [module.DESCRIPTOR for module in MODULES]
 ROUTERS = {"get", "post", "put", "delete", "head", "route", "Route", "mount", "Mount"}
 ROUTERS |= {"_route", "add_route", "add_api_route", "api_route", "websocket"}
 RECORDS = ("_recorder.allow", "_recorder.deny", "_recorder.release")

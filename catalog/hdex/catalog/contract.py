@@ -11,7 +11,9 @@ from typing import cast
 
 from hdex.catalog.documents import Json, Scalar, digest, from_document, to_document
 from hdex.catalog.errors import AgreementInvalid, OutsideAgreement, TransitionForbidden
-from hdex.catalog.product import DeliveryMode, Price
+from hdex.catalog.price import Price
+from hdex.catalog.product import DeliveryMode
+from hdex.catalog.quota import Quota
 
 
 class Party(StrEnum):
@@ -174,6 +176,7 @@ class Agreement:
     max_rounds: int = 0  # federated rounds; 0 means none
     max_deliveries: int = 1  # complete sealed deliveries
     clauses: Mapping[str, Scalar] = field(default_factory=dict)
+    quota: Quota | None = None
 
     def __post_init__(self) -> None:
         if _instant(self.expires) <= _instant(self.issued):

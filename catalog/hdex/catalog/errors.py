@@ -3,11 +3,13 @@
 CatalogError
 ├── DocumentInvalid (ValueError)    a JSON document is not what its model says
 │   ├── ProductInvalid              a product breaks a rule of its level, price or preview
+│   │   └── PriceInvalid            a price, amount, weight or split is none, or not allowed here
 │   ├── TermsInvalid                terms name a code that does not exist, or contradict themselves
 │   ├── OrganisationInvalid         a declaration of an organisation cannot be right; carries rule and next step
 │   ├── AccessFormInvalid           an access request's form is incomplete; carries rule and next step
 │   ├── AgreementInvalid            an agreement is incomplete
-│   └── PolicyInvalid               a policy, request or state of the world cannot be read
+│   ├── PolicyInvalid               a policy, request or state of the world cannot be read
+│   └── InvoiceInvalid              an invoice does not say what follows from its agreement and usage
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
 ├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
@@ -30,6 +32,10 @@ class DocumentInvalid(CatalogError, ValueError):
 
 class ProductInvalid(DocumentInvalid):
     """A product breaks a rule of its level, price or preview."""
+
+
+class PriceInvalid(ProductInvalid):
+    """A price, an amount, a weight or a split is none, or is not allowed here."""
 
 
 class TermsInvalid(DocumentInvalid):
@@ -62,6 +68,10 @@ class PolicyInvalid(DocumentInvalid):
     """A policy, a request or a state of the world is not what ODRL or our profile says; the message names the place."""
 
 
+class InvoiceInvalid(DocumentInvalid):
+    """An invoice does not say what follows from its agreement and its usage."""
+
+
 class PreviewRefused(CatalogError):
     """Too few rows to show anything about them."""
 
@@ -85,11 +95,12 @@ class GuardUnmet(CatalogError):
 
 
 class OutsideAgreement(CatalogError):
-    """The agreement does not cover what was asked; `rule` names the clause."""
+    """The agreement does not cover what was asked; `rule` names the clause, `next_step` what then."""
 
-    def __init__(self, message: str, *, rule: str) -> None:
+    def __init__(self, message: str, *, rule: str, next_step: str = "") -> None:
         super().__init__(message)
         self.rule = rule
+        self.next_step = next_step
 
 
 class NotListed(CatalogError):

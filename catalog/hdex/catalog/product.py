@@ -23,12 +23,14 @@ from hdex.catalog.metadata import (
     Notice,
     Provenance,
     PublisherFacts,
-    PublisherType,
     Review,
     check_ethics,
     check_metadata,
 )
+from hdex.catalog.price import Price, check_price
 from hdex.catalog.quality import QualityReport, check_quality
+from hdex.catalog.quota import Quota, check_quota
+from hdex.catalog.revenue import Revenue, check_revenue
 from hdex.catalog.terms import Terms, Text, check_terms
 
 
@@ -50,25 +52,6 @@ class Role(StrEnum):
     SENSITIVE = "sensitive"
     FREE_TEXT = "free_text"
     OTHER = "other"
-
-
-class PriceBasis(StrEnum):
-    """On which ground a price stands."""
-
-    FREE = "free"
-    COST_BASED = "cost_based"
-    GOVERNMENT_GUIDED = "government_guided"
-    MARKET = "market"
-
-
-class PricePlan(StrEnum):
-    """What one payment is for."""
-
-    ONE_OFF = "one_off"
-    PER_QUERY = "per_query"
-    PER_1000_ROWS = "per_1000_rows"
-    SUBSCRIPTION = "subscription"
-    PER_ROUND = "per_round"
 
 
 class PreviewKind(StrEnum):
@@ -105,18 +88,6 @@ class Column:
     null_rate: float | None = None
     decimals: int | None = None
     fingerprint_step: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """What it costs, in the smallest unit of its currency; `document` allows the price where one must."""
-
-    basis: PriceBasis
-    amount_cents: int
-    currency: str
-    plan: PricePlan
-    ceiling_cents: int | None = None  # of a government-guided price
-    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +187,9 @@ class DataProduct:
     notice: Notice | None = None
     plans: tuple[Price, ...] | None = None
     max_deliveries: int | None = None  # complete sealed deliveries of one contract
+    max_licences: int | None = None  # contracts that may stand at once, over all versions
+    quota: Quota | None = None  # of one contract
+    revenue: Revenue | None = None
     quality_report: QualityReport | None = None
     provenance: Provenance | None = None
     reviews: tuple[Review, ...] | None = None
@@ -281,7 +255,7 @@ def check(product: DataProduct) -> None:
     _check_columns(product)
     _check_privacy(product)
     for price in (product.price, *(product.plans or ())):
-        _check_price(price, product.publisher)
+        check_price(price, product.publisher, tuple(column.name for column in product.columns))
     _check_preview(product.preview)
     _check_record(product)
     check_terms(product.terms)
@@ -363,7 +337,12 @@ def _check_record(product: DataProduct) -> None:
     check_metadata(
         publisher=product.publisher, access_body=product.access_body, health=product.health, notice=product.notice
     )
-    _require(product.max_deliveries is None or product.max_deliveries > 0, "max_deliveries is below 1")
+    for name, most in (("max_deliveries", product.max_deliveries), ("max_licences", product.max_licences)):
+        _require(most is None or most > 0, f"{name} is below 1")
+    if product.quota is not None:
+        check_quota(product.quota)
+    if product.revenue is not None:
+        check_revenue(product.revenue)
     if product.privacy.ethics is not None:
         check_ethics(product.privacy.ethics)
     if product.quality_report is not None:
@@ -375,17 +354,6 @@ def _check_record(product: DataProduct) -> None:
         trail = product.provenance
         digests += [trail.snapshot_digest, trail.recipe_digest, trail.output_digest]
     _require(all(_SHA256.fullmatch(one) for one in digests), "provenance, reviews: a digest is not SHA-256 hex")
-
-
-def _check_price(price: Price, publisher: PublisherFacts | None) -> None:
-    _require(bool(re.fullmatch(r"[A-Z]{3}", price.currency)), "price.currency: three letters of ISO 4217 are asked")
-    _require(price.amount_cents >= 0, "price.amount_cents is below 0")
-    _require((price.basis == PriceBasis.FREE) == (price.amount_cents == 0), "price: free and 0 go together")
-    if price.basis == PriceBasis.GOVERNMENT_GUIDED:
-        within = price.ceiling_cents is not None and price.amount_cents <= price.ceiling_cents
-        _require(within and bool(price.document), "price: a guided price names its document and keeps to its ceiling")
-    if publisher is not None and publisher.type == PublisherType.PUBLIC_HOSPITAL and price.basis == PriceBasis.MARKET:
-        _require(bool(price.document), "price: a public hospital names the document that allows market prices")
 
 
 def _check_preview(preview: Preview) -> None:

@@ -108,6 +108,10 @@ class Action(StrEnum):
     SHARD_OPEN = "shard.open"
     BREAKGLASS_OPEN = "breakglass.open"
     ALERT_RAISE = "alert.raise"
+    INVOICE_ISSUE = "invoice.issue"
+    INVOICE_CREDIT = "invoice.credit"
+    INVOICE_DISPUTE = "invoice.dispute"
+    PAYMENT_IMPORT = "payment.import"
 
 
 RELEASES = frozenset(
@@ -150,6 +154,7 @@ class Event:
     reason: str | None = None  # rule code
     rows: int | None = None
     fields: int | None = None
+    bytes: int | None = None  # that this release lets out
     epsilon: float | None = None
     request_digest: str | None = None
     result_digest: str | None = None
@@ -171,6 +176,7 @@ class Event:
             _require_text("checkpoint", self.checkpoint, _LONGEST_NOTE)
         _require_count("rows", self.rows)
         _require_count("fields", self.fields)
+        _require_count("bytes", self.bytes)
         for name, value in zip(_DIGESTS, _digests_of(self), strict=True):
             if value is not None:
                 _require_digest(name, value)

@@ -42,7 +42,7 @@ _KINDS: dict[Action, tuple[tuple[str, str], str]] = {
     Action.CALL_REFUSE: (_ALERT, "E"),
     Action.BREAKGLASS_OPEN: (_ALERT, "E"),
 }
-_COUNTS = ("rows", "fields", "epsilon")
+_COUNTS = ("rows", "fields", "bytes", "epsilon")
 _DIGESTS = ("policy_digest", "request_digest", "result_digest")
 Resource = dict[str, Any]  # JSON
 

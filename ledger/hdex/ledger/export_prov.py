@@ -11,7 +11,7 @@ from hdex.ledger.event import Action, Decision, Event, document
 
 PREFIXES = {"hdex": "urn:hdex:", "prov": "http://www.w3.org/ns/prov#"}
 _MAKING = {Action.INGEST_RUN, Action.DEIDENTIFY_RUN, Action.CATALOGUE_PUBLISH, Action.ROUND_SEAL}  # generate, not use
-_TOLD = ("decision", "reason", "purpose", "contract", "grant", "rows", "fields", "epsilon", "request_digest")
+_TOLD = ("decision", "reason", "purpose", "contract", "grant", "rows", "fields", "bytes", "epsilon", "request_digest")
 Prov = dict[str, Any]  # JSON
 
 

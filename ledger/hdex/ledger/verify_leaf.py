@@ -23,7 +23,7 @@ _FORMS = {
     **dict.fromkeys(("event_id", "node", "organisation", "role", "product", "version"), _TEXT),
     **dict.fromkeys(("purpose", "contract", "grant", "reason"), _TEXT),
     **dict.fromkeys(("actor", "policy_digest", "request_digest", "result_digest"), _DIGEST),
-    **dict.fromkeys(("rows", "fields"), _COUNT),
+    **dict.fromkeys(("rows", "fields", "bytes"), _COUNT),
     "action": '"(?:' + "|".join(re.escape(action.value) for action in Action) + ')"',
     "decision": '"(?:' + "|".join(decision.value for decision in Decision) + ')"',
     "schema": str(SCHEMA),

@@ -42,6 +42,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
         "SendAccessMessage",
         "WithdrawAccessRequest",
     ),
+    "BillingService": ("IssueInvoice", "CreditInvoice", "ListIssued", "GetStatement", "ImportPayments"),
+    "InvoiceService": ("ListInvoices", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
     "LogService": ("ReadLog",),
     "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show"),

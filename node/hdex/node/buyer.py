@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hdex.catalog.contract import State
 from hdex.catalog.documents import to_document
 from hdex.catalog.product import DataProduct
+from hdex.catalog.quote import Order, ordered_price
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import format_time
 from hdex.node.access_proof import AccessProof, require_logged
 from hdex.node.container import Header, Part
 from hdex.node.container_file import Receiver, open_frame, open_header
-from hdex.node.contract_record import ContractRecord, require_as_asked
+from hdex.node.contract_record import ContractRecord, order_of, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.durable import write_atomic
 from hdex.node.errors import AccessDenied, ContainerInvalid, PeerUnavailable, RemoteRefused
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Say = Callable[[str, str], None]
+ALL = Order()  # the first price that the product offers, all columns
 RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
 UNSAID: dict[str, Any] = {  # of a question
     "kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0,
@@ -67,6 +69,7 @@ class Wish:
     access: AccessRequest
     max_rounds: int = 0
     statement: str = ""
+    order: Order = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class Buyer:
             "statement": wish.statement,
             "access": to_document(wish.access),
         }
+        if wish.order != ALL:
+            document["order"] = to_document(wish.order)
         answer = self._market.request(self._request_paper(document))
         return accepted(self._mine(answer, str(document["contract_id"])))
 
@@ -228,7 +233,9 @@ class Buyer:
         envelope = self._market.show(product_id)
         product, manifest_digest = self._checked(envelope, product_id)
         keys = {"sign_key": self._keys.public("sign").hex(), "hpke_key": self._keys.public("hpke").hex()}
-        wanted = {"manifest_digest": manifest_digest, "price": to_document(product.price), "consumer_keys": keys}
+        price = to_document(ordered_price(product, order_of(record.asked)))
+        quota = to_document(product.quota)
+        wanted = {"manifest_digest": manifest_digest, "price": price, "consumer_keys": keys, "quota": quota}
         for name, value in wanted.items():
             if agreement.get(name) != value:
                 raise AccessDenied("agreement.differs", "ask the provider", f"the agreement has another {name}")

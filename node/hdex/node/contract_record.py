@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hdex.catalog.documents import from_document
+from hdex.catalog.quote import Order
 from hdex.catalog.terms import AccessRequest
 from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied, RequestInvalid
@@ -23,6 +24,7 @@ REQUEST: dict[str, type] = {
     "statement": str,
     "access": dict,
 }
+ORDER = "order"  # may be left out: then the product's first price, and all columns
 CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,159}")
 LONGEST_TEXT, MOST_ROUNDS = 4000, 1000
 
@@ -71,7 +73,9 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
     A signature says who wrote it, not that it is one. The consumer asks for itself: naming another as the recipient
     would borrow the other's name in the terms.
     """
-    if set(document) != set(REQUEST) or any(type(document[name]) is not kind for name, kind in REQUEST.items()):
+    if set(document) - {ORDER} != set(REQUEST) or any(
+        type(document[name]) is not kind for name, kind in REQUEST.items()
+    ):
         raise RequestInvalid(f"a request has exactly the fields {', '.join(REQUEST)}")
     if not CONTRACT_ID.fullmatch(document["contract_id"]):
         raise RequestInvalid("a contract id has letters, digits, '.', '_', ':' and '-', 160 at most")
@@ -79,10 +83,16 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid(f"a text of a request has {LONGEST_TEXT} characters at most")
     if not 0 <= document["max_rounds"] <= MOST_ROUNDS:
         raise RequestInvalid(f"a request asks for 0 to {MOST_ROUNDS} rounds")
+    order_of(document)
     access = from_document(AccessRequest, document["access"], "access")
     if access.recipient != document["consumer"]:
         raise AccessDenied("request.recipient", "ask in your own name", "the recipient is not who asks")
     return dict(document)
+
+
+def order_of(asked: Mapping[str, Any]) -> Order:
+    """Return what a request orders. Raises DocumentInvalid."""
+    return from_document(Order, asked.get(ORDER, {}), ORDER)
 
 
 def require_as_asked(asked: Mapping[str, Any], agreement: Mapping[str, Any]) -> None:
@@ -97,6 +107,7 @@ def require_as_asked(asked: Mapping[str, Any], agreement: Mapping[str, Any]) -> 
         "purpose": asked["access"]["purpose"],
         "delivery_modes": [asked["delivery_mode"]],
         "max_rounds": asked["max_rounds"],
+        "columns": asked.get(ORDER, {}).get("columns", []),
     }
     for name, value in same.items():
         if agreement.get(name) != value:

@@ -16,6 +16,8 @@ NodeError
 |-- DiskFull               no space left: nothing was stored
 |-- LimitExceeded          a message, a rate or a deadline is beyond its bound
 |-- RequestInvalid         a message cannot be read
+|-- InvoiceRefused         an invoice does not hold against agreement, signature or log
+|-- PaymentsInvalid        a bank statement cannot be read; the message names the line
 `-- CannotListen           an address is taken or not ours
 
 The rooms' errors are found by the name of a class on the error's MRO, so this module imports no room.
@@ -115,6 +117,14 @@ class RequestInvalid(NodeError):
     """A message of a peer cannot be read."""
 
 
+class InvoiceRefused(NodeError):
+    """An invoice does not hold against the agreement, the provider's signature or its log."""
+
+
+class PaymentsInvalid(NodeError):
+    """A bank statement is not what is asked; the message names the line."""
+
+
 class CannotListen(NodeError):
     """An address is taken, or is not one of this machine."""
 
@@ -169,6 +179,8 @@ STATUSES: dict[str, str] = {
     "DiskFull": "RESOURCE_EXHAUSTED",
     "LimitExceeded": "RESOURCE_EXHAUSTED",
     "RequestInvalid": "INVALID_ARGUMENT",
+    "PaymentsInvalid": "INVALID_ARGUMENT",
+    "InvoiceRefused": "FAILED_PRECONDITION",
     "CannotListen": "UNAVAILABLE",
     # node.sources
     "SourceError": "INVALID_ARGUMENT",

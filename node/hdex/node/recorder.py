@@ -40,6 +40,7 @@ class Facts(TypedDict, total=False):
     policy_digest: str
     rows: int
     fields: int
+    bytes: int
     epsilon: float
     request_digest: str
     result_digest: str

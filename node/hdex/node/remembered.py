@@ -78,6 +78,11 @@ VERBS: dict[str, Verb] = {
     ),
     "AccessRequestService.SendAccessMessage": Verb("hospital.access_requests", (Action.ACCESS_MESSAGE,)),
     "AccessRequestService.WithdrawAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_WITHDRAW,)),
+    "BillingService.IssueInvoice": Verb("hospital.billing", (Action.INVOICE_ISSUE,)),
+    "BillingService.CreditInvoice": Verb("hospital.billing", (Action.INVOICE_CREDIT,)),
+    "BillingService.ImportPayments": Verb("hospital.settlement", (Action.PAYMENT_IMPORT,)),
+    "InvoiceService.ListInvoices": Verb("hospital.billing", (Action.CONTRACT_READ,)),
+    "InvoiceService.DisputeInvoice": Verb("hospital.billing", (Action.INVOICE_DISPUTE,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
     "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),
@@ -109,6 +114,8 @@ AT_GATE: dict[str, Action] = {
 }
 SILENT: dict[str, str] = {
     "HospitalAdminService.Status": OWN_COUNTS,
+    "BillingService.ListIssued": OWN_COUNTS,
+    "BillingService.GetStatement": OWN_COUNTS,
     "WitnessService.AddCheckpoint": BEGETS_ITSELF,
     "Health.Check": NOTHING_OF_ANYONE,
     "Health.Watch": NOTHING_OF_ANYONE,

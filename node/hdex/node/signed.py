@@ -24,6 +24,7 @@ KINDS = frozenset(
     | {"container", "decision", "withdrawal", "erasure", "hold.place", "hold.lift"}
     | {"vetting", "vetting.decision", "vetting.step", "vetting.certificate"}
     | {"access.request", "access.decision", "access.message", "access.withdrawal", "access.step"}
+    | {"invoice", "dispute"}
     | {"assessment", "lifecycle", "product.suspend", "product.resume", "product.withdraw"}
 )
 Document = dict[str, Any]  # JSON values

@@ -1,26 +1,31 @@
-"""Lists as CSV that a spreadsheet opens without running anything: others wrote the texts."""
+"""CSV that a spreadsheet shows and never runs: a cell that would begin a formula is made text."""
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-RUNS = tuple("=+-@\t\r\n")  # a cell that begins so is taken for a formula, or for two cells
+RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # what spreadsheets take for the start of a formula or command
 WIDE = str.maketrans("＝＋－＠", "=+-@")  # full-width forms, which some spreadsheets read alike
 
 
-def to_csv(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
-    """Return rows as CSV (RFC 4180), every text harmless."""
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    writer.writerow(columns)
-    writer.writerows([harmless(row.get(name, "")) for name in columns] for row in rows)
-    return out.getvalue()
+def cell(value: object) -> str:
+    """Return a value as a cell: text that could begin a formula, after any spaces, gets an apostrophe before it."""
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else str(value or "")
+    text = str(value) if isinstance(value, bool | int | float) else text
+    seen = text.translate(WIDE)
+    return f"'{text}" if seen.startswith(RISKY) or seen.lstrip().startswith(RISKY) else text
 
 
-def harmless(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula; what is not a text or a number is written as JSON."""
-    if isinstance(value, bool | int | float):
-        return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.lstrip(" ").translate(WIDE).startswith(RUNS) else text
+def uncell(text: str) -> str:
+    """Return the text of a cell that `cell` made."""
+    return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
+
+
+def to_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table as CSV (RFC 4180, UTF-8 with a byte order mark, so that spreadsheets read Chinese)."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow([cell(head) for head in heads])
+    writer.writerows([cell(value) for value in row] for row in rows)
+    return b"\xef\xbb\xbf" + file.getvalue().encode()

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from hdex.catalog.product import Price
+from hdex.catalog.money import say
+from hdex.catalog.price import Price
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONEY_ZH = {"CNY": "元", "EUR": "欧元", "USD": "美元"}
 
 
 def count(number: int) -> str:
@@ -21,8 +21,7 @@ def share(value: float) -> str:
 
 def money(price: Price, lang: str) -> str:
     """Return the amount with its currency."""
-    amount = f"{price.amount_cents / 100:,.2f}".removesuffix(".00")
-    return f"{amount} {_MONEY_ZH.get(price.currency, price.currency)}" if lang == "zh" else f"{price.currency} {amount}"
+    return say(price.amount_cents, price.currency, lang).replace(".00", "")
 
 
 def day(text: str, lang: str) -> str:

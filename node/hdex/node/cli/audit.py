@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import audit_convert, audit_fraud, audit_monitor, audit_study
+from hdex.node.cli import audit_convert, audit_fraud, audit_monitor, audit_pool, audit_study, audit_usage
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
@@ -29,6 +29,8 @@ app.command()(audit_fraud.proof)
 app.command()(audit_monitor.monitor)
 app.command()(audit_study.study)
 app.command()(audit_study.split)
+app.command()(audit_usage.usage)
+app.command()(audit_pool.pool)
 NOT_VERIFIED = 1
 Report = Annotated[Path | None, typer.Option(help="Also write the report to this file, .html or .json.")]
 

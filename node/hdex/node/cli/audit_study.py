@@ -57,11 +57,15 @@ def split(
     scores: Annotated[Path, typer.Argument(help="Coalition scores (JSON), or a result that holds them.")],
     amount: Annotated[int, typer.Option(help="Cents to split.")],
     evidence: Annotated[Path, typer.Option(help="Evidence file that must hold the scores' digest.")],
+    *,
+    fee: Annotated[int, typer.Option(help="The platform's fee, hundredths of a per cent.", min=0, max=10_000)] = 0,
+    platform: Annotated[str, typer.Option(help="Who gets the fee.")] = "exchange",
     as_json: Json = False,
 ) -> None:
-    """Recompute how an amount is split between sites by exact Shapley values. Exit 1: the scores are not logged."""
+    """Recompute how an amount is split: a fee, then exact Shapley values. Exit 1: the scores are not logged."""
+    from hdex.catalog.revenue import Revenue, SplitRule, split_revenue
     from hdex.federated.receipts import parse_events
-    from hdex.federated.shapley import Scores, shapley, split_cents
+    from hdex.federated.shapley import Scores, shapley
     from hdex.ledger.bundle import read_evidence
     from hdex.node.cli.serving import read_json
 
@@ -73,11 +77,17 @@ def split(
         for log in read_evidence(evidence).logs
         for event in parse_events(log.entries)
     )
-    values, cents = shapley(found), split_cents(found, amount)
+    values = shapley(found)
+    rule = Revenue(rule=SplitRule.SHAPLEY, fee_basis_points=fee, platform=platform)
+    parts = split_revenue(amount, rule, values)
+    cents = dict(parts.parts)
     if as_json:
-        print(json.dumps({"digest": digest, "logged": logged, "values": values, "cents": cents}))
+        told = {"digest": digest, "logged": logged, "values": values, "cents": cents, "fee_cents": parts.fee}
+        print(json.dumps(told))
     else:
         print("logged" if logged else "NOT LOGGED: no log of the evidence holds these scores")
+        if parts.fee:
+            print(f"  {platform:24} {'fee':>12} {parts.fee:12} cents")
         for site, share in cents.items():
             print(f"  {site:24} {values[site]:12.6f} {share:12} cents")
     raise typer.Exit(0 if logged else NOT_VERIFIED)

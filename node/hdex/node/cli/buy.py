@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli import buy_invoices
 from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
@@ -18,9 +19,10 @@ Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 app.add_typer(request_app, name="request")
 app.add_typer(vetting_app, name="vetting")
-
-
+app.add_typer(buy_invoices.app, name="invoice")
 app.command()(negotiate)
+app.command()(buy_invoices.quote)
+app.command()(buy_invoices.invoices)
 
 
 @app.callback()

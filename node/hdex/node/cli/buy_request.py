@@ -44,17 +44,21 @@ def contract(
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
     statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",
+    plan: Annotated[str, typer.Option(help="Plan of the price; none is the first that the product offers.")] = "",
+    columns: Annotated[str, typer.Option(help="Columns for federated use, with commas between; none means all.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask for a contract; the hospital's rules answer at once, then a person decides."""
     from hdex.node.cli.buy import buyer
+    from hdex.node.cli.buy_invoices import order_of
     from hdex.node.cli.serving import show
 
     who = buyer(config)
     from hdex.node.buyer import Wish
 
     access = access_of(who.me, purpose, disease)
-    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement))
+    order = order_of(plan, columns)
+    record = who.request(Wish(product, mode, access, max_rounds=rounds, statement=statement, order=order))
     show({"contract": record.contract_id, "state": record.state, "rule": record.rule}, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli.node_billing import invoice_app, payments_app, statement
 from hdex.node.cli.node_dsp import dsp
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
@@ -26,6 +27,9 @@ app.command()(withdraw)
 app.command()(suspend)
 app.command()(resume)
 app.command()(dsp)
+app.command()(statement)
+app.add_typer(invoice_app, name="invoice")
+app.add_typer(payments_app, name="payments")
 
 
 @app.callback()

@@ -79,7 +79,7 @@ def show_list(
 
     rows = [rows_of(view, columns) for view in views]
     if csv is not None:
-        csv.write_text(to_csv(rows, columns), encoding="utf-8")
+        csv.write_bytes(to_csv(columns, ([row.get(name) for name in columns] for row in rows)))
     for row in [{name: rows}] if as_json else rows:
         show(row, as_json=as_json)
 

@@ -11,6 +11,7 @@ from hdex.node.auditor import Auditor
 from hdex.node.buyer import Buyer
 from hdex.node.compose.standing import now, open_chain
 from hdex.node.config import BuyerConfig, ExchangeConfig, HospitalConfig, IdentityFiles, Limits
+from hdex.node.customer import Customer
 from hdex.node.directory import Directory
 from hdex.node.egress import allow
 from hdex.node.keys import KeyProvider, read_passphrase
@@ -20,6 +21,7 @@ from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
 from hdex.node.wire.remote_access import RemoteOffices, RemoteReviews
+from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 from hdex.node.wire.tls import Tls
 
 
@@ -67,6 +69,25 @@ def open_applicant(config: BuyerConfig) -> Applicant:
     return Applicant(config.id, who.keys, offices=offices, reviews=reviews, folder=folder, clock=now)
 
 
+def open_customer(config: BuyerConfig) -> Customer:
+    """Return a buyer about money."""
+    who, buyer = caller(config.identity, config.trust_domain, config.limits), open_buyer(config)
+    return Customer(
+        config.id,
+        who.keys,
+        who.directory,
+        till=RemoteInvoices(who.channels),
+        status=buyer.status,
+        received=config.data_dir / "received",
+        clock=now,
+    )
+
+
+def open_billing(config: HospitalConfig, desk: Path) -> RemoteBilling:
+    """Return one's own node about money, called by the person whose certificate lies in `desk`."""
+    return RemoteBilling(staff_caller(config, desk).channels(config.id))
+
+
 def open_auditor(config: BuyerConfig) -> Auditor:
     """Return an auditor of everybody in the directory."""
     who = caller(config.identity, config.trust_domain, config.limits)
@@ -83,20 +104,20 @@ def open_auditor(config: BuyerConfig) -> Auditor:
 
 def open_steward(config: HospitalConfig, desk: Path, role: str) -> Steward:
     """Return a person of a hospital, with certificate and keys from the folder `desk`."""
-    who = caller(desk_files(config, desk), config.trust_domain, config.limits)
+    who = staff_caller(config, desk)
     return Steward(f"{config.id}/{role}", who.keys, RemoteDesk(who.channels(config.id)))
 
 
 def open_reviewer(config: HospitalConfig | ExchangeConfig, desk: Path, role: str) -> Reviewer:
     """Return a person of an office that vets or reviews, with certificate and keys from the folder `desk`."""
-    who = caller(desk_files(config, desk), config.trust_domain, config.limits)
+    who = staff_caller(config, desk)
     offices, reviews = RemoteOffices(who.channels), RemoteReviews(who.channels)
     return Reviewer(f"{config.id}/{role}", who.keys, offices, reviews, now)
 
 
-def desk_files(config: HospitalConfig | ExchangeConfig, desk: Path) -> IdentityFiles:
-    """Return the identity files of a person: the folder's own, beside what the participant trusts."""
-    return IdentityFiles(
+def staff_caller(config: HospitalConfig | ExchangeConfig, desk: Path) -> Caller:
+    """Return a person as a caller: the folder's own files, beside what the participant trusts."""
+    files = IdentityFiles(
         certificate=desk / "staff.pem",
         private_key=desk / "staff.key",
         ca=config.identity.ca,
@@ -105,3 +126,4 @@ def desk_files(config: HospitalConfig | ExchangeConfig, desk: Path) -> IdentityF
         keystore=desk / "keystore.json",
         passphrase_file=desk / "passphrase",
     )
+    return caller(files, config.trust_domain, config.limits)

@@ -2,6 +2,7 @@
 
 import threading
 
+from hdex.catalog.product import DataProduct
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
@@ -16,6 +17,7 @@ from hdex.node.dsp.messages import PATH
 from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
+from hdex.node.hospital.billing import Biller, Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
@@ -23,18 +25,24 @@ from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.erasures import Erasures
+from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.payments import Payments
+from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.releases import Releases, Workshop
+from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
+from hdex.node.hospital.statements import Statements
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import data_key, read_secret
 from hdex.node.sealing import Sealing
@@ -43,6 +51,7 @@ from hdex.node.wire.channel_client import ChannelClient, Handle
 from hdex.node.wire.remote import RemoteExchange
 from hdex.node.wire.services_access import access_adder, vetting_adder
 from hdex.node.wire.services_hospital import hospital_adders
+from hdex.node.wire.services_settlement import settlement_adders
 
 ATTACK_SEED = 20_261_121
 
@@ -55,6 +64,7 @@ class HospitalParts:
         self.vault = Vault(standing.data / "vault", standing.keys)
         self.meter = standing.meter
         self.products = Products(standing.documents)
+        self.book = UsageBook(standing.log, standing.shards.past, node=config.id, clock=now)
         self.exchange = RemoteExchange(standing.channels(config.exchange.id))
         self.processes = SqliteProcesses(standing.data / "dsp.db") if config.dsp is not None else None
         self.connectors: list[Connector] = []  # of the Dataspace Protocol: one, once it is served
@@ -146,12 +156,32 @@ class HospitalParts:
             directory=ground.directory,
             recorder=ground.recorder,
             meter=self.meter,
+            book=self.book,
             pace=Pace(self.config.delivery.chunk_bytes, self.config.delivery.chunks_per_range),
             clock=now,
         )
 
-    def hospital(self) -> Hospital:
+    def settlement(self) -> Settlement:
         ground = self.standing
+        billing = Billing(
+            Biller(self.config.id, ground.keys.secret("sign"), now),
+            InvoiceShelf(self.config.id, ground.documents),
+            self.negotiations,
+            book=self.book,
+            directory=ground.directory,
+            recorder=ground.recorder,
+        )
+
+        def bank(statement: bytes) -> Payments:
+            return CsvPayments(statement, ground.data / "payment-orders.csv")
+
+        def product(name: str, version: str) -> DataProduct:
+            return self.products.get(name, version).product
+
+        return Settlement(billing, ground.recorder, bank, product)
+
+    def hospital(self) -> Hospital:
+        ground, settlement = self.standing, self.settlement()
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
@@ -171,6 +201,8 @@ class HospitalParts:
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
+            settlement=settlement,
+            statements=Statements(self.config.id, settlement.billing, settlement, self.book),
             meter=self.meter,
             log=ground.log,
         )
@@ -194,6 +226,7 @@ class HospitalParts:
                 ground.directory,
                 self.studies,
                 EpsilonBudget(ground.log, ground.shards.past),
+                self.book,
                 ground.documents,
             ),
             ground.keys,
@@ -240,9 +273,9 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     standing = Standing(config)
     parts = HospitalParts(standing, config)
     parts.serve_dsp()  # first: a decision that comes by gRPC may have to leave this way
-    access = parts.access
-    adders = [*hospital_adders(parts.hospital()), vetting_adder(access.vettings), access_adder(access.requests, now)]
-    standing.serving = standing.serve(adders)
+    access, hospital = parts.access, parts.hospital()
+    offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
+    standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
     watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()

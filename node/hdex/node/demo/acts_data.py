@@ -129,11 +129,25 @@ def offer(memory: Memory, hospital: str, view_id: str) -> dict[str, Any]:
             "recipients": [BUYER],
             "duties": ["attribute", "delete", "report", "no_redistribution"],
         },
-        "price": {"basis": "cost_based", "amount_cents": PRICE_CENTS, "currency": "CNY", "plan": "one_off"},
+        "price": price(),
         "ethics": {"approval": f"EC-2026-{hospital[-1].upper()}17"},
         "consent_basis": "consent of each patient to this purpose, or the legal basis the hospital's registry names",
         "notice": {"listing_days": 0, "supersession_days": 90},
         **about(memory.plot.disease),
+    }
+
+
+def price() -> dict[str, Any]:
+    """Return what a licence costs: its costs, with tax; fewer columns cost less, but for what any licence takes."""
+    items = (("curation", "整理"), ("de-identification and review", "去标识与审核"))
+    return {
+        "basis": "cost_based",
+        "amount_cents": PRICE_CENTS,
+        "currency": "CNY",
+        "plan": "one_off",
+        "cost_sheet": [{"item": {"en": en, "zh": zh}, "amount_cents": PRICE_CENTS // len(items)} for en, zh in items],
+        "tax": {"name": {"en": "VAT", "zh": "增值税"}, "rate": "0.06"},
+        "weights": {"base": 4},
     }
 
 

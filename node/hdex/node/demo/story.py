@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hdex.ledger.errors import ChainUnavailable
-from hdex.node.demo import acts_access, acts_data, acts_market, acts_proof, cast
+from hdex.node.demo import acts_access, acts_data, acts_market, acts_money, acts_proof, cast
 from hdex.node.demo.closing import Details, Figures
 from hdex.node.demo.conclusion import conclude
 from hdex.node.demo.memory import Memory
@@ -50,6 +50,7 @@ class Story:
             ("vetting", acts_access.vet),
             ("contract", acts_market.contract),
             ("deliver", acts_market.deliver),
+            ("invoice", acts_money.bill),
             ("federate", acts_market.federate),
             ("withdraw", acts_market.withdraw),
             ("revoke", acts_market.revoke),

@@ -16,6 +16,7 @@ from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import AccessRequest, Terms, decide
 from hdex.catalog.terms_record import TO_ACCEPT
 from hdex.catalog.vetting_rules import Answer, VettingRule
+from hdex.node.contract_record import order_of
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
@@ -41,7 +42,6 @@ class Passage:
 
     asks: tuple[VettingRule, ...] = ()
     clauses: Mapping[str, str] | None = None
-    columns: tuple[str, ...] = ()
     until: datetime | None = None
 
 
@@ -71,8 +71,8 @@ class ContractGate:
             return Passage(rules)
         record = self._approved(product, asked, access, at)
         clauses = {"access_request": record.id, "access_request_digest": record.digest}
-        columns = columns_agreed(record.form, product)
-        return Passage(rules, clauses, columns, end_of_day(record.form.ends_at()))
+        require_approved(order_of(asked).columns, columns_agreed(record.form, product))
+        return Passage(rules, clauses, end_of_day(record.form.ends_at()))
 
     def require_not_revoked(self, consumer: str) -> None:
         """Raise AccessDenied where the consumer's vetting was revoked since."""
@@ -92,6 +92,13 @@ class ContractGate:
             raise AccessDenied("access_request.other", "ask for what was approved, or begin a new request", says)
         rule, next_step = unanswered(about)
         raise AccessDenied(rule, next_step, "these terms ask that people of the hospital approve a request first")
+
+
+def require_approved(ordered: tuple[str, ...], approved: tuple[str, ...]) -> None:
+    """Raise AccessDenied unless a contract orders columns that were approved; none named means all, on either side."""
+    if approved and not (ordered and set(ordered) <= set(approved)):
+        mend = f"order the columns approved: --columns {','.join(approved)}"
+        raise AccessDenied("access_request.columns", mend, "the contract asks for columns that nobody approved")
 
 
 def needs_person(terms: Terms, access: AccessRequest, at: datetime) -> bool:

@@ -8,6 +8,7 @@ from typing import cast
 from hdex.catalog.contract import Agreement, agreement_digest
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DeliveryMode
+from hdex.ledger.log import Receipt
 from hdex.node.access_proof import AccessProof
 from hdex.node.container import Header, Sealer, pieces, plaintext_root
 from hdex.node.contract_record import ContractRecord, named
@@ -18,6 +19,7 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.delivery_quota import DeliveryQuota
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
@@ -60,7 +62,8 @@ class Delivery:
 
     def __init__(
         self, store: Store, negotiations: Negotiations, products: Products, *,
-        directory: Directory, recorder: Recorder, meter: Meter, pace: Pace, clock: Callable[[], datetime],
+        directory: Directory, recorder: Recorder, meter: Meter, book: UsageBook, pace: Pace,
+        clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._store = store
         self._negotiations = negotiations
@@ -70,6 +73,7 @@ class Delivery:
         self._meter = meter
         self._pace = pace
         self._quota = DeliveryQuota(store.documents)
+        self._book = book
         self._clock = clock
 
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
@@ -82,21 +86,31 @@ class Delivery:
             if not 0 <= first_chunk < sealer.header.chunks:
                 raise AccessDenied("range.beyond", "ask from 0 on", f"the delivery has {sealer.header.chunks} chunks")
             stop = min(first_chunk + self._pace.chunks_per_range, sealer.header.chunks)
-            self._quota.take(agreement, stop - first_chunk, of=sealer.header.chunks)
-        receipt = self._recorder.allow(  # durable before anything is sealed, let alone sent
-            "export",
-            actor,
-            product=agreement.product,
-            version=agreement.version,
-            contract=contract_id,
-            grant=record.grant_id,
-            purpose=agreement.purpose,
-            rows=sealer.header.rows,
-            fields=stop - first_chunk,
-            result_digest=sealer.header.root,
-        )
+            receipt = self._remembered(record, agreement, sealer.header, (first_chunk, stop), actor)
         failpoint("delivery.range.logged")
         return Shipment(sealer.prologue, self._recorder.proof(receipt), self._chunks(sealer, first_chunk, stop))
+
+    def _remembered(
+        self, record: ContractRecord, agreement: Agreement, header: Header, chunks: tuple[int, int], actor: Identity
+    ) -> Receipt:
+        """Remember a range, durably, before anything of it is sealed, let alone sent, unless a quota is used up."""
+        first, stop = chunks
+        size = min(stop * header.chunk_bytes, header.bytes) - first * header.chunk_bytes
+        with self._book.delivering(record.contract_id, agreement.quota, rows=header.rows, size=size):
+            self._quota.take(agreement, stop - first, of=header.chunks)
+            return self._recorder.allow(
+                "export",
+                actor,
+                product=agreement.product,
+                version=agreement.version,
+                contract=record.contract_id,
+                grant=record.grant_id,
+                purpose=agreement.purpose,
+                rows=header.rows,
+                fields=stop - first,
+                bytes=size,
+                result_digest=header.root,
+            )
 
     def acknowledge(self, envelope: Envelope, actor: Identity) -> Document:
         """Keep the consumer's signed receipt of a complete delivery."""

@@ -17,6 +17,8 @@ from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.releases import Releases
+from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.statements import Statements
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
 from hdex.node.signed import Envelope
@@ -38,6 +40,8 @@ class Hospital:
     lifecycle: Lifecycle
     assessments: Assessments
     erasures: Erasures
+    settlement: Settlement
+    statements: Statements
     meter: Meter
     log: Log
 

@@ -10,10 +10,11 @@ from typing import Any
 from hdex.catalog.contract import Agreement, ConsumerKeys, Message, Party, State, agreement_digest, step
 from hdex.catalog.licence import Access
 from hdex.catalog.product import DataProduct, DeliveryMode
+from hdex.catalog.quote import ordered_price
 from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
 from hdex.node.authz import Authorizer
-from hdex.node.contract_record import ContractRecord, named, read_request
+from hdex.node.contract_record import ContractRecord, named, order_of, read_request
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied, NotFound
@@ -179,6 +180,10 @@ class Negotiations:
         """Who signs here."""
         return self._papers.hospital
 
+    def get(self, contract_id: str) -> ContractRecord:
+        """Return one record. Raises NotFound."""
+        return self._record(contract_id)
+
     def product_of(self, contract_id: str) -> DataProduct:
         """Return the version that a contract is about, while it serves."""
         asked = self._record(contract_id).asked
@@ -225,6 +230,7 @@ class Negotiations:
             raise AccessDenied("terms.expired", "offer a new version with new terms", "the product's terms have ended")
         self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
         passage = self._gate.require(product, asked, self._papers.clock())
+        self._require_licence(product)
         data: dict[str, str | int] = {"kind": "hospital", "participant": self._papers.hospital, "level": product.level}
         self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
         if product.level >= LEVEL_5 or passage.asks:
@@ -252,6 +258,9 @@ class Negotiations:
             return AccessDenied(f"level.{product.level}.no_{mode}", f"ask for delivery mode {offered}")
         if (mode == DeliveryMode.FEDERATED) != (asked["max_rounds"] > 0):
             return AccessDenied("request.rounds", "ask for rounds with federated use, and only there")
+        if (mode == DeliveryMode.SEALED_FILE) and order_of(asked).columns:
+            return AccessDenied("order.columns", "ask for all columns, or for federated use of some")
+        ordered_price(product, order_of(asked))  # raises where the product does not offer it
         decision = self._terms.consider(product, asked)
         if decision.outcome == Outcome.PROHIBITED:
             return AccessDenied(decision.rule, decision.next_step)
@@ -271,6 +280,19 @@ class Negotiations:
     def _require_within(self, product: str, version: str, consumer: str) -> None:
         """Raise AccessDenied where the national grade keeps this version from where the consumer stores things."""
         self._borders.require_recipient(self._products.dataset(product), version, consumer)
+
+    def _require_licence(self, product: DataProduct) -> None:
+        """Raise AccessDenied where as many licences stand as the product allows: one that has ended frees its place."""
+        if product.max_licences is None:
+            return
+        now = self._papers.clock()
+        standing = sum(one.asked["product"] == product.id and is_standing(one, now) for one in self.all())
+        if standing >= product.max_licences:
+            raise AccessDenied(
+                "product.licences",
+                "refuse this request, or wait until a licence ends or is revoked",
+                f"{product.max_licences} licence(s) may stand at once, {standing} stand",
+            )
 
     def _finalize(self, record: ContractRecord, envelope: Envelope, paper: bytes, actor: Identity) -> ContractRecord:
         verified = step(State(record.state), Party.CONSUMER, Message.VERIFICATION)
@@ -295,9 +317,10 @@ class Negotiations:
             delivery_modes=(DeliveryMode(asked["delivery_mode"]),),
             expires=ends(product, now, passage.until),
             issued=format_time(now),
-            price=product.price,
+            price=ordered_price(product, order_of(asked)),
+            columns=order_of(asked).columns,
+            quota=product.quota,
             max_rounds=asked["max_rounds"],
-            columns=passage.columns,
             max_deliveries=product.max_deliveries or 1,
             clauses={**CLAUSES, **(passage.clauses or {})},
         )
@@ -325,6 +348,13 @@ class Negotiations:
     def _store(self, record: ContractRecord) -> ContractRecord:
         self._documents.put(KIND, record.contract_id, record.to_document())
         return record
+
+
+def is_standing(record: ContractRecord, now: datetime) -> bool:
+    """Return whether a licence is agreed and has not ended."""
+    if record.agreement is None or record.revoked or record.state == State.TERMINATED:
+        return False
+    return now < datetime.fromisoformat(record.agreement["document"]["expires"])
 
 
 def ends(product: DataProduct, now: datetime, until: datetime | None = None) -> str:

@@ -13,13 +13,13 @@ from hdex.catalog.errors import PreviewRefused
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
 from hdex.catalog.metadata import Agent, Ethics, Health, Notice, Provenance, PublisherFacts
 from hdex.catalog.preview import aggregate_preview, synthetic_preview
+from hdex.catalog.price import Price
 from hdex.catalog.product import (
     Column,
     DataProduct,
     DeliveryMode,
     Preview,
     PreviewKind,
-    Price,
     Privacy,
     Provider,
     ReleaseFile,
@@ -27,6 +27,8 @@ from hdex.catalog.product import (
     check,
     modes_of,
 )
+from hdex.catalog.quota import Quota
+from hdex.catalog.revenue import Revenue
 from hdex.catalog.terms import Terms, Text
 from hdex.ledger.event import format_time
 from hdex.node.consent import band
@@ -87,6 +89,9 @@ class Offer:
     plans: tuple[Price, ...] | None = None
     consent_basis: str | None = None
     max_deliveries: int | None = None
+    max_licences: int | None = None
+    quota: Quota | None = None
+    revenue: Revenue | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -96,7 +101,7 @@ class Offer:
 
 SAID = (  # fields that an offer and a product share by name
     *("title", "description", "terms", "price", "keywords", "notice", "publisher", "access_body", "health", "plans"),
-    "max_deliveries",
+    *("max_deliveries", "max_licences", "quota", "revenue"),
 )
 
 

@@ -32,6 +32,7 @@ from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_rows import StudyRows
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.meter import Meter
@@ -54,6 +55,7 @@ class SiteRooms:
     directory: Directory
     studies: StudyApprovals
     budget: EpsilonBudget
+    book: UsageBook
     documents: Documents  # of the studies seen: a nonce and a name stand for one
 
 
@@ -107,7 +109,9 @@ class HospitalSite:
         try:
             with self._recorder.refusals("round.join", self._coordinator, **facts), as_refusal():
                 agreement = self._check(request)
-                self._join(request, agreement, facts)
+                facts["result_digest"] = name = round_name(study.digest(), request.round)
+                with self._rooms.book.joining(study.contracts[self._site], agreement.quota, round_name=name):
+                    self._join(request, agreement, facts)
         except AdmissionRefused:
             self._rooms.rows.forget(study)
             raise
@@ -166,6 +170,7 @@ class HospitalSite:
         if release.rows >= 0:
             facts["rows"] = release.rows
         facts["result_digest"] = release.digest
+        facts["bytes"] = release.total_bytes
         self._recorder.allow("round.submit", self._coordinator, **facts)
         self._meter.add("ciphertexts", release.total_bytes, count=release.ciphertexts)
         failpoint("site.round.submit")
@@ -282,6 +287,11 @@ class HospitalSite:
 def names_of(study: Study) -> tuple[tuple[str, str], tuple[str, str]]:
     """Return (kind of document, name) under which a study is remembered."""
     return ("study_id", study.id), ("study_nonce", study.nonce)
+
+
+def round_name(study: str, number: int) -> str:
+    """Return how the log names one round of one study, whichever attempt at it: SHA-256 hex."""
+    return hashlib.sha256(f"hdex/round/v1\n{study}/{number}".encode()).hexdigest()
 
 
 @contextmanager

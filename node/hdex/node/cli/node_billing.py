@@ -1,0 +1,174 @@
+"""`hdex node invoice|statement|payments`: a hospital bills what its log says was used, and settles."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdex.node.cli.options import Config, DeskFolder, Json
+
+if TYPE_CHECKING:
+    from hdex.node.invoice_file import InvoiceFile
+    from hdex.node.wire.remote_settlement import RemoteBilling
+
+invoice_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+payments_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Contract = Annotated[str, typer.Argument(help="Contract id.")]
+Number = Annotated[str, typer.Argument(help="Number of the invoice.")]
+Month = Annotated[str, typer.Option(help="Month, as 2026-11.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the paper (JSON) and its pages (HTML, en and zh).")]
+
+
+@invoice_app.callback()
+def invoice() -> None:
+    """Issue, list and credit invoices."""
+
+
+@payments_app.callback()
+def payments() -> None:
+    """Read bank statements in; orders of what goes out lie in the node's data folder."""
+
+
+@invoice_app.command()
+def issue(
+    contract: Contract,
+    config: Config,
+    desk: DeskFolder,
+    month: Month = "",
+    to_date: Annotated[
+        bool, typer.Option("--to-date", help="This month so far, instead of a month that ended.")
+    ] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Bill what a contract used: counted from the log, signed, its digest in the log. Again is the same invoice."""
+    from hdex.node.errors import ConfigInvalid
+
+    if bool(month) == to_date:
+        raise ConfigInvalid("name a month that has ended with --month, or this month with --to-date, not both")
+    tell(billing(config, desk).issue(contract, month), out, as_json=as_json)
+
+
+@invoice_app.command("list")
+def list_invoices(config: Config, desk: DeskFolder, out: Out = None, as_json: Json = False) -> None:
+    """List every invoice and credit note with what was paid and credited."""
+    from hdex.node.cli.serving import show
+    from hdex.node.invoice_file import write_file
+
+    files = billing(config, desk).issued()
+    for file in files if out is not None else []:
+        write_file(file, out or Path())
+    rows = [about(file) for file in files]
+    for row in [{"invoices": rows}] if as_json else rows:
+        show(row, as_json=as_json)
+
+
+@invoice_app.command()
+def credit(
+    number: Number,
+    reason: Annotated[str, typer.Argument(help="Why; the buyer reads it.")],
+    config: Config,
+    desk: DeskFolder,
+    *,
+    amount: Annotated[str, typer.Option(help="With tax, as 480.00; without it all that is not credited yet.")] = "",
+    currency: Annotated[str, typer.Option(help="Of the amount.")] = "CNY",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Take money back from an invoice by a signed credit note; what had been paid is ordered back."""
+    from hdex.catalog.money import to_minor
+
+    cents = to_minor(amount, currency) if amount else 0
+    tell(billing(config, desk).credit(number, cents, reason, currency if amount else ""), out, as_json=as_json)
+
+
+def statement(
+    config: Config,
+    desk: DeskFolder,
+    month: Month,
+    *,
+    csv: Annotated[Path | None, typer.Option(help="Write the papers as CSV to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    lang: Annotated[str, typer.Option(help="Language of the page: en or zh")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Show a month: papers issued, what each earned and for whom, and what the log says was used."""
+    from hdex.node.cli.serving import show
+    from hdex.node.durable import write_atomic
+
+    found = billing(config, desk).statement(month)
+    if csv is not None:
+        from hdex.node.hospital.statements import papers_csv
+
+        write_atomic(csv, papers_csv(found), mode=0o644)
+    if html is not None:
+        from hdex.node.web.invoice_page import statement_page
+
+        write_atomic(html, statement_page(found, lang).encode(), mode=0o644)
+    show(found, as_json=as_json)
+
+
+@payments_app.command("import")
+def import_payments(
+    file: Annotated[Path, typer.Argument(help="Bank statement, CSV: id,booked,amount,currency,payer,reference.")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Match a bank statement to invoices by their numbers; each entry counts once. Exit 1: some paid no invoice."""
+    from hdex.node.cli.serving import show
+
+    found = billing(config, desk).import_payments(read(file))
+    rows = found["entries"]
+    for row in [found] if as_json else rows:
+        show(row, as_json=as_json)
+    raise typer.Exit(0 if all(row["invoice"] or row["outcome"] in {"known", "outgoing"} for row in rows) else 1)
+
+
+def read(file: Path) -> bytes:
+    """Return a statement's bytes. Raises ConfigInvalid for one too large to be sent."""
+    from hdex.node.errors import ConfigInvalid
+    from hdex.node.hospital.payments_csv import MOST_BYTES
+
+    if file.stat().st_size > MOST_BYTES:
+        raise ConfigInvalid(f"{file} has more than {MOST_BYTES} bytes: divide it by days")
+    return file.read_bytes()
+
+
+def tell(file: "InvoiceFile", out: Path | None, *, as_json: bool) -> None:
+    """Print a paper, and write it where it was asked for."""
+    from hdex.node.cli.serving import show
+    from hdex.node.invoice_file import write_file
+
+    written = {"file": str(write_file(file, out))} if out is not None else {}
+    show(about(file) | written, as_json=as_json)
+
+
+def about(file: "InvoiceFile") -> dict[str, object]:
+    """Return what a list says of a paper."""
+    paper = file.document
+    usage = paper.get("usage") or {}
+    return {
+        "number": file.number,
+        "kind": paper["kind"],
+        "contract": paper["agreement"]["request_id"],
+        "month": usage.get("month", ""),
+        "currency": paper["currency"],
+        "total_cents": paper["total_cents"],
+        "paid_cents": file.paid_cents,
+        "credited_cents": file.credited_cents,
+        "state": file.state,
+        "entry": file.proof.index,
+    }
+
+
+def billing(config: Path, desk: Path) -> "RemoteBilling":
+    """Return one's own node about money, called with the certificate in `desk`."""
+    from hdex.node.cli.serving import prepare
+    from hdex.node.config import HospitalConfig, load
+
+    settings = load(config, HospitalConfig)
+    prepare(settings.data_dir, [])
+    from hdex.node.compose.client import open_billing
+
+    return open_billing(settings, desk)

@@ -1,0 +1,289 @@
+"""Invoices from the log: used under a contract, reckoned by its price, signed, remembered, and only then an invoice.
+
+An invoice covers those entries of one month that no earlier invoice of the contract covers. Where there is nothing new
+the last invoice of the month is the answer: the same period is the same invoice.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hdex.catalog.contract import Agreement, agreement_digest
+from hdex.catalog.invoice import (
+    MONTH,
+    Invoice,
+    InvoiceKind,
+    InvoiceState,
+    InvoiceStep,
+    Side,
+    UsageSaid,
+    credit_lines,
+    invoice_lines,
+    invoice_step,
+)
+from hdex.catalog.quote import tax_on
+from hdex.ledger.event import format_time
+from hdex.ledger.usage import Place
+from hdex.node.access_proof import AccessProof
+from hdex.node.contract_record import ContractRecord
+from hdex.node.directory import Directory
+from hdex.node.errors import AccessDenied, RequestInvalid
+from hdex.node.failpoint import failpoint
+from hdex.node.hospital.invoice_shelf import Balance, InvoiceShelf, KeptInvoice
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.usage_book import UsageBook
+from hdex.node.identity import Identity
+from hdex.node.recorder import Facts, Recorder
+from hdex.node.signed import Envelope, digest, sign, verify
+
+DUE_DAYS = 30
+LONGEST_REASON = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Biller:
+    """Who signs invoices, and what time it is."""
+
+    hospital: str
+    sign_key: bytes
+    clock: Callable[[], datetime]
+
+    def __repr__(self) -> str:
+        return f"Biller({self.hospital})"
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What shall be taken back of an invoice; 0 is all that is left, in whatever currency."""
+
+    amount_cents: int
+    currency: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.reason) <= LONGEST_REASON:
+            raise RequestInvalid(f"a credit note has a reason of 1 to {LONGEST_REASON} characters")
+
+
+class Billing:
+    """A hospital's invoices. Every verb may be called again."""
+
+    def __init__(
+        self, me: Biller, shelf: InvoiceShelf, negotiations: Negotiations, *,
+        book: UsageBook, directory: Directory, recorder: Recorder,
+    ) -> None:  # fmt: skip
+        self._me = me
+        self.shelf = shelf
+        self._negotiations = negotiations
+        self._book = book
+        self._directory = directory
+        self._recorder = recorder
+        self.changing = threading.RLock()  # papers are read and written in one step
+
+    def issue(self, contract_id: str, month: str, actor: Identity) -> KeptInvoice:
+        """Return the invoice over a month that has ended; raise AccessDenied while it runs or where nothing is due."""
+        with self._recorder.refusals("invoice.issue", actor, contract=contract_id), self.changing:
+            require_month(month)
+            if month >= self._month():
+                raise AccessDenied(
+                    "invoice.period_open",
+                    "wait until the month has ended, or issue an invoice to date",
+                    f"{month} has not ended",
+                )
+            return self._issue(contract_id, month, actor)
+
+    def issue_to_date(self, contract_id: str, actor: Identity) -> KeptInvoice:
+        """Return the invoice over what this month has brought so far; a later one covers the rest of it."""
+        with self._recorder.refusals("invoice.issue", actor, contract=contract_id), self.changing:
+            return self._issue(contract_id, self._month(), actor)
+
+    def credit(self, number: str, wanted: Credit, actor: Identity) -> KeptInvoice:
+        """Return a credit note over all of an invoice that is not credited yet, or over a part of it."""
+        with self._recorder.refusals("invoice.credit", actor), self.changing:
+            self._finish_drafts()
+            balance = self._balance(number)
+            invoice = balance.kept.invoice
+            left = invoice.total_cents - balance.credited_cents
+            amount = wanted.amount_cents or left
+            if wanted.amount_cents and wanted.currency != invoice.currency:
+                raise AccessDenied(
+                    "invoice.currency", f"say the amount in {invoice.currency}", "another currency is said"
+                )
+            if not 0 < amount <= left:
+                raise AccessDenied(
+                    "invoice.credited", f"credit {left} at most", f"{amount} of {left} is to be credited"
+                )
+            return self._write(self._credit_note(invoice, amount, wanted.reason), actor)
+
+    def dispute(self, envelope: Envelope, actor: Identity) -> KeptInvoice:
+        """Keep the consumer's signed word against an invoice."""
+        number = str(envelope["document"].get("number", ""))
+        with self._recorder.refusals("invoice.dispute", actor), self.changing:
+            said = verify("dispute", envelope, self._directory.sign_keys(actor.participant))
+            kept = self._mine(number, actor.participant)
+            if set(said) != {"number", "digest", "reason", "at"} or said["digest"] != kept.invoice.digest():
+                raise RequestInvalid("a dispute says number, digest, reason and at, of the invoice that was issued")
+            if not 0 < len(str(said["reason"])) <= LONGEST_REASON:
+                raise RequestInvalid(f"a dispute has a reason of 1 to {LONGEST_REASON} characters")
+            if kept.state == InvoiceState.DISPUTED:
+                return kept
+            moved = kept.moved(invoice_step(kept.state, InvoiceStep.DISPUTE), envelope)
+            about = self._about(kept.invoice) | Facts(request_digest=digest(said))
+            with self._recorder.release("invoice.dispute", actor, **about):
+                return self.shelf.keep(moved)
+
+    def all(self) -> list[KeptInvoice]:
+        """Return every paper, oldest first, those included whose keeping a crash had cut short."""
+        with self.changing:
+            self._finish_drafts()
+            return self.shelf.all()
+
+    def of_consumer(self, actor: Identity) -> list[KeptInvoice]:
+        """Return the papers that are addressed to who asks."""
+        self._recorder.allow("contract.read", actor)
+        return [kept for kept in self.all() if kept.invoice.consumer.id == actor.participant]
+
+    def money(self, kept: KeptInvoice) -> tuple[int, int]:
+        """Return (paid, credited) of an invoice; of a credit note nothing."""
+        if kept.invoice.kind == InvoiceKind.CREDIT_NOTE:
+            return 0, 0
+        balance = self.shelf.balance(kept.number)
+        return balance.paid_cents, balance.credited_cents
+
+    def proof(self, kept: KeptInvoice) -> AccessProof:
+        """Return what shows that a paper's event stands in this hospital's log."""
+        return self._book.proof(kept.place)
+
+    def _issue(self, contract_id: str, month: str, actor: Identity) -> KeptInvoice:
+        self._finish_drafts()
+        record = self._negotiations.get(contract_id)
+        agreement = agreed(record)
+        earlier = self.shelf.invoices_of(contract_id, month)
+        covered = max((one.invoice.usage.size for one in earlier if one.invoice.usage), default=0)
+        usage = self._book.usage(contract_id, month, start=covered)
+        if invoice_lines(agreement, usage):
+            return self._write(self._invoice(agreement, usage), actor)
+        if earlier:
+            return earlier[-1]
+        raise AccessDenied(
+            "invoice.nothing",
+            "issue an invoice once the contract is used, or for another month",
+            f"by its plan {agreement.price.plan} nothing is due under {contract_id} in {month}",
+        )
+
+    def _invoice(self, agreement: Agreement, usage: UsageSaid) -> Invoice:
+        now, lines = self._me.clock(), invoice_lines(agreement, usage)
+        subtotal = sum(line.amount_cents for line in lines)
+        tax = tax_on(agreement.price, subtotal)
+        return Invoice(
+            number=self.shelf.next_number(now),
+            kind=InvoiceKind.INVOICE,
+            provider=self._side(agreement.provider),
+            consumer=self._side(agreement.consumer),
+            agreement=agreement,
+            agreement_digest=agreement_digest(agreement.document()),
+            issued=format_time(now),
+            due=format_time(now + timedelta(days=DUE_DAYS)),
+            currency=agreement.price.currency,
+            lines=lines,
+            subtotal_cents=subtotal,
+            tax=agreement.price.tax,
+            tax_cents=tax,
+            total_cents=subtotal + tax,
+            usage=usage,
+        )
+
+    def _credit_note(self, invoice: Invoice, amount: int, reason: str) -> Invoice:
+        now = self._me.clock()
+        lines, tax = credit_lines(invoice, amount, reason)
+        return Invoice(
+            number=self.shelf.next_number(now),
+            kind=InvoiceKind.CREDIT_NOTE,
+            provider=invoice.provider,
+            consumer=invoice.consumer,
+            agreement=invoice.agreement,
+            agreement_digest=invoice.agreement_digest,
+            issued=format_time(now),
+            due=format_time(now),
+            currency=invoice.currency,
+            lines=lines,
+            subtotal_cents=sum(line.amount_cents for line in lines),
+            tax=invoice.tax,
+            tax_cents=tax,
+            total_cents=-amount,
+            credits_number=invoice.number,
+            credits_digest=invoice.digest(),
+            reason=reason,
+        )
+
+    def _write(self, invoice: Invoice, actor: Identity) -> KeptInvoice:
+        """Sign, draft, remember, keep: after a crash the log says whether the draft became an invoice."""
+        envelope = sign("invoice", invoice.document(), self._me.hospital, self._me.sign_key)
+        self.shelf.draft(envelope)
+        failpoint("billing.drafted")
+        about = self._about(invoice) | Facts(result_digest=invoice.digest())
+        if invoice.kind == InvoiceKind.INVOICE:
+            self._recorder.allow("invoice.issue", actor, **about)
+        else:
+            self._recorder.allow("invoice.credit", actor, **about)
+        failpoint("billing.logged")
+        place = self._book.entry(invoice.digest())
+        if place is None:
+            raise AccessDenied("invoice.lost", "tell the operator", "the log does not hold what was just written")
+        return self._keep(envelope, place)
+
+    def _finish_drafts(self) -> None:
+        """Keep the drafts that the log holds and forget the others: their numbers were never given out."""
+        for envelope in list(self.shelf.drafts()):
+            place = self._book.entry(digest(envelope["document"]))
+            if place is not None:
+                self._keep(envelope, place)
+            else:
+                self.shelf.drop_draft(envelope["document"]["number"])
+
+    def _keep(self, envelope: Envelope, place: Place) -> KeptInvoice:
+        kept = self.shelf.keep(KeptInvoice(envelope, place))
+        failpoint("billing.kept")
+        number = kept.invoice.credits_number
+        if number is not None:
+            of = self.shelf.balance(number)
+            whole = of.credited_cents == of.kept.invoice.total_cents
+            if whole and of.kept.state != InvoiceState.CREDITED:
+                self.shelf.keep(of.kept.moved(invoice_step(of.kept.state, InvoiceStep.CREDIT)))
+        self.shelf.drop_draft(kept.number)
+        return kept
+
+    def _balance(self, number: str) -> Balance:
+        if self.shelf.get(number).invoice.kind != InvoiceKind.INVOICE:
+            raise AccessDenied("invoice.not_one", "name an invoice", f"{number} is a credit note")
+        return self.shelf.balance(number)
+
+    def _mine(self, number: str, consumer: str) -> KeptInvoice:
+        kept = self.shelf.get(number)
+        if kept.invoice.consumer.id != consumer or kept.invoice.kind != InvoiceKind.INVOICE:
+            raise AccessDenied("invoice.foreign", "name an invoice of yours", "the invoice is to another")
+        return kept
+
+    def _about(self, invoice: Invoice) -> Facts:
+        agreement = invoice.agreement
+        return Facts(product=agreement.product, version=agreement.version, contract=agreement.request_id)
+
+    def _side(self, participant: str) -> Side:
+        return Side(participant, self._directory.member(participant).organisation)
+
+    def _month(self) -> str:
+        return format_time(self._me.clock())[:7]
+
+
+def require_month(month: str) -> None:
+    """Raise RequestInvalid for what is no month."""
+    if not MONTH.fullmatch(month):
+        raise RequestInvalid("a month is named as in 2026-11")
+
+
+def agreed(record: ContractRecord) -> Agreement:
+    """Return a contract's agreement once it was granted. Raises AccessDenied: nothing is billed before."""
+    if record.agreement is None or not record.grant_id:
+        raise AccessDenied("contract.state", "finish the negotiation", f"the contract is {record.state}, not FINALIZED")
+    return Agreement.from_document(record.agreement["document"])

@@ -1,0 +1,173 @@
+"""What each contract has used, folded from the node's own log of all years: there is no second count that could drift.
+
+Quotas are looked at here, with the event of the access written before anybody else may look; invoices and statements
+are reckoned from here, under a signed head of the log.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+
+from hdex.catalog.invoice import UsageSaid
+from hdex.catalog.quota import Quota, QuotaPeriod, Used, require_quota
+from hdex.ledger.event import Action, Event, format_time, parse
+from hdex.ledger.log import Log
+from hdex.ledger.note import parse_checkpoint
+from hdex.ledger.shard import origin_of, parse_origin
+from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, month_of, usage
+from hdex.node.access_proof import AccessProof
+from hdex.node.errors import NotFound
+
+SLICE = 1024  # events read at once
+NAMES_CONTRACT = b'"contract":'
+PAPERS = frozenset({Action.INVOICE_ISSUE, Action.INVOICE_CREDIT})
+
+
+class UsageBook:
+    """The uses of one node's contracts. Safe between threads; one process writes the log."""
+
+    def __init__(
+        self, log: Log, past: Callable[[], Sequence[Log]], *, node: str, clock: Callable[[], datetime]
+    ) -> None:
+        """past: opens the finished shards of the log; they are closed here once they are read."""
+        self._log, self._past, self._node, self._clock = log, past, node, clock
+        self._origin, self._read = "", 0  # how far the shard that is written now is folded
+        self._accesses: dict[str, list[Access]] = {}  # by contract, in the order of the log
+        self._tallies: dict[str, Tally] = {}
+        self._papers: dict[str, Place] = {}  # digest of an invoice -> its entry
+        self._counting = threading.RLock()  # between the look and the event nobody else may use
+
+    @contextmanager
+    def delivering(self, contract: str, quota: Quota | None, *, rows: int, size: int) -> Iterator[None]:
+        """Run the body, which must write the event of one range of `size` bytes, unless the quota is used up.
+
+        rows: of the whole delivery; they count with its first range. Raises OutsideAgreement with rule and next step.
+        """
+        if quota is None:
+            yield
+            return
+        with self._counting:
+            tally = self._folded(contract)
+            asked = Used(rows=0 if tally.is_open else rows, bytes=size)
+            require_quota(quota, self._used(tally, quota), asked)
+            yield
+
+    @contextmanager
+    def joining(self, contract: str, quota: Quota | None, *, round_name: str) -> Iterator[None]:
+        """Run the body, which must write the event of one round, unless the quota is used up; again costs nothing."""
+        if quota is None:
+            yield
+            return
+        with self._counting:
+            tally = self._folded(contract)
+            joined = {*tally.rounds, *tally.joined.values()}
+            if round_name not in joined:
+                had = self._used(tally, quota)
+                waiting = len(joined - tally.rounds)  # joined, and their sums have not left yet
+                require_quota(quota, Used(rounds=had.rounds + waiting), Used(rounds=1))
+            yield
+
+    @contextmanager
+    def querying(self, contract: str, quota: Quota | None, *, rows: int = 0) -> Iterator[None]:
+        """Run the body, which must write the event of one query, unless the quota is used up."""
+        if quota is None:
+            yield
+            return
+        with self._counting:
+            require_quota(quota, self._used(self._folded(contract), quota), Used(queries=1, rows=rows))
+            yield
+
+    def used(self, contract: str, quota: Quota | None = None) -> Used:
+        """Return what was used so far, over the period of the quota where one is given."""
+        with self._counting:
+            return self._used(self._folded(contract), quota or Quota())
+
+    def contracts(self) -> list[str]:
+        """Return every contract that used anything, sorted."""
+        with self._counting:
+            self._fold()
+            return sorted(self._accesses)
+
+    def usage(self, contract: str, month: str, *, start: int = 0) -> UsageSaid:
+        """Return what a contract used in a month, from entry `start` of that year's shard on, under its newest head.
+
+        Raises NotFound where there is no log of that year.
+        """
+        origin = origin_of(self._node, int(month[:4]))
+        with self._counting, self._shard(origin) as shard:
+            head = shard.checkpoint()
+            self._fold()
+            accesses = self._accesses.get(contract, ())
+            counted = usage(contract, accesses, month, origin, start=start, size=parse_checkpoint(head).size)
+        return UsageSaid(**asdict(counted), checkpoint=head)
+
+    def entry(self, digest: str) -> Place | None:
+        """Return where the log holds the event of an invoice or credit note, by the paper's digest."""
+        with self._counting:
+            self._fold()
+            return self._papers.get(digest)
+
+    def proof(self, place: Place) -> AccessProof:
+        """Return what shows anybody that an entry stands in this log."""
+        with self._shard(place.origin) as shard:
+            head = shard.checkpoint()
+            (entry,) = shard.entries(place.index, place.index + 1)
+            hashes = shard.inclusion(place.index, parse_checkpoint(head).size)
+            return AccessProof(entry, place.index, head, tuple(hashes))
+
+    @contextmanager
+    def _shard(self, origin: str) -> Iterator[Log]:
+        if self._log.origin == origin:
+            yield self._log
+            return
+        past = list(self._past())
+        try:
+            found = [shard for shard in past if shard.origin == origin]
+            if not found:
+                raise NotFound(f"there is no log of {parse_origin(origin)[1]} at this node; name a month it has seen")
+            yield found[0]
+        finally:
+            for shard in past:
+                shard.close()
+
+    def _used(self, tally: Tally, quota: Quota) -> Used:
+        counts = tally.total
+        if quota.period == QuotaPeriod.MONTH:
+            now = month_of(self._log.origin, format_time(self._clock()))
+            counts = tally.months.get(now, Counts())
+        return Used(queries=counts.queries, rows=counts.rows, rounds=counts.rounds, bytes=counts.bytes)
+
+    def _folded(self, contract: str) -> Tally:
+        self._fold()
+        return self._tallies.get(contract, Tally())
+
+    def _fold(self) -> None:
+        """Read what the log has gained; all of it at the start, and where a year has begun, even meanwhile."""
+        while self._origin != (origin := self._log.origin):
+            self._accesses.clear()
+            self._tallies.clear()
+            for shard in self._past():
+                self._read_on(shard, 0)
+                shard.close()
+            self._origin, self._read = origin, 0
+        self._read = self._read_on(self._log, self._read)
+        if self._log.origin != self._origin:
+            self._fold()
+
+    def _read_on(self, log: Log, start: int) -> int:
+        origin, size = log.origin, log.size
+        for begin in range(start, size, SLICE):
+            for index, leaf in enumerate(log.entries(begin, min(begin + SLICE, size)), begin):
+                if NAMES_CONTRACT in leaf:  # most entries name none, and reading them would cost ten times as much
+                    self._take(parse(leaf), origin, index)
+        return max(start, size)
+
+    def _take(self, event: Event, origin: str, index: int) -> None:
+        if event.action in PAPERS and event.result_digest:
+            self._papers[event.result_digest] = Place(origin, index, month_of(origin, event.time))
+        access = access_of(event, origin, index)
+        if access is not None and event.contract is not None:
+            self._accesses.setdefault(event.contract, []).append(access)
+            self._tallies.setdefault(event.contract, Tally()).take(access)
