@@ -18,7 +18,9 @@ from hdex.catalog.access_review import AccessState
 from hdex.catalog.contract import State
 from hdex.catalog.errors import CatalogError, GuardUnmet, TransitionForbidden
 from hdex.catalog.product import DataProduct
+from hdex.catalog.quote import Order
 from hdex.ledger.errors import LogFailed
+from hdex.node.buyer import Wish
 from hdex.node.errors import AccessDenied, NodeError, NotFound, RequestInvalid, SignatureInvalid
 from hdex.node.hospital.access_views import request_view
 from hdex.node.signed import countersign, digest, sign, verify
@@ -257,9 +259,20 @@ def test_columns_that_were_approved_are_those_of_the_contract(
     market: Market, people: People, product: DataProduct
 ) -> None:
     people.reviewed(people.submit(product, columns=["age_band", "systolic"], delivery_mode="federated"))
-    agreed = market.finalized(product, "federated").agreement
+    for number, columns in enumerate([(), ("age_band", "stent_model"), ("systolic", "age_band", "sex")]):
+        with pytest.raises(AccessDenied) as beyond:
+            market.buyers[BUYER].request(ordering(market, product, *columns), contract_id=f"c-0{number}")
+        assert beyond.value.rule == "access_request.columns"
+    market.buyers[BUYER].request(ordering(market, product, "systolic"), contract_id="c-1")
+    market.negotiations.decide("c-1", OFFICER, approved=True)
+    agreed = market.buyers[BUYER].accept("c-1").agreement
     assert agreed is not None
-    assert agreed["document"]["columns"] == ["age_band", "systolic"]
+    assert agreed["document"]["columns"] == ["systolic"]
+
+
+def ordering(market: Market, product: DataProduct, *columns: str) -> Wish:
+    """Return a wish for federated use of these columns."""
+    return replace(market.wish(product, "federated"), order=Order(columns=columns))
 
 
 def test_a_period_that_is_over_ends_the_approval(market: Market, people: People, product: DataProduct) -> None:

@@ -11,8 +11,9 @@ WIDE = str.maketrans("＝＋－＠", "=+-@")  # full-width forms, which some spr
 
 def cell(value: object) -> str:
     """Return a value as a cell: text that could begin a formula, after any spaces, gets an apostrophe before it."""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else str(value or "")
-    text = str(value) if isinstance(value, bool | int | float) else text
+    text = "" if value is None else str(value)
+    if isinstance(value, list | tuple | dict):
+        text = json.dumps(value, ensure_ascii=False)
     seen = text.translate(WIDE)
     return f"'{text}" if seen.startswith(RISKY) or seen.lstrip().startswith(RISKY) else text
 
