@@ -52,6 +52,7 @@ class World:
     duties: Mapping[str, str] = field(default_factory=dict)  # duty -> Fulfilled, Violated, NonSet, Open
     performed: tuple[Performance, ...] = ()
     facts: Graph = field(default_factory=Graph, compare=False, repr=False)
+    reached: dict[tuple[object, ...], set[str]] = field(default_factory=dict, compare=False, repr=False)  # asked before
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,10 @@ class Situation:
 
     def reach(self, start: str, *predicates: str) -> set[str]:
         """Return the name and whatever trusted statements lead to from it."""
-        return _reach(self.trusted(), start, predicates)
+        key = (id(self.policy), start, predicates)
+        if key not in self.world.reached:
+            self.world.reached[key] = _reach(self.trusted(), start, predicates)
+        return self.world.reached[key]
 
     def classes(self, start: str, *predicates: str) -> set[str]:
         """Return the same with what the request says of its own values."""
