@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 
 from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.odrl.graph import Graph, Iri, Literal, Term
-from hdex.catalog.odrl.names import ODRL, XSD
+from hdex.catalog.odrl.names import HDEX_OPERAND, ODRL, XSD
 from hdex.catalog.odrl.values import instant
+from hdex.catalog.purposes import purpose_iri, purpose_name, wider_purposes
 
+# Operands of our own offers that follow from the purposes asked, where the request does not state them.
+PURPOSE_KNOWN, GENETIC_STUDY = HDEX_OPERAND + "purposeKnown", HDEX_OPERAND + "geneticStudy"
 Values = Mapping[str, tuple[Term, ...]]
 
 
@@ -110,6 +113,11 @@ class Situation:
                 (self.world.counts[key] for key in (self.rule, self.request.action) if key in self.world.counts), None
             )
             return None if used is None else (Literal(str(used + 1), _INTEGER),)  # this exercise counts
+        purposes = self.request.values.get(ODRL + "purpose", ())
+        if left == PURPOSE_KNOWN and purposes:
+            return (_truth(all(wider_purposes(purpose_name(one.text)) is not None for one in purposes)),)
+        if left == GENETIC_STUDY and purposes:
+            return (_truth(any(_GENETIC in (wider_purposes(purpose_name(one.text)) or ()) for one in purposes)),)
         return self._moment(left)
 
     def _moment(self, left: str) -> tuple[Term, ...] | None:
@@ -119,6 +127,11 @@ class Situation:
 
 
 _INTEGER = XSD + "integer"
+_GENETIC = purpose_iri("DUO:0000038")
+
+
+def _truth(held: bool) -> Literal:
+    return Literal(str(held).lower(), XSD + "boolean")
 
 
 def moment(text: str, where: str) -> datetime:
