@@ -25,6 +25,7 @@ from hdex.catalog.odrl.reader import MAX_TEXT
 from hdex.catalog.odrl.turtle import MAX_DEPTH, parse
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
+Json = dict[str, object]
 HEAD = f"""@prefix odrl: <{ODRL}> . @prefix ex: <urn:ex:> . @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
 @prefix dct: <http://purl.org/dc/terms/> .
 """
@@ -223,6 +224,68 @@ MALFORMED: dict[str, tuple[object, str]] = {
 }
 
 
+def doubled(depth: int) -> Json:
+    """Return joins that share their parts: few words that say 2 ** depth constraints."""
+    nodes: list[object] = [rule(constraint={"@id": "urn:j0"})]
+    nodes += [{"@id": f"urn:j{n}", "or": [{"@id": f"urn:j{n}:{side}"} for side in "ab"]} for n in range(depth)]
+    nodes += [{"@id": f"urn:j{n}:{side}", "or": [{"@id": f"urn:j{n + 1}"}]} for n in range(depth - 1) for side in "ab"]
+    leaf = {"leftOperand": "count", "operator": "lt", "rightOperand": 1}
+    return {"@graph": [*nodes, *({"@id": f"urn:j{depth - 1}:{side}", **leaf} for side in "ab")]}
+
+
+def multiplied(width: int) -> Json:
+    """Return a join of many names for one node, again and again: a thousand times what it seems to say."""
+    levels: list[object] = [
+        {"@id": f"urn:m{n}:{k}", "or": [{"@id": f"urn:m{n + 1}:{j}"} for j in range(width)]}
+        for n in range(6)
+        for k in range(width)
+    ]
+    leaf = {"leftOperand": "count", "operator": "lt", "rightOperand": 1}
+    return {
+        "@graph": [
+            rule(constraint={"@id": "urn:m0:0"}),
+            *levels,
+            *({"@id": f"urn:m6:{k}", **leaf} for k in range(width)),
+        ]
+    }
+
+
+def inherited(depth: int) -> Json:
+    """Return policies in a row, each the child of the next."""
+    more = [{**rule(), "uid": f"urn:i{n}", "inheritFrom": f"urn:i{n + 1}"} for n in range(depth)]
+    return {"@graph": [*more, {**rule(), "uid": f"urn:i{depth}"}]}
+
+
+MALFORMED |= {
+    "parts that multiply": (multiplied(20), "more than 50000 constraints"),
+    "ancestors without end": (inherited(50), "more than 32 others"),
+    "rules that share too many assets": (
+        {
+            "uid": "urn:p",
+            "target": [f"urn:x:{n}" for n in range(1000)],
+            "permission": [{"action": "read"} for _ in range(200)],
+        },
+        "more than 50000 actions, assets",
+    ),
+}
+
+
+def test_parts_that_are_shared_are_read_as_often_as_they_are_named() -> None:
+    (policy,) = read_policies(read_graph(doubled(6)))
+    assert evaluate(policy, read_request({"action": "read"})).outcome == "undecided"
+
+
+def test_an_ancestor_by_two_ways_is_inherited_once() -> None:
+    policies = [
+        {"uid": "urn:a", "inheritFrom": ["urn:b", "urn:c"], "permission": {"uid": "urn:ra", "action": "print"}},
+        {"uid": "urn:b", "inheritFrom": "urn:d", "permission": {"uid": "urn:rb", "action": "play"}},
+        {"uid": "urn:c", "inheritFrom": "urn:d", "permission": {"uid": "urn:rc", "action": "index"}},
+        {"uid": "urn:d", "permission": {"uid": "urn:rd", "action": "read"}},
+    ]
+    (policy,) = read_policies(read_graph({"@graph": policies}))
+    assert sorted(rule.id for rule in policy.rules) == ["urn:ra", "urn:rb", "urn:rc", "urn:rd"]
+
+
 @pytest.mark.parametrize("name", list(MALFORMED))
 def test_a_malformed_policy_is_refused_with_what_is_asked(name: str) -> None:
     document, problem = MALFORMED[name]
@@ -242,6 +305,7 @@ def test_a_malformed_policy_is_refused_with_what_is_asked(name: str) -> None:
         (read_request, {"@type": "Request", "uid": "urn:q"}, "asks 0 questions"),
         (read_request, {"@type": "Request", "permission": [{"action": "read"}, {"action": "use"}]}, "asks 2 questions"),
         (read_request, {"@type": "Request", "permission": {"action": ["read", "use"]}}, "2 values of action"),
+        (read_request, {"action": "read", "purpose": ["urn:x"] * 101}, "at most 100"),
         (read_world, {"weather": "fine"}, "unknown field 'weather'"),
         (read_world, {"time": 3}, "a name is asked"),
         (read_world, {"counts": {"read": -1}}, "from 0 on"),

@@ -15,6 +15,7 @@ from hdex.catalog.product import Bin, DataProduct, Histogram, Preview, PreviewKi
 from hdex.catalog.terms import Terms, Text
 from hdex.catalog.web.app import create_app
 from hdex.catalog.web.labels import labels
+from hdex.catalog.web.plain import plain_terms
 
 PRODUCT = "/products/hospital-a.carotid-stents"
 CONTRACTS: list[dict[str, object]] = [
@@ -213,6 +214,18 @@ def test_a_level_5_product_shows_no_row_and_no_file(web: TestClient) -> None:
     assert "No file of this product leaves the hospital" in page
     assert 'class="synthetic"' not in page
     assert "Sealed file" not in page
+
+
+def test_limits_are_told_with_what_terms_name_for_them() -> None:
+    limits = ("DUO:0000025", "DUO:0000027", "DUO:0000028")
+    terms = Terms(permitted=("DUO:0000006",), modifiers=limits, months=12, projects=("stroke-2026",))
+    said = plain_terms(terms, "en").conditions
+    assert said[:3] == (
+        "Use for a limited number of months: 12.",
+        "Within an approved project only: stroke-2026.",
+        "Within an approved institution only.",
+    )
+    assert plain_terms(terms, "zh").conditions[1] == "仅限获批项目内使用：stroke-2026。"
 
 
 def test_a_purpose_is_answered_at_once_by_rule(web: TestClient) -> None:

@@ -13,7 +13,7 @@ from tests.catalog.terms_oracle import plainly
 
 from hdex.catalog.documents import to_document
 from hdex.catalog.errors import TermsInvalid
-from hdex.catalog.odrl import evaluate, read_graph, read_policies
+from hdex.catalog.odrl import ask, evaluate, read_graph, read_policies
 from hdex.catalog.offer import compile_terms, policy_rules
 from hdex.catalog.terms import (
     AccessRequest,
@@ -222,6 +222,30 @@ def test_the_published_offer_page_and_contract_give_one_answer(terms: Terms, req
     stranger = read_policies(read_graph(json.loads(json.dumps(published))))
     found = decision(evaluate(stranger, question(terms, request), standing(terms, request)))
     assert found == decide(terms, request)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "disease", "outcome", "rule"),
+    [
+        (DS, "I65.2", "permitted", "urn:hdex:rule:purpose.permitted"),
+        ("DUO:0000039", "I65.2", "permitted", "urn:hdex:rule:purpose.permitted"),
+        (DS, "E11", "prohibited", "urn:hdex:rule:purpose.disease"),
+        (DS, None, "undecided", "urn:hdex:rule:purpose.disease"),
+        (UNDERWRITING, "I65.2", "prohibited", "urn:hdex:rule:purpose.prohibited"),
+        ("urn:ex:mystery", "I65.2", "prohibited", "urn:hdex:rule:purpose.unknown"),
+        (GRU, "I65.2", "prohibited", "urn:hdex:rule:purpose.not_permitted"),
+    ],
+)
+def test_a_stranger_asks_the_published_offer_in_plain_json(
+    purpose: str, disease: str | None, outcome: str, rule: str
+) -> None:
+    offer = {"@type": "Offer", "@id": "urn:ex:offer", **policy_rules(compile_terms(STENTS))}
+    request: dict[str, object] = {"action": "use", "purpose": purpose}
+    if disease:
+        request["context"] = {"urn:hdex:operand:disease": disease}
+    duties = dict.fromkeys(("urn:hdex:duty:approval.person", "urn:hdex:duty:approval.sensitive"), "fulfilled")
+    found = ask(offer, request, {"time": "2026-11-22T00:00:00Z", "duties": duties})
+    assert (found["outcome"], found["rule"]) == (outcome, rule)
 
 
 def test_what_people_settled_opens_the_permission() -> None:

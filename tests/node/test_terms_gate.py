@@ -111,6 +111,7 @@ def test_page_contract_and_access_give_one_answer(terms: Terms, question: dict[s
 
 
 REQUEST = AccessRequest(purpose=DS, disease="I65.2", recipient=BUYER, at=AT, ethics_approval="2026-114")
+BY_FILE = Access("sealed_file")
 LICENCE: dict[str, tuple[dict[str, Any], Access, str]] = {
     "as agreed": ({}, Access("sealed_file"), "purpose.permitted"),
     "another mode": ({}, Access("federated"), "agreement.mode"),
@@ -119,6 +120,47 @@ LICENCE: dict[str, tuple[dict[str, Any], Access, str]] = {
     "the last round": ({"max_rounds": 3}, Access("sealed_file", {"rounds": 1}, {"rounds": 2}), "purpose.permitted"),
     "a round too many": ({"max_rounds": 3}, Access("sealed_file", {"rounds": 1}, {"rounds": 3}), "agreement.rounds"),
     "a round where none is agreed": ({}, Access("sealed_file", {"rounds": 1}), "agreement.rounds"),
+    "the last query": (
+        {"clauses": {"max_queries": 5}},
+        Access("sealed_file", {"queries": 1}, {"queries": 4}),
+        "purpose.permitted",
+    ),
+    "a query too many": (
+        {"clauses": {"max_queries": 5}},
+        Access("sealed_file", {"queries": 1}, {"queries": 5}),
+        "agreement.queries",
+    ),
+    "queries that nobody counted": (
+        {"clauses": {"max_queries": 5}},
+        Access("sealed_file", {"queries": 1}),
+        "agreement.queries",
+    ),
+    "a byte too many": (
+        {"clauses": {"max_bytes": 100}},
+        Access("sealed_file", {"bytes": 11}, {"bytes": 90}),
+        "agreement.bytes",
+    ),
+    "before it begins": (
+        {"clauses": {"not_before": "2026-12-01T00:00:00Z"}},
+        Access("sealed_file"),
+        "agreement.begins",
+    ),
+    "after it began": ({"clauses": {"not_before": "2026-11-01T00:00:00Z"}}, Access("sealed_file"), "purpose.permitted"),
+    "after the event": (
+        {"clauses": {"after_event": "urn:x:published"}},
+        Access("sealed_file", events={"urn:x:published": datetime(2026, 11, 1, tzinfo=UTC)}),
+        "purpose.permitted",
+    ),
+    "before the event": (
+        {"clauses": {"after_event": "urn:x:published"}},
+        Access("sealed_file", events={"urn:x:published": None}),
+        "agreement.event",
+    ),
+    "an event nobody knows of": (
+        {"clauses": {"after_event": "urn:x:published"}},
+        Access("sealed_file"),
+        "agreement.event",
+    ),
     "a delivery too many": ({}, Access("sealed_file", {"deliveries": 1}, {"deliveries": 1}), "agreement.deliveries"),
 }
 

@@ -6,6 +6,7 @@ have been used with this access. A person who agreed has settled what the rules 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from hdex.catalog.contract import Agreement
 from hdex.catalog.odrl.evaluate import Outcome, evaluate
@@ -16,21 +17,34 @@ from hdex.catalog.offer import RULE, USE, compile_terms
 from hdex.catalog.purposes import purpose_iri
 from hdex.catalog.terms import AccessRequest, Settled, Terms, TermsDecision, decide, decision, question, standing
 
+COUNTED = ("queries", "rows", "bytes")  # clauses `max_queries`, `max_rows`, `max_bytes` of an agreement limit them
 MODE, AGREED_PURPOSE = HDEX_OPERAND + "deliveryMode", HDEX_OPERAND + "agreedPurpose"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access: by which delivery mode, how much it takes and how much was used before, by name of the limit."""
+    """One access: by which delivery mode, how much it takes and how much was used before, by name of the limit.
+
+    events: what has happened, and when; an event that is known to be to come is None.
+    """
 
     mode: str
     takes: Mapping[str, int] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, datetime | None] = field(default_factory=dict)
+
+    def spent(self, name: str) -> int | None:
+        """Return what will have been used with this access; None where a clause limits what nobody counted."""
+        if name in COUNTED and name not in self.used:
+            return None
+        return self.used.get(name, 0) + self.takes.get(name, 0)
 
 
 def limits_of(agreement: Agreement) -> dict[str, int]:
     """Return what an agreement limits, by name. A limit of 0 excludes."""
-    return {"rounds": agreement.max_rounds, "deliveries": agreement.max_deliveries}
+    clauses = {name: agreement.clauses.get(f"max_{name}") for name in COUNTED}
+    counted = {name: most for name, most in clauses.items() if isinstance(most, int)}
+    return {"rounds": agreement.max_rounds, "deliveries": agreement.max_deliveries, **counted}
 
 
 def compile_agreement(agreement: Agreement) -> Policy:
@@ -40,6 +54,10 @@ def compile_agreement(agreement: Agreement) -> Policy:
         "agreement.mode": _constraint(MODE, "isNoneOf", *(Literal(mode.value) for mode in agreement.delivery_modes)),
         "agreement.purpose": _constraint(AGREED_PURPOSE, "neq", Iri(purpose_iri(agreement.purpose))),
     }
+    if (begins := agreement.clauses.get("not_before")) is not None:
+        conditions["agreement.begins"] = _constraint(ODRL + "dateTime", "lt", Literal(str(begins), XSD + "dateTime"))
+    if (event := agreement.clauses.get("after_event")) is not None:
+        conditions["agreement.event"] = _constraint(ODRL + "event", "lt", Iri(str(event)))
     for name, most in limits_of(agreement).items():
         conditions[f"agreement.{name}"] = _constraint(HDEX_OPERAND + name, "gt", Literal(str(most), XSD + "integer"))
     use = (Scope(USE, frozenset({USE})),)
@@ -55,8 +73,9 @@ def decide_access(terms: Terms, agreement: Agreement, request: AccessRequest, ac
     settled = left_to_people(terms, request)
     asked = question(terms, request, settled)
     spent: dict[str, tuple[Term, ...]] = {
-        HDEX_OPERAND + name: (Literal(str(access.used.get(name, 0) + access.takes.get(name, 0)), XSD + "integer"),)
+        HDEX_OPERAND + name: (Literal(str(count), XSD + "integer"),)
         for name in limits_of(agreement)
+        if (count := access.spent(name)) is not None
     }
     agreed: dict[str, tuple[Term, ...]] = {
         AGREED_PURPOSE: (Iri(purpose_iri(request.purpose)),),
@@ -64,7 +83,8 @@ def decide_access(terms: Terms, agreement: Agreement, request: AccessRequest, ac
     }
     asked = replace(asked, values={**asked.values, **spent, **agreed})
     policies = (compile_agreement(agreement), compile_terms(terms))
-    return decision(evaluate(policies, asked, standing(terms, request, settled)))
+    world = replace(standing(terms, request, settled), events=access.events)
+    return decision(evaluate(policies, asked, world))
 
 
 def left_to_people(terms: Terms, request: AccessRequest) -> Settled:

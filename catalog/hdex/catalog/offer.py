@@ -21,6 +21,7 @@ from hdex.catalog.odrl.policy import (
     RuleKind,
     Scope,
 )
+from hdex.catalog.odrl.situation import GENETIC_STUDY, PURPOSE_KNOWN
 from hdex.catalog.purposes import purpose_iri, purposes
 from hdex.catalog.terms_record import (
     ANCESTRY,
@@ -48,8 +49,8 @@ from hdex.catalog.terms_record import (
 RULE, DUTY = "urn:hdex:rule:", "urn:hdex:duty:"
 PERMITTED = RULE + "purpose.permitted"
 USE = ODRL + "use"
-KNOWN, COMMERCIAL, FOR_PROFIT = (HDEX_OPERAND + name for name in ("purposeKnown", "commercial", "forProfit"))
-DISEASE, GENETIC_STUDY, OF_TYPE = (HDEX_OPERAND + name for name in ("disease", "geneticStudy", "ofResearchType"))
+KNOWN, COMMERCIAL, FOR_PROFIT = PURPOSE_KNOWN, HDEX_OPERAND + "commercial", HDEX_OPERAND + "forProfit"
+DISEASE, OF_TYPE = HDEX_OPERAND + "disease", HDEX_OPERAND + "ofResearchType"
 PROJECT_NAME, USER_NAME, MONTHS = (HDEX_OPERAND + name for name in ("project", "user", "months"))
 ETHICS_DUTY, ACCEPT_DUTY = DUTY + "approval.ethics", DUTY + "duty.not_accepted"
 SENSITIVE_DUTY, LIMIT_DUTY, PERSON_DUTY = (DUTY + f"approval.{name}" for name in ("sensitive", "limit", "person"))

@@ -12,14 +12,13 @@ from hdex.catalog.disease import disease_ancestors, disease_code
 from hdex.catalog.odrl.evaluate import Answer, Outcome, evaluate
 from hdex.catalog.odrl.graph import Graph, Iri, Literal, Term
 from hdex.catalog.odrl.names import ODRL, SKOS, XSD
-from hdex.catalog.odrl.situation import Request, World
+from hdex.catalog.odrl.situation import GENETIC_STUDY, Request, World
 from hdex.catalog.offer import (
     ACCEPT_DUTY,
     COMMERCIAL,
     DISEASE,
     ETHICS_DUTY,
     FOR_PROFIT,
-    GENETIC_STUDY,
     KNOWN,
     LIMIT_DUTY,
     MONTHS,

@@ -26,6 +26,7 @@ _WORLD_FIELDS = frozenset(
 _PERFORMED_FIELDS = frozenset({"action", "party", "target", "at", "context"})
 _PAYMENT_FIELDS = frozenset({"amount", "unit", "party", "target", "at"})
 MAX_ITEMS = 10_000
+MAX_VALUES = 100  # of one left operand
 MAX_COUNT = 2**53 - 1
 
 
@@ -90,6 +91,7 @@ def _odrl_request(graph: Graph, request: str, rule: str) -> Request:
     for node in graph.names(rule, ODRL + "constraint"):
         left = next(iter(graph.texts(node, ODRL + "leftOperand")), "")
         values[left] = (*values.get(left, ()), *graph.objects(node, ODRL + "rightOperand"))
+        _bounded(len(values[left]), left[:80])
     timed = values.pop(ODRL + "dateTime", ())
     action = one("action")
     return Request(
@@ -112,7 +114,9 @@ def _parameters(graph: Graph, asked: str | None) -> Iterator[tuple[str, tuple[Te
             local = feature.removeprefix(SOTW)
             word = _FEATURES.get(local, local[:1].lower() + local[1:]) if local != feature else feature
             left = ODRL + word if ODRL + word in words().left_operands else word
-            yield left, tuple(graph.objects(node, SOTW + "value"))
+            values = tuple(graph.objects(node, SOTW + "value"))
+            _bounded(len(values), feature[:80])
+            yield left, values
 
 
 def _duty_reports(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -212,13 +216,17 @@ def _context(held: object, where: str) -> Iterator[tuple[str, tuple[Term, ...]]]
 def _terms(value: object, where: str) -> tuple[Term, ...]:
     """Return plain values as terms, each as JSON-LD would read it."""
     held = value if isinstance(value, list) else [value]
-    if len(held) > MAX_ITEMS:
-        raise PolicyInvalid(f"{where}: {len(held)} values; at most {MAX_ITEMS} are read")
+    _bounded(len(held), where)
     graph = read_graph({"@id": "_:value", "odrl:rightOperand": held})
     found = tuple(graph.objects("_:value", ODRL + "rightOperand"))
     if any(isinstance(term, Iri) and term.value.startswith("_:") for term in found):
         raise PolicyInvalid(f"{where}: a value is asked, found an object")
     return found
+
+
+def _bounded(count: int, where: str) -> None:
+    if count > MAX_VALUES:
+        raise PolicyInvalid(f"{where}: {count} values; at most {MAX_VALUES} are read")
 
 
 def _known(source: Mapping[str, object], fields: frozenset[str], where: str) -> None:

@@ -66,18 +66,22 @@ def check(condition: Condition, situation: Situation) -> ConditionReport:
 
 def every(answers: Iterable[bool | None]) -> bool | None:
     """Return yes where all are, no where one is not, else None."""
-    held = list(answers)
-    if False in held:
-        return False
-    return None if None in held else True
+    unknown = False
+    for one in answers:
+        if one is False:
+            return False
+        unknown = unknown or one is None
+    return None if unknown else True
 
 
 def some(answers: Iterable[bool | None]) -> bool | None:
     """Return yes where one is, no where none is, else None."""
-    held = list(answers)
-    if True in held:
-        return True
-    return None if None in held else False
+    unknown = False
+    for one in answers:
+        if one is True:
+            return True
+        unknown = unknown or one is None
+    return None if unknown else False
 
 
 def _checked(condition: Constraint, found: tuple[Term, ...], held: Verdict, why: str) -> ConditionReport:
@@ -190,7 +194,8 @@ def _matcher(condition: Constraint, situation: Situation) -> Match:
     if condition.left == HDEX_OPERAND + "disease":
         return lambda left, right: _is_disease(left, right, situation)
     if condition.left == PURPOSE:
-        return lambda left, right: _is_purpose(left, right, situation)
+        placed: dict[str, tuple[frozenset[str], bool]] = {}
+        return lambda left, right: _is_purpose(left, right, situation, placed)
     if condition.operator == "isA":
         return lambda left, right: _is_kind(left, right, situation)
     if condition.operator == "isPartOf":
@@ -198,18 +203,27 @@ def _matcher(condition: Constraint, situation: Situation) -> Match:
     return same
 
 
-def _is_purpose(left: Term, right: Term, situation: Situation) -> bool | None:
+def _is_purpose(
+    left: Term, right: Term, situation: Situation, placed: dict[str, tuple[frozenset[str], bool]]
+) -> bool | None:
     """Return whether a purpose is the other or narrower; None for one that neither vocabulary nor facts place."""
-    asked, limit = purpose_name(left.text), purpose_name(right.text)
+    if left.text not in placed:
+        placed[left.text] = _place(purpose_name(left.text), situation)
+    wider, known = placed[left.text]
+    if purpose_name(right.text) in wider:
+        return True
+    return False if known else None
+
+
+def _place(asked: str, situation: Situation) -> tuple[frozenset[str], bool]:
+    """Return a purpose with all that cover it, and whether anybody places it at all."""
     if wider_purposes(asked) is None:
         reached = situation.classes(asked, *_KIND_OF)  # an applicant says what its own purpose is
     else:
         reached = situation.reach(asked, *_KIND_OF)  # and nothing of the vocabulary's
-    wider = {name for one in reached for name in wider_purposes(one) or {one}}
-    if limit in wider:
-        return True
-    placed = any(wider_purposes(one) is not None for one in reached) or situation.says(asked, *_KIND_OF)
-    return False if placed else None
+    wider = frozenset(name for one in reached for name in wider_purposes(one) or {one})
+    known = any(wider_purposes(one) is not None for one in reached) or situation.says(asked, *_KIND_OF)
+    return wider, known
 
 
 def _is_disease(left: Term, right: Term, situation: Situation) -> bool:

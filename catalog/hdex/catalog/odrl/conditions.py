@@ -11,6 +11,7 @@ from hdex.catalog.odrl.policy import Condition, Constraint, LogicalConstraint
 OPERANDS = tuple(ODRL + name for name in ("and", "or", "xone", "andSequence"))
 MAX_DEPTH = 16
 MAX_VALUES = 10_000
+MAX_CONDITIONS = 50_000  # with those that several rules or joins share counted each time
 _KNOWN = frozenset(
     ODRL + name
     for name in (
@@ -31,6 +32,7 @@ class Conditions:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._count = 0
 
     def of(self, owner: str, predicate: str) -> tuple[Condition, ...]:
         """Return the constraints or refinements of a rule, action, asset, party or duty. Raises PolicyInvalid."""
@@ -48,6 +50,9 @@ class Conditions:
         return nodes
 
     def _one(self, node: str, above: tuple[str, ...]) -> Condition:
+        self._count += 1
+        if self._count > MAX_CONDITIONS:  # parts that are shared multiply: a small file may say a great many
+            raise PolicyInvalid(f"more than {MAX_CONDITIONS} constraints in all")
         if node in above:
             raise PolicyInvalid(f"constraint {node[:80]} holds itself")
         if len(above) >= MAX_DEPTH:

@@ -70,7 +70,7 @@ class Answer:
 def evaluate(policies: Policy | Sequence[Policy], request: Request, world: World | None = None) -> Answer:
     """Return the answer of one policy, or of several taken together, to one request in one state of the world."""
     held = (policies,) if isinstance(policies, Policy) else tuple(policies)
-    world = world or World()
+    world = replace(world or World(), reached={})  # what is reached holds for these policies only
     rules = tuple(_report(policy, rule, request, world) for policy in held for rule in policy.rules)
     owed = tuple(judge(one, policy.id, request, world, policy.facts) for policy in held for one in policy.obligations)
     outcome, rule, reason = _decide(held, rules)

@@ -19,6 +19,8 @@ REQUEST_TYPE = ODRL + "Request"
 PROFILES = frozenset({ODRL, ODRL + "core", ODRL.removesuffix("/"), PROFILE})
 MAX_TEXT = 8 * 1024 * 1024  # bytes of one document
 MAX_RULES = 2_000
+MAX_NAMED = 50_000
+MAX_ANCESTORS = 32
 _RULES = {"permission": RuleKind.PERMISSION, "prohibition": RuleKind.PROHIBITION}
 _OBLIGATION_TYPES = ("Duty", "Obligation")
 
@@ -63,12 +65,12 @@ class _PolicyReader:
         self._id = policy
         self._conditions = Conditions(graph)
         self._shared: tuple[str, ...] = ()  # the policies whose own parties, assets and actions hold for all rules
+        self._count = 0
         self._problems: list[str] = []
         self._notes: list[str] = []
 
     def policy(self) -> Policy:
         lineage = self._lineage(self._id, ())
-        self._shared = tuple(lineage)
         rules = [rule for one in lineage for rule in self._rules(one)]
         duties = tuple(duty for one in lineage for duty in self._duties(one, ODRL + "obligation"))
         if not rules and not duties:
@@ -90,6 +92,11 @@ class _PolicyReader:
         """Return a policy and its ancestors (2.9). A missing parent makes the policy undecided, a circle an error."""
         if policy in children:
             raise PolicyInvalid(f"policy {policy[:80]} inherits from itself")
+        if policy in self._shared:
+            return []  # by another way already
+        if len(children) > MAX_ANCESTORS:
+            raise PolicyInvalid(f"policies inherit through more than {MAX_ANCESTORS} others")
+        self._shared = (*self._shared, policy)
         known = set(POLICY_TYPES) & self._graph.types(policy) or any(
             self._graph.objects(policy, ODRL + name) for name in (*_RULES, "obligation")
         )
@@ -144,7 +151,14 @@ class _PolicyReader:
     def _scopes(self, rule: str, word: str) -> tuple[Scope, ...]:
         """Return what a rule names, with what its policy and its ancestors name for all rules (2.7.1, 2.9)."""
         values = [value.text for one in (rule, *self._shared) for value in self._graph.objects(one, ODRL + word)]
+        self._counted(len(values))
         return tuple(self._scope(value, word) for value in dict.fromkeys(values))
+
+    def _counted(self, more: int) -> None:
+        """Raise PolicyInvalid where rules name too much: what they share is counted each time."""
+        self._count += more
+        if self._count > MAX_NAMED:
+            raise PolicyInvalid(f"the rules name more than {MAX_NAMED} actions, assets, parties and duties in all")
 
     def _scope(self, node: str, word: str) -> Scope:
         graph = self._graph
@@ -167,6 +181,7 @@ class _PolicyReader:
 
     def _duty(self, duty: str, *, may_fail: bool) -> Duty:
         graph = self._graph
+        self._counted(1 + len(graph.objects(duty, ODRL + "action")))
         actions = tuple(self._scope(value.text, "action") for value in graph.objects(duty, ODRL + "action"))
         if not actions:
             raise PolicyInvalid(f"duty {duty[:80]} names no action")

@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 
 from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.odrl.graph import Graph, Iri, Literal, Term
-from hdex.catalog.odrl.names import ODRL, XSD
+from hdex.catalog.odrl.names import HDEX_OPERAND, ODRL, XSD
 from hdex.catalog.odrl.values import instant
+from hdex.catalog.purposes import purpose_iri, purpose_name, wider_purposes
 
+# Operands of our own offers that follow from the purposes asked, where the request does not state them.
+PURPOSE_KNOWN, GENETIC_STUDY = HDEX_OPERAND + "purposeKnown", HDEX_OPERAND + "geneticStudy"
 Values = Mapping[str, tuple[Term, ...]]
 
 
@@ -52,6 +55,7 @@ class World:
     duties: Mapping[str, str] = field(default_factory=dict)  # duty -> Fulfilled, Violated, NonSet, Open
     performed: tuple[Performance, ...] = ()
     facts: Graph = field(default_factory=Graph, compare=False, repr=False)
+    reached: dict[tuple[object, ...], set[str]] = field(default_factory=dict, compare=False, repr=False)  # asked before
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,10 @@ class Situation:
 
     def reach(self, start: str, *predicates: str) -> set[str]:
         """Return the name and whatever trusted statements lead to from it."""
-        return _reach(self.trusted(), start, predicates)
+        key = (id(self.policy), start, predicates)
+        if key not in self.world.reached:
+            self.world.reached[key] = _reach(self.trusted(), start, predicates)
+        return self.world.reached[key]
 
     def classes(self, start: str, *predicates: str) -> set[str]:
         """Return the same with what the request says of its own values."""
@@ -106,6 +113,11 @@ class Situation:
                 (self.world.counts[key] for key in (self.rule, self.request.action) if key in self.world.counts), None
             )
             return None if used is None else (Literal(str(used + 1), _INTEGER),)  # this exercise counts
+        purposes = self.request.values.get(ODRL + "purpose", ())
+        if left == PURPOSE_KNOWN and purposes:
+            return (_truth(all(wider_purposes(purpose_name(one.text)) is not None for one in purposes)),)
+        if left == GENETIC_STUDY and purposes:
+            return (_truth(any(_GENETIC in (wider_purposes(purpose_name(one.text)) or ()) for one in purposes)),)
         return self._moment(left)
 
     def _moment(self, left: str) -> tuple[Term, ...] | None:
@@ -115,6 +127,11 @@ class Situation:
 
 
 _INTEGER = XSD + "integer"
+_GENETIC = purpose_iri("DUO:0000038")
+
+
+def _truth(held: bool) -> Literal:
+    return Literal(str(held).lower(), XSD + "boolean")
 
 
 def moment(text: str, where: str) -> datetime:

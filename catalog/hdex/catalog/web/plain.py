@@ -13,6 +13,7 @@ from hdex.catalog.terms import (
     modifiers,
     purposes,
 )
+from hdex.catalog.terms_record import PROJECT, RESEARCH_TYPE, TIME_LIMIT, USERS
 from hdex.catalog.web.formats import day
 from hdex.catalog.web.labels import speaker, word
 
@@ -78,7 +79,7 @@ def _permission(code: str, terms: Terms, lang: str) -> str:
 
 def _conditions(terms: Terms, lang: str) -> list[str]:
     say, gap = speaker(lang), "" if lang == "zh" else " "
-    found = [f"{modifiers()[code].label.say(lang)}{'。' if lang == 'zh' else '.'}" for code in terms.modifiers]
+    found = [_limit(code, terms, lang) for code in terms.modifiers]
     if EVERY_PURPOSE in terms.needs_approval:
         found.append(say("policy.person_all"))
     elif terms.needs_approval:
@@ -95,6 +96,20 @@ def _conditions(terms: Terms, lang: str) -> list[str]:
     if terms.expires:
         found.append(f"{say('policy.expires')}{gap}{day(terms.expires, lang)}{'。' if lang == 'zh' else '.'}")
     return found
+
+
+def _limit(code: str, terms: Terms, lang: str) -> str:
+    """Return a modifier as a sentence, with what terms name for it."""
+    named = {
+        TIME_LIMIT: (str(terms.months),) if terms.months is not None else (),
+        PROJECT: terms.projects or (),
+        USERS: terms.users or (),
+        RESEARCH_TYPE: tuple(purposes()[one].label.say(lang) for one in terms.research_types or ()),
+    }.get(code, ())
+    label = modifiers()[code].label.say(lang)
+    if lang == "zh":
+        return f"{label}：{'、'.join(named)}。" if named else f"{label}。"
+    return f"{label}: {', '.join(named)}." if named else f"{label}."
 
 
 def _listed(key: str, names: list[str], lang: str) -> str:

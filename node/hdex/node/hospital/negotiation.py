@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -137,8 +137,13 @@ class Negotiations:
         self._exchange.revoke(contract_id, reason)
         return record
 
-    def require_live(self, contract_id: str, mode: DeliveryMode, consumer: str) -> tuple[ContractRecord, Agreement]:
-        """Return a contract that covers this mode for this consumer now, or raise."""
+    def require_live(
+        self, contract_id: str, mode: DeliveryMode, consumer: str, used: Mapping[str, int] | None = None
+    ) -> tuple[ContractRecord, Agreement]:
+        """Return a contract that covers this mode for this consumer now, or raise.
+
+        used: what the log says was used of each limit, by its name; a clause that limits what nobody counted refuses.
+        """
         record = self._record(contract_id)
         if record.asked["consumer"] != consumer:
             raise AccessDenied("contract.foreign", "", "the contract is between others")
@@ -151,7 +156,8 @@ class Negotiations:
         agreement = Agreement.from_document(record.agreement["document"])
         agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
         held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
-        self._terms.require(held.product, agreement, record.asked, Access(mode.value))
+        spent = {"rounds": len(self._spent(contract_id)), **(used or {})}
+        self._terms.require(held.product, agreement, record.asked, Access(mode.value, used=spent))
         self._require_within(agreement.product, agreement.version, consumer)
         self._gate.require_not_revoked(consumer)
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
