@@ -204,6 +204,9 @@ def test_a_message_that_arrived_although_its_answer_was_lost_is_not_taken_back()
     stage.carry()
     stage.provider.later(1)
     stage.carry()  # refused this time: the consumer stands in OFFERED already, which is asked and found
+    for _ in range(3):
+        stage.provider.later(8)
+        stage.carry()
     assert stage.states(process.pid) == ("OFFERED", "OFFERED")
     assert stage.provider.said()[-1] == "contract.offer"
 
@@ -273,6 +276,15 @@ def test_the_nth_reaction_answers_the_nth_time_and_only_while_the_state_lasts() 
     play(stage, late.pid, [("terminate", 0)])
     stage.provider.react()  # its time came after the consumer had ended it
     assert stage.states(late.pid) == ("TERMINATED", "TERMINATED")
+
+
+def test_a_late_reaction_does_not_answer_a_later_visit() -> None:
+    stage = pair(provider=reactions(Party.PROVIDER, DATASET, REQUESTED=["offer", ""]))
+    process = stage.request()
+    play(stage, process.pid, [("offer", 1), ("counter", 0)])
+    stage.provider.react()  # of the first visit; now it is the second
+    stage.carry()
+    assert stage.states(process.pid) == ("REQUESTED", "REQUESTED")
 
 
 def test_a_verb_of_the_other_kind_or_role_is_refused() -> None:

@@ -31,7 +31,7 @@ from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations, Papers
-from hdex.node.signed import sign, verify
+from hdex.node.signed import countersign, sign, verify
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.http_limits import Rate, RateLimit
 
@@ -246,11 +246,13 @@ def test_another_agreement_than_the_signed_one_is_not_verified(dealings: Dealing
     keys = dealings.market.keys
     forged = sign("agreement", changed, BUYER, keys[BUYER].secret("sign"))
     forged = {**forged, "signatures": [*forged["signatures"], *mine.paper["signatures"]]}
-    for paper in (forged, mine.paper, None):
+    both = countersign("agreement", forged, HOSPITAL, keys[HOSPITAL].secret("sign"))  # of another negotiation, say
+    for paper in (forged, mine.paper, None, both):
         told = message_of(replace(mine, paper=paper), Message.VERIFICATION)
         path = f"/negotiations/{theirs.pid}/agreement/verification"
         answer = dealings.network[address_of(HOSPITAL)](BUYER, "POST", path, told)
         assert answer.status == 400
+    assert answer.document["code"] == "agreement.other"
     assert dealings.of(pid)[1].state == "AGREED"
     assert dealings.negotiations.all()[0].state == "AGREED"
 
