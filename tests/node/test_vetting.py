@@ -311,6 +311,18 @@ def test_the_record_of_an_affiliate_counts(people: People, declares: str) -> Non
     assert refused.value.rule == "vetting.rules"
 
 
+def test_a_breach_of_the_group_counts_as_ones_own_and_nobody_hangs_his_on_a_rival(tmp_path: Path) -> None:
+    people = People(Market(tmp_path, vetted=False))
+    sister = [{"code": "91350100M000100Y43", "name": {"en": "sister", "zh": ""}}]
+    lost = [{"date": "2026-01-01", "what": "a lost laptop", "notified": True}]
+    record = people.apply(OTHER, affiliates=sister, breaches=lost)
+    organisation = people.vetted(BUYER).organisation
+    assert people.vettings.judge(organisation, level=3) == ()  # nobody has approved what the other says
+    people.vet(people.vet(record, "endorse", "data_steward"), "approve", "privacy_officer")
+    (rule,) = people.vettings.judge(organisation, level=3)
+    assert rule.name == "vetting.breach_recent"
+
+
 def test_a_clock_set_back_revives_nothing(market: Market, people: People) -> None:
     people.vetted()
     market.later(days=301)

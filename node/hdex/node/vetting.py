@@ -5,12 +5,12 @@ by a certificate that the exchange signs and the hospital holds against its own 
 """
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hdex.catalog.organisation import Organisation
+from hdex.catalog.organisation import MOST, Organisation
 from hdex.catalog.vetting import VETTING, WAITING, VettingArrow, VettingEvidence, VettingState
 from hdex.catalog.vetting_rules import Answer, Circumstances, VettingRule, VettingRules
 from hdex.ledger.event import format_time
@@ -216,24 +216,24 @@ class Vettings:
 
     def judge(self, organisation: Organisation, *, national_grade: str = "", level: int = 0) -> tuple[VettingRule, ...]:
         """Return the rules that apply, those that refuse first; without grade and level nothing is asked of data."""
+        kin = self._kin(organisation)
         around = Circumstances(
             home=self._directory.member(self._office.id).storage_country,
             on=self._office.clock().date(),
-            affiliate_revoked=self._is_affiliate_revoked(organisation),
+            affiliate_revoked=any(is_revoked(self.of(one.participant)) for one in kin),
             national_grade=national_grade,
             level=level,
         )
         asked = self.rules.of_contract if level or national_grade else self.rules.of_organisation
-        return asked(organisation, around)
+        return asked(with_breaches(organisation, kin), around)
 
-    def _is_affiliate_revoked(self, organisation: Organisation) -> bool:
-        """Return whether another organisation of the same group stands revoked here, by either one's declaration."""
-        revoked = {one.participant for one in self.all() if one.state is VettingState.REVOKED}
-        for participant in revoked - {organisation.participant}:
-            records = self.of(participant)
-            if is_revoked(records) and any(is_kin(one.organisation, organisation) for one in records):
-                return True
-        return False
+    def _kin(self, organisation: Organisation) -> list[VettingRecord]:
+        """Return what was approved here of other organisations of the same group, where it has a record that counts.
+
+        What nobody has approved makes nobody kin: else an applicant could hang its own record on a rival.
+        """
+        told = [one for one in self.all() if one.has_record and one.participant != organisation.participant]
+        return [one for one in told if is_kin(one.organisation, organisation)]
 
     def _require_free(self, organisation: Organisation) -> None:
         for other in self.all():
@@ -317,6 +317,12 @@ class Vettings:
     def _now(self, record: VettingRecord) -> datetime:
         """Return the time, never before the record's last step: a clock set back revives nothing."""
         return max(self._office.clock(), datetime.fromisoformat(record.entered))
+
+
+def with_breaches(organisation: Organisation, kin: Sequence[VettingRecord]) -> Organisation:
+    """Return an organisation with the breaches that its group has declared: they count as its own."""
+    breaches = [breach for one in kin for breach in one.organisation.breaches]
+    return replace(organisation, breaches=(*organisation.breaches, *breaches)[:MOST]) if breaches else organisation
 
 
 def is_kin(one: Organisation, other: Organisation) -> bool:

@@ -51,6 +51,12 @@ class VettingRecord:
         """Return whether it is in force."""
         return self.state is VettingState.VALID and now < datetime.fromisoformat(self.valid_until)
 
+    @property
+    def has_record(self) -> bool:
+        """Whether it was approved once and tells something that counts for the whole group: a breach, a revocation."""
+        told = bool(self.envelope["document"]["organisation"].get("breaches"))
+        return bool(self.valid_until) and (told or self.state is VettingState.REVOKED)
+
     def document(self) -> Document:
         return {
             "envelope": self.envelope,
