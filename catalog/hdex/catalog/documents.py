@@ -113,7 +113,7 @@ def _object_reader(kind: type) -> Reader:
 
 def _union_reader(options: tuple[object, ...]) -> Reader:
     real = [option for option in options if option is not type(None)]
-    readers = {option: _reader(cast(Hashable, option)) for option in real}
+    readers = {option: _reader(option) for option in real}
     single = readers[real[0]] if len(real) == 1 else None
     optional = len(real) < len(options)
 
@@ -130,24 +130,24 @@ def _union_reader(options: tuple[object, ...]) -> Reader:
 
 
 def _list_reader(item: object) -> Reader:
-    one = _reader(cast(Hashable, item))
+    one = _reader(item)
 
     def read(value: object) -> object:
         if not isinstance(value, list | tuple):
             raise _Misfit(f"a list is asked, found {type(value).__name__}")
-        number, read_values = 0, []
+        read_values: list[object] = []
         try:
-            for number, held in enumerate(value):
-                read_values.append(one(held))
+            for held in value:
+                read_values.append(one(held))  # how many were read tells which one does not fit
         except _Misfit as misfit:
-            raise _Misfit(misfit.problem, _joined(f"[{number}]", misfit.where)) from None
+            raise _Misfit(misfit.problem, _joined(f"[{len(read_values)}]", misfit.where)) from None
         return tuple(read_values)
 
     return read
 
 
 def _mapping_reader(item: object) -> Reader:
-    one = _reader(cast(Hashable, item))
+    one = _reader(item)
 
     def read(value: object) -> object:
         if not isinstance(value, Mapping):
