@@ -92,20 +92,19 @@ def _object_reader(kind: type) -> Reader:
     readers = {name: _reader(cast(Hashable, hint)) for name, hint in get_type_hints(kind).items()}
 
     def read(document: object) -> object:
-        if not isinstance(document, Mapping):
+        if type(document) is not dict and not isinstance(document, Mapping):
             raise _Misfit(f"an object is asked, found {type(document).__name__}")
-        if not document.keys() <= readers.keys():
-            unknown = sorted(str(key) for key in document if key not in readers)
-            raise _Misfit(f"unknown field {unknown[0][:40]!r}")
-        if not required <= document.keys():
-            raise _Misfit(f"field {min(required - document.keys())!r} is missing")
-        name = ""
+        values, name = {}, ""
         try:
-            values = {}
             for name, held in document.items():
                 values[name] = readers[name](held)
         except _Misfit as misfit:
             raise _Misfit(misfit.problem, _joined(name, misfit.where)) from None
+        except KeyError:
+            unknown = sorted(str(key) for key in document if key not in readers)
+            raise _Misfit(f"unknown field {unknown[0][:40]!r}") from None
+        if not required <= values.keys():
+            raise _Misfit(f"field {min(required - values.keys())!r} is missing")
         return kind(**values)
 
     return read
@@ -175,15 +174,24 @@ def _enum_reader(hint: type[Enum]) -> Reader:
 
 
 def _scalar_reader(hint: object) -> Reader:
-    def read(value: object) -> object:
-        if hint is float and type(value) is int:
-            value = float(value)
-        if type(value) is not hint:
-            raise _Misfit(f"{getattr(hint, '__name__', hint)} is asked, found {type(value).__name__}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise _Misfit("a finite number is asked")
-        if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise _Misfit("an integer below 2**53 is asked")
-        return value
+    name = getattr(hint, "__name__", hint)
 
-    return read
+    def refuse(value: object) -> object:
+        raise _Misfit(f"{name} is asked, found {type(value).__name__}")
+
+    def read(value: object) -> object:
+        return value if type(value) is hint else refuse(value)
+
+    def read_integer(value: object) -> object:
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise _Misfit("an integer below 2**53 is asked")
+        return read(value)
+
+    def read_float(value: object) -> object:
+        held = float(value) if type(value) is int else value
+        if isinstance(held, float) and not math.isfinite(held):
+            raise _Misfit("a finite number is asked")
+        return held if type(held) is float else refuse(held)
+
+    readers: dict[object, Reader] = {int: read_integer, float: read_float}
+    return readers.get(hint, read)

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hdex.catalog.stem import stem
@@ -70,9 +70,13 @@ def fold(text: str) -> str:
     """Return `text` in one width and case, without accents."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+    bare = _marks().sub("", unicodedata.normalize("NFKD", text.casefold()))
     return unicodedata.normalize("NFKC", bare).casefold()
+
+
+@cache
+def _marks() -> "re.Pattern[str]":
+    return re.compile(f"[{''.join(char for char in map(chr, range(0x20000)) if unicodedata.combining(char))}]")
 
 
 def _both(text: Mapping[str, str]) -> tuple[str, str]:
@@ -114,5 +118,6 @@ def _tokens(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _names(texts: Sequence[str], keywords: Sequence[str]) -> tuple[str, ...]:
     """Return what a misspelt word is compared with: Latin words of title and keywords, Chinese keywords as a whole."""
-    latin = {word for text in texts for word in latin_words(text) if len(word) > 3 and not word.isdigit()}
-    return tuple(sorted(latin | {run for text in keywords for run in han_runs(text) if 2 < len(run) < 13}))
+    latin = {word for text in texts for word in _tokens(text)[0] if len(word) > 3 and not word.isdigit()}
+    han = {run for text in keywords if not text.isascii() for run in han_runs(text) if 2 < len(run) < 13}
+    return tuple(sorted(latin | han))

@@ -128,6 +128,14 @@ class HospitalConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Saved searches: the hosts that notices may be sent to. Only these are ever called."""
+
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_loopback: bool = False  # for tests: notices may go to this machine
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeConfig:
     """The exchange."""
 
@@ -142,6 +150,11 @@ class ExchangeConfig:
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
     studies_journal: str = ""  # postgresql://...; empty: SQLite beside each study
+    catalogue_index: str = ""  # postgresql://...; empty: SQLite in the data folder
+    public_url: str = (
+        "https://exchange.hdex.test"  # of the pages, as visitors reach them: for links in feeds and JSON-LD
+    )
+    searches: SearchSettings = field(default_factory=SearchSettings)
     limits: Limits = field(default_factory=Limits)
 
 

@@ -41,6 +41,11 @@ def refuse_egress(hosts: Collection[str] = ()) -> None:
         sys.addaudithook(_guard)
 
 
+def permit(address: str) -> None:
+    """Let this process reach one more address: that of a host which the configuration names, once it is looked up."""
+    _allowed.add(address)
+
+
 def require_allowed(endpoint: str) -> None:
     """Raise AccessDenied unless the host of "host:port" may be reached by this process; no guard, no question."""
     host = endpoint.rpartition(":")[0].strip("[]")

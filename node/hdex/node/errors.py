@@ -183,6 +183,8 @@ STATUSES: dict[str, str] = {
     "CatalogError": "FAILED_PRECONDITION",
     "ProductInvalid": "INVALID_ARGUMENT",
     "TransitionForbidden": "FAILED_PRECONDITION",
+    "CursorInvalid": "INVALID_ARGUMENT",
+    "IndexUnavailable": "UNAVAILABLE",
     # ledger
     "LedgerError": "FAILED_PRECONDITION",
     "ProofInvalid": "FAILED_PRECONDITION",

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli import buy_search
 from hdex.node.cli.options import Config, Json
 
 if TYPE_CHECKING:
     from hdex.node.buyer import Buyer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(buy_search.app, name="search", help="Saved searches: new products by feed and webhook.")
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 

@@ -19,7 +19,10 @@ def serve(config: Config) -> None:
     from hdex.node.config import ExchangeConfig, load
 
     settings = load(config, ExchangeConfig)
-    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url])
+    prepare(
+        settings.data_dir,
+        [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url, *settings.searches.webhook_hosts],
+    )
     from hdex.node.compose.exchange import serve_exchange
 
     standing = serve_exchange(settings)

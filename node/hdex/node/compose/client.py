@@ -16,6 +16,7 @@ from hdex.node.keystore import KeyStore
 from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
+from hdex.node.wire.remote_searches import RemoteSearches
 from hdex.node.wire.tls import Tls
 
 
@@ -51,6 +52,12 @@ def open_buyer(config: BuyerConfig) -> Buyer:
         folder=folder,
         clock=now,
     )
+
+
+def open_searches(config: BuyerConfig) -> RemoteSearches:
+    """Return a buyer's saved searches at its exchange."""
+    who = caller(config.identity, config.trust_domain, config.limits)
+    return RemoteSearches(who.channels(config.exchange.id))
 
 
 def open_auditor(config: BuyerConfig) -> Auditor:

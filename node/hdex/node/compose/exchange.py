@@ -1,28 +1,36 @@
 """An exchange, wired: catalogue, contracts, studies, pages."""
 
+import threading
+
 from hdex.catalog.index import Catalogue
-from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import ExchangeConfig
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.indexes import open_index
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
+from hdex.node.exchange.notices import Courier, Outbox
+from hdex.node.exchange.searches import Searches
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
+from hdex.node.identity import Identity
+from hdex.node.keys import data_key
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
 from hdex.node.wire.services_exchange import exchange_adders
+from hdex.node.wire.webhooks import Webhooks
 
 
 def serve_exchange(config: ExchangeConfig) -> Standing:
     """Start an exchange with its pages and return its ground; `run` waits for its end."""
     standing = Standing(config)
-    catalogue = Catalogue(SqliteIndex(standing.data / "catalogue.db"))
-    listings = Listings(catalogue, standing.directory, standing.recorder)
+    catalogue = Catalogue(open_index(config.catalogue_index, standing.data))
+    searches = make_searches(standing, config, catalogue)
+    listings = Listings(catalogue, standing.directory, standing.recorder, listed=searches)
     contracts = Contracts(
         listings,
         standing.documents,
@@ -32,9 +40,38 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     )
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
-    serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
-    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels))
+    app = create_app(catalogue, feed=searches.feed, base=config.public_url)
+    serve_pages(app, config.listen, stop=standing.stop)
+    standing.serving = standing.serve(exchange_adders(listings, contracts, studies, channels, searches))
     return standing
+
+
+def make_searches(standing: Standing, config: ExchangeConfig, catalogue: Catalogue) -> Searches:
+    """Return the saved searches of an exchange and start the courier of their notices."""
+    outbox = Outbox(standing.documents, now)
+    webhooks = Webhooks(frozenset(config.searches.webhook_hosts), loopback=config.searches.webhook_loopback)
+    searches = Searches(
+        catalogue,
+        standing.documents,
+        recorder=standing.recorder,
+        outbox=outbox,
+        door=webhooks,
+        key=data_key(standing.keys, "saved searches"),
+        clock=now,
+        base=config.public_url.rstrip("/"),
+    )
+    me = Identity(standing.directory.member(config.id).spiffe_id, "exchange", config.id)
+    courier = Courier(
+        outbox,
+        webhooks,
+        settle=searches.settle,
+        key=searches.webhook_key,
+        recorder=standing.recorder,
+        me=me,
+        clock=now,
+    )
+    threading.Thread(target=courier.run, args=(standing.stop,), name="courier", daemon=True).start()
+    return searches
 
 
 def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contracts, channels: ChannelServer) -> Studies:
