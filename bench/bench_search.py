@@ -8,6 +8,7 @@ anything is measured the adapters must agree on the answers.
 """
 
 import argparse
+import json
 import os
 import platform
 import sqlite3
@@ -29,13 +30,13 @@ from tests.catalog.samples import sample_product  # noqa: E402
 from tests.ports.postgres_server import binaries, running_server  # noqa: E402
 
 from hdex.catalog import index_sqlite_file  # noqa: E402
-from hdex.catalog.documents import canonical  # noqa: E402
 from hdex.catalog.index_sqlite import SqliteIndex  # noqa: E402
 from hdex.catalog.lifecycle import ProductState  # noqa: E402
 from hdex.catalog.ports import Index, Page, Query  # noqa: E402
-from hdex.catalog.product import DataProduct  # noqa: E402
+from hdex.catalog.words import Field, SearchWords  # noqa: E402
 
 BARS = {"p50_ms": 10.0, "p99_ms": 45.0, "rebuild_s": 15.0}  # at 100,000 products on SQLite
+NO_WORDS = SearchWords(*[Field((), (), ())] * 3, ())  # they are made by the rebuild that is measured
 QUICK = "BENCH_QUICK" in os.environ
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parsed(arguments)
     sizes = [int(size) for size in asked.sizes.split(",")]
     if asked.quick:
-        sizes, asked.questions = [100, 300], 20
+        sizes, asked.questions = [50, 100], 10
     rows: list[dict[str, Any]] = []
     with postgres_url() as url, tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -146,17 +147,22 @@ def filled_sqlite(path: Path, documents: Sequence[dict[str, Any]]) -> SqliteInde
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("BEGIN")
     for document in documents:
-        data = canonical(document)
-        index_sqlite_file.insert_row(db, index_sqlite_file.row_of(document, ProductState.LISTED), data, data)
+        data = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        index_sqlite_file.insert_row(db, index_sqlite_file.row_of(document, ProductState.LISTED, NO_WORDS), data, data)
     db.execute("COMMIT")
     db.close()
     return SqliteIndex(path)
 
 
 def fill_postgres(index: Any, documents: Sequence[dict[str, Any]]) -> None:
-    """Put these documents in, each as it is published."""
-    for document in documents:
-        index.publish(DataProduct.from_document(document), b"{}")
+    """Put these documents in, as one transaction too, and have the server look at them once."""
+    from hdex.catalog.index_postgres import put_product
+
+    with index._transaction() as db:
+        for document in documents:
+            put_product(db, document, b"{}")
+    with index._transaction() as db:
+        db.exec_driver_sql("ANALYZE hdex_product")
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -190,9 +196,8 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
     def y(value: float) -> float:
         return top + (height - top - 40) * (high - log10(value)) / (high - low)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
-    ]
+    font = 'font-family="sans-serif" font-size="12"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {font}>']
     for size in sizes:
         parts.append(f'<text x="{x(size):.0f}" y="{height - 20}" text-anchor="middle">{size:,}</text>')
     for power in range(int(low) - 1, int(high) + 2):

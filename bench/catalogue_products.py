@@ -108,7 +108,7 @@ def _document(base: Mapping[str, Any], number: int, chosen: random.Random, names
     (condition, condition_zh), (kind, kind_zh) = chosen.choice(CONDITIONS), chosen.choice(KINDS)
     hospital = chosen.randrange(300)
     place, place_zh = PLACES[hospital % 10], PLACES_ZH[hospital % 10]
-    level = chosen.choice([1, 2, 2, 2, 3])
+    level = chosen.choice([2, 2, 2, 3])
     price = chosen.choice([{"basis": "free", "amount_cents": 0}, {"basis": "cost_based", "amount_cents": 4_800_000}])
     return {
         **base,

@@ -7,6 +7,7 @@ of the server, so that every index finds the same. Several exchanges may share o
 Passwords stand in a file that libpq reads (`passfile=` in the URL, or ~/.pgpass), never in the URL itself.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,10 @@ _PUT = sa.text(
     + ", ".join(f"f_{name} = excluded.f_{name}" for name in FACETS)
     + " RETURNING key"
 )
+_NAMES = sa.text(
+    "INSERT INTO hdex_name SELECT :key, held ->> 'name', ARRAY(SELECT jsonb_array_elements_text(held -> 'pieces'))"
+    " FROM jsonb_array_elements(CAST(:names AS jsonb)) AS held"
+)
 
 
 class PostgresIndex:
@@ -86,7 +91,7 @@ class PostgresIndex:
     def publish(self, product: DataProduct, envelope: bytes) -> None:
         """Keep this version in the place of the one held."""
         with self._transaction() as db:
-            _put(db, product.document(), envelope)
+            put_product(db, product.document(), envelope)
 
     def mark(self, product_id: str, state: ProductState) -> None:
         """Keep how the version held stands."""
@@ -109,6 +114,7 @@ class PostgresIndex:
         sql, values = question(query, asked)
         with self._transaction() as db:
             db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            db.exec_driver_sql("SET LOCAL jit = off")  # compiling a question takes longer than answering it
             rows = db.execute(sa.text(sql), values).all()
             places = [Place(row.score, row.issued_ms, row.id) for row in rows if row.kind == "hit"]
             page = places[: query.limit]
@@ -139,7 +145,7 @@ class PostgresIndex:
             rows = db.exec_driver_sql("SELECT document, envelope, state FROM hdex_product ORDER BY key").all()
             for document, envelope, state in rows:
                 held = read_document(bytes(document))
-                _put(db, held, bytes(envelope))
+                put_product(db, held, bytes(envelope))
                 if state != ProductState.LISTED:
                     sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
                     db.execute(sql, {"state": state, "id": held["id"]})
@@ -159,7 +165,8 @@ def _take(given: list[Any], url: str) -> None:
     given[:] = [url]  # as libpq reads it, not as SQLAlchemy would
 
 
-def _put(db: Connection, document: dict[str, Any], envelope: bytes) -> None:
+def put_product(db: Connection, document: dict[str, Any], envelope: bytes) -> None:
+    """Keep a checked document as a live product, with its words and names."""
     words = search_words(document)
     values = {
         "id": document["id"],
@@ -172,9 +179,8 @@ def _put(db: Connection, document: dict[str, Any], envelope: bytes) -> None:
     facets = {f"f_{name}": list(held) for name, held in facet_values(document).items()}
     key = db.execute(_PUT, values | facets).scalar_one()
     db.execute(sa.text("DELETE FROM hdex_name WHERE key = :key"), {"key": key})
-    if words.names:
-        rows = [{"key": key, "name": name, "pieces": sorted(pieces(name))} for name in words.names]
-        db.execute(sa.text("INSERT INTO hdex_name VALUES (:key, :name, :pieces)"), rows)
+    names = json.dumps([{"name": name, "pieces": sorted(pieces(name))} for name in words.names])
+    db.execute(_NAMES, {"key": key, "names": names})
 
 
 def _listings(db: Connection, ids: Sequence[str]) -> list[Listing]:

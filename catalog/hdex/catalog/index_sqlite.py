@@ -9,7 +9,7 @@ index counts alike.
 import json
 import sqlite3
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -53,9 +53,9 @@ class SqliteIndex:
         document = product.document()
         with self._transaction() as db:
             key = self._forget(db, product.id)
-            row = file.row_of(document, ProductState.LISTED)
-            key = file.insert_row(db, row, canonical(document), envelope, key=key)
             words = search_words(document)
+            row = file.row_of(document, ProductState.LISTED, words)
+            key = file.insert_row(db, row, canonical(document), envelope, key=key)
             file.insert_words(db, key, words)
         self._changed(key, row)
 
@@ -67,10 +67,12 @@ class SqliteIndex:
                 return
             (document,) = db.execute("SELECT document FROM product WHERE key = ?", (key,)).fetchone()
             held = read_document(document)
-            db.execute("UPDATE product SET state = ? WHERE key = ?", (state.value, key))
+            words = search_words(held)
+            row = file.row_of(held, state, words)
+            db.execute("UPDATE product SET state = ?, names = ? WHERE key = ?", (row.state, row.names, key))
             if state == ProductState.LISTED:
-                file.insert_words(db, key, search_words(held))
-        self._changed(key, file.row_of(held, state))
+                file.insert_words(db, key, words)
+        self._changed(key, row)
 
     def get(self, product_id: str) -> Listing | None:
         """Return the newest version kept."""
@@ -96,7 +98,8 @@ class SqliteIndex:
             self._refresh()
             if self._names is None:
                 self._names = Names()
-                for name, count in self._db.execute("SELECT name, count(*) FROM name GROUP BY name"):
+                rows = self._db.execute("SELECT names FROM product WHERE state = 'LISTED'")
+                for name, count in Counter(name for (names,) in rows for name in names.split()).items():
                     self._names.add((name,), count)
             return self._names.like(word)
 

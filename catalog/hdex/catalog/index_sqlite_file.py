@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,8 @@ WORD_COLUMNS = tuple(f"{kind}{name}" for name in FIELDS for kind in ("", "stem_"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS product (
   key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL, envelope BLOB NOT NULL,
-  state TEXT NOT NULL, issued_ms INTEGER NOT NULL, facets TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS name (name TEXT NOT NULL, key INTEGER NOT NULL, PRIMARY KEY (name, key)) WITHOUT ROWID;
+  state TEXT NOT NULL, issued_ms INTEGER NOT NULL, facets TEXT NOT NULL,
+  names TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5({", ".join(WORD_COLUMNS)}, content='', columnsize=0,
   tokenize='ascii');
@@ -49,6 +50,7 @@ class Row(NamedTuple):
     state: str
     issued_ms: int
     facets: str  # JSON object: facet -> values
+    names: str = ""  # as words.SearchWords.names while it is live, a space between two
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -96,24 +98,23 @@ def beside(path: Path) -> Path:
 def insert_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
     """Let a product be found."""
     db.execute(_INSERT, (key, *_texts(words)))
-    db.executemany("INSERT INTO name VALUES (?, ?)", [(name, key) for name in words.names])
 
 
 def forget_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
     """Let it not be found any more: a contentless table can only forget words that it is told again."""
     db.execute(_DELETE, (key, *_texts(words)))
-    db.executemany("DELETE FROM name WHERE name = ? AND key = ?", [(name, key) for name in words.names])
 
 
-def row_of(document: dict[str, Any], state: ProductState) -> Row:
+def row_of(document: dict[str, Any], state: ProductState, words: SearchWords) -> Row:
     """Return the row of a product's document."""
-    facets = json.dumps(facet_values(document), separators=(",", ":"))
-    return Row(str(document["id"]), state.value, issued_ms(document["issued"]), facets)
+    facets = _as_json(tuple(facet_values(document).items()))
+    names = " ".join(words.names) if state == ProductState.LISTED else ""
+    return Row(str(document["id"]), state.value, issued_ms(document["issued"]), facets, names)
 
 
 def insert_row(db: sqlite3.Connection, row: Row, document: bytes, envelope: bytes, *, key: int | None = None) -> int:
     """Keep a product, in the place of `key` where one is given; return its key."""
-    sql = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?)"
+    sql = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     return int(db.execute(sql, (key, row.id, document, envelope, *row[1:])).lastrowid or 0)
 
 
@@ -153,12 +154,14 @@ def _copy(path: Path, new: Path) -> int:
         db.execute("PRAGMA synchronous = OFF")  # nobody reads it before it is synced as a whole
         db.execute("PRAGMA cache_size = -65536")
         _create(db)
+        _set(db, automerge=0, hashsize=64 * 1024 * 1024)  # one merge at the end, not one every thousand products
         db.execute("BEGIN")
         version = int(old.execute("PRAGMA user_version").fetchone()[0])
         with closing(old.execute(_FORMER[version])) as rows:  # a cursor left open keeps the file locked
             count = _fill(db, rows)
         db.execute("COMMIT")
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
+        _set(db, automerge=4, hashsize=1024 * 1024)  # as FTS5 has them
     finally:
         old.close()
         db.close()
@@ -166,15 +169,26 @@ def _copy(path: Path, new: Path) -> int:
     return count
 
 
+def _set(db: sqlite3.Connection, **options: int) -> None:
+    for name, value in options.items():
+        db.execute("INSERT INTO words (words, rank) VALUES (?, ?)", (name, value))
+
+
 def _fill(db: sqlite3.Connection, rows: Iterator[tuple[bytes, bytes, str]]) -> int:
     count = 0
     for document, envelope, state in rows:
         held = read_document(document)
-        key = insert_row(db, row_of(held, ProductState(state)), document, envelope)
+        words = search_words(held)
+        key = insert_row(db, row_of(held, ProductState(state), words), document, envelope)
         if state == ProductState.LISTED:
-            insert_words(db, key, search_words(held))
+            insert_words(db, key, words)
         count += 1
     return count
+
+
+@lru_cache(maxsize=4096)  # few products are alone with all their values
+def _as_json(facets: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    return json.dumps(dict(facets), separators=(",", ":"))
 
 
 def _texts(words: SearchWords) -> Sequence[str]:

@@ -14,7 +14,7 @@ from hdex.catalog.product import DataProduct
 def read_document(document: bytes) -> dict[str, Any]:
     """Return a document that this file holds. Raises IndexUnreadable."""
     try:
-        held = pydantic_core.from_json(document, cache_strings="keys")
+        held = pydantic_core.from_json(document, cache_strings="all")
     except ValueError as error:
         raise IndexUnreadable("a listing in the index is damaged") from error
     if not isinstance(held, dict):

@@ -7,7 +7,7 @@ why all of them find the same.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -42,12 +42,14 @@ class SearchWords:
 
 def search_words(document: Mapping[str, Any]) -> SearchWords:
     """Return the words under which a product is found, from its document (which has been checked)."""
-    title, keywords = [*_both(document["title"]), document["id"]], list(document.get("keywords", ()))
+    title, keywords = document["title"], document.get("keywords", ())
+    found = [_tokens(text) for text in keywords]
+    english = _tokens(title["en"])
     return SearchWords(
-        title=_field(title, MOST["title"]),
-        keywords=_field(keywords, MOST["keywords"]),
-        body=_field(list(_body(document)), MOST["body"]),
-        names=_names([document["title"]["en"], *keywords], keywords),
+        title=_field([english, _tokens(title["zh"]), _tokens(document["id"])], MOST["title"]),
+        keywords=_field(found, MOST["keywords"]),
+        body=_field(_body(document), MOST["body"]),
+        names=tuple(sorted(_names([english, *found]).union(*map(_long_runs, keywords)))),
     )
 
 
@@ -79,45 +81,62 @@ def _marks() -> "re.Pattern[str]":
     return re.compile(f"[{''.join(char for char in map(chr, range(0x20000)) if unicodedata.combining(char))}]")
 
 
-def _both(text: Mapping[str, str]) -> tuple[str, str]:
-    return text["en"], text["zh"]
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The tokens of one text."""
+
+    words: tuple[str, ...]  # with a gap at the end
+    stems: frozenset[str]
+    han: tuple[str, ...]  # with a gap at the end of each run
 
 
-def _body(document: Mapping[str, Any]) -> Iterable[str]:
-    yield from _both(document["description"])
-    yield from _both(document["provider"]["name"])
-    yield from document.get("inclusion", ())
+def _body(document: Mapping[str, Any]) -> Iterator[_Tokens]:
+    for text in (document["description"], document["provider"]["name"]):
+        yield _tokens(text["en"])
+        yield _tokens(text["zh"])
+    for code in document.get("inclusion", ()):
+        yield _tokens(code)
     for column in document["columns"]:
-        yield column["name"]
-        yield from _both(column["title"])
-        yield column.get("concept") or ""
+        title = column["title"]
+        yield _column(column["name"], title["en"], title["zh"], column.get("concept") or "")
 
 
-def _field(texts: Sequence[str], most: int) -> Field:
+@lru_cache(maxsize=16384)  # products of one kind have the same columns
+def _column(*texts: str) -> _Tokens:
+    parts = [_tokens(text) for text in texts]
+    words = tuple(word for part in parts for word in part.words)
+    han = tuple(pair for part in parts for pair in part.han)
+    return _Tokens(words, frozenset[str]().union(*(part.stems for part in parts)), han)
+
+
+def _field(parts: Iterable[_Tokens], most: int) -> Field:
     words: list[str] = []
     han: list[str] = []
-    for text in texts:
-        latin, runs = _tokens(text)
-        words += latin
-        han += runs
+    stems: set[str] = set()
+    for part in parts:
+        words += part.words
+        han += part.han
+        stems |= part.stems
     held = tuple(words[:most])
-    plain = set(held)
-    stems = {root for word in plain if (root := stem(word)) not in plain}
+    stems.difference_update(held)
     return Field(held, tuple(sorted(stems)), tuple(han[:most]))
 
 
-@lru_cache(maxsize=8192)  # products of one kind share the titles of their columns, and hospitals their names
-def _tokens(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+@lru_cache(maxsize=16384)  # hospitals have the same names, and keywords come again
+def _tokens(text: str) -> _Tokens:
     folded = fold(text)
     runs = _HAN.findall(folded)
     latin = [word[:LONGEST_WORD] for word in _WORD.findall(_HAN.sub(" ", folded) if runs else folded)]
     # of each run the last character stands alone too, so that one character finds it
     han = [token for run in runs for token in (*(run[at : at + 2] for at in range(len(run))), GAP)]
-    return (*latin, GAP) if latin else (), tuple(han)
+    return _Tokens((*latin, GAP) if latin else (), frozenset(map(stem, latin)), tuple(han))
 
 
-def _names(texts: Sequence[str], keywords: Sequence[str]) -> tuple[str, ...]:
-    """Return what a misspelt word is compared with: Latin words of title and keywords, Chinese keywords as a whole."""
-    latin = {word for text in texts for word in _tokens(text)[0] if len(word) > 3 and not word.isdigit()}
-    han = {run for text in keywords if not text.isascii() for run in han_runs(text) if 2 < len(run) < 13}
-    return tuple(sorted(latin | han))
+def _names(parts: Iterable[_Tokens]) -> set[str]:
+    """Return what a misspelt word is compared with: the longer words of title and keywords."""
+    return {word for part in parts for word in part.words if len(word) > 3 and not word.isdigit()}
+
+
+def _long_runs(text: str) -> list[str]:
+    """Return Chinese keywords as a whole."""
+    return [] if text.isascii() else [run for run in han_runs(text) if 2 < len(run) < 13]
