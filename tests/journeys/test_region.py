@@ -20,6 +20,7 @@ from tests.node.consortium import hdex, printed
 
 from hdex.node import config as configs
 from hdex.node import directory as directories
+from hdex.node.config_studies import RegionSites
 from hdex.node.demo import rows
 from hdex.node.demo.acts_market import allow
 from hdex.node.demo.setting import (
@@ -50,7 +51,7 @@ def region(stage: Stage) -> Iterator[None]:
     program = enrolled(stage)
     exchange = configs.load(setting.config_file("exchange"), configs.ExchangeConfig)
     keyholder = configs.load(setting.config_file("keyholder"), configs.KeyholderConfig)
-    write(stage, "exchange", replace(exchange, regions=(configs.RegionSites(REGION, NORTH),)))
+    write(stage, "exchange", replace(exchange, regions=(RegionSites(REGION, NORTH),)))
     write(stage, "keyholder", replace(keyholder, regions=(REGION,)))
     for name in NORTH:
         write(stage, name, replace(stage.hospital(name), region=peer(setting, REGION)))

@@ -32,7 +32,8 @@ from hdex.federated.store_memory import MemoryStore
 from hdex.federated.study import Study
 from hdex.node import pki
 from hdex.node.authz import CedarAuthorizer
-from hdex.node.config import ExchangeConfig, RegionSites, require_regions
+from hdex.node.config import ExchangeConfig
+from hdex.node.config_studies import RegionSites, require_regions
 from hdex.node.directory import Directory, Member
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.study_process import StudyProcess, Told

@@ -20,7 +20,8 @@ from hdex.federated.keyholder import KeyHolder
 from hdex.federated.paillier import private_key_to_bytes
 from hdex.federated.store_memory import MemoryStore
 from hdex.node.compose.exchange import superlink_of
-from hdex.node.config import ExchangeConfig, FlowerApi, Supernode, dump, load
+from hdex.node.config import ExchangeConfig, dump, load
+from hdex.node.config_studies import FlowerApi, Supernode
 from hdex.node.errors import ConfigInvalid, KeyUnreadable
 from hdex.node.exchange.study_process import StudyProcess, Told
 from hdex.node.wire.channel_server import ChannelServer

@@ -6,7 +6,7 @@ Fields that are None are left out of the document, so one product has one canoni
 import hashlib
 import math
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -19,6 +19,7 @@ from hdex.catalog.errors import DocumentInvalid
 Scalar = str | int | float | bool | None
 Json = dict[str, object]
 T = TypeVar("T")
+Reader = Callable[[object], object]
 
 MAX_INTEGER = 2**53 - 1  # RFC 8785 numbers are IEEE doubles
 
@@ -39,16 +40,10 @@ def to_document(value: object) -> object:
 
 def from_document(kind: type[T], document: object, where: str = "") -> T:
     """Return `document` as a `kind`. Raise DocumentInvalid naming the field that does not fit."""
-    if not isinstance(document, Mapping):
-        raise DocumentInvalid(f"{where or kind.__name__}: an object is asked, found {type(document).__name__}")
-    shape = cast(Hashable, kind)  # mypy takes type[T] for unhashable
-    known = _hints(shape)
-    if unknown := sorted(str(key) for key in document if key not in known):
-        raise DocumentInvalid(f"{where or kind.__name__}: unknown field {unknown[0][:40]!r}")
-    if missing := sorted(_required(shape) - document.keys()):
-        raise DocumentInvalid(f"{where or kind.__name__}: field {missing[0]!r} is missing")
-    prefix = f"{where}." if where else ""
-    return kind(**{name: _read(known[name], held, prefix + name) for name, held in document.items()})
+    try:
+        return cast(T, _reader(cast(Hashable, kind))(document))
+    except _Misfit as misfit:
+        raise DocumentInvalid(f"{_joined(where, misfit.where) or kind.__name__}: {misfit.problem}") from None
 
 
 def canonical(document: Mapping[str, object]) -> bytes:
@@ -61,70 +56,142 @@ def digest(document: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical(document)).hexdigest()
 
 
-@cache
-def _hints(kind: Hashable) -> dict[str, object]:
-    return get_type_hints(cast(type, kind))
+class _Misfit(Exception):
+    """A value that does not fit; `where` is its path below whoever catches it."""
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.where = where
+
+
+def _joined(where: str, below: str) -> str:
+    return f"{where}{below}" if not where or not below or below.startswith("[") else f"{where}.{below}"
 
 
 @cache
-def _required(kind: Hashable) -> frozenset[str]:
-    known = fields(cast(type, kind))
-    return frozenset(f.name for f in known if f.default is MISSING and f.default_factory is MISSING)
-
-
-def _read(hint: object, value: object, where: str) -> object:
+def _reader(hint: Hashable) -> Reader:
+    """Return what reads a value of this type. Made once per type: a product has hundreds of values."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _read_union(get_args(hint), value, where)
+        return _union_reader(get_args(hint))
     if origin is tuple:
-        return _read_list(get_args(hint)[0], value, where)
+        return _list_reader(get_args(hint)[0])
     if origin is not None and issubclass(origin, Mapping):
-        return _read_mapping(get_args(hint)[1], value, where)
+        return _mapping_reader(get_args(hint)[1])
     if isinstance(hint, type) and is_dataclass(hint):
-        return from_document(hint, value, where)
+        return _object_reader(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return _read_enum(hint, value, where)
-    return _read_scalar(hint, value, where)
+        return _enum_reader(hint)
+    return _scalar_reader(hint)
 
 
-def _read_union(options: tuple[object, ...], value: object, where: str) -> object:
-    if value is None and type(None) in options:
-        return None
+def _object_reader(kind: type) -> Reader:
+    own = [field for field in fields(kind) if field.init]
+    required = frozenset(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
+    readers = {name: _reader(cast(Hashable, hint)) for name, hint in get_type_hints(kind).items()}
+
+    def read(document: object) -> object:
+        if type(document) is not dict and not isinstance(document, Mapping):
+            raise _Misfit(f"an object is asked, found {type(document).__name__}")
+        values, name = {}, ""
+        try:
+            for name, held in document.items():
+                values[name] = readers[name](held)
+        except _Misfit as misfit:
+            raise _Misfit(misfit.problem, _joined(name, misfit.where)) from None
+        except KeyError:
+            unknown = sorted(str(key) for key in document if key not in readers)
+            raise _Misfit(f"unknown field {unknown[0][:40]!r}") from None
+        if not required <= values.keys():
+            raise _Misfit(f"field {min(required - values.keys())!r} is missing")
+        return kind(**values)
+
+    return read
+
+
+def _union_reader(options: tuple[object, ...]) -> Reader:
     real = [option for option in options if option is not type(None)]
-    if len(real) == 1:
-        return _read(real[0], value, where)
-    for option in real:
-        if type(value) is option:
-            return _read_scalar(option, value, where)
-    raise DocumentInvalid(f"{where}: a plain value is asked, found {type(value).__name__}")
+    readers = {option: _reader(option) for option in real}
+    single = readers[real[0]] if len(real) == 1 else None
+    optional = len(real) < len(options)
+
+    def read(value: object) -> object:
+        if value is None and optional:
+            return None
+        if single is not None:
+            return single(value)
+        if type(value) in readers:
+            return readers[type(value)](value)
+        raise _Misfit(f"a plain value is asked, found {type(value).__name__}")
+
+    return read
 
 
-def _read_list(item: object, value: object, where: str) -> object:
-    if not isinstance(value, list | tuple):
-        raise DocumentInvalid(f"{where}: a list is asked, found {type(value).__name__}")
-    return tuple(_read(item, held, f"{where}[{number}]") for number, held in enumerate(value))
+def _list_reader(item: object) -> Reader:
+    one = _reader(item)
+
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise _Misfit(f"a list is asked, found {type(value).__name__}")
+        read_values: list[object] = []
+        try:
+            for held in value:
+                read_values.append(one(held))  # how many were read tells which one does not fit
+        except _Misfit as misfit:
+            raise _Misfit(misfit.problem, _joined(f"[{len(read_values)}]", misfit.where)) from None
+        return tuple(read_values)
+
+    return read
 
 
-def _read_mapping(item: object, value: object, where: str) -> object:
-    if not isinstance(value, Mapping):
-        raise DocumentInvalid(f"{where}: an object is asked, found {type(value).__name__}")
-    return {str(key): _read(item, held, f"{where}.{str(key)[:40]}") for key, held in value.items()}
+def _mapping_reader(item: object) -> Reader:
+    one = _reader(item)
+
+    def read(value: object) -> object:
+        if not isinstance(value, Mapping):
+            raise _Misfit(f"an object is asked, found {type(value).__name__}")
+        key, read_values = "", {}
+        try:
+            for key, held in value.items():
+                read_values[str(key)] = one(held)
+        except _Misfit as misfit:
+            raise _Misfit(misfit.problem, _joined(str(key)[:40], misfit.where)) from None
+        return read_values
+
+    return read
 
 
-def _read_enum(hint: type[Enum], value: object, where: str) -> Enum:
-    known = [str(member.value) for member in hint]
-    if not isinstance(value, str) or value not in known:
-        raise DocumentInvalid(f"{where}: one of {', '.join(known)} is asked")
-    return hint(value)
+def _enum_reader(hint: type[Enum]) -> Reader:
+    known = {str(member.value): member for member in hint}
+
+    def read(value: object) -> object:
+        if not isinstance(value, str) or value not in known:
+            raise _Misfit(f"one of {', '.join(known)} is asked")
+        return known[value]
+
+    return read
 
 
-def _read_scalar(hint: object, value: object, where: str) -> object:
-    if hint is float and type(value) is int:
-        value = float(value)
-    if type(value) is not hint:
-        raise DocumentInvalid(f"{where}: {getattr(hint, '__name__', hint)} is asked, found {type(value).__name__}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise DocumentInvalid(f"{where}: a finite number is asked")
-    if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise DocumentInvalid(f"{where}: an integer below 2**53 is asked")
-    return value
+def _scalar_reader(hint: object) -> Reader:
+    name = getattr(hint, "__name__", hint)
+
+    def refuse(value: object) -> object:
+        raise _Misfit(f"{name} is asked, found {type(value).__name__}")
+
+    def read(value: object) -> object:
+        return value if type(value) is hint else refuse(value)
+
+    def read_integer(value: object) -> object:
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise _Misfit("an integer below 2**53 is asked")
+        return read(value)
+
+    def read_float(value: object) -> object:
+        held = float(value) if type(value) is int else value
+        if isinstance(held, float) and not math.isfinite(held):
+            raise _Misfit("a finite number is asked")
+        return held if type(held) is float else refuse(held)
+
+    readers: dict[object, Reader] = {int: read_integer, float: read_float}
+    return readers.get(hint, read)

@@ -18,7 +18,9 @@ CatalogError
 │   ├── ProductWithdrawn            it was listed and is not any more
 │   └── ProductClosed               it is known and not open now: suspended, in notice, expired, superseded
 ├── VersionConflict                 this version exists with another digest, or a newer one is listed
-└── IndexUnreadable                 the index file is damaged or was written by a newer version
+├── IndexUnreadable                 the index file is damaged or was written by a newer version
+├── IndexUnavailable                the database that holds the index does not answer
+└── CursorInvalid                   a page's cursor was not handed out for this query
 """
 
 
@@ -126,3 +128,11 @@ class VersionConflict(CatalogError):
 
 class IndexUnreadable(CatalogError):
     """The index file is damaged or was written by a newer version."""
+
+
+class IndexUnavailable(CatalogError):
+    """The database that holds the index does not answer, or has tables of another version."""
+
+
+class CursorInvalid(CatalogError, ValueError):
+    """A page's cursor was not handed out for this query."""

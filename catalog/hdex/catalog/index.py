@@ -1,15 +1,20 @@
 """Publish, suspend, withdraw, find: the checks stand here, the keeping behind the Index port."""
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hdex.catalog.asked import MOST_TERMS
 from hdex.catalog.errors import NotListed, ProductClosed, ProductWithdrawn, VersionConflict
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import LIMIT, LONGEST_TEXT, Index, Listing, Page, Query
 from hdex.catalog.product import DataProduct
+from hdex.catalog.spelling import nearest
+from hdex.catalog.words import fold, han_runs, latin_words
 
 FINAL = (ProductState.REVOKED, ProductState.EXPIRED, ProductState.SUPERSEDED)
+FURTHEST = 1_000_000  # hits that may be skipped
 
 
 class Catalogue:
@@ -71,9 +76,29 @@ class Catalogue:
         return held
 
     def find(self, query: Query) -> Page:
-        """Return live listings that match, best first, with the count of each facet."""
-        limit, offset = min(max(query.limit, 1), LIMIT), max(query.offset, 0)
-        return self._index.find(replace(query, text=query.text[:LONGEST_TEXT], limit=limit, offset=offset))
+        """Return live listings that match, best first, with the count of each facet.
+
+        Where no product holds one of the words, the nearest name is looked for in its place: `Page.meant` says so.
+        """
+        limit, offset = min(max(query.limit, 1), LIMIT), min(max(query.offset, 0), FURTHEST)
+        asked = replace(query, text=query.text[:LONGEST_TEXT], limit=limit, offset=offset)
+        page = self._index.find(asked)
+        if page.total or not asked.text.strip():
+            return page
+        meant = self._meant(asked.text)
+        return page if not meant else replace(self._index.find(replace(asked, text=meant)), meant=meant)
+
+    def _meant(self, text: str) -> str:
+        """Return the text with each word that no product holds replaced by the nearest name; "" where there is none."""
+        meant = fold(text)
+        for word in list(dict.fromkeys((*latin_words(text), *han_runs(text))))[:MOST_TERMS]:
+            if self._index.find(Query(text=word, limit=1)).total:
+                continue
+            near = nearest(word, self._index.names_like(word))
+            if near is None:
+                return ""
+            meant = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word), near, meant)
+        return "" if meant == fold(text) else meant
 
 
 def is_held(product: DataProduct, held: Listing) -> bool:

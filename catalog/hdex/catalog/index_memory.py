@@ -1,26 +1,24 @@
 """The Index port in memory: for tests and for an exchange that only shows."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from hdex.catalog.asked import score, terms
+from hdex.catalog.facets import FACETS, facet_values
 from hdex.catalog.lifecycle import ProductState
-from hdex.catalog.ports import FacetCount, Index, Listing, Page, Query
+from hdex.catalog.ports import FacetCount, Index, Listing, Page, Place, Query, issued_ms
 from hdex.catalog.product import DataProduct
-from hdex.catalog.words import SearchWords, asked_pairs, latin_words, search_words
-
-FACETS: dict[str, Callable[[DataProduct], tuple[str, ...]]] = {
-    "level": lambda product: (str(product.level),),
-    "provider": lambda product: (product.provider.id,),
-    "mode": lambda product: tuple(mode.value for mode in product.delivery_modes),
-}
-TITLE_WEIGHT = 8
+from hdex.catalog.spelling import Names
+from hdex.catalog.words import SearchWords, search_words
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     listing: Listing
     words: SearchWords
+    facets: Mapping[str, tuple[str, ...]]
+    issued_ms: int
 
 
 class MemoryIndex:
@@ -31,7 +29,10 @@ class MemoryIndex:
 
     def publish(self, product: DataProduct, envelope: bytes) -> None:
         """Keep this version in the place of the one held."""
-        self._entries[product.id] = _Entry(Listing(product, envelope), search_words(product))
+        document = product.document()
+        listing = Listing(product, envelope)
+        entry = _Entry(listing, search_words(document), facet_values(document), issued_ms(product.issued))
+        self._entries[product.id] = entry
 
     def mark(self, product_id: str, state: ProductState) -> None:
         """Keep how the version held stands."""
@@ -44,45 +45,42 @@ class MemoryIndex:
         return entry.listing if entry else None
 
     def find(self, query: Query) -> Page:
-        """Return live listings in which every word of the text occurs, best first."""
-        live = [entry for entry in list(self._entries.values()) if entry.listing.state == ProductState.LISTED]
-        scored = [(score, entry.listing) for entry in live if (score := _score(entry.words, query.text)) > 0]
-        hits = [(score, listing) for score, listing in scored if _fits(listing.product, query)]
-        hits.sort(key=lambda hit: hit[1].product.id)
-        hits.sort(key=lambda hit: hit[1].product.issued, reverse=True)
-        hits.sort(key=lambda hit: hit[0], reverse=True)
-        facets = {name: _counts(name, query, [listing.product for _, listing in scored]) for name in FACETS}
-        page = hits[query.offset : query.offset + query.limit]
-        return Page(tuple(listing for _, listing in page), len(hits), facets)
+        """Return live listings that hold every term of the text, best first."""
+        asked = terms(query.text)
+        if query.text.strip() and not asked:
+            return Page()  # punctuation only: nothing can hold it
+        scored = [(points, entry) for entry in self._live() if (points := score(entry.words, asked))]
+        chosen = query.chosen()
+        hits = [(_place(points, entry), entry) for points, entry in scored if _fits(entry, chosen)]
+        hits.sort(key=lambda hit: hit[0].key())
+        facets = {name: _counts(name, chosen, [entry for _, entry in scored]) for name in FACETS}
+        later = [hit for hit in hits if query.after is None or hit[0].key() > query.after.key()][query.offset :]
+        page = later[: query.limit]
+        follows = page[-1][0] if len(later) > len(page) and page else None
+        return Page(tuple(entry.listing for _, entry in page), len(hits), facets, follows)
+
+    def names_like(self, word: str) -> Mapping[str, int]:
+        """Return names that share a piece with `word`, counted."""
+        names = Names()
+        for entry in self._live():
+            names.add(entry.words.names)
+        return names.like(word)
+
+    def _live(self) -> Iterable[_Entry]:
+        return [entry for entry in list(self._entries.values()) if entry.listing.state == ProductState.LISTED]
 
 
-def _score(words: SearchWords, text: str) -> float:
-    """Return 0 where a word is missing; a word of the title counts more than one of the body."""
-    latin = [(words.title, words.body, asked) for asked in latin_words(text)]
-    pairs = [(words.han_title, words.han_body, asked) for asked in asked_pairs(text)]
-    scores = [_weigh(*asked) for asked in (*latin, *pairs)]
-    if not scores:
-        return 0 if text.strip() else 1
-    return sum(scores) if all(scores) else 0
+def _place(points: int, entry: _Entry) -> Place:
+    return Place(points, entry.issued_ms, entry.listing.product.id)
 
 
-def _weigh(title: tuple[str, ...], body: tuple[str, ...], asked: str) -> float:
-    return TITLE_WEIGHT * _starts(title, asked) + _starts(body, asked) / (1 + len(body))
+def _fits(entry: _Entry, chosen: Mapping[str, str], *, without: str = "") -> bool:
+    return all(value in entry.facets[name] for name, value in chosen.items() if name != without)
 
 
-def _starts(words: tuple[str, ...], asked: str) -> int:
-    return sum(word.startswith(asked) for word in words)
-
-
-def _fits(product: DataProduct, query: Query, *, without: str = "") -> bool:
-    chosen = {"level": query.level, "provider": query.provider, "mode": query.mode}
-    asked = ((name, str(value)) for name, value in chosen.items() if value is not None and name != without)
-    return all(value in FACETS[name](product) for name, value in asked)
-
-
-def _counts(facet: str, query: Query, products: list[DataProduct]) -> tuple[FacetCount, ...]:
-    fitting = (product for product in products if _fits(product, query, without=facet))
-    counts = Counter(value for product in fitting for value in FACETS[facet](product))
+def _counts(facet: str, chosen: Mapping[str, str], entries: list[_Entry]) -> tuple[FacetCount, ...]:
+    fitting = (entry for entry in entries if _fits(entry, chosen, without=facet))
+    counts = Counter(value for entry in fitting for value in entry.facets[facet])
     return tuple(FacetCount(value, counts[value]) for value in sorted(counts))
 
 

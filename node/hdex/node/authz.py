@@ -17,6 +17,7 @@ from hdex.node.errors import AccessDenied, ConfigInvalid
 from hdex.node.identity import Identity
 
 PACKAGE = "hdex.proto.v1"
+SEARCHES = ("SaveSearch", "ListSearches", "RemoveSearch")
 SERVICES: dict[str, tuple[str, ...]] = {
     "HospitalAdminService": (
         "Ingest",
@@ -46,7 +47,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "InvoiceService": ("ListInvoices", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
     "LogService": ("ReadLog",),
-    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show"),
+    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", *SEARCHES),
     "ContractService": ("Request", "SubmitDecision", "SubmitAgreement", "Verify", "GetContract", "Revoke"),
     "StudyService": ("Plan", "Start"),
     "ChannelService": ("Connect",),

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from hdex.node.config_studies import FlowerApi, RegionSites, Supernode, require_regions
 from hdex.node.errors import ConfigInvalid
 
 _T = TypeVar("_T")
@@ -108,44 +109,6 @@ class DeliveryPace:
 
 
 @dataclass(frozen=True, slots=True)
-class RegionSites:
-    """A region and the hospitals that dial it instead of the exchange."""
-
-    id: str
-    sites: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowerApi:
-    """One of Flower's stock processes: where its API listens, the CA of its certificate, and the SuperExec secret."""
-
-    address: str
-    ca: Path
-    secret_file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Supernode:
-    """A hospital's SuperNode by the id that the SuperLink gave it: `hdex exchange supernode` registers its key."""
-
-    site: str
-    node: str
-
-    def __post_init__(self) -> None:
-        if not (self.node.isascii() and self.node.isdigit() and len(self.node) <= 20):
-            raise ConfigInvalid(f"the node of {self.site} is a whole number in quotes, as the SuperLink gave it")
-
-
-def require_regions(regions: tuple[RegionSites, ...]) -> None:
-    """Raise ConfigInvalid unless each region has sites and no site has two."""
-    sites = [site for region in regions for site in region.sites]
-    if not all(region.sites for region in regions) or len(set(sites)) != len(sites):
-        raise ConfigInvalid("regions: each needs sites, and no site belongs to two")
-    if len({region.id for region in regions}) != len(regions):
-        raise ConfigInvalid("regions: one stands there twice; name all of its sites in one place")
-
-
-@dataclass(frozen=True, slots=True)
 class Dataspace:
     """The Dataspace Protocol's HTTPS binding, off unless a table [dsp] stands in the file.
 
@@ -195,6 +158,14 @@ class HospitalConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Saved searches: the hosts that notices may be sent to. Only these are ever called."""
+
+    webhook_hosts: tuple[str, ...] = ()
+    webhook_loopback: bool = False  # for tests: notices may go to this machine
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeConfig:
     """The exchange."""
 
@@ -215,6 +186,11 @@ class ExchangeConfig:
     grid: str = "stream"  # who carries studies: the hospitals' own streams, or a stock "superlink"
     superlink: FlowerApi | None = None
     supernodes: tuple[Supernode, ...] = ()
+    catalogue_index: str = ""  # postgresql://...; empty: SQLite in the data folder
+    public_url: str = (
+        "https://exchange.hdex.test"  # of the pages, as visitors reach them: for links in feeds and JSON-LD
+    )
+    searches: SearchSettings = field(default_factory=SearchSettings)
     limits: Limits = field(default_factory=Limits)
     dsp: Dataspace | None = None
 

@@ -197,6 +197,8 @@ STATUSES: dict[str, str] = {
     "OrganisationInvalid": "INVALID_ARGUMENT",
     "AccessFormInvalid": "INVALID_ARGUMENT",
     "TransitionForbidden": "FAILED_PRECONDITION",
+    "CursorInvalid": "INVALID_ARGUMENT",
+    "IndexUnavailable": "UNAVAILABLE",
     # ledger
     "LedgerError": "FAILED_PRECONDITION",
     "ProofInvalid": "FAILED_PRECONDITION",

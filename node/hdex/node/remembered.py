@@ -13,6 +13,7 @@ BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask
 HASHES = "heads and hashes only, published on purpose; entries are not served here"
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
+FEED = "says of the public catalogue what a saved search matches; its address is the secret, and no caller is known"
 LOOKS = "the look of the pages"
 READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
 EACH_ITS_OWN = "every message leaves the event of its type: hdex.node.dsp.connector.EVENTS names them all"
@@ -96,6 +97,9 @@ VERBS: dict[str, Verb] = {
     ),
     "ExchangeService.Find": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.Show": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.SaveSearch": Verb("exchange.searches", (Action.SEARCH_SAVE,)),
+    "ExchangeService.ListSearches": Verb("exchange.searches", (Action.SEARCH_READ,)),
+    "ExchangeService.RemoveSearch": Verb("exchange.searches", (Action.SEARCH_REMOVE,)),
     "ContractService.Request": Verb("exchange.contracts", (Action.CONTRACT_REQUEST,)),
     "ContractService.SubmitDecision": Verb("exchange.contracts", (Action.CONTRACT_REFUSE,)),
     "ContractService.SubmitAgreement": Verb("exchange.contracts", (Action.CONTRACT_AGREE,)),
@@ -126,10 +130,12 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*": PUBLIC,
         "*/": PUBLIC,
         "*/products": PUBLIC,
+        "*/products.atom": PUBLIC,
         "*/products/{product_id}": PUBLIC,
         "*/contracts": PUBLIC,
         "/products/{product_id}/manifest": PUBLIC,
         "/products/{product_id}/dcat": PUBLIC,
+        "/feeds/{token}": FEED,
         "/static": LOOKS,
     },
     "hdex.node.web.auditor_app": {

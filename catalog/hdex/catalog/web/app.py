@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import cast
@@ -12,13 +13,15 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
+from hdex.catalog.atom import Feed, atom_feed, match_of
 from hdex.catalog.dcat import dataset
 from hdex.catalog.errors import NotListed, ProductWithdrawn
 from hdex.catalog.index import Catalogue
-from hdex.catalog.ports import Listing, Page, Query
+from hdex.catalog.ports import LIMIT, Listing, Page, Query
 from hdex.catalog.product import levels
 from hdex.catalog.terms import purposes
 from hdex.catalog.web import facets, formats, plain, views
+from hdex.catalog.web.feeds import SavedFeeds, feed_answer
 from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
 from hdex.catalog.web.labels import LANGUAGES, speaker, word
 
@@ -28,7 +31,9 @@ Rows = Sequence[Mapping[str, object]]
 Contracts = Callable[[], Rows]
 Timeline = Callable[[str], Rows]
 Clock = Callable[[], datetime]
+SavedFeed = Callable[[str], Feed | None]
 NEWEST = 3
+NAMED_BY = {"price": "basis"}  # facet -> section of the labels, where they differ
 MAIN_WAY = ("REQUESTED", "AGREED", "VERIFIED", "FINALIZED")
 
 
@@ -42,6 +47,7 @@ def create_app(
     *,
     contracts: Contracts | None = None,
     timeline: Timeline | None = None,
+    feed: SavedFeed | None = None,
     clock: Clock = utc_now,
     base: str = "https://exchange.hdex.test",
 ) -> FastAPI:
@@ -49,6 +55,7 @@ def create_app(
 
     contracts: each row {id, product, provider, consumer, purpose, state, updated, rule?}; without it no contracts page.
     timeline: product id -> rows {time, action, decision, node, index, reason?} of the ledger, oldest first.
+    feed: token of a saved search's address -> its feed, or None.
     base: the exchange's public address, for links in JSON-LD (the Host header is a visitor's word, not ours).
     """
     app = FastAPI(title="hdex catalogue", docs_url=None, redoc_url=None, openapi_url=None)
@@ -59,11 +66,14 @@ def create_app(
         if root:
             _route(app, f"{root}/", pages.home, lang)
         _route(app, f"{root}/products", pages.results, lang)
+        _route(app, f"{root}/products.atom", pages.newest, lang)
         _route(app, f"{root}/products/{{product_id}}", pages.product, lang)
         if contracts is not None:
             _route(app, f"{root}/contracts", pages.contracts, lang)
     _route(app, "/products/{product_id}/manifest", pages.manifest, "en")
     _route(app, "/products/{product_id}/dcat", pages.dcat, "en")
+    if feed is not None:
+        _route(app, "/feeds/{token}", SavedFeeds(feed).answer, "en")
     app.mount("/static", StaticFiles(directory=str(files("hdex.catalog.web").joinpath("static"))), name="static")
     app.add_exception_handler(HTTPException, pages.problem)
     app.add_exception_handler(Exception, pages.failure)
@@ -113,8 +123,18 @@ class Pages:
             "facets": facets.facets(choice, found, root=root, name=name),
             "chips": facets.chips(choice, root=root, name=name),
             "pages": facets.pages(choice, found, root=root),
+            "feed_url": choice.feed_url(root),
         }
         return self._render("results.html", request, lang, shown)
+
+    def newest(self, request: Request, lang: str) -> Response:
+        """Return what is new under the choice that the address names, as an Atom feed."""
+        choice, root = facets.Choice.read(request.query_params), _root(lang)
+        found = self._index.find(replace(choice.query(lang), limit=LIMIT, offset=0))
+        entries = sorted(map(match_of, found.hits), key=lambda match: match.at, reverse=True)
+        title = f"hdex: {choice.text}" if choice.text else "hdex"
+        base = self._base.rstrip("/")
+        return feed_answer(request, atom_feed(title, entries, own=base + choice.feed_url(root), base=base))
 
     def product(self, request: Request, lang: str) -> Response:
         """Return one product's page."""
@@ -193,6 +213,11 @@ class Pages:
             if facet == "level":
                 held = levels()[int(value)].name.say(lang)
                 return f"{value} · {held}"
+            if facet == "purpose":
+                held_purpose = purposes().get(value)
+                return held_purpose.label.say(lang) if held_purpose else value
+            if facet != "provider":
+                return word(NAMED_BY.get(facet, facet), value, lang)
             listed = self._index.find(Query(provider=value, limit=1)).hits
             return listed[0].product.provider.name.say(lang) if listed else value
 

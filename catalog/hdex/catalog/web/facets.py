@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from hdex.catalog.facets import FACETS
 from hdex.catalog.ports import LONGEST_TEXT, Page, Query
 from hdex.catalog.product import DeliveryMode, levels
 
 PAGE_SIZE = 12
+MOST_OPTIONS = 12  # of one facet, the most frequent; the chosen one always
+LONGEST_VALUE = 80
+FREE = ("provider", "category", "purpose", "price", "plan", "grade")  # facets whose values are not checked here
 FURTHEST_PAGE = 10_000
 Name = Callable[[str, str], str]  # facet, value -> what the reader sees
 
@@ -20,6 +24,11 @@ class Choice:
     level: int | None = None
     provider: str | None = None
     mode: str | None = None
+    category: str | None = None
+    purpose: str | None = None
+    price: str | None = None
+    plan: str | None = None
+    grade: str | None = None
     page: int = 1
 
     @classmethod
@@ -29,24 +38,32 @@ class Choice:
         return cls(
             text=" ".join(values.get("q", "").replace("\x00", " ").split())[:LONGEST_TEXT],
             level=int(level) if level in {str(number) for number in levels()} else None,
-            provider=values.get("provider", "")[:80].replace("\x00", "") or None,
             mode=mode if mode in set(DeliveryMode) else None,
+            **{name: values.get(name, "")[:LONGEST_VALUE].replace("\x00", "") or None for name in FREE},
             page=min(max(int(page), 1), FURTHEST_PAGE) if page.isascii() and page.isdigit() and len(page) < 9 else 1,
         )
 
     def query(self, lang: str) -> Query:
         """Return what to ask the index."""
-        chosen = {"level": self.level, "provider": self.provider, "mode": self.mode}
+        chosen = {name: getattr(self, name) for name in FACETS}
         offset = (self.page - 1) * PAGE_SIZE
-        return Query(text=self.text, lang=lang, limit=PAGE_SIZE, offset=offset, **chosen)  # type: ignore[arg-type]
+        return Query(text=self.text, lang=lang, limit=PAGE_SIZE, offset=offset, **chosen)
 
     def url(self, root: str) -> str:
         """Return the address of the results page in this state."""
-        named = {"q": self.text, "level": self.level, "provider": self.provider, "mode": self.mode}
-        kept = {name: str(value) for name, value in named.items() if value}
+        kept = self._named()
         if self.page > 1:
             kept["page"] = str(self.page)
         return f"{root}/products" + (f"?{urlencode(kept)}" if kept else "")
+
+    def feed_url(self, root: str) -> str:
+        """Return the address of the feed that tells what is new under this choice."""
+        kept = self._named()
+        return f"{root}/products.atom" + (f"?{urlencode(kept)}" if kept else "")
+
+    def _named(self) -> dict[str, str]:
+        named = {"q": self.text, **{name: getattr(self, name) for name in FACETS}}
+        return {name: str(value) for name, value in named.items() if value}
 
     def value_of(self, facet: str) -> str | None:
         """Return the value chosen in a facet."""
@@ -98,13 +115,13 @@ class Pages:
 
 def facets(choice: Choice, found: Page, *, root: str, name: Name) -> tuple[Facet, ...]:
     """Return the facets with counts; choosing a chosen value again clears it."""
-    return tuple(Facet(facet, _options(facet, choice, found, root, name)) for facet in ("level", "provider", "mode"))
+    return tuple(Facet(facet, _options(facet, choice, found, root, name)) for facet in FACETS)
 
 
 def chips(choice: Choice, *, root: str, name: Name) -> tuple[Chip, ...]:
     """Return the chosen conditions, the text first."""
     text = (Chip("text", choice.text, replace(choice, text="", page=1).url(root)),) if choice.text else ()
-    chosen = ((facet, choice.value_of(facet)) for facet in ("level", "provider", "mode"))
+    chosen = ((facet, choice.value_of(facet)) for facet in FACETS)
     rest = (Chip(f, name(f, value), choice.choosing(f, None).url(root)) for f, value in chosen if value is not None)
     return (*text, *rest)
 
@@ -119,8 +136,10 @@ def pages(choice: Choice, found: Page, *, root: str) -> Pages:
 
 def _options(facet: str, choice: Choice, found: Page, root: str, name: Name) -> tuple[Option, ...]:
     options = []
-    for held in found.facets.get(facet, ()):
-        chosen = held.value == choice.value_of(facet)
+    wanted = choice.value_of(facet)
+    frequent = sorted(found.facets.get(facet, ()), key=lambda held: (held.value != wanted, -held.count))[:MOST_OPTIONS]
+    for held in sorted(frequent, key=lambda held: held.value):
+        chosen = held.value == wanted
         url = choice.choosing(facet, None if chosen else held.value).url(root)
         options.append(Option(name(facet, held.value), held.count, url, chosen))
     return tuple(options)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import buy_invoices
+from hdex.node.cli import buy_invoices, buy_search
 from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hdex.node.buyer import Buyer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(buy_search.app, name="search", help="Saved searches: new products by feed and webhook.")
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 app.add_typer(request_app, name="request")

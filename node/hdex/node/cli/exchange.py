@@ -41,8 +41,8 @@ def serve(config: Config) -> None:
     from hdex.node.config import ExchangeConfig, load
 
     settings = load(config, ExchangeConfig)
-    callbacks = settings.dsp.callback_hosts if settings.dsp is not None else []
-    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url, *callbacks])
+    hosts = [*(settings.dsp.callback_hosts if settings.dsp is not None else []), *settings.searches.webhook_hosts]
+    prepare(settings.data_dir, [*(peer.endpoint for peer in settings.witness_peers), settings.chain.url, *hosts])
     from hdex.node.compose.exchange import serve_exchange
 
     standing = serve_exchange(settings)

@@ -21,6 +21,7 @@ from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
 from hdex.node.wire.remote_access import RemoteOffices, RemoteReviews
+from hdex.node.wire.remote_searches import RemoteSearches
 from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 from hdex.node.wire.tls import Tls
 
@@ -86,6 +87,12 @@ def open_customer(config: BuyerConfig) -> Customer:
 def open_billing(config: HospitalConfig, desk: Path) -> RemoteBilling:
     """Return one's own node about money, called by the person whose certificate lies in `desk`."""
     return RemoteBilling(staff_caller(config, desk).channels(config.id))
+
+
+def open_searches(config: BuyerConfig) -> RemoteSearches:
+    """Return a buyer's saved searches at its exchange."""
+    who = caller(config.identity, config.trust_domain, config.limits)
+    return RemoteSearches(who.channels(config.exchange.id))
 
 
 def open_auditor(config: BuyerConfig) -> Auditor:

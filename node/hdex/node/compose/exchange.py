@@ -1,9 +1,9 @@
 """An exchange, wired: catalogue, contracts, studies, pages."""
 
+import threading
 from typing import Any
 
 from hdex.catalog.index import Catalogue
-from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.web.app import create_app
 from hdex.node.compose.access import exchange_vettings, watch_clock
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
@@ -14,25 +14,31 @@ from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.dataspace import ExchangeDesk
+from hdex.node.exchange.indexes import open_index
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
+from hdex.node.exchange.notices import Courier, Outbox
+from hdex.node.exchange.searches import Searches
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
-from hdex.node.keys import read_secret
+from hdex.node.identity import Identity
+from hdex.node.keys import data_key, read_secret
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.http_server import HttpServing
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
 from hdex.node.wire.services_access import vetting_adder
 from hdex.node.wire.services_exchange import exchange_adders
+from hdex.node.wire.webhooks import Webhooks
 
 
 def serve_exchange(config: ExchangeConfig) -> Standing:
     """Start an exchange with its pages and return its ground; `run` waits for its end."""
     standing = Standing(config)
-    catalogue = Catalogue(SqliteIndex(standing.data / "catalogue.db"))
-    listings = Listings(catalogue, standing.directory, standing.recorder)
+    catalogue = Catalogue(open_index(config.catalogue_index, standing.data))
+    searches = make_searches(standing, config, catalogue)
+    listings = Listings(catalogue, standing.directory, standing.recorder, listed=searches)
     contracts = Contracts(
         listings,
         standing.documents,
@@ -42,11 +48,12 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     )
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
-    serve_pages(create_app(catalogue), config.listen, stop=standing.stop)
+    app = create_app(catalogue, feed=searches.feed, base=config.public_url)
+    serve_pages(app, config.listen, stop=standing.stop)
     vettings = exchange_vettings(standing, config)
     if config.dsp is not None:
         standing.dsp = serve_dsp(standing, config.dsp, catalogue, contracts)
-    adders = exchange_adders(listings, contracts, studies, channels)
+    adders = exchange_adders(listings, contracts, studies, channels, searches)
     standing.serving = standing.serve([*adders, vetting_adder(vettings)])
     watch_clock(standing.stop, vettings.expire)
     return standing
@@ -60,6 +67,34 @@ def serve_dsp(standing: Standing, dsp: Dataspace, catalogue: Catalogue, contract
     line = connect(members, dsp, desk, SqliteProcesses(standing.data / "dsp.db"), standing.recorder)
     desk.connectors.append(line.connector)
     return serve_line(line, config.listen.host, standing.stop)
+
+
+def make_searches(standing: Standing, config: ExchangeConfig, catalogue: Catalogue) -> Searches:
+    """Return the saved searches of an exchange and start the courier of their notices."""
+    outbox = Outbox(standing.documents, now)
+    webhooks = Webhooks(frozenset(config.searches.webhook_hosts), loopback=config.searches.webhook_loopback)
+    searches = Searches(
+        catalogue,
+        standing.documents,
+        recorder=standing.recorder,
+        outbox=outbox,
+        door=webhooks,
+        key=data_key(standing.keys, "saved searches"),
+        clock=now,
+        base=config.public_url.rstrip("/"),
+    )
+    me = Identity(standing.directory.member(config.id).spiffe_id, "exchange", config.id)
+    courier = Courier(
+        outbox,
+        webhooks,
+        settle=searches.settle,
+        key=searches.webhook_key,
+        recorder=standing.recorder,
+        me=me,
+        clock=now,
+    )
+    threading.Thread(target=courier.run, args=(standing.stop,), name="courier", daemon=True).start()
+    return searches
 
 
 def make_studies(standing: Standing, config: ExchangeConfig, contracts: Contracts, channels: ChannelServer) -> Studies:

@@ -10,7 +10,8 @@ from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.access import AccessParts, watch_clock
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
-from hdex.node.config import FlowerApi, HospitalConfig
+from hdex.node.config import HospitalConfig
+from hdex.node.config_studies import FlowerApi
 from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PATH

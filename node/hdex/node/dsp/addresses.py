@@ -68,12 +68,15 @@ def is_public(ip: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None or address in NAT64:
-            return inner is not None and is_public(str(inner))
+        if any(address in network for network in CARRIERS):
+            return False
+        if inner is not None:
+            return is_public(str(inner))
     return address.is_global and not address.is_multicast
 
 
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# An IPv4 address stands inside, reached through whatever gateway there is: NAT64 (RFC 6052, RFC 8215), IPv4-compatible
+CARRIERS = tuple(ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
 
 
 def resolve(host: str, port: int) -> list[str]:

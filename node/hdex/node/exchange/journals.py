@@ -14,7 +14,7 @@ def open_journal(url: str, folder: Path) -> Journal:
     """Return the journal of the study in `folder`; an empty URL means SQLite. Raises ConfigInvalid."""
     if not url:
         return SqliteJournal(folder / "journal.db")
-    require_journal_url(url)
+    require_postgres_url("studies_journal", url)
     try:
         from hdex.federated.journal_postgres import PostgresJournal
     except ImportError as error:
@@ -22,14 +22,14 @@ def open_journal(url: str, folder: Path) -> Journal:
     return PostgresJournal(url)
 
 
-def require_journal_url(url: str) -> None:
+def require_postgres_url(key: str, url: str) -> None:
     """Raise ConfigInvalid unless the URL is PostgreSQL's and carries no password: configurations are read by many."""
     try:
         parts = urlsplit(url)
         secret = parts.password is not None or "password" in parse_qs(parts.query)
     except ValueError as error:
-        raise ConfigInvalid("studies_journal is not a URL") from error
+        raise ConfigInvalid(f"{key} is not a URL") from error
     if parts.scheme not in SCHEMES:
-        raise ConfigInvalid("studies_journal must be empty (SQLite) or begin with postgresql://")
+        raise ConfigInvalid(f"{key} must be empty (SQLite) or begin with postgresql://")
     if secret:
-        raise ConfigInvalid("studies_journal holds a password: keep it in a file that the URL names, ?passfile=...")
+        raise ConfigInvalid(f"{key} holds a password: keep it in a file that the URL names, ?passfile=...")

@@ -1,6 +1,9 @@
 """Products on the exchange: published by their provider only, found by every member."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 from hdex.catalog.errors import NotListed
 from hdex.catalog.index import Catalogue
@@ -22,13 +25,28 @@ TOLD: dict[str, tuple[str, str]] = {  # where a step leads -> what is remembered
 }
 
 
+class Listed(Protocol):
+    """Who wants to know of products that are listed."""
+
+    def expect(self, product_id: str) -> None:
+        """Note that a product is about to be listed. Durable on return."""
+        ...
+
+    def wake(self) -> None:
+        """Hear that it is."""
+        ...
+
+
 class Listings:
     """The catalogue behind identity and log."""
 
-    def __init__(self, catalogue: Catalogue, directory: Directory, recorder: Recorder) -> None:
+    def __init__(
+        self, catalogue: Catalogue, directory: Directory, recorder: Recorder, *, listed: Listed | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._directory = directory
         self._recorder = recorder
+        self._listed = listed
 
     def publish(self, envelope: Envelope, actor: Identity) -> str:
         """List a signed manifest and return its digest, or raise and list nothing."""
@@ -40,7 +58,8 @@ class Listings:
                 raise AccessDenied(
                     "publish.foreign", "publish under your own id", "the manifest names another provider"
                 )
-            with self._recorder.release("catalogue.publish", actor, product=product.id, version=product.version):
+            listed = self._recorder.release("catalogue.publish", actor, product=product.id, version=product.version)
+            with listed, self._telling(product.id):
                 self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
             return product.digest()
 
@@ -75,7 +94,17 @@ class Listings:
             ):
                 if held is None or to == ProductState.NOTICE:
                     return to
-                return self._catalogue.mark(product, version, ProductState(to)).value
+                with self._telling(product):
+                    return self._catalogue.mark(product, version, ProductState(to)).value
+
+    @contextmanager
+    def _telling(self, product_id: str) -> Iterator[None]:
+        """Note that a product is about to be listed, so that saved searches learn of it whatever happens then."""
+        if self._listed is not None:
+            self._listed.expect(product_id)
+        yield
+        if self._listed is not None:
+            self._listed.wake()
 
     def find(self, query: Query, actor: Identity) -> Page:
         """Return one page of listings."""

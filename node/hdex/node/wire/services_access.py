@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import grpc
 
+from hdex.node.errors import RequestInvalid
 from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.access_views import LINE, request_view
@@ -15,7 +16,6 @@ from hdex.node.vetting_views import vetting_view
 from hdex.node.wire.interceptors import caller
 from hdex.node.wire.messages import dump, pack, unpack
 from hdex.node.wire.server import Adder
-from hdex.node.wire.services_exchange import page_start
 from hdex.proto.v1 import access_pb2, access_pb2_grpc
 
 Context = grpc.ServicerContext
@@ -136,3 +136,10 @@ def access_adder(requests: AccessRequests, clock: Callable[[], datetime]) -> Add
     """Return the service of a hospital that reviews requests."""
     servicer = AccessRequestServicer(requests, clock)
     return lambda server: access_pb2_grpc.add_AccessRequestServiceServicer_to_server(servicer, server)
+
+
+def page_start(token: str) -> int:
+    """Return where a page begins. Raises RequestInvalid for a token that was not handed out."""
+    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
+        raise RequestInvalid("the page token was not handed out here")
+    return int(token or 0)

@@ -1,13 +1,15 @@
 """The exchange's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import grpc
 
+from hdex.catalog.cursor import read_cursor, write_cursor
 from hdex.catalog.ports import Query
-from hdex.node.errors import RequestInvalid
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
+from hdex.node.exchange.searches import Searches, Told
 from hdex.node.exchange.studies import Studies
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.interceptors import caller
@@ -21,8 +23,9 @@ Context = grpc.ServicerContext
 class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
     """Products."""
 
-    def __init__(self, listings: Listings) -> None:
+    def __init__(self, listings: Listings, searches: Searches) -> None:
         self._listings = listings
+        self._searches = searches
 
     def Publish(
         self, request: exchange_pb2.PublishProductRequest, context: Context
@@ -41,26 +44,35 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
         return exchange_pb2.AmendProductResponse(state=state)
 
     def Find(self, request: exchange_pb2.FindRequest, context: Context) -> exchange_pb2.FindResponse:
-        query = Query(
-            text=request.text,
-            lang=request.lang or "en",
-            level=request.level or None,
-            provider=request.provider or None,
-            mode=request.delivery_mode or None,
-            limit=request.page_size or 20,
-            offset=page_start(request.page_token),
-        )
-        page = self._listings.find(query, caller(context))
-        follows = query.offset + len(page.hits)
+        query = query_of(request)
+        after = read_cursor(request.page_token, query) if request.page_token else None
+        page = self._listings.find(replace(query, limit=request.page_size or 20, after=after), caller(context))
         return exchange_pb2.FindResponse(
             products=[dump(hit.product.document()) for hit in page.hits],
             total=page.total,
-            next_page_token=str(follows) if follows < page.total else "",
+            next_page_token=write_cursor(page.follows, query) if page.follows else "",
+            meant=page.meant,
         )
 
     def Show(self, request: exchange_pb2.ShowRequest, context: Context) -> exchange_pb2.ShowResponse:
         listing = self._listings.show(request.product_id, caller(context))
         return exchange_pb2.ShowResponse(manifest=common_pb2.Envelope(json=listing.envelope))
+
+    def SaveSearch(self, request: exchange_pb2.SaveSearchRequest, context: Context) -> exchange_pb2.SaveSearchResponse:
+        told, secret = self._searches.save(query_of(request.query), request.name, request.webhook, caller(context))
+        return exchange_pb2.SaveSearchResponse(search=search_message(told), webhook_secret=secret)
+
+    def ListSearches(
+        self, request: exchange_pb2.ListSearchesRequest, context: Context
+    ) -> exchange_pb2.ListSearchesResponse:
+        found = self._searches.mine(caller(context))
+        return exchange_pb2.ListSearchesResponse(searches=[search_message(told) for told in found])
+
+    def RemoveSearch(
+        self, request: exchange_pb2.RemoveSearchRequest, context: Context
+    ) -> exchange_pb2.RemoveSearchResponse:
+        self._searches.remove(request.id, caller(context))
+        return exchange_pb2.RemoveSearchResponse()
 
 
 class ContractServicer(exchange_pb2_grpc.ContractServiceServicer):
@@ -119,18 +131,44 @@ class ChannelServicer(exchange_pb2_grpc.ChannelServiceServicer):
         return self._channels.attach(caller(context).participant, request_iterator, context)
 
 
-def page_start(token: str) -> int:
-    """Return where a page begins. Raises RequestInvalid for a token that was not handed out."""
-    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
-        raise RequestInvalid("the page token was not handed out here")
-    return int(token or 0)
+def query_of(request: exchange_pb2.FindRequest) -> Query:
+    """Return what a message asks, without its page."""
+    return Query(
+        text=request.text,
+        lang=request.lang or "en",
+        level=request.level or None,
+        provider=request.provider or None,
+        mode=request.delivery_mode or None,
+        category=request.category or None,
+        purpose=request.purpose or None,
+        price=request.price_basis or None,
+        plan=request.price_plan or None,
+        grade=request.quality_grade or None,
+    )
 
 
-def exchange_adders(listings: Listings, contracts: Contracts, studies: Studies, channels: ChannelServer) -> list[Adder]:
+def search_message(told: Told) -> exchange_pb2.SavedSearch:
+    """Return a saved search as its message."""
+    search = told.search
+    return exchange_pb2.SavedSearch(
+        id=search.id,
+        name=search.name,
+        query=search.words(),
+        webhook=search.webhook,
+        feed=told.feed,
+        matches=len(search.matches),
+        waiting=told.waiting,
+        given_up=told.given_up,
+    )
+
+
+def exchange_adders(
+    listings: Listings, contracts: Contracts, studies: Studies, channels: ChannelServer, searches: Searches
+) -> list[Adder]:
     """Return the exchange's services."""
     add = exchange_pb2_grpc
     return [
-        lambda server: add.add_ExchangeServiceServicer_to_server(ExchangeServicer(listings), server),
+        lambda server: add.add_ExchangeServiceServicer_to_server(ExchangeServicer(listings, searches), server),
         lambda server: add.add_ContractServiceServicer_to_server(ContractServicer(contracts), server),
         lambda server: add.add_StudyServiceServicer_to_server(StudyServicer(studies), server),
         *channel_adders(channels),

@@ -42,7 +42,7 @@ class AmendProductResponse(_message.Message):
     def __init__(self, state: _Optional[str] = ...) -> None: ...
 
 class FindRequest(_message.Message):
-    __slots__ = ("text", "lang", "level", "provider", "delivery_mode", "page_size", "page_token")
+    __slots__ = ("text", "lang", "level", "provider", "delivery_mode", "page_size", "page_token", "category", "purpose", "price_basis", "price_plan", "quality_grade")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LANG_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,11 @@ class FindRequest(_message.Message):
     DELIVERY_MODE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_BASIS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_PLAN_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_GRADE_FIELD_NUMBER: _ClassVar[int]
     text: str
     lang: str
     level: int
@@ -57,17 +62,82 @@ class FindRequest(_message.Message):
     delivery_mode: str
     page_size: int
     page_token: str
-    def __init__(self, text: _Optional[str] = ..., lang: _Optional[str] = ..., level: _Optional[int] = ..., provider: _Optional[str] = ..., delivery_mode: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    category: str
+    purpose: str
+    price_basis: str
+    price_plan: str
+    quality_grade: str
+    def __init__(self, text: _Optional[str] = ..., lang: _Optional[str] = ..., level: _Optional[int] = ..., provider: _Optional[str] = ..., delivery_mode: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., category: _Optional[str] = ..., purpose: _Optional[str] = ..., price_basis: _Optional[str] = ..., price_plan: _Optional[str] = ..., quality_grade: _Optional[str] = ...) -> None: ...
 
 class FindResponse(_message.Message):
-    __slots__ = ("products", "total", "next_page_token")
+    __slots__ = ("products", "total", "next_page_token", "meant")
     PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MEANT_FIELD_NUMBER: _ClassVar[int]
     products: _containers.RepeatedScalarFieldContainer[bytes]
     total: int
     next_page_token: str
-    def __init__(self, products: _Optional[_Iterable[bytes]] = ..., total: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    meant: str
+    def __init__(self, products: _Optional[_Iterable[bytes]] = ..., total: _Optional[int] = ..., next_page_token: _Optional[str] = ..., meant: _Optional[str] = ...) -> None: ...
+
+class SaveSearchRequest(_message.Message):
+    __slots__ = ("query", "name", "webhook")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    query: FindRequest
+    name: str
+    webhook: str
+    def __init__(self, query: _Optional[_Union[FindRequest, _Mapping]] = ..., name: _Optional[str] = ..., webhook: _Optional[str] = ...) -> None: ...
+
+class SavedSearch(_message.Message):
+    __slots__ = ("id", "name", "query", "webhook", "feed", "matches", "waiting", "given_up")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    FEED_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_UP_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    query: str
+    webhook: str
+    feed: str
+    matches: int
+    waiting: int
+    given_up: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., query: _Optional[str] = ..., webhook: _Optional[str] = ..., feed: _Optional[str] = ..., matches: _Optional[int] = ..., waiting: _Optional[int] = ..., given_up: _Optional[int] = ...) -> None: ...
+
+class SaveSearchResponse(_message.Message):
+    __slots__ = ("search", "webhook_secret")
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_SECRET_FIELD_NUMBER: _ClassVar[int]
+    search: SavedSearch
+    webhook_secret: str
+    def __init__(self, search: _Optional[_Union[SavedSearch, _Mapping]] = ..., webhook_secret: _Optional[str] = ...) -> None: ...
+
+class ListSearchesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSearchesResponse(_message.Message):
+    __slots__ = ("searches",)
+    SEARCHES_FIELD_NUMBER: _ClassVar[int]
+    searches: _containers.RepeatedCompositeFieldContainer[SavedSearch]
+    def __init__(self, searches: _Optional[_Iterable[_Union[SavedSearch, _Mapping]]] = ...) -> None: ...
+
+class RemoveSearchRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class RemoveSearchResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ShowRequest(_message.Message):
     __slots__ = ("product_id",)

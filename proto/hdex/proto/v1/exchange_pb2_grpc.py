@@ -60,6 +60,21 @@ class ExchangeServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowResponse.FromString,
                 _registered_method=True)
+        self.SaveSearch = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/SaveSearch',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchResponse.FromString,
+                _registered_method=True)
+        self.ListSearches = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/ListSearches',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesResponse.FromString,
+                _registered_method=True)
+        self.RemoveSearch = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/RemoveSearch',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServiceServicer:
@@ -95,6 +110,24 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SaveSearch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSearches(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSearch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +155,21 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.Show,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowResponse.SerializeToString,
+            ),
+            'SaveSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveSearch,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchResponse.SerializeToString,
+            ),
+            'ListSearches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSearches,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesResponse.SerializeToString,
+            ),
+            'RemoveSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSearch,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -259,6 +307,87 @@ class ExchangeService:
             '/hdex.proto.v1.ExchangeService/Show',
             hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/SaveSearch',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSearches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/ListSearches',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.ListSearchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/RemoveSearch',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.RemoveSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

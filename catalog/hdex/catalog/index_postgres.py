@@ -1,0 +1,197 @@
+"""The Index port over PostgreSQL, by URL (`postgresql://host/database`, or any text that libpq takes).
+
+Words stand in two `tsvector` columns with a GIN index each: words and stems (a stem is written `=stem`), and pairs of
+Han characters. Their weights are the fields: A title, B keywords, D body. They are made here and not by a dictionary
+of the server, so that every index finds the same. Several exchanges may share one database.
+
+Passwords stand in a file that libpq reads (`passfile=` in the URL, or ~/.pgpass), never in the URL itself.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from hdex.catalog.asked import terms
+from hdex.catalog.documents import canonical
+from hdex.catalog.errors import IndexUnavailable
+from hdex.catalog.facets import FACETS, facet_values
+from hdex.catalog.index_postgres_text import han_vector, question, word_vector
+from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.listing_bytes import read_document, read_listing
+from hdex.catalog.ports import FacetCount, Index, Listing, Page, Place, Query, issued_ms
+from hdex.catalog.product import DataProduct
+from hdex.catalog.spelling import edits_allowed, pieces
+from hdex.catalog.words import search_words
+
+SCHEMA_VERSION = 1
+_CONNECT_S = 10
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS hdex_catalogue (schema_version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS hdex_product (
+  key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id TEXT COLLATE "C" NOT NULL UNIQUE, document BYTEA NOT NULL,
+  envelope BYTEA NOT NULL, state TEXT NOT NULL, issued_ms BIGINT NOT NULL,
+  {", ".join(f"f_{name} TEXT[] NOT NULL" for name in FACETS)},
+  words TSVECTOR NOT NULL, han TSVECTOR NOT NULL);
+ALTER TABLE hdex_product ALTER COLUMN words SET STORAGE MAIN, ALTER COLUMN han SET STORAGE MAIN;
+CREATE INDEX IF NOT EXISTS hdex_product_words ON hdex_product USING gin (words) WHERE state = 'LISTED';
+CREATE INDEX IF NOT EXISTS hdex_product_han ON hdex_product USING gin (han) WHERE state = 'LISTED';
+CREATE INDEX IF NOT EXISTS hdex_product_newest ON hdex_product (issued_ms DESC, id) WHERE state = 'LISTED';
+CREATE TABLE IF NOT EXISTS hdex_name (
+  key BIGINT NOT NULL REFERENCES hdex_product ON DELETE CASCADE, name TEXT NOT NULL, pieces TEXT[] NOT NULL,
+  PRIMARY KEY (key, name));
+CREATE INDEX IF NOT EXISTS hdex_name_pieces ON hdex_name USING gin (pieces);
+"""
+_PUT = sa.text(
+    "INSERT INTO hdex_product (id, document, envelope, state, issued_ms, words, han, "  # noqa: S608  # our own names
+    + ", ".join(f"f_{name}" for name in FACETS)
+    + ") VALUES (:id, :document, :envelope, 'LISTED', :issued_ms, CAST(:words AS tsvector), CAST(:han AS tsvector), "
+    + ", ".join(f":f_{name}" for name in FACETS)
+    + ") ON CONFLICT (id) DO UPDATE SET document = excluded.document, envelope = excluded.envelope, state = 'LISTED',"
+    " issued_ms = excluded.issued_ms, words = excluded.words, han = excluded.han, "
+    + ", ".join(f"f_{name} = excluded.f_{name}" for name in FACETS)
+    + " RETURNING key"
+)
+_NAMES = sa.text(
+    "INSERT INTO hdex_name SELECT :key, held ->> 'name', ARRAY(SELECT jsonb_array_elements_text(held -> 'pieces'))"
+    " FROM jsonb_array_elements(CAST(:names AS jsonb)) AS held"
+)
+
+
+class PostgresIndex:
+    """Listings in one table of a database. Safe for many threads and processes.
+
+    Raises IndexUnavailable when the server does not answer.
+    """
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        self._engine = sa.create_engine(
+            "postgresql+psycopg://",
+            connect_args={"connect_timeout": _CONNECT_S, "application_name": "hdex"},
+            pool_size=connections,
+            pool_pre_ping=True,  # a restarted server is no matter
+        )
+        sa.event.listen(self._engine, "do_connect", lambda _dialect, _record, given, _named: _take(given, url))
+        with self._transaction() as db:
+            db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('hdex_catalogue'))")  # CREATE IF NOT EXISTS races
+            db.exec_driver_sql(_SCHEMA)
+            held = db.exec_driver_sql("SELECT schema_version FROM hdex_catalogue").scalar()
+            if held is None:
+                db.execute(sa.text("INSERT INTO hdex_catalogue VALUES (:version)"), {"version": SCHEMA_VERSION})
+            elif held != SCHEMA_VERSION:
+                raise IndexUnavailable(f"the database has tables of version {held}, {SCHEMA_VERSION} is known here")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def publish(self, product: DataProduct, envelope: bytes) -> None:
+        """Keep this version in the place of the one held."""
+        with self._transaction() as db:
+            put_product(db, product.document(), envelope)
+
+    def mark(self, product_id: str, state: ProductState) -> None:
+        """Keep how the version held stands."""
+        with self._transaction() as db:
+            sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
+            db.execute(sql, {"state": state.value, "id": _plain(product_id)})
+
+    def get(self, product_id: str) -> Listing | None:
+        """Return the newest version kept."""
+        with self._transaction() as db:
+            sql = sa.text("SELECT document, envelope, state FROM hdex_product WHERE id = :id")
+            row = db.execute(sql, {"id": _plain(product_id)}).first()
+        return read_listing(bytes(row[0]), bytes(row[1]), row[2]) if row else None
+
+    def find(self, query: Query) -> Page:
+        """Return live listings that hold every term of the text, best first."""
+        asked = terms(query.text)
+        if query.text.strip() and not asked:
+            return Page()  # punctuation only: nothing can hold it
+        sql, values = question(query, asked)
+        with self._transaction() as db:
+            db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            db.exec_driver_sql("SET LOCAL jit = off")  # compiling a question takes longer than answering it
+            rows = db.execute(sa.text(sql), values).all()
+            places = [Place(row.score, row.issued_ms, row.id) for row in rows if row.kind == "hit"]
+            page = places[: query.limit]
+            hits = _listings(db, [place.id for place in page])
+        follows = page[-1] if len(places) > len(page) and page else None
+        counts = sorted((row.kind, row.id, row.score) for row in rows if row.kind != "hit")
+        total = next((count for kind, _, count in counts if kind == "total"), 0)
+        facets = {name: tuple(FacetCount(value, n) for kind, value, n in counts if kind == name) for name in FACETS}
+        return Page(tuple(hits), total, facets, follows)
+
+    def names_like(self, word: str) -> Mapping[str, int]:
+        """Return names that share a piece with `word`, counted."""
+        most = edits_allowed(word)
+        if not most:
+            return {}
+        sql = sa.text(
+            "SELECT n.name, count(*) FROM hdex_name n JOIN hdex_product p ON p.key = n.key AND p.state = 'LISTED'"
+            " WHERE n.pieces && :pieces AND abs(char_length(n.name) - :size) <= :most GROUP BY n.name"
+        )
+        with self._transaction() as db:
+            rows = db.execute(sql, {"pieces": sorted(pieces(word)), "size": len(word), "most": most})
+            return {str(name): int(count) for name, count in rows}
+
+    def rebuild(self) -> int:
+        """Make all words anew from the manifests, in one transaction; return how many products there are."""
+        with self._transaction() as db:
+            db.exec_driver_sql("LOCK TABLE hdex_product IN SHARE ROW EXCLUSIVE MODE")
+            rows = db.exec_driver_sql("SELECT document, envelope, state FROM hdex_product ORDER BY key").all()
+            for document, envelope, state in rows:
+                held = read_document(bytes(document))
+                put_product(db, held, bytes(envelope))
+                if state != ProductState.LISTED:
+                    sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
+                    db.execute(sql, {"state": state, "id": held["id"]})
+        return len(rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Yield a connection; commit at its end, on the server's disk, whatever its configuration says."""
+        try:
+            with self._engine.begin() as db:
+                yield db
+        except sa.exc.SQLAlchemyError as error:
+            raise IndexUnavailable(f"PostgreSQL does not keep the catalogue ({type(error).__name__})") from error
+
+
+def _take(given: list[Any], url: str) -> None:
+    given[:] = [url]  # as libpq reads it, not as SQLAlchemy would
+
+
+def put_product(db: Connection, document: dict[str, Any], envelope: bytes) -> None:
+    """Keep a checked document as a live product, with its words and names."""
+    words = search_words(document)
+    values = {
+        "id": document["id"],
+        "document": canonical(document),
+        "envelope": envelope,
+        "issued_ms": issued_ms(document["issued"]),
+        "words": word_vector(words),
+        "han": han_vector(words),
+    }
+    facets = {f"f_{name}": list(held) for name, held in facet_values(document).items()}
+    key = db.execute(_PUT, values | facets).scalar_one()
+    db.execute(sa.text("DELETE FROM hdex_name WHERE key = :key"), {"key": key})
+    names = json.dumps([{"name": name, "pieces": sorted(pieces(name))} for name in words.names])
+    db.execute(_NAMES, {"key": key, "names": names})
+
+
+def _listings(db: Connection, ids: Sequence[str]) -> list[Listing]:
+    sql = sa.text("SELECT id, document, envelope, state FROM hdex_product WHERE id = ANY(:ids)")
+    held = {row.id: row for row in db.execute(sql, {"ids": list(ids)})} if ids else {}
+    return [read_listing(bytes(held[id].document), bytes(held[id].envelope), held[id].state) for id in ids]
+
+
+def _plain(text: str) -> str:
+    """Return a text as PostgreSQL takes it: without what no id can hold."""
+    return text.replace("\x00", " ").encode("utf-8", "replace").decode()
+
+
+_: type[Index] = PostgresIndex

@@ -1,0 +1,204 @@
+"""The file of the SQLite index: its tables, how words stand in them, and how a file is made anew.
+
+A file is made anew from the manifests it holds when its tables or the way words are made have changed: beside the old
+one, which it replaces in one step once it is whole. Whenever that is cut off, one of the two is there, whole.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hdex.catalog.errors import IndexUnreadable
+from hdex.catalog.facets import facet_values
+from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.listing_bytes import read_document
+from hdex.catalog.ports import issued_ms
+from hdex.catalog.words import SearchWords, search_words
+
+SCHEMA_VERSION = 3
+WORDS_VERSION = "2"
+FIELDS = ("title", "keywords", "body")
+WORD_COLUMNS = tuple(f"{kind}{name}" for name in FIELDS for kind in ("", "stem_", "han_"))
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS product (
+  key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL, envelope BLOB NOT NULL,
+  state TEXT NOT NULL, issued_ms INTEGER NOT NULL, facets TEXT NOT NULL,
+  names TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5({", ".join(WORD_COLUMNS)}, content='', columnsize=0,
+  tokenize='ascii');
+"""  # the tokenizer that changes nothing: words are folded before they come here
+_PLACES = ", ".join("?" * len(WORD_COLUMNS))
+_INSERT = f"INSERT INTO words (rowid, {', '.join(WORD_COLUMNS)}) VALUES (?, {_PLACES})"  # noqa: S608  # our own names
+_DELETE = f"INSERT INTO words (words, rowid, {', '.join(WORD_COLUMNS)}) VALUES ('delete', ?, {_PLACES})"  # noqa: S608
+_FORMER = {  # schema version -> document, envelope and state of every product
+    1: "SELECT document, envelope, CASE withdrawn WHEN 1 THEN 'REVOKED' ELSE 'LISTED' END FROM product ORDER BY key",
+    2: "SELECT document, envelope, state FROM product ORDER BY key",
+    3: "SELECT document, envelope, state FROM product ORDER BY key",
+}
+
+
+class Row(NamedTuple):
+    """What the table `product` holds of one product beside its key, its document and its envelope."""
+
+    id: str
+    state: str
+    issued_ms: int
+    facets: str  # JSON object: facet -> values
+    names: str = ""  # as words.SearchWords.names while it is live, a space between two
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Return the file, made or made anew where that is due. Raises IndexUnreadable."""
+    beside(path).unlink(missing_ok=True)  # what a cut left
+    try:
+        found = _version(path)
+        if found > SCHEMA_VERSION:
+            raise IndexUnreadable(f"index version {found} is found, {SCHEMA_VERSION} is the newest known here")
+        if 0 < found < SCHEMA_VERSION:
+            rebuild(path)
+        db = _connect(path)
+        held = db.execute("SELECT value FROM meta WHERE name = 'words'").fetchone()
+        if held is not None and held[0] != WORDS_VERSION:
+            db.close()
+            rebuild(path)
+            db = _connect(path)
+    except sqlite3.DatabaseError as error:
+        raise IndexUnreadable(f"{path.name}: not a catalogue index, or damaged") from error
+    return db
+
+
+def rebuild(path: Path) -> int:
+    """Make the file anew from its manifests and swap it in; return how many products it holds.
+
+    Nobody else may have the file open. Raises IndexUnreadable, and then the old file stays.
+    """
+    new = beside(path)
+    new.unlink(missing_ok=True)
+    try:
+        count = _copy(path, new)
+    except sqlite3.DatabaseError as error:
+        new.unlink(missing_ok=True)
+        raise IndexUnreadable(f"{path.name}: cannot be read to make it anew") from error
+    os.replace(new, path)
+    _sync(path.parent)
+    return count
+
+
+def beside(path: Path) -> Path:
+    """Return where a new file grows."""
+    return path.with_name(path.name + ".new")
+
+
+def insert_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
+    """Let a product be found."""
+    db.execute(_INSERT, (key, *_texts(words)))
+
+
+def forget_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
+    """Let it not be found any more: a contentless table can only forget words that it is told again."""
+    db.execute(_DELETE, (key, *_texts(words)))
+
+
+def row_of(document: dict[str, Any], state: ProductState, words: SearchWords) -> Row:
+    """Return the row of a product's document."""
+    facets = _as_json(tuple(facet_values(document).items()))
+    names = " ".join(words.names) if state == ProductState.LISTED else ""
+    return Row(str(document["id"]), state.value, issued_ms(document["issued"]), facets, names)
+
+
+def insert_row(db: sqlite3.Connection, row: Row, document: bytes, envelope: bytes, *, key: int | None = None) -> int:
+    """Keep a product, in the place of `key` where one is given; return its key."""
+    sql = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    return int(db.execute(sql, (key, row.id, document, envelope, *row[1:])).lastrowid or 0)
+
+
+def _version(path: Path) -> int:
+    if not path.exists():
+        return 0
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA cache_size = -65536")  # KiB: the words of 100,000 products
+    _create(db)
+    return db
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.executescript(_SCHEMA)
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('words', ?)", (WORDS_VERSION,))
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _copy(path: Path, new: Path) -> int:
+    """Write a whole new file; leave the old one without a journal, which would be taken for the new one's."""
+    old = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(new, isolation_level=None)
+    try:
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        old.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")  # nobody reads it before it is synced as a whole
+        db.execute("PRAGMA cache_size = -65536")
+        _create(db)
+        _set(db, automerge=0, hashsize=64 * 1024 * 1024)  # one merge at the end, not one every thousand products
+        db.execute("BEGIN")
+        version = int(old.execute("PRAGMA user_version").fetchone()[0])
+        with closing(old.execute(_FORMER[version])) as rows:  # a cursor left open keeps the file locked
+            count = _fill(db, rows)
+        db.execute("COMMIT")
+        db.execute("INSERT INTO words (words) VALUES ('optimize')")
+        _set(db, automerge=4, hashsize=1024 * 1024)  # as FTS5 has them
+    finally:
+        old.close()
+        db.close()
+    _sync(new)
+    return count
+
+
+def _set(db: sqlite3.Connection, **options: int) -> None:
+    for name, value in options.items():
+        db.execute("INSERT INTO words (words, rank) VALUES (?, ?)", (name, value))
+
+
+def _fill(db: sqlite3.Connection, rows: Iterator[tuple[bytes, bytes, str]]) -> int:
+    count = 0
+    for document, envelope, state in rows:
+        held = read_document(document)
+        words = search_words(held)
+        key = insert_row(db, row_of(held, ProductState(state), words), document, envelope)
+        if state == ProductState.LISTED:
+            insert_words(db, key, words)
+        count += 1
+    return count
+
+
+@lru_cache(maxsize=4096)  # few products are alone with all their values
+def _as_json(facets: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    return json.dumps(dict(facets), separators=(",", ":"))
+
+
+def _texts(words: SearchWords) -> Sequence[str]:
+    fields = (words.title, words.keywords, words.body)
+    return [" ".join(tokens) for field in fields for tokens in (field.words, field.stems, field.han)]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,30 @@
+"""A listing as an index keeps it: the canonical bytes of a document that was checked when it was published."""
+
+from typing import Any
+
+import pydantic_core
+
+from hdex.catalog.documents import from_document
+from hdex.catalog.errors import CatalogError, IndexUnreadable
+from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.ports import Listing
+from hdex.catalog.product import DataProduct
+
+
+def read_document(document: bytes) -> dict[str, Any]:
+    """Return a document that this file holds. Raises IndexUnreadable."""
+    try:
+        held = pydantic_core.from_json(document, cache_strings="all")
+    except ValueError as error:
+        raise IndexUnreadable("a listing in the index is damaged") from error
+    if not isinstance(held, dict):
+        raise IndexUnreadable("a listing in the index is damaged")
+    return held
+
+
+def read_listing(document: bytes, envelope: bytes, state: str) -> Listing:
+    """Return a row as it was published. Raises IndexUnreadable."""
+    try:
+        return Listing(from_document(DataProduct, read_document(document)), envelope, ProductState(state))
+    except (CatalogError, ValueError) as error:
+        raise IndexUnreadable("a listing in the index is damaged") from error
