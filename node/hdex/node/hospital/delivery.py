@@ -16,6 +16,7 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.delivery_quota import DeliveryQuota
+from hdex.node.hospital.fingerprints import Fingerprints, is_agreed
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.identity import Identity
@@ -70,6 +71,7 @@ class Delivery:
         self._meter = meter
         self._pace = pace
         self._quota = DeliveryQuota(store.documents)
+        self._fingerprints = Fingerprints(store.vault, store.keys)
         self._clock = clock
 
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
@@ -133,7 +135,10 @@ class Delivery:
         if (product.id, product.version) != (agreement.product, agreement.version):
             raise AccessDenied("agreement.version", "agree on this version", "another version is offered than agreed")
         dataset, name = self._products.dataset(product.id), release_name(product.version)
-        size = product.release.bytes
+        size, fingerprint = product.release.bytes, ""
+        if is_agreed(agreement):
+            copy = self._fingerprints.copy(dataset, product, agreement, released=name)
+            name, size, fingerprint = copy.name, copy.bytes, copy.commitment
         consumer = self._directory.member(agreement.consumer)
         if consumer.hpke_key.hex() != agreement.consumer_keys.hpke_key:
             raise AccessDenied(
@@ -156,6 +161,7 @@ class Delivery:
             columns=tuple(column.name for column in product.columns),
             expires=agreement.expires,
             chunk_bytes=self._pace.chunk_bytes,
+            fingerprint=fingerprint,
         )
         sign_key, secret = self._store.keys.secret("sign"), self._store.keys.secret("delivery")
         return Sealer(header, source, to=consumer.hpke_key, sign_key=sign_key, secret=secret)

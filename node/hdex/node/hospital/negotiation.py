@@ -20,6 +20,7 @@ from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.clauses import clauses_of
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
@@ -265,7 +266,7 @@ class Negotiations:
             price=product.price,
             max_rounds=asked["max_rounds"],
             max_deliveries=product.max_deliveries or 1,
-            clauses={"re_identification": "prohibited", "redistribution": "prohibited", "breach_notice_hours": 24},
+            clauses=clauses_of(product, asked),
         )
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
 

@@ -37,6 +37,7 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.datasets import Datasets, study_columns
+from hdex.node.hospital.fingerprints import with_steps
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Held, Products
@@ -87,6 +88,7 @@ class Offer:
     plans: tuple[Price, ...] | None = None
     consent_basis: str | None = None
     max_deliveries: int | None = None
+    fingerprint: tuple[str, ...] | None = None  # columns whose last digit differs by buyer
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -198,7 +200,7 @@ class Publishing:
             product = self._made(dataset, version, offer)
             check(product)
             self._me.documents.add(KIND, key, product.document())
-        if offer_of(product) == offer:
+        if offer_of(product) == in_order(offer, product):
             return product
         if self._assessments.signers(product.id, version):
             raise AccessDenied(
@@ -217,6 +219,7 @@ class Publishing:
         told = told_records(int(release["records"]), self._products.told_records(product_id))
         before = [held.product.version for held in self._products.versions(product_id)]
         columns = listed(self._columns(dataset, release, view), frame)
+        columns = with_steps(columns, offer.fingerprint or (), frame)
         report = quality_report(
             Measured(frame, columns, ingest, release),
             on=now.date(),
@@ -278,8 +281,18 @@ def offer_of(product: DataProduct) -> Offer:
     said = {name: getattr(product, name) for name in SAID}
     privacy = product.privacy
     return Offer(
-        provider_name=product.provider.name, ethics=privacy.ethics, consent_basis=privacy.consent_basis, **said
+        provider_name=product.provider.name,
+        ethics=privacy.ethics,
+        consent_basis=privacy.consent_basis,
+        fingerprint=tuple(column.name for column in product.columns if column.fingerprint_step) or None,
+        **said,
     )
+
+
+def in_order(offer: Offer, product: DataProduct) -> Offer:
+    """Return an offer with the columns of its fingerprint in the order of the product's."""
+    named = tuple(column.name for column in product.columns if column.name in (offer.fingerprint or ()))
+    return replace(offer, fingerprint=named or None)
 
 
 def flags_of(release: Mapping[str, Any]) -> tuple[str, ...]:
