@@ -34,9 +34,13 @@ from hdex.node.documents import MemoryDocuments
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
-from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
+from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.queries import Queries
+from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.released import Released, release_name
+from hdex.node.hospital.shares import Files, Shares
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
@@ -218,6 +222,13 @@ class CounterDoor:
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)
 
+    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        answered = self._market.hospitals[provider].queries.ask(contract_id, question, self._who)
+        return answered.body, self.forge(answered.proof).to_bytes()
+
+    def open_share(self, provider: str, contract_id: str) -> dict[str, Any]:
+        return self._market.hospitals[provider].shares.profile(contract_id, self._who)
+
 
 @dataclass
 class HospitalSide:
@@ -228,6 +239,9 @@ class HospitalSide:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    released: Released
+    queries: Queries
+    shares: Shares
 
 
 def released(rows: int = 400) -> pl.DataFrame:
@@ -313,7 +327,13 @@ class Market:
             pace=PACE,
             clock=self.clock,
         )
-        return HospitalSide(ground, vault, products, negotiations, delivery)
+        opened = Released(negotiations, products, vault, ground.documents, self.clock)
+        secret = ground.keys.secret("delivery")
+        queries = Queries(opened, QueryRegister(ground.documents), ground.recorder, ground.meter, secret)
+        files = Files(opened, vault, ground.documents, ground.meter)
+        endpoint = "https://127.0.0.1:1/delta-sharing"
+        shares = Shares(files, self.directory, ground.recorder, secret=secret, endpoint=endpoint, clock=self.clock)
+        return HospitalSide(ground, vault, products, negotiations, delivery, opened, queries, shares)
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)

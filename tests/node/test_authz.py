@@ -42,6 +42,7 @@ OWN_STAFF: dict[str, set[str]] = {
     "HospitalAdminService.WithdrawConsent": {STEWARD, OFFICER},
     "HospitalAdminService.DecideRequest": {STEWARD, OFFICER, COMMITTEE},
     "HospitalAdminService.ListRequests": {STEWARD, OFFICER, COMMITTEE, ADMIN},
+    "HospitalAdminService.ListRuns": {STEWARD, OFFICER},
     "HospitalAdminService.Status": {STEWARD, OFFICER, COMMITTEE, ADMIN},
     "LogService.ReadLog": {OFFICER, ADMIN},
 }
@@ -57,6 +58,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "HospitalService.ConfirmAgreement": ("hospital", EXCHANGE | BUYER),
     "HospitalService.Deliver": ("hospital", BUYER),
     "HospitalService.AcknowledgeDelivery": ("hospital", BUYER),
+    **{f"HospitalService.{method}": ("hospital", BUYER) for method in ("Query", "OpenShare", "SubmitRun", "GetRun")},
     "WitnessService.AddCheckpoint": (None, PROCESSES),
     "WitnessService.GetMirror": (None, PROCESSES | AUDITOR),
     "LogService.ReadLog": (None, AUDITOR),

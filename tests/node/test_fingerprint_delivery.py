@@ -15,10 +15,10 @@ from hdex.catalog.web.sheet import sheet
 from hdex.node.container_file import open_header
 from hdex.node.errors import AccessDenied, ContainerInvalid
 from hdex.node.hospital.clauses import REGULATORY
-from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.fingerprint_trace import Copied, holders_of
 from hdex.node.hospital.fingerprints import grains_of, is_agreed, secrets_of, thresholds, with_steps
 from hdex.node.hospital.publishing import in_order, offer_of
+from hdex.node.hospital.released import release_name
 from hdex.node.hospital.tracing import Records, trace
 from hdex.node.keys import STANDARD, MemoryKeys
 

@@ -1,5 +1,6 @@
 """A buyer's verbs: find, request, accept, fetch, open, study. What arrives is checked before it is believed."""
 
+import hashlib
 import json
 import threading
 import uuid
@@ -14,7 +15,8 @@ from hdex.catalog.contract import State
 from hdex.catalog.documents import to_document
 from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import AccessRequest
-from hdex.ledger.event import format_time
+from hdex.ledger.document import load
+from hdex.ledger.event import Action, format_time
 from hdex.node.access_proof import AccessProof, require_logged
 from hdex.node.container import Header, Part
 from hdex.node.container_file import Receiver, open_frame, open_header
@@ -23,6 +25,7 @@ from hdex.node.directory import Directory
 from hdex.node.durable import write_atomic
 from hdex.node.errors import AccessDenied, ContainerInvalid, PeerUnavailable, RemoteRefused
 from hdex.node.keys import KeyProvider
+from hdex.node.question import Question, question_of
 from hdex.node.signed import Envelope, canonical, countersign, digest, sign, verify
 
 if TYPE_CHECKING:
@@ -56,6 +59,12 @@ class Counter(Protocol):
         ...
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None: ...
+
+    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return (an answer's JSON as it was logged, the log's proof)."""
+        ...
+
+    def open_share(self, provider: str, contract_id: str) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +197,29 @@ class Buyer:
         receiver.finish(sha256=self._listed_digest(record))
         self._acknowledge(record, path)
         return Delivered(path, True, received, receiver.next_index)
+
+    def query(self, contract_id: str, question: Question) -> dict[str, Any]:
+        """Return {"rows", "left"}: one row per cell, and how many different questions the contract has left.
+
+        What is told must stand in the hospital's log by its digest; else it is not believed.
+        """
+        provider = str(self.status(contract_id).asked["provider"])
+        body, data = self._counter.query(provider, contract_id, question.document())
+        proof = AccessProof.from_bytes(data)
+        root = hashlib.sha256(body).hexdigest()
+        keeper = self._directory.member(provider)
+        require_logged(proof, keeper, contract=contract_id, root=root, action=Action.QUERY_RUN)
+        answer = load(body)
+        if not isinstance(answer, dict) or question_of(answer["question"]).digest() != question.digest():
+            raise AccessDenied("query.other", "tell the hospital", "the answer is to another question")
+        return {"rows": answer["rows"], "left": answer["left"]}
+
+    def share(self, contract_id: str, path: Path) -> Path:
+        """Write the Delta Sharing profile of a contract for nobody else to read, and return its path."""
+        provider = str(self.status(contract_id).asked["provider"])
+        profile = self._counter.open_share(provider, contract_id)
+        write_atomic(path, canonical(profile), mode=0o600)
+        return path
 
     def first_range(self, contract_id: str) -> int:
         """Ask for the first range of a delivery, keep nothing, and return how many chunks came."""

@@ -101,6 +101,7 @@ class DeliveryPace:
 
     chunk_bytes: int = 1024 * 1024
     chunks_per_range: int = 64
+    share_endpoint: str = ""  # of Delta Sharing, where buyers reach it by another address than we listen on
 
     def __post_init__(self) -> None:
         if not 4096 <= self.chunk_bytes <= 8 * 1024 * 1024 or self.chunks_per_range < 1:

@@ -141,7 +141,7 @@ def weights(leak: pl.DataFrame, release: pl.DataFrame, seen: Sightings, grains: 
         if not told.any() or not len(pairs):
             continue
         moved = np.where(told, moved - moved[told].mean(), 0.0)  # a constant added to a column hides nobody
-        by_row = np.bincount(seen.row, weights=moved * seen.weight, minlength=len(values))
+        by_row = np.bincount(seen.row, weights=moved * seen.weight, minlength=len(values)).astype(np.float64)
         found[name] = by_row[pairs[:, 0]] - by_row[pairs[:, 1]]
     return found
 

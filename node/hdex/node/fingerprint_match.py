@@ -113,8 +113,7 @@ class Nearness:
     def _fits(self, leaked: Rows, rows: Rows) -> NDArray[np.bool_]:
         apart = np.abs(self._theirs[leaked] - self._ours[rows])
         blank = ~np.isfinite(self._theirs[leaked])  # a cell that was cut out contradicts nothing
-        fits: NDArray[np.bool_] = ((apart <= self._reach) | blank).all(axis=1)
-        return fits
+        return np.asarray(np.all((apart <= self._reach) | blank, axis=1), dtype=np.bool_)
 
 
 def reach(leaked: Floats, step: float) -> float:

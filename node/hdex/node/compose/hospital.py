@@ -1,5 +1,8 @@
 """A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
 
+import time
+from functools import cached_property
+
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
@@ -20,7 +23,11 @@ from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
+from hdex.node.hospital.queries import Queries
+from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.released import Released
 from hdex.node.hospital.releases import Releases, Workshop
+from hdex.node.hospital.shares import Files, Shares
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.hospital.study_approvals import StudyApprovals
@@ -31,6 +38,7 @@ from hdex.node.keys import data_key
 from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
+from hdex.node.wire.http_sharing import sharing_routes
 from hdex.node.wire.remote import RemoteExchange
 from hdex.node.wire.services_hospital import hospital_adders
 
@@ -113,6 +121,27 @@ class HospitalParts:
             clock=now,
         )
 
+    def released(self) -> Released:
+        return Released(self.negotiations, self.products, self.vault, self.standing.documents, now)
+
+    @cached_property
+    def shares(self) -> Shares:
+        ground, listen = self.standing, self.config.listen
+        own = f"https://{listen.http}/delta-sharing" if listen.http_port else ""
+        return Shares(
+            Files(self.released(), self.vault, ground.documents, self.meter),
+            ground.directory,
+            ground.recorder,
+            secret=ground.keys.secret("delivery"),
+            endpoint=(self.config.delivery.share_endpoint or own) if own else "",
+            clock=now,
+        )
+
+    def queries(self) -> Queries:
+        ground = self.standing
+        register, secret = QueryRegister(ground.documents), ground.keys.secret("delivery")
+        return Queries(self.released(), register, ground.recorder, self.meter, secret)
+
     def hospital(self) -> Hospital:
         ground = self.standing
         return Hospital(
@@ -131,6 +160,8 @@ class HospitalParts:
             products=self.products,
             negotiations=self.negotiations,
             delivery=self.delivery(),
+            queries=self.queries(),
+            shares=self.shares,
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
@@ -192,6 +223,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     """Start a hospital's node, dial out to the exchange for studies, and return its ground; `run` waits for its end."""
     standing = Standing(config)
     parts = HospitalParts(standing, config)
+    standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve(hospital_adders(parts.hospital()))
     ChannelClient(lambda: standing.channels(config.exchange.id), parts.site_handler(), stop=standing.stop).start()
     return standing

@@ -13,10 +13,10 @@ from hdex.node.databases import reading
 from hdex.node.doctor import open_keys
 from hdex.node.documents import Document
 from hdex.node.errors import IdentityRefused
-from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.fingerprint_trace import Copied, holders_of
 from hdex.node.hospital.fingerprints import grains_of, secrets_of
 from hdex.node.hospital.products import held_of
+from hdex.node.hospital.released import release_name
 from hdex.node.hospital.tracing import Records
 from hdex.node.identity import Identity, check_issued, check_peer
 from hdex.node.pki import read_denied

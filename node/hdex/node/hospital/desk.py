@@ -16,7 +16,9 @@ from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
+from hdex.node.hospital.queries import Queries
 from hdex.node.hospital.releases import Releases
+from hdex.node.hospital.shares import Shares
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
 from hdex.node.signed import Envelope
@@ -35,6 +37,8 @@ class Hospital:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    queries: Queries
+    shares: Shares
     lifecycle: Lifecycle
     assessments: Assessments
     erasures: Erasures

@@ -51,7 +51,7 @@ from hdex.node.views import View, load_view
 
 KIND = "manifest"
 EPSILON = 1.0
-WORKING = (DeliveryMode.SEALED_FILE, DeliveryMode.FEDERATED)  # what this node can do today
+WORKING = tuple(DeliveryMode)  # what this node can do: every mode that the level permits
 LEVEL_3, LEVEL_4, LEVEL_5 = 3, 4, 5
 STUDY_ONLY = {"level": 2, "role": Role.OTHER, "action": "remove"}  # a flag of a quasi-identifier, never in a file
 METHODS = {  # what was done to a column -> the catalogue's word

@@ -113,6 +113,17 @@ class RemoteHospitals:
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._stub(provider).AcknowledgeDelivery(hospital_pb2.AcknowledgeDeliveryRequest(receipt=pack(receipt)))
 
+    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return (the answer's JSON as it was logged, the log's proof)."""
+        message = hospital_pb2.QueryRequest(contract_id=contract_id, question=dump(dict(question)))
+        answer = self._stub(provider).Query(message)
+        return answer.answer, answer.log_proof
+
+    def open_share(self, provider: str, contract_id: str) -> Document:
+        """Return a Delta Sharing profile; it holds a token."""
+        message = hospital_pb2.OpenShareRequest(contract_id=contract_id)
+        return read_object(self._stub(provider).OpenShare(message).profile)
+
     def _stub(self, provider: str) -> hospital_pb2_grpc.HospitalServiceStub:
         return hospital_pb2_grpc.HospitalServiceStub(self._channels(provider))
 

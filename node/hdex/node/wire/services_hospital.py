@@ -116,6 +116,14 @@ class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
         document = self._hospital.delivery.acknowledge(unpack(request.receipt), caller(context))
         return hospital_pb2.AcknowledgeDeliveryResponse(document=dump(document))
 
+    def Query(self, request: hospital_pb2.QueryRequest, context: Context) -> hospital_pb2.QueryResponse:
+        answered = self._hospital.queries.ask(request.contract_id, read_object(request.question), caller(context))
+        return hospital_pb2.QueryResponse(answer=answered.body, log_proof=answered.proof.to_bytes())
+
+    def OpenShare(self, request: hospital_pb2.OpenShareRequest, context: Context) -> hospital_pb2.OpenShareResponse:
+        profile = self._hospital.shares.profile(request.contract_id, caller(context))
+        return hospital_pb2.OpenShareResponse(profile=dump(profile))
+
 
 def hospital_adders(hospital: Hospital) -> list[Adder]:
     """Return a hospital's services."""
