@@ -31,16 +31,19 @@ from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory, member_of
 from hdex.node.documents import MemoryDocuments
+from hdex.node.enclave import Bounds
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
 from hdex.node.hospital.delivery import Delivery, Pace, Store
+from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.queries import Queries
 from hdex.node.hospital.query_register import QueryRegister
 from hdex.node.hospital.released import Released, release_name
 from hdex.node.hospital.shares import Files, Shares
+from hdex.node.hospital.staff import Staff
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
@@ -60,6 +63,7 @@ KINDS = {
     "buyer-other": "buyer",
 }
 BUYER, OTHER = "buyer-heartline", "buyer-other"
+ENCLAVE = Bounds(seconds=20, memory_bytes=1024**3)
 PACE = Pace(chunk_bytes=256, chunks_per_range=3)
 PURPOSE = "DUO:0000007"
 
@@ -229,6 +233,12 @@ class CounterDoor:
     def open_share(self, provider: str, contract_id: str) -> dict[str, Any]:
         return self._market.hospitals[provider].shares.profile(contract_id, self._who)
 
+    def submit_run(self, provider: str, contract_id: str, script: bytes) -> dict[str, Any]:
+        return self._market.hospitals[provider].enclaves.submit(contract_id, script, self._who)
+
+    def get_run(self, provider: str, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+        return self._market.hospitals[provider].enclaves.fetch(contract_id, run_id, self._who)
+
 
 @dataclass
 class HospitalSide:
@@ -242,6 +252,7 @@ class HospitalSide:
     released: Released
     queries: Queries
     shares: Shares
+    enclaves: Enclaves
 
 
 def released(rows: int = 400) -> pl.DataFrame:
@@ -255,6 +266,7 @@ class Market:
     def __init__(self, folder: Path, countries: Mapping[str, str] | None = None) -> None:
         self.now = NOW
         self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
+        self.people = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
         self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
         members = [
             member_of(
@@ -333,7 +345,11 @@ class Market:
         files = Files(opened, vault, ground.documents, ground.meter)
         endpoint = "https://127.0.0.1:1/delta-sharing"
         shares = Shares(files, self.directory, ground.recorder, secret=secret, endpoint=endpoint, clock=self.clock)
-        return HospitalSide(ground, vault, products, negotiations, delivery, opened, queries, shares)
+        staff = Staff(name, {role: keys.public("sign") for role, keys in self.people.items()})
+        enclaves = Enclaves(
+            opened, staff, ground.documents, ground.recorder, ground.meter, chamber=Chamber(folder, ENCLAVE)
+        )
+        return HospitalSide(ground, vault, products, negotiations, delivery, opened, queries, shares, enclaves)
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)

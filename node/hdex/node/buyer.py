@@ -65,6 +65,8 @@ class Counter(Protocol):
         ...
 
     def open_share(self, provider: str, contract_id: str) -> dict[str, Any]: ...
+    def submit_run(self, provider: str, contract_id: str, script: bytes) -> dict[str, Any]: ...
+    def get_run(self, provider: str, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class Buyer:
 
         What is told must stand in the hospital's log by its digest; else it is not believed.
         """
-        provider = str(self.status(contract_id).asked["provider"])
+        provider = self._provider(contract_id)
         body, data = self._counter.query(provider, contract_id, question.document())
         proof = AccessProof.from_bytes(data)
         root = hashlib.sha256(body).hexdigest()
@@ -216,10 +218,20 @@ class Buyer:
 
     def share(self, contract_id: str, path: Path) -> Path:
         """Write the Delta Sharing profile of a contract for nobody else to read, and return its path."""
-        provider = str(self.status(contract_id).asked["provider"])
-        profile = self._counter.open_share(provider, contract_id)
+        profile = self._counter.open_share(self._provider(contract_id), contract_id)
         write_atomic(path, canonical(profile), mode=0o600)
         return path
+
+    def submit(self, contract_id: str, script: bytes) -> dict[str, Any]:
+        """Hand in a script for the enclave and return how its run stands."""
+        return self._counter.submit_run(self._provider(contract_id), contract_id, script)
+
+    def run(self, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return how a run stands, and {name: bytes} once a person has released its output."""
+        return self._counter.get_run(self._provider(contract_id), contract_id, run_id)
+
+    def _provider(self, contract_id: str) -> str:
+        return str(self.status(contract_id).asked["provider"])
 
     def first_range(self, contract_id: str) -> int:
         """Ask for the first range of a delivery, keep nothing, and return how many chunks came."""

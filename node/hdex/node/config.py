@@ -109,6 +109,19 @@ class DeliveryPace:
 
 
 @dataclass(frozen=True, slots=True)
+class EnclaveLimits:
+    """What a script in the enclave may use. unsafe_unisolated: run it even where the kernel cannot lock it in."""
+
+    seconds: int = 60
+    memory_bytes: int = 2 * 1024**3
+    unsafe_unisolated: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 3600 or self.memory_bytes < 2**28:
+            raise ConfigInvalid("enclave: a script has 1 to 3600 seconds and at least 256 MiB")
+
+
+@dataclass(frozen=True, slots=True)
 class HospitalConfig:
     """A hospital node."""
 
@@ -121,6 +134,7 @@ class HospitalConfig:
     chain: ChainPeer
     staff: Path  # roles and public keys of the people who sign here
     delivery: DeliveryPace = field(default_factory=DeliveryPace)
+    enclave: EnclaveLimits = field(default_factory=EnclaveLimits)
     keyholder: Peer | None = None
     trust_domain: str = "hdex.test"
     witnesses: int = 0  # cosignatures a checkpoint needs before it counts

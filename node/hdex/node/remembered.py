@@ -33,10 +33,11 @@ VERBS: dict[str, Verb] = {
     "HospitalAdminService.Ingest": Verb("hospital.datasets", (Action.INGEST_RUN,)),
     "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
     "HospitalAdminService.Approve": Verb(
-        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle",
+        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle hospital.enclaves",
         (
             *(Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE, Action.PRODUCT_REVIEW),
             *(Action.ERASURE_APPLY, Action.HOLD_PLACE, Action.HOLD_LIFT),
+            *(Action.STUDY_APPROVE, Action.QUERY_RUN),
         ),
     ),
     "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),
@@ -52,6 +53,9 @@ VERBS: dict[str, Verb] = {
     "HospitalService.Deliver": Verb("hospital.delivery", (Action.EXPORT,)),
     "HospitalService.AcknowledgeDelivery": Verb("hospital.delivery", (Action.DELIVERY_ACKNOWLEDGE,)),
     "HospitalService.OpenShare": Verb("hospital.shares", (Action.KEY_RELEASE,)),
+    "HospitalService.SubmitRun": Verb("hospital.enclaves", (Action.STUDY_PLAN,)),
+    "HospitalService.GetRun": Verb("hospital.enclaves", (Action.EXPORT, Action.CONTRACT_READ)),
+    "HospitalAdminService.ListRuns": Verb("hospital.enclaves", (Action.STUDY_APPROVE,)),
     "HospitalService.Query": Verb("hospital.queries", (Action.QUERY_RUN,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),

@@ -22,6 +22,7 @@ SUITE = "intl"  # Ed25519, SHA-256; `sm` may follow without a new format
 KINDS = frozenset(
     {"manifest", "agreement", "request", "study", "contribution", "classification", "mapping", "directory", "receipt"}
     | {"container", "decision", "withdrawal", "erasure", "hold.place", "hold.lift"}
+    | {"enclave.script", "enclave.output"}
     | {"assessment", "lifecycle", "product.suspend", "product.resume", "product.withdraw"}
 )
 Document = dict[str, Any]  # JSON values

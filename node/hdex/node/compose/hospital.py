@@ -2,6 +2,7 @@
 
 import time
 from functools import cached_property
+from pathlib import Path
 
 from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
@@ -10,6 +11,7 @@ from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.enclave import Bounds
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
@@ -17,6 +19,7 @@ from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations, Papers
@@ -137,6 +140,13 @@ class HospitalParts:
             clock=now,
         )
 
+    def enclaves(self) -> Enclaves:
+        ground, limits = self.standing, self.config.enclave
+        memory = Path("/dev/shm")  # noqa: S108  a private folder in it: outputs touch no disk before they are signed
+        bounds = Bounds(seconds=limits.seconds, memory_bytes=limits.memory_bytes, is_unsafe=limits.unsafe_unisolated)
+        chamber = Chamber(memory if memory.is_dir() else ground.data, bounds)
+        return Enclaves(self.released(), self.staff, ground.documents, ground.recorder, self.meter, chamber=chamber)
+
     def queries(self) -> Queries:
         ground = self.standing
         register, secret = QueryRegister(ground.documents), ground.keys.secret("delivery")
@@ -162,6 +172,7 @@ class HospitalParts:
             delivery=self.delivery(),
             queries=self.queries(),
             shares=self.shares,
+            enclaves=self.enclaves(),
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),

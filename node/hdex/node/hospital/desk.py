@@ -11,6 +11,7 @@ from hdex.node.hospital.assessments import Assessments
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
+from hdex.node.hospital.enclaves import PAPERS, Enclaves
 from hdex.node.hospital.erasures import ACTIONS, Erasures
 from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
@@ -39,6 +40,7 @@ class Hospital:
     delivery: Delivery
     queries: Queries
     shares: Shares
+    enclaves: Enclaves
     lifecycle: Lifecycle
     assessments: Assessments
     erasures: Erasures
@@ -51,6 +53,8 @@ class Hospital:
             return self.erasures.order(kind, envelope, actor=actor)
         if kind in ORDERS:
             return self.lifecycle.order(kind, envelope, actor=actor)
+        if kind in PAPERS:
+            return self.enclaves.sign(kind, envelope, actor)
         if kind == ASSESSMENT:
             return self.assessments.sign(dataset, envelope, actor=actor)
         return self.approvals.approve(kind, dataset, envelope, actor=actor)

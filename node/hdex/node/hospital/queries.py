@@ -62,16 +62,11 @@ class Queries:
             told = self._told(opened, frame, question)  # 4 it gives nobody away, 5 the budget has it
         body = {"question": question.document(), "rows": told, "left": self._left(opened)}
         data = canonical(body)
-        receipt = self._recorder.allow(  # 6 remembered before it is told
-            "query.run",
-            actor,
-            **opened.facts(),
-            rows=frame.height,
-            fields=len(told),
-            request_digest=question.digest(),
-            result_digest=hashlib.sha256(data).hexdigest(),
-            **({"epsilon": question.epsilon} if question.epsilon else {}),
-        )
+        said = opened.facts(rows=frame.height, fields=len(told), request_digest=question.digest())
+        said["result_digest"] = hashlib.sha256(data).hexdigest()
+        if question.epsilon:
+            said["epsilon"] = question.epsilon
+        receipt = self._recorder.allow("query.run", actor, **said)  # 6 remembered before it is told
         self._meter.add("answers", len(data))
         return Answered(data, self._recorder.proof(receipt))
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from hdex.federated.disclosure_cells import is_too_close
+from hdex.federated.disclosure_cells import Mask, is_too_close
 from hdex.federated.disclosure_register import PopulationAudit
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
@@ -61,7 +61,7 @@ class QueryRegister:
             raise AccessDenied(f"query.{rule.partition('.')[2]}", COARSER, "the populations asked tell of few patients")
 
 
-def sketched(masks: Sequence[np.ndarray], floor: int) -> list[frozenset[str]]:  # type: ignore[type-arg]  # of bool
+def sketched(masks: Sequence[Mask], floor: int) -> list[frozenset[str]]:
     """Return populations as the audit reads them, with at most `floor` members for rows that no population splits.
 
     What is below the floor stays so, what is not stays not: the audit asks for nothing else.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Unpack
 
 import polars as pl
 
@@ -29,15 +30,17 @@ class Opened:
     agreement: Agreement
     held: Held
 
-    def facts(self) -> Facts:
-        """Return what every event of its use says."""
-        return Facts(
+    def facts(self, **more: Unpack[Facts]) -> Facts:
+        """Return what an event of its use says, with what this one says beside it."""
+        said = Facts(
             product=self.agreement.product,
             version=self.agreement.version,
             contract=self.record.contract_id,
             grant=self.record.grant_id,
             purpose=self.agreement.purpose,
         )
+        said.update(more)
+        return said
 
     def columns(self) -> tuple[str, ...]:
         """Return the columns that this contract may touch; never free text."""

@@ -139,7 +139,7 @@ class Shares:
         rows = int(self._release(opened)["records"])
         digest = product.release.sha256 if product.release else ""
         self._recorder.allow(
-            "export", actor, **opened.facts(), rows=rows, fields=len(opened.columns()), result_digest=digest
+            "export", actor, **opened.facts(rows=rows, fields=len(opened.columns()), result_digest=digest)
         )
         return size, self._pieces(opened, name, size)
 
@@ -160,7 +160,7 @@ class Shares:
         opened, actor = self.known(token)
         product = opened.held.product
         frame = self._files.released.frame(opened)
-        self._recorder.allow(action, actor, **opened.facts(), fields=frame.width)
+        self._recorder.allow(action, actor, **opened.facts(fields=frame.width))
         return Table(
             share=plain_name(opened.record.contract_id),
             name=plain_name(opened.held.dataset),
