@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli import buy_use
 from hdex.node.cli.options import Config, Json
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def request(
     product: Product,
     config: Config,
     purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
-    mode: Annotated[str, typer.Option(help="sealed_file or federated")] = "sealed_file",
+    mode: Annotated[str, typer.Option(help="sealed_file, query, enclave, download or federated")] = "sealed_file",
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
     statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",
@@ -153,3 +154,6 @@ def buyer(config: Path) -> "Buyer":
     from hdex.node.compose.client import open_buyer
 
     return open_buyer(settings)
+
+
+buy_use.register(app)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli.node_enclave import review, runs
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
@@ -20,6 +21,8 @@ app.command()(hold)
 app.command()(withdraw)
 app.command()(suspend)
 app.command()(resume)
+app.command()(runs)
+app.command()(review)
 
 
 @app.callback()
