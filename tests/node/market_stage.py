@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 from tests.catalog.samples import federated_only, sample_product
+from tests.node.market_modes import Modes, ModesDoor, modes_of
 
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
@@ -31,19 +32,13 @@ from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory, member_of
 from hdex.node.documents import MemoryDocuments
-from hdex.node.enclave import Bounds
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
 from hdex.node.hospital.delivery import Delivery, Pace, Store
-from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
-from hdex.node.hospital.queries import Queries
-from hdex.node.hospital.query_register import QueryRegister
-from hdex.node.hospital.released import Released, release_name
-from hdex.node.hospital.shares import Files, Shares
-from hdex.node.hospital.staff import Staff
+from hdex.node.hospital.released import release_name
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.meter import Meter
@@ -63,7 +58,6 @@ KINDS = {
     "buyer-other": "buyer",
 }
 BUYER, OTHER = "buyer-heartline", "buyer-other"
-ENCLAVE = Bounds(seconds=20, memory_bytes=1024**3)
 PACE = Pace(chunk_bytes=256, chunks_per_range=3)
 PURPOSE = "DUO:0000007"
 
@@ -208,7 +202,7 @@ class MarketDoor:
         return {"started": study["document"]["id"]}
 
 
-class CounterDoor:
+class CounterDoor(ModesDoor):
     """The hospitals' delivery counters as one buyer calls them."""
 
     def __init__(self, market: "Market", buyer: str) -> None:
@@ -226,22 +220,9 @@ class CounterDoor:
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)
 
-    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
-        answered = self._market.hospitals[provider].queries.ask(contract_id, question, self._who)
-        return answered.body, self.forge(answered.proof).to_bytes()
-
-    def open_share(self, provider: str, contract_id: str) -> dict[str, Any]:
-        return self._market.hospitals[provider].shares.profile(contract_id, self._who)
-
-    def submit_run(self, provider: str, contract_id: str, script: bytes) -> dict[str, Any]:
-        return self._market.hospitals[provider].enclaves.submit(contract_id, script, self._who)
-
-    def get_run(self, provider: str, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-        return self._market.hospitals[provider].enclaves.fetch(contract_id, run_id, self._who)
-
 
 @dataclass
-class HospitalSide:
+class HospitalSide(Modes):
     """One hospital's verbs of market and delivery."""
 
     ground: Ground
@@ -249,10 +230,6 @@ class HospitalSide:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
-    released: Released
-    queries: Queries
-    shares: Shares
-    enclaves: Enclaves
 
 
 def released(rows: int = 400) -> pl.DataFrame:
@@ -267,6 +244,7 @@ class Market:
         self.now = NOW
         self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
         self.people = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
+        self.folder = folder
         self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
         members = [
             member_of(
@@ -339,17 +317,10 @@ class Market:
             pace=PACE,
             clock=self.clock,
         )
-        opened = Released(negotiations, products, vault, ground.documents, self.clock)
-        secret = ground.keys.secret("delivery")
-        queries = Queries(opened, QueryRegister(ground.documents), ground.recorder, ground.meter, secret)
-        files = Files(opened, vault, ground.documents, ground.meter)
-        endpoint = "https://127.0.0.1:1/delta-sharing"
-        shares = Shares(files, self.directory, ground.recorder, secret=secret, endpoint=endpoint, clock=self.clock)
-        staff = Staff(name, {role: keys.public("sign") for role, keys in self.people.items()})
-        enclaves = Enclaves(
-            opened, staff, ground.documents, ground.recorder, ground.meter, chamber=Chamber(folder, ENCLAVE)
+        modes = modes_of(ground, vault, products, negotiations, self)
+        return HospitalSide(
+            **modes, ground=ground, vault=vault, products=products, negotiations=negotiations, delivery=delivery
         )
-        return HospitalSide(ground, vault, products, negotiations, delivery, opened, queries, shares, enclaves)
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)

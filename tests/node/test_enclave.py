@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.catalog.samples import sample_product
-from tests.node.market_stage import BUYER, ENCLAVE, OFFICER, OTHER, STEWARD, Market, person
+from tests.node.market_modes import ENCLAVE
+from tests.node.market_stage import BUYER, OFFICER, OTHER, STEWARD, Market, person
 
 from hdex.federated.disclosure_regimes import strictest
 from hdex.ledger.errors import LogFailed

@@ -6,26 +6,32 @@ official client is not installed here.
 
 import io
 import json
+import ssl
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import polars as pl
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from tests.catalog.samples import sample_product
-from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person, released
+from tests.node.market_stage import BUYER, DOMAIN, OFFICER, OTHER, Market, person, released
 
 from hdex.catalog.product import DeliveryMode
 from hdex.ledger.errors import LogFailed
+from hdex.node import pki
+from hdex.node.config import IdentityFiles
 from hdex.node.errors import AccessDenied, IdentityRefused
 from hdex.node.hospital import shares as engine
 from hdex.node.hospital.shares import digest_of, plain_name, spark_schema
 from hdex.node.wire.http_limits import Rate
+from hdex.node.wire.http_server import serve_https
 from hdex.node.wire.http_sharing import sharing_routes
 
 TABLE = "/delta-sharing/shares/c-1/schemas/release/tables/carotid-stents"
@@ -175,6 +181,25 @@ def test_who_asks_too_often_waits(market: Market, token: str, monkeypatch: pytes
     with TestClient(Starlette(routes=sharing_routes(market.hospital.shares, lambda: 0.0))) as web:
         found = [get(web, "/delta-sharing/shares", token).status_code for _ in range(3)]
     assert found == [200, 200, 429]
+
+
+def test_a_reader_gets_the_file_over_https_of_the_node(market: Market, token: str, tmp_path: Path) -> None:
+    certificate, key = pki.issue(pki.init(tmp_path / "ca", DOMAIN), "hospital/hospital-a")
+    (tmp_path / "node.pem").write_bytes(certificate)
+    (tmp_path / "node.key").write_bytes(key)
+    absent = tmp_path / "absent"
+    identity = IdentityFiles(tmp_path / "node.pem", tmp_path / "node.key", tmp_path / "ca/ca.pem", *[absent] * 4)
+    serving = serve_https(
+        Starlette(routes=sharing_routes(market.hospital.shares, time.monotonic)), ("127.0.0.1", 0), identity
+    )
+    trusted = ssl.create_default_context(cafile=str(identity.ca))
+    try:
+        with httpx.Client(base_url=f"https://127.0.0.1:{serving.port}", verify=trusted, trust_env=False) as reader:
+            told = reader.post(f"{TABLE}/query", json={}, headers={"Authorization": f"Bearer {token}"})
+            found = reader.get(lines(told)[2]["file"]["url"])
+    finally:
+        serving.stop()
+    assert pl.read_parquet(io.BytesIO(found.content)).equals(released())
 
 
 def test_names_and_types_are_those_that_readers_understand() -> None:

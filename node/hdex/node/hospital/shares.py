@@ -78,6 +78,7 @@ class Shares:
         self._endpoint = endpoint
         self._quota = DeliveryQuota(files.documents)
         self._clock = clock
+        self._shapes: dict[str, tuple[str, int, int]] = {}
 
     def profile(self, contract_id: str, actor: Identity) -> Document:
         """Return a profile with a new token; an earlier one of the contract ends. A refusal is an event."""
@@ -159,17 +160,25 @@ class Shares:
     def _looked(self, token: str, action: str) -> Table:
         opened, actor = self.known(token)
         product = opened.held.product
-        frame = self._files.released.frame(opened)
-        self._recorder.allow(action, actor, **opened.facts(fields=frame.width))
+        schema, rows, width = self._shape(opened)
+        self._recorder.allow(action, actor, **opened.facts(fields=width))
         return Table(
             share=plain_name(opened.record.contract_id),
             name=plain_name(opened.held.dataset),
             id=product.digest()[:32],
-            schema=spark_schema(frame.schema),
+            schema=schema,
             bytes=product.release.bytes if product.release else 0,
-            rows=frame.height,
+            rows=rows,
             expires=opened.agreement.expires,
         )
+
+    def _shape(self, opened: Opened) -> tuple[str, int, int]:
+        """Return a version's schema, rows and columns; read once, for a version is written once."""
+        key = opened.held.digest
+        if key not in self._shapes:
+            frame = self._files.released.frame(opened)
+            self._shapes[key] = (spark_schema(frame.schema), frame.height, frame.width)
+        return self._shapes[key]
 
     def _by_contract(self, contract: str) -> tuple[Opened, Identity]:
         row = self._files.documents.get("contract", contract)
