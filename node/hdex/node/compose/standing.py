@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-
-from starlette.routing import BaseRoute
+from typing import Any
 
 from hdex.ledger.anchor import STEADY, Anchorer
 from hdex.ledger.detail import Details
@@ -79,7 +78,7 @@ class Standing:
         self.stop = threading.Event()
         self.serving: Serving | None = None
         self.http: HttpServing | None = None
-        self.routes: list[BaseRoute] = []  # what a participant serves over HTTPS beside its log
+        self.routes: list[Any] = []  # what a participant serves over HTTPS beside its log
 
     @cached_property
     def keys(self) -> KeyProvider:
