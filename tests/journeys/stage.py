@@ -23,7 +23,7 @@ from hdex.node.demo.memory import SUBCOHORT, Memory
 from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
 from hdex.node.demo.supervisor import Supervisor
 from hdex.node.errors import NodeError, PeerUnavailable
-from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.released import release_name
 from hdex.node.steward import Steward
 from hdex.node.synthetic import generate
 from hdex.node.wire.channels import Channels

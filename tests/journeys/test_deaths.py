@@ -13,7 +13,7 @@ from hdex.node.demo import acts_proof, rows
 from hdex.node.demo.setting import HOSPITALS
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
 from hdex.node.hospital.datasets import VIEW
-from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.released import release_name
 
 pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("stage")]
 FIRST, SECOND = HOSPITALS[:2]

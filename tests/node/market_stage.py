@@ -1,7 +1,7 @@
 """A whole market in one process: exchange, hospitals, buyers, key holder, chain, wired object to object, no wire."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 from tests.catalog.samples import federated_only, sample_product
 from tests.node.access_stage import FallibleStore, access_side
+from tests.node.market_doors import CounterDoor, ExchangeDoor, MarketDoor, ProvidersDoor
+from tests.node.market_modes import Modes, modes_of
 
 from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
@@ -23,10 +25,8 @@ from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.event import Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
-from hdex.node.access_proof import AccessProof
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.buyer import Buyer, Wish
-from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory, member_of
 from hdex.node.documents import MemoryDocuments
@@ -36,9 +36,10 @@ from hdex.node.facts import ChainFacts
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
-from hdex.node.hospital.delivery import Delivery, Pace, Store, release_name
+from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.released import release_name
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
@@ -122,103 +123,8 @@ class Ground:
         return [(event.action.value, str(event.reason)) for event in self.events() if event.decision == "deny"]
 
 
-class ExchangeDoor:
-    """The exchange as one hospital calls it."""
-
-    def __init__(self, market: "Market", hospital: str) -> None:
-        self._market, self._who = market, person(hospital)
-
-    def publish(self, manifest: Envelope) -> str:
-        return self._market.listings.publish(manifest, self._who)
-
-    def amend(self, step: Envelope) -> str:
-        return self._market.listings.amend(step, self._who)
-
-    def submit_decision(self, contract_id: str, rule: str, next_step: str) -> ContractRecord:
-        return self._market.contracts.decided(contract_id, rule, next_step, self._who)
-
-    def submit_agreement(self, agreement: Envelope) -> ContractRecord:
-        return self._market.contracts.agreed(agreement, self._who)
-
-    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
-        return self._market.contracts.revoked(contract_id, reason, self._who)
-
-
-class ProvidersDoor:
-    """The hospitals as the exchange calls them. `answer` may be set to lie."""
-
-    def __init__(self, market: "Market") -> None:
-        self._market = market
-        self.lie: ContractRecord | None = None
-
-    def consider(self, provider: str, request: Envelope) -> ContractRecord:
-        return self.lie or self._market.hospitals[provider].negotiations.consider(request, EXCHANGE)
-
-    def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
-        return self.lie or self._market.hospitals[provider].negotiations.confirm(agreement, EXCHANGE)
-
-
-class MarketDoor:
-    """The exchange as one buyer calls it. `forge` turns what the exchange answers, as a dishonest one would."""
-
-    def __init__(self, market: "Market", buyer: str) -> None:
-        self._market, self._who = market, person(buyer)
-        self.forged: ContractRecord | None = None
-        self.shown: Envelope | None = None
-        self.found = MemoryDocuments()
-        self.planned: dict[str, Any] = {}
-
-    def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
-        from hdex.catalog.ports import Query
-
-        query = Query(text=text, lang=lang, mode=mode or None, provider=provider or None)
-        return [hit.product for hit in self._market.listings.find(query, self._who).hits]
-
-    def show(self, product_id: str) -> Envelope:
-        import json
-
-        if self.shown is not None:
-            return self.shown
-        envelope: Envelope = json.loads(self._market.listings.show(product_id, self._who).envelope)
-        return envelope
-
-    def request(self, request: Envelope) -> ContractRecord:
-        return self.forged or self._market.contracts.request(request, self._who)
-
-    def verify(self, agreement: Envelope) -> ContractRecord:
-        return self.forged or self._market.contracts.verified(agreement, self._who)
-
-    def status(self, contract_id: str) -> ContractRecord:
-        return self.forged or self._market.contracts.status(contract_id, self._who)
-
-    def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        return self.planned
-
-    def start(self, study: Envelope, say: Any) -> dict[str, Any]:
-        return {"started": study["document"]["id"]}
-
-
-class CounterDoor:
-    """The hospitals' delivery counters as one buyer calls them."""
-
-    def __init__(self, market: "Market", buyer: str) -> None:
-        self._market, self._who = market, person(buyer)
-        self.asked: list[int] = []
-        self.forge: Callable[[AccessProof], AccessProof] = lambda proof: proof
-
-    def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
-        self.asked.append(first_chunk)
-        shipment = self._market.hospitals[provider].delivery.range(contract_id, first_chunk, self._who)
-        yield Part(shipment.header, self.forge(shipment.proof).to_bytes())
-        for index, chunk in shipment.chunks:
-            yield Part(index=index, chunk=chunk)
-
-    def acknowledge(self, provider: str, receipt: Envelope) -> None:
-        self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)
-
-
 @dataclass
-class HospitalSide:
+class HospitalSide(Modes):
     """One hospital's verbs of market and delivery."""
 
     ground: Ground
@@ -245,6 +151,7 @@ class Market:
         self.people = {role: MemoryKeys(dict(STANDARD)) for role in ROLES}
         self.certificates: dict[str, Envelope] = {}  # what the exchange's office would answer
         self.ledger = MemoryLedger(admin="operator", operator="1 operator: tests", clock=self.clock)
+        self.folder = folder
         self.keys = {name: MemoryKeys(dict(STANDARD)) for name in KINDS}
         members = [
             member_of(
@@ -281,6 +188,9 @@ class Market:
 
     def clock(self) -> datetime:
         return self.now
+
+    def identity(self, name: str) -> Identity:
+        return person(name)
 
     def later(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -321,7 +231,17 @@ class Market:
             pace=PACE,
             clock=self.clock,
         )
-        return HospitalSide(ground, vault, products, negotiations, delivery, vettings, requests)
+        modes = modes_of(ground, vault, products, negotiations, self)
+        return HospitalSide(
+            **modes,
+            ground=ground,
+            vault=vault,
+            products=products,
+            negotiations=negotiations,
+            delivery=delivery,
+            vettings=vettings,
+            requests=requests,
+        )
 
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)

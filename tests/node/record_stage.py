@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.node.market_stage import BUYER, ExchangeDoor, Market, person
+from tests.node.market_doors import ExchangeDoor
+from tests.node.market_stage import BUYER, Market, person
 
 from hdex.deid.detector_rules import RulesDetector
 from hdex.deid.ports import Detector

@@ -18,7 +18,8 @@ from hdex.ledger.errors import LogFailed
 from hdex.node.access_proof import AccessProof
 from hdex.node.container import Opener, Part
 from hdex.node.errors import AccessDenied, ContainerInvalid, NotFound, PeerUnavailable, SignatureInvalid
-from hdex.node.hospital.delivery import Shipment, release_name
+from hdex.node.hospital.delivery import Shipment
+from hdex.node.hospital.released import release_name
 from hdex.node.signed import digest, sign
 
 ME = person(BUYER)

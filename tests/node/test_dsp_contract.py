@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.node.dsp_stage import NamedDoor
-from tests.node.market_stage import BUYER, OFFICER, OTHER, ExchangeDoor, Market, person
+from tests.node.market_doors import ExchangeDoor
+from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
 from hdex.catalog.contract import Message, State, agreement_digest
 from hdex.catalog.dsp import FORMATS

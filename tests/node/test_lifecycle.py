@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.catalog.samples import sample_product
-from tests.node.market_stage import BUYER, ExchangeDoor, Market, person
+from tests.node.market_doors import ExchangeDoor
+from tests.node.market_stage import BUYER, Market, person
 from tests.node.record_stage import HIV, Record, offer, silent
 
 from hdex.catalog.errors import CatalogError, GuardUnmet, NotListed, ProductClosed, ProductWithdrawn

@@ -12,7 +12,7 @@ from hdex.ledger.errors import LogFailed
 from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.datasets import PATIENT
-from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.released import release_name
 from hdex.node.synthetic import generate
 
 

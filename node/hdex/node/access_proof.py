@@ -68,9 +68,11 @@ class AccessProof:
             raise ContainerInvalid(f"{UNPROVEN}: {error}") from error
 
 
-def require_logged(proof: AccessProof, keeper: Member, *, contract: str, root: str) -> None:
-    """Raise ContainerInvalid unless the keeper's log says that this file was exported under this contract."""
+def require_logged(
+    proof: AccessProof, keeper: Member, *, contract: str, root: str, action: Action = Action.EXPORT
+) -> None:
+    """Raise ContainerInvalid unless the keeper's log says that this left under this contract. root: of what left."""
     event = proof.event(keeper)
     said = (event.node, event.action, event.decision, event.contract, event.result_digest)
-    if said != (keeper.id, Action.EXPORT, Decision.ALLOW, contract, root):
+    if said != (keeper.id, action, Decision.ALLOW, contract, root):
         raise ContainerInvalid(f"{UNPROVEN}: the entry is of another access")

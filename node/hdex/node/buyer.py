@@ -1,5 +1,6 @@
 """A buyer's verbs: find, request, accept, fetch, open, study. What arrives is checked before it is believed."""
 
+import hashlib
 import json
 import threading
 import uuid
@@ -15,7 +16,8 @@ from hdex.catalog.documents import to_document
 from hdex.catalog.product import DataProduct
 from hdex.catalog.quote import Order, ordered_price
 from hdex.catalog.terms import AccessRequest
-from hdex.ledger.event import format_time
+from hdex.ledger.document import load
+from hdex.ledger.event import Action, format_time
 from hdex.node.access_proof import AccessProof, require_logged
 from hdex.node.container import Header, Part
 from hdex.node.container_file import Receiver, open_frame, open_header
@@ -24,6 +26,7 @@ from hdex.node.directory import Directory
 from hdex.node.durable import write_atomic
 from hdex.node.errors import AccessDenied, ContainerInvalid, PeerUnavailable, RemoteRefused
 from hdex.node.keys import KeyProvider
+from hdex.node.question import Question, question_of
 from hdex.node.signed import Envelope, canonical, countersign, digest, sign, verify
 
 if TYPE_CHECKING:
@@ -58,6 +61,14 @@ class Counter(Protocol):
         ...
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None: ...
+
+    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return (an answer's JSON as it was logged, the log's proof)."""
+        ...
+
+    def open_share(self, provider: str, contract_id: str) -> dict[str, Any]: ...
+    def submit_run(self, provider: str, contract_id: str, script: bytes) -> dict[str, Any]: ...
+    def get_run(self, provider: str, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +205,39 @@ class Buyer:
         self._acknowledge(record, path)
         return Delivered(path, True, received, receiver.next_index)
 
+    def query(self, contract_id: str, question: Question) -> dict[str, Any]:
+        """Return {"rows", "left"}: one row per cell, and how many different questions the contract has left.
+
+        What is told must stand in the hospital's log by its digest; else it is not believed.
+        """
+        provider = self._provider(contract_id)
+        body, data = self._counter.query(provider, contract_id, question.document())
+        proof = AccessProof.from_bytes(data)
+        root = hashlib.sha256(body).hexdigest()
+        keeper = self._directory.member(provider)
+        require_logged(proof, keeper, contract=contract_id, root=root, action=Action.QUERY_RUN)
+        answer = load(body)
+        if not isinstance(answer, dict) or question_of(answer["question"]).digest() != question.digest():
+            raise AccessDenied("query.other", "tell the hospital", "the answer is to another question")
+        return {"rows": answer["rows"], "left": answer["left"]}
+
+    def share(self, contract_id: str, path: Path) -> Path:
+        """Write the Delta Sharing profile of a contract for nobody else to read, and return its path."""
+        profile = self._counter.open_share(self._provider(contract_id), contract_id)
+        write_atomic(path, canonical(profile), mode=0o600)
+        return path
+
+    def submit(self, contract_id: str, script: bytes) -> dict[str, Any]:
+        """Hand in a script for the enclave and return how its run stands."""
+        return self._counter.submit_run(self._provider(contract_id), contract_id, script)
+
+    def run(self, contract_id: str, run_id: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return how a run stands, and {name: bytes} once a person has released its output."""
+        return self._counter.get_run(self._provider(contract_id), contract_id, run_id)
+
+    def _provider(self, contract_id: str) -> str:
+        return str(self.status(contract_id).asked["provider"])
+
     def first_range(self, contract_id: str) -> int:
         """Ask for the first range of a delivery, keep nothing, and return how many chunks came."""
         provider = str(self.status(contract_id).asked["provider"])
@@ -249,7 +293,7 @@ class Buyer:
         product, manifest_digest = self._checked(json.loads(path.read_bytes()), str(record.asked["product"]))
         if manifest_digest != record.asked["manifest_digest"] or product.release is None:
             raise ContainerInvalid("the manifest kept beside the delivery is of another version than agreed")
-        return product.release.sha256
+        return "" if is_fingerprinted(record) else product.release.sha256  # a copy of our own: the signed root holds
 
     def _manifest_path(self, record: ContractRecord) -> Path:
         return self._folder / f"{record.contract_id}.manifest.json"
@@ -323,6 +367,13 @@ def require_as_agreed(header: Header, record: ContractRecord) -> None:
         asked["consumer"],
     ):
         raise ContainerInvalid("the delivery is of another product, version or consumer than agreed")
+    if bool(header.fingerprint) != is_fingerprinted(record):
+        raise ContainerInvalid("the delivery's fingerprint is not as the contract says")
+
+
+def is_fingerprinted(record: ContractRecord) -> bool:
+    """Return whether a contract says that values of this buyer's copy differ by a last digit."""
+    return bool(record.agreement and record.agreement["document"]["clauses"].get("fingerprint"))
 
 
 def without_time(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class DeliveryPace:
 
     chunk_bytes: int = 1024 * 1024
     chunks_per_range: int = 64
+    share_endpoint: str = ""  # of Delta Sharing, where buyers reach it by another address than we listen on
 
     def __post_init__(self) -> None:
         if not 4096 <= self.chunk_bytes <= 8 * 1024 * 1024 or self.chunks_per_range < 1:
@@ -135,6 +136,19 @@ class Dataspace:
 
 
 @dataclass(frozen=True, slots=True)
+class EnclaveLimits:
+    """What a script in the enclave may use. unsafe_unisolated: run it even where the kernel cannot lock it in."""
+
+    seconds: int = 60
+    memory_bytes: int = 2 * 1024**3
+    unsafe_unisolated: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 3600 or self.memory_bytes < 2**28:
+            raise ConfigInvalid("enclave: a script has 1 to 3600 seconds and at least 256 MiB")
+
+
+@dataclass(frozen=True, slots=True)
 class HospitalConfig:
     """A hospital node."""
 
@@ -147,6 +161,7 @@ class HospitalConfig:
     chain: ChainPeer
     staff: Path  # roles and public keys of the people who sign here
     delivery: DeliveryPace = field(default_factory=DeliveryPace)
+    enclave: EnclaveLimits = field(default_factory=EnclaveLimits)
     keyholder: Peer | None = None
     region: Peer | None = None  # dialled for studies instead of the exchange
     supernode: FlowerApi | None = None  # a stock SuperNode (--isolation process) whose tasks are answered here too

@@ -52,6 +52,7 @@ class Header:
     chunk_bytes: int = CHUNK_BYTES
     suite: str = SUITE
     format: str = FORMAT
+    fingerprint: str = ""  # commitment to the marks of this consumer's copy, hex; "" where it is the release itself
 
     def __post_init__(self) -> None:
         if (self.format, self.suite) != (FORMAT, SUITE):
@@ -72,7 +73,8 @@ class Header:
 
     def document(self) -> dict[str, Any]:
         """Return the header as JSON values."""
-        return {**asdict(self), "columns": list(self.columns)}
+        told = {**asdict(self), "columns": list(self.columns)}
+        return told if self.fingerprint else {name: value for name, value in told.items() if name != "fingerprint"}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Header":
@@ -81,6 +83,7 @@ class Header:
             name: int if name in {"bytes", "rows", "chunk_bytes"} else str for name in cls.__slots__
         }
         kinds["columns"] = list
+        document = {"fingerprint": "", **document}
         if set(document) != set(kinds) or any(type(document[name]) is not kind for name, kind in kinds.items()):
             raise ContainerInvalid("the header's fields are not those of a container")
         return cls(**{**document, "columns": tuple(map(str, document["columns"]))})

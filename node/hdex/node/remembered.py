@@ -35,10 +35,11 @@ VERBS: dict[str, Verb] = {
     "HospitalAdminService.Ingest": Verb("hospital.datasets", (Action.INGEST_RUN,)),
     "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
     "HospitalAdminService.Approve": Verb(
-        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle",
+        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle hospital.enclaves",
         (
             *(Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE, Action.PRODUCT_REVIEW),
             *(Action.ERASURE_APPLY, Action.HOLD_PLACE, Action.HOLD_LIFT),
+            *(Action.STUDY_APPROVE, Action.QUERY_RUN),
         ),
     ),
     "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),
@@ -84,6 +85,11 @@ VERBS: dict[str, Verb] = {
     "BillingService.ImportPayments": Verb("hospital.settlement", (Action.PAYMENT_IMPORT,)),
     "InvoiceService.ListInvoices": Verb("hospital.billing", (Action.CONTRACT_READ,)),
     "InvoiceService.DisputeInvoice": Verb("hospital.billing", (Action.INVOICE_DISPUTE,)),
+    "HospitalService.OpenShare": Verb("hospital.shares", (Action.KEY_RELEASE,)),
+    "HospitalService.SubmitRun": Verb("hospital.enclaves", (Action.STUDY_PLAN,)),
+    "HospitalService.GetRun": Verb("hospital.enclaves", (Action.EXPORT, Action.CONTRACT_READ)),
+    "HospitalAdminService.ListRuns": Verb("hospital.enclaves", (Action.STUDY_APPROVE,)),
+    "HospitalService.Query": Verb("hospital.queries", (Action.QUERY_RUN,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
     "ExchangeService.Publish": Verb("exchange.listings", (Action.CATALOGUE_PUBLISH,)),
@@ -166,6 +172,17 @@ ROUTES: dict[str, dict[str, Action | str]] = {
     "hdex.node.wire.dsp_conformance": {
         "/conformance/negotiations": Action.CONTRACT_REQUEST,
         "/conformance/transfers": Action.TRANSFER_REQUEST,
+    },
+    "hdex.node.wire.http_sharing": {
+        "/delta-sharing/shares": Action.CATALOGUE_READ,
+        "/delta-sharing/shares/{share}": Action.CATALOGUE_READ,
+        "/delta-sharing/shares/{share}/schemas": Action.CATALOGUE_READ,
+        "/delta-sharing/shares/{share}/schemas/{schema}/tables": Action.CATALOGUE_READ,
+        "/delta-sharing/shares/{share}/all-tables": Action.CATALOGUE_READ,
+        "*/version": Action.PRODUCT_READ,
+        "*/metadata": Action.PRODUCT_READ,
+        "*/query": Action.PRODUCT_READ,
+        "/delta-sharing/files/{contract}": Action.EXPORT,
     },
     "hdex.node.wire.http_ledger": {
         "/add-checkpoint": BEGETS_ITSELF,

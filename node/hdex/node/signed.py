@@ -25,6 +25,7 @@ KINDS = frozenset(
     | {"vetting", "vetting.decision", "vetting.step", "vetting.certificate"}
     | {"access.request", "access.decision", "access.message", "access.withdrawal", "access.step"}
     | {"invoice", "dispute"}
+    | {"enclave.script", "enclave.output"}
     | {"assessment", "lifecycle", "product.suspend", "product.resume", "product.withdraw"}
 )
 Document = dict[str, Any]  # JSON values

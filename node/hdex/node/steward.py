@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
+from hdex.node.errors import NotFound
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, sign
 
@@ -27,6 +28,7 @@ class Desk(Protocol):
     def decide(self, contract_id: str, *, approve: bool, reason: str = "") -> ContractRecord: ...
     def revoke(self, contract_id: str, reason: str) -> ContractRecord: ...
     def withdraw_consent(self, dataset: str, patient_file: Path) -> Document: ...
+    def runs(self) -> list[Document]: ...
     def status(self) -> Document: ...
 
 
@@ -52,6 +54,16 @@ class Steward:
         """Sign the assessment as the second and have the version listed."""
         self.assess(dataset, version, offer, say)
         return self.desk.publish(dataset, version, offer, say)
+
+    def review(self, run: str, *, approve: bool) -> Document:
+        """Sign the script of a run that waits to be run, or the output of one that waits to be released."""
+        row = next((one for one in self.desk.runs() if one["run"] == run), None)
+        if row is None:
+            raise NotFound("no such run waits for a person")
+        is_script = row["state"] == "SUBMITTED"
+        digest = row["script_digest"] if is_script else row["output_digest"]
+        paper = {"run": run, "digest": digest, "approve": approve}
+        return self.sign("enclave.script" if is_script else "enclave.output", "", paper)
 
     def order(self, kind: str, product: str, reason: str, *, version: str = "") -> Document:
         """Sign an order about a product (`product.suspend`, `.resume`, `.withdraw`) and have it carried out."""

@@ -121,6 +121,10 @@ def sections(product: DataProduct, lang: str) -> list[tuple[str, list[Line]]]:
     ]
     found = [(word("sheet", name, lang), lines(to_document(part), lang)) for name, part in parts if part is not None]
     signed = [Line(review.signer, review.assessment_digest) for review in product.reviews or ()]
+    marks = [
+        Line(column.name, f"± {column.fingerprint_step:g}") for column in product.columns if column.fingerprint_step
+    ]
+    found += [(word("sheet", "fingerprint", lang), marks)] if marks else []
     return [*found, *([(word("sheet", "reviews", lang), signed)] if signed else [])]
 
 

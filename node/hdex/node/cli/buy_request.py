@@ -40,7 +40,7 @@ def contract(
     product: Product,
     config: Config,
     purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
-    mode: Annotated[str, typer.Option(help="sealed_file or federated")] = "sealed_file",
+    mode: Annotated[str, typer.Option(help="sealed_file, query, enclave, download or federated")] = "sealed_file",
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
     statement: Annotated[str, typer.Option(help="What the data is for, in words.")] = "",

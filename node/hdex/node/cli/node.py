@@ -8,6 +8,7 @@ import typer
 
 from hdex.node.cli.node_billing import invoice_app, payments_app, statement
 from hdex.node.cli.node_dsp import dsp
+from hdex.node.cli.node_enclave import review, runs
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.node_requests import app as requests_app
@@ -30,6 +31,8 @@ app.command()(dsp)
 app.command()(statement)
 app.add_typer(invoice_app, name="invoice")
 app.add_typer(payments_app, name="payments")
+app.command()(runs)
+app.command()(review)
 
 
 @app.callback()

@@ -1,6 +1,9 @@
 """A hospital's node, wired: vault, de-identification, products, contracts, delivery, its place in studies."""
 
 import threading
+import time
+from functools import cached_property
+from pathlib import Path
 
 from hdex.catalog.product import DataProduct
 from hdex.deid.ports import Detector
@@ -16,6 +19,7 @@ from hdex.node.consent_sqlite import SqliteConsents
 from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PATH
 from hdex.node.dsp.store_sqlite import SqliteProcesses
+from hdex.node.enclave import Bounds
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.billing import Biller, Billing
@@ -25,6 +29,7 @@ from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
@@ -35,8 +40,12 @@ from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
+from hdex.node.hospital.queries import Queries
+from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.released import Released
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.shares import Files, Shares
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.hospital.statements import Statements
@@ -49,6 +58,7 @@ from hdex.node.keys import data_key, read_secret
 from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
 from hdex.node.wire.channel_client import ChannelClient, Handle
+from hdex.node.wire.http_sharing import sharing_routes
 from hdex.node.wire.remote import RemoteExchange
 from hdex.node.wire.services_access import access_adder, vetting_adder
 from hdex.node.wire.services_hospital import hospital_adders
@@ -162,6 +172,35 @@ class HospitalParts:
             clock=now,
         )
 
+    def released(self) -> Released:
+        ground = self.standing
+        return Released(self.negotiations, self.products, self.vault, ground.documents, book=self.book, clock=now)
+
+    @cached_property
+    def shares(self) -> Shares:
+        ground, listen = self.standing, self.config.listen
+        own = f"https://{listen.http}/delta-sharing" if listen.http_port else ""
+        return Shares(
+            Files(self.released(), self.vault, ground.documents, self.meter),
+            ground.directory,
+            ground.recorder,
+            secret=ground.keys.secret("delivery"),
+            endpoint=(self.config.delivery.share_endpoint or own) if own else "",
+            clock=now,
+        )
+
+    def enclaves(self) -> Enclaves:
+        ground, limits = self.standing, self.config.enclave
+        memory = Path("/dev/shm")  # noqa: S108  a private folder in it: outputs touch no disk before they are signed
+        bounds = Bounds(seconds=limits.seconds, memory_bytes=limits.memory_bytes, is_unsafe=limits.unsafe_unisolated)
+        chamber = Chamber(memory if memory.is_dir() else ground.data, bounds)
+        return Enclaves(self.released(), self.staff, ground.documents, ground.recorder, self.meter, chamber=chamber)
+
+    def queries(self) -> Queries:
+        ground = self.standing
+        register, secret = QueryRegister(ground.documents), ground.keys.secret("delivery")
+        return Queries(self.released(), register, ground.recorder, self.meter, secret)
+
     def settlement(self) -> Settlement:
         ground = self.standing
         billing = Billing(
@@ -199,6 +238,9 @@ class HospitalParts:
             products=self.products,
             negotiations=self.negotiations,
             delivery=self.delivery(),
+            queries=self.queries(),
+            shares=self.shares,
+            enclaves=self.enclaves(),
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
@@ -276,6 +318,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     parts.serve_dsp()  # first: a decision that comes by gRPC may have to leave this way
     access, hospital = parts.access, parts.hospital()
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
+    standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
     watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from hdex.ledger.anchor import STEADY, Anchorer
 from hdex.ledger.detail import Details
@@ -78,6 +79,7 @@ class Standing:
         self.serving: Serving | None = None
         self.http: HttpServing | None = None
         self.dsp: HttpServing | None = None
+        self.routes: list[Any] = []  # what a participant serves over HTTPS beside its log
 
     @cached_property
     def keys(self) -> KeyProvider:
@@ -226,6 +228,7 @@ class Standing:
         if not port:
             return None
         app = ledger_app(Offer(self.log, self.keeper.published, self.witness))
+        app.router.routes.extend(self.routes)
         return serve_https(app, (listen.host, port), self.config.identity)
 
     def door(self) -> Doorkeeper:

@@ -13,7 +13,10 @@ from hdex.node.databases import reading
 from hdex.node.doctor import open_keys
 from hdex.node.documents import Document
 from hdex.node.errors import IdentityRefused
-from hdex.node.hospital.delivery import release_name
+from hdex.node.hospital.fingerprint_trace import Copied, holders_of
+from hdex.node.hospital.fingerprints import grains_of, secrets_of
+from hdex.node.hospital.products import held_of
+from hdex.node.hospital.released import release_name
 from hdex.node.hospital.tracing import Records
 from hdex.node.identity import Identity, check_issued, check_peer
 from hdex.node.pki import read_denied
@@ -39,7 +42,14 @@ def open_records(config: HospitalConfig) -> Records:
     def released(dataset: str, version: str) -> pl.DataFrame:
         return vault.read_frame(dataset, release_name(version))
 
-    return Records(documents, events, released, config.id, keys.public("sign"))
+    def copied(dataset: str, version: str) -> Copied | None:
+        held = [one for one in map(held_of, documents("product_version")) if one.dataset == dataset]
+        for product in (one.product for one in held if one.product.version == version):
+            if (grains := grains_of(product)) and (holders := holders_of(product, documents("contract"))):
+                return Copied(grains, secrets_of(keys, product), holders)
+        return None
+
+    return Records(documents, events, released, config.id, keys.public("sign"), copied)
 
 
 def require_staff(config: HospitalConfig, desk: Path) -> Identity:

@@ -14,9 +14,9 @@ from hdex.node.demo.setting import HOSPITALS, TRUST_DOMAIN, Setting
 from hdex.node.directory import Directory
 from hdex.node.documents import SqliteDocuments
 from hdex.node.hospital.datasets import INGEST, PATIENT, PERSONS, VIEW
-from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.populations import KIND as POPULATION
 from hdex.node.hospital.populations import MEMBER, THRESHOLD
+from hdex.node.hospital.released import release_name
 from hdex.node.vault import Vault
 from hdex.node.views import load_view
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import cast
 
 from hdex.catalog.contract import Agreement, agreement_digest
-from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DeliveryMode
 from hdex.ledger.log import Receipt
 from hdex.node.access_proof import AccessProof
@@ -14,11 +13,13 @@ from hdex.node.container import Header, Sealer, pieces, plaintext_root
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.delivery_quota import DeliveryQuota
+from hdex.node.hospital.fingerprints import Fingerprints, is_agreed
 from hdex.node.hospital.negotiation import Negotiations
-from hdex.node.hospital.products import Held, Products
+from hdex.node.hospital.products import Products
+from hdex.node.hospital.released import release_name, require_consent
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
@@ -26,9 +27,6 @@ from hdex.node.meter import Meter
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, key_id, verify
 from hdex.node.vault import Vault
-
-WITHDRAWAL = "consent_withdrawal"  # hospital.datasets writes it
-RELEASE = "release"  # name of the released file in the vault, with its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,7 @@ class Delivery:
         self._pace = pace
         self._quota = DeliveryQuota(store.documents)
         self._book = book
+        self._fingerprints = Fingerprints(store.vault, store.keys)
         self._clock = clock
 
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
@@ -138,7 +137,7 @@ class Delivery:
 
     def _sealer(self, record: ContractRecord, agreement: Agreement) -> Sealer:
         held = self._products.serving(agreement.product, agreement.manifest_digest, self._clock())
-        self._require_consent(held)
+        require_consent(self._store.documents, held)
         product = held.product
         if not product.allows(DeliveryMode.SEALED_FILE) or product.release is None:
             raise AccessDenied(
@@ -147,7 +146,10 @@ class Delivery:
         if (product.id, product.version) != (agreement.product, agreement.version):
             raise AccessDenied("agreement.version", "agree on this version", "another version is offered than agreed")
         dataset, name = self._products.dataset(product.id), release_name(product.version)
-        size = product.release.bytes
+        size, fingerprint = product.release.bytes, ""
+        if is_agreed(agreement):
+            copy = self._fingerprints.copy(dataset, product, agreement, released=name)
+            name, size, fingerprint = copy.name, copy.bytes, copy.commitment
         consumer = self._directory.member(agreement.consumer)
         if consumer.hpke_key.hex() != agreement.consumer_keys.hpke_key:
             raise AccessDenied(
@@ -170,25 +172,10 @@ class Delivery:
             columns=tuple(column.name for column in product.columns),
             expires=agreement.expires,
             chunk_bytes=self._pace.chunk_bytes,
+            fingerprint=fingerprint,
         )
         sign_key, secret = self._store.keys.secret("sign"), self._store.keys.secret("delivery")
         return Sealer(header, source, to=consumer.hpke_key, sign_key=sign_key, secret=secret)
-
-    def _require_consent(self, held: Held) -> None:
-        """Raise AccessDenied where a superseded file may hold somebody who withdrew since: its notice is not theirs."""
-        if held.state != ProductState.SUPERSEDED:
-            return
-        try:
-            withdrawn = str(self._store.documents.get(WITHDRAWAL, held.dataset)["at"])
-        except NotFound:
-            return
-        made = self._store.documents.get("release", f"{held.dataset}/{held.product.version}").get("made")
-        if withdrawn >= str(made or held.product.issued):
-            raise AccessDenied(
-                "product.consent_withdrawn",
-                "agree on the newest version",
-                f"patients withdrew since version {held.product.version} was made, and a newer one is listed",
-            )
 
     def _rows(self, dataset: str, version: str) -> int:
         """Return the exact number of rows: the manifest tells tens, the consumer's header what is in the file."""
@@ -203,8 +190,3 @@ class Delivery:
             self._store.documents.put("release_root", key, row)
             return str(row["root"])
         return cast(str, known[key]["root"])
-
-
-def release_name(version: str) -> str:
-    """Return the name under which the vault keeps the released file of a version."""
-    return f"{RELEASE}-{version}.parquet"

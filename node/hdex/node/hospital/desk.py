@@ -11,13 +11,16 @@ from hdex.node.hospital.assessments import Assessments
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
+from hdex.node.hospital.enclaves import PAPERS, Enclaves
 from hdex.node.hospital.erasures import ACTIONS, Erasures
 from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
+from hdex.node.hospital.queries import Queries
 from hdex.node.hospital.releases import Releases
 from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.shares import Shares
 from hdex.node.hospital.statements import Statements
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -37,6 +40,9 @@ class Hospital:
     products: Products
     negotiations: Negotiations
     delivery: Delivery
+    queries: Queries
+    shares: Shares
+    enclaves: Enclaves
     lifecycle: Lifecycle
     assessments: Assessments
     erasures: Erasures
@@ -51,6 +57,8 @@ class Hospital:
             return self.erasures.order(kind, envelope, actor=actor)
         if kind in ORDERS:
             return self.lifecycle.order(kind, envelope, actor=actor)
+        if kind in PAPERS:
+            return self.enclaves.sign(kind, envelope, actor)
         if kind == ASSESSMENT:
             return self.assessments.sign(dataset, envelope, actor=actor)
         return self.approvals.approve(kind, dataset, envelope, actor=actor)

@@ -21,6 +21,7 @@ from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.clauses import clauses_of
 from hdex.node.hospital.contract_gate import ContractGate, Passage
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
@@ -37,11 +38,6 @@ LEVEL_5 = 5
 DECIDE = "HospitalAdminService.DecideRequest"  # action of the policies
 TWO_ROLES = 2  # give level 5 together: the policies name them
 REFUSED = "person.refused"
-CLAUSES: dict[str, str | int] = {
-    "re_identification": "prohibited",
-    "redistribution": "prohibited",
-    "breach_notice_hours": 24,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +324,7 @@ class Negotiations:
             quota=product.quota,
             max_rounds=asked["max_rounds"],
             max_deliveries=product.max_deliveries or 1,
-            clauses={**CLAUSES, **(passage.clauses or {})},
+            clauses={**clauses_of(product, asked), **(passage.clauses or {})},
         )
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
 

@@ -39,6 +39,7 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.datasets import Datasets, study_columns
+from hdex.node.hospital.fingerprints import with_steps
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Held, Products
@@ -52,7 +53,7 @@ from hdex.node.views import View, load_view
 
 KIND = "manifest"
 EPSILON = 1.0
-WORKING = (DeliveryMode.SEALED_FILE, DeliveryMode.FEDERATED)  # what this node can do today
+WORKING = tuple(DeliveryMode)  # what this node can do: every mode that the level permits
 LEVEL_3, LEVEL_4, LEVEL_5 = 3, 4, 5
 STUDY_ONLY = {"level": 2, "role": Role.OTHER, "action": "remove"}  # a flag of a quasi-identifier, never in a file
 METHODS = {  # what was done to a column -> the catalogue's word
@@ -92,6 +93,7 @@ class Offer:
     max_licences: int | None = None
     quota: Quota | None = None
     revenue: Revenue | None = None
+    fingerprint: tuple[str, ...] | None = None  # columns whose last digit differs by buyer
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -203,7 +205,7 @@ class Publishing:
             product = self._made(dataset, version, offer)
             check(product)
             self._me.documents.add(KIND, key, product.document())
-        if offer_of(product) == offer:
+        if offer_of(product) == in_order(offer, product):
             return product
         if self._assessments.signers(product.id, version):
             raise AccessDenied(
@@ -222,6 +224,7 @@ class Publishing:
         told = told_records(int(release["records"]), self._products.told_records(product_id))
         before = [held.product.version for held in self._products.versions(product_id)]
         columns = listed(self._columns(dataset, release, view), frame)
+        columns = with_steps(columns, offer.fingerprint or (), frame)
         report = quality_report(
             Measured(frame, columns, ingest, release),
             on=now.date(),
@@ -283,8 +286,18 @@ def offer_of(product: DataProduct) -> Offer:
     said = {name: getattr(product, name) for name in SAID}
     privacy = product.privacy
     return Offer(
-        provider_name=product.provider.name, ethics=privacy.ethics, consent_basis=privacy.consent_basis, **said
+        provider_name=product.provider.name,
+        ethics=privacy.ethics,
+        consent_basis=privacy.consent_basis,
+        fingerprint=tuple(column.name for column in product.columns if column.fingerprint_step) or None,
+        **said,
     )
+
+
+def in_order(offer: Offer, product: DataProduct) -> Offer:
+    """Return an offer with the columns of its fingerprint in the order of the product's."""
+    named = tuple(column.name for column in product.columns if column.name in (offer.fingerprint or ()))
+    return replace(offer, fingerprint=named or None)
 
 
 def flags_of(release: Mapping[str, Any]) -> tuple[str, ...]:

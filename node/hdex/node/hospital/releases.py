@@ -28,9 +28,9 @@ from hdex.node.failpoint import failpoint
 from hdex.node.hospital.attackers import attacker_of
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import PATIENT, Datasets
-from hdex.node.hospital.delivery import release_name
 from hdex.node.hospital.people import identities
 from hdex.node.hospital.release_register import Candidate, incomplete
+from hdex.node.hospital.released import release_name
 from hdex.node.identity import Identity
 from hdex.node.keys import KeyProvider
 from hdex.node.recorder import Recorder

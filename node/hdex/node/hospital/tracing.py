@@ -2,7 +2,7 @@
 
 By digest: the released file itself, or the sealed container of one contract. By rows: the same cells under the same
 column names, whatever the format, the order and the way numbers are written. Two buyers of one version hold the same
-rows: which of them lost the file is told by a fingerprint per buyer, which this version does not make yet.
+rows unless their contracts name a fingerprint: then the copy says whose it was (`fingerprint_trace`).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import polars as pl
 from hdex.node.container import Header, prologue_length, read_header, split_prologue
 from hdex.node.documents import Document
 from hdex.node.errors import ContainerInvalid, RequestInvalid
+from hdex.node.hospital.fingerprint_trace import Copied, verdict
 
 EXPORT = "export"
 Row = tuple[str, ...]
@@ -32,6 +33,7 @@ class Records:
     released: Callable[[str, str], pl.DataFrame]  # data set, version
     hospital: str
     sign_key: bytes
+    copied: Callable[[str, str], Copied | None] = lambda *_: None  # data set, version: None where all copies are alike
 
 
 def trace(path: Path, records: Records) -> Document:
@@ -51,6 +53,7 @@ def trace(path: Path, records: Records) -> Document:
         found = [match(row, "same file", records) for row in same]
     else:
         found = by_rows(table_of(path, data), releases, records)
+        found = with_verdicts(found, table_of(path, data), releases, records=records)
     return {"file": path.name, "sha256": digest, "ours": bool(found), "matches": found}
 
 
@@ -79,6 +82,27 @@ def by_rows(table: pl.DataFrame, releases: list[Document], records: Records) -> 
             facts = {"rows_found": total, "rows_in_file": table.height, "columns_compared": shared}
             found.append(match(release, "same rows", records) | facts)
     return sorted(found, key=lambda one: -one["rows_found"])
+
+
+def with_verdicts(
+    found: list[Document], table: pl.DataFrame, releases: list[Document], *, records: Records
+) -> list[Document]:
+    """Return the matches, each release that left in copies with whose copy the table is, as far as it tells.
+
+    A copy may share no whole row with the release: a fingerprint that names somebody is a match by itself.
+    """
+    for release in releases:
+        copied = records.copied(release["dataset"], release["version"])
+        if copied is None:
+            continue
+        told = verdict(table, records.released(release["dataset"], release["version"]), copied)
+        fresh = match(release, "fingerprint", records)
+        same = [one for one in found if (one["product"], one["version"]) == (fresh["product"], fresh["version"])]
+        for one in same:
+            one["fingerprint"] = told
+        if told["named"] and not same:
+            found = [fresh | {"fingerprint": told}, *found]
+    return found
 
 
 def match(release: Document, how: str, records: Records, *, only: str = "") -> Document:

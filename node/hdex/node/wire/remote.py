@@ -114,6 +114,26 @@ class RemoteHospitals:
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._stub(provider).AcknowledgeDelivery(hospital_pb2.AcknowledgeDeliveryRequest(receipt=pack(receipt)))
 
+    def query(self, provider: str, contract_id: str, question: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Return (the answer's JSON as it was logged, the log's proof)."""
+        message = hospital_pb2.QueryRequest(contract_id=contract_id, question=dump(dict(question)))
+        answer = self._stub(provider).Query(message)
+        return answer.answer, answer.log_proof
+
+    def open_share(self, provider: str, contract_id: str) -> Document:
+        """Return a Delta Sharing profile; it holds a token."""
+        message = hospital_pb2.OpenShareRequest(contract_id=contract_id)
+        return read_object(self._stub(provider).OpenShare(message).profile)
+
+    def submit_run(self, provider: str, contract_id: str, script: bytes) -> Document:
+        message = hospital_pb2.SubmitRunRequest(contract_id=contract_id, script=script)
+        return read_object(self._stub(provider).SubmitRun(message).document)
+
+    def get_run(self, provider: str, contract_id: str, run_id: str) -> tuple[Document, dict[str, bytes]]:
+        """Return how a run stands, and its outputs once a person has released them."""
+        answer = self._stub(provider).GetRun(hospital_pb2.GetRunRequest(contract_id=contract_id, run_id=run_id))
+        return read_object(answer.document), dict(answer.outputs)
+
     def _stub(self, provider: str) -> hospital_pb2_grpc.HospitalServiceStub:
         return hospital_pb2_grpc.HospitalServiceStub(self._channels(provider))
 
@@ -159,6 +179,9 @@ class RemoteDesk:
     def withdraw_consent(self, dataset: str, patient_file: Path) -> Document:
         request = hospital_pb2.WithdrawConsentRequest(dataset=dataset, patient_file=str(patient_file.resolve()))
         return read_object(self._stub.WithdrawConsent(request).document)
+
+    def runs(self) -> list[Document]:
+        return [read_object(run) for run in self._stub.ListRuns(hospital_pb2.ListRunsRequest()).runs]
 
     def status(self) -> Document:
         return read_object(self._stub.Status(hospital_pb2.StatusRequest()).document)

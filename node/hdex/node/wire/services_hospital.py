@@ -87,6 +87,9 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
     def Status(self, request: hospital_pb2.StatusRequest, context: Context) -> hospital_pb2.StatusResponse:
         return hospital_pb2.StatusResponse(document=dump(self._hospital.status()))
 
+    def ListRuns(self, request: hospital_pb2.ListRunsRequest, context: Context) -> hospital_pb2.ListRunsResponse:
+        return hospital_pb2.ListRunsResponse(runs=map(dump, self._hospital.enclaves.listed(caller(context))))
+
 
 class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
     """What other participants ask of a hospital."""
@@ -115,6 +118,22 @@ class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
     ) -> hospital_pb2.AcknowledgeDeliveryResponse:
         document = self._hospital.delivery.acknowledge(unpack(request.receipt), caller(context))
         return hospital_pb2.AcknowledgeDeliveryResponse(document=dump(document))
+
+    def Query(self, request: hospital_pb2.QueryRequest, context: Context) -> hospital_pb2.QueryResponse:
+        answered = self._hospital.queries.ask(request.contract_id, read_object(request.question), caller(context))
+        return hospital_pb2.QueryResponse(answer=answered.body, log_proof=answered.proof.to_bytes())
+
+    def OpenShare(self, request: hospital_pb2.OpenShareRequest, context: Context) -> hospital_pb2.OpenShareResponse:
+        profile = self._hospital.shares.profile(request.contract_id, caller(context))
+        return hospital_pb2.OpenShareResponse(profile=dump(profile))
+
+    def SubmitRun(self, request: hospital_pb2.SubmitRunRequest, context: Context) -> hospital_pb2.SubmitRunResponse:
+        document = self._hospital.enclaves.submit(request.contract_id, request.script, caller(context))
+        return hospital_pb2.SubmitRunResponse(document=dump(document))
+
+    def GetRun(self, request: hospital_pb2.GetRunRequest, context: Context) -> hospital_pb2.GetRunResponse:
+        document, outputs = self._hospital.enclaves.fetch(request.contract_id, request.run_id, caller(context))
+        return hospital_pb2.GetRunResponse(document=dump(document), outputs=outputs)
 
 
 def hospital_adders(hospital: Hospital) -> list[Adder]:

@@ -166,3 +166,78 @@ class AcknowledgeDeliveryResponse(_message.Message):
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     document: bytes
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("contract_id", "question")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    question: bytes
+    def __init__(self, contract_id: _Optional[str] = ..., question: _Optional[bytes] = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("answer", "log_proof")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROOF_FIELD_NUMBER: _ClassVar[int]
+    answer: bytes
+    log_proof: bytes
+    def __init__(self, answer: _Optional[bytes] = ..., log_proof: _Optional[bytes] = ...) -> None: ...
+
+class OpenShareRequest(_message.Message):
+    __slots__ = ("contract_id",)
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    def __init__(self, contract_id: _Optional[str] = ...) -> None: ...
+
+class OpenShareResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: bytes
+    def __init__(self, profile: _Optional[bytes] = ...) -> None: ...
+
+class SubmitRunRequest(_message.Message):
+    __slots__ = ("contract_id", "script")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    script: bytes
+    def __init__(self, contract_id: _Optional[str] = ..., script: _Optional[bytes] = ...) -> None: ...
+
+class SubmitRunResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class GetRunRequest(_message.Message):
+    __slots__ = ("contract_id", "run_id")
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    run_id: str
+    def __init__(self, contract_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class GetRunResponse(_message.Message):
+    __slots__ = ("document", "outputs")
+    class OutputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    outputs: _containers.ScalarMap[str, bytes]
+    def __init__(self, document: _Optional[bytes] = ..., outputs: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRunsResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, runs: _Optional[_Iterable[bytes]] = ...) -> None: ...

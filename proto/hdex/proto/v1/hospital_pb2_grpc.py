@@ -91,6 +91,11 @@ class HospitalAdminServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusResponse.FromString,
                 _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/hdex.proto.v1.HospitalAdminService/ListRuns',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
 
 
 class HospitalAdminServiceServicer:
@@ -163,6 +168,12 @@ class HospitalAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HospitalAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +231,11 @@ def add_HospitalAdminServiceServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -530,6 +546,33 @@ class HospitalAdminService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/ListRuns',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class HospitalServiceStub:
     """What other participants ask of a hospital's node.
@@ -561,6 +604,26 @@ class HospitalServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryResponse.FromString,
                 _registered_method=True)
+        self.Query = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/Query',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryResponse.FromString,
+                _registered_method=True)
+        self.OpenShare = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/OpenShare',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareResponse.FromString,
+                _registered_method=True)
+        self.SubmitRun = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/SubmitRun',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunResponse.FromString,
+                _registered_method=True)
+        self.GetRun = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/GetRun',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.FromString,
+                _registered_method=True)
 
 
 class HospitalServiceServicer:
@@ -591,6 +654,30 @@ class HospitalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Query(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenShare(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HospitalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -613,6 +700,26 @@ def add_HospitalServiceServicer_to_server(servicer, server):
                     servicer.AcknowledgeDelivery,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryResponse.SerializeToString,
+            ),
+            'Query': grpc.unary_unary_rpc_method_handler(
+                    servicer.Query,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryResponse.SerializeToString,
+            ),
+            'OpenShare': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenShare,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareResponse.SerializeToString,
+            ),
+            'SubmitRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitRun,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunResponse.SerializeToString,
+            ),
+            'GetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRun,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -724,6 +831,114 @@ class HospitalService:
             '/hdex.proto.v1.HospitalService/AcknowledgeDelivery',
             hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_hospital__pb2.AcknowledgeDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Query(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/Query',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenShare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/OpenShare',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.OpenShareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/SubmitRun',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.SubmitRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/GetRun',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

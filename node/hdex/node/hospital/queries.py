@@ -1,0 +1,147 @@
+"""Aggregate questions, answered at the node: authorised anew, checked, within the budget, remembered, then told.
+
+The same question has the same answer, and costs once. Never a row.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from hdex.catalog.product import DeliveryMode
+from hdex.federated.disclosure_regimes import Regime, strictest
+from hdex.node.access_proof import AccessProof
+from hdex.node.errors import AccessDenied
+from hdex.node.hospital.budgets import CLAUSE as EPSILON
+from hdex.node.hospital.budgets import limit_of
+from hdex.node.hospital.clauses import QUERIES, QUERIES_AGREED
+from hdex.node.hospital.query_answer import Cells, Line, answer, cells_of
+from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.released import Opened, Released
+from hdex.node.identity import Identity
+from hdex.node.meter import Meter
+from hdex.node.question import Question, question_of
+from hdex.node.recorder import Recorder
+from hdex.node.signed import canonical
+from hdex.node.stream import derive
+
+COUNTING = ("count", "crosstab", "histogram")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What leaves: JSON of {question, rows, left}, and the proof that it stands in the log."""
+
+    body: bytes
+    proof: AccessProof
+
+
+class Queries:
+    """Answers questions under contracts for queries. secret: draws the noise where a contract promises it."""
+
+    def __init__(
+        self, released: Released, register: QueryRegister, recorder: Recorder, meter: Meter, secret: bytes
+    ) -> None:
+        self._released = released
+        self._register = register
+        self._recorder = recorder
+        self._meter = meter
+        self._secret = secret
+
+    def ask(self, contract_id: str, document: Mapping[str, Any], actor: Identity) -> Answered:
+        """Return the answer, or raise and tell nothing; a refusal is an event."""
+        with self._recorder.refusals("query.run", actor, contract=contract_id), self._register.asking:
+            opened = self._released.open(contract_id, DeliveryMode.QUERY, actor.participant)  # 1 the licence lives
+            question = question_of(document)  # 2 the grammar knows it
+            require_columns(opened, question)  # 3 on the columns agreed
+            frame = self._released.frame(opened)
+            with self._released.querying(opened, rows=frame.height):
+                told = self._told(opened, frame, question)  # 4 it gives nobody away, 5 the budget has it
+                body = {"question": question.document(), "rows": told, "left": self._left(opened)}
+                data = canonical(body)
+                said = opened.facts(rows=frame.height, fields=len(told), request_digest=question.digest())
+                said["result_digest"] = hashlib.sha256(data).hexdigest()
+                if question.epsilon:
+                    said["epsilon"] = question.epsilon
+                receipt = self._recorder.allow("query.run", actor, **said)  # 6 remembered before it is told
+        self._meter.add("answers", len(data))
+        return Answered(data, self._recorder.proof(receipt))
+
+    def _told(self, opened: Opened, frame: pl.DataFrame, question: Question) -> list[Line]:
+        product, contract = opened.held.product, opened.record.contract_id
+        floors = strictest().of_level(product.level)
+        cells = cells_of(frame, question)
+        about = {"consumer": opened.agreement.consumer, "product": product.id, "version": product.version}
+        before = self._register.answered(about["consumer"], about["product"], about["version"])
+        is_new = all((row["contract"], row["digest"]) != (contract, question.digest()) for row in before)
+        if is_private(opened):
+            told = self._noisy(opened, cells, question, floors=floors, is_new=is_new)
+        else:
+            if question.epsilon:
+                raise AccessDenied("query.epsilon", "ask without epsilon", "the contract promises no noise")
+            if all(row["digest"] != question.digest() for row in before):
+                self._register.require_apart(frame, cells, before, floors.cell)
+            told = answer(frame, question, cells, floors)
+        if is_new:
+            self._require_left(opened)
+            self._register.keep(contract, about, question)
+        return told
+
+    def _noisy(self, opened: Opened, cells: Cells, question: Question, *, floors: Regime, is_new: bool) -> list[Line]:
+        """Return counts with two-sided geometric noise, the same for the same question; small ones blank after it.
+
+        Cells of one question are of different rows: it costs its epsilon once.
+        """
+        if question.kind not in COUNTING or not question.epsilon:
+            raise AccessDenied("query.epsilon", "ask counts, with an epsilon", "the contract promises privacy by noise")
+        limit = limit_of(opened.agreement.clauses[EPSILON])
+        if is_new and self._register.spent(opened.record.contract_id) + question.epsilon > limit * (1 + 1e-12):
+            raise AccessDenied("budget.spent", "agree on more epsilon, or ask less", "too little epsilon is left")
+        salt = f"{opened.record.grant_id}\n{question.digest()}".encode()
+        seed = derive(self._secret, salt=salt, info=b"hdex/query-noise/v1")
+        noise = geometric(np.random.default_rng(list(seed)), question.epsilon, len(cells.levels))
+        counts = [max(0, int(count + extra)) for count, extra in zip(cells.counts, noise, strict=True)]
+        names = ("from", "to") if question.kind == "histogram" else question.by
+        return [
+            dict(zip(names, level, strict=True)) | {"n": count if count >= floors.cell else None}
+            for level, count in zip(cells.levels, counts, strict=True)
+        ]
+
+    def _left(self, opened: Opened) -> int:
+        return max(0, agreed_queries(opened) - self._register.count(opened.record.contract_id))
+
+    def _require_left(self, opened: Opened) -> None:
+        if not self._left(opened):
+            raise AccessDenied(
+                "agreement.queries",
+                "agree on more queries; those answered may be asked again",
+                f"all {agreed_queries(opened)} queries agreed are answered",
+            )
+
+
+def agreed_queries(opened: Opened) -> int:
+    """Return how many different questions a contract has."""
+    agreed = opened.agreement.clauses.get(QUERIES, QUERIES_AGREED)
+    return agreed if type(agreed) is int and agreed >= 0 else 0
+
+
+def is_private(opened: Opened) -> bool:
+    """Return whether a contract promises an epsilon."""
+    return opened.agreement.clauses.get(EPSILON) is not None
+
+
+def require_columns(opened: Opened, question: Question) -> None:
+    """Raise AccessDenied where a question touches a column that the contract or the file does not have."""
+    opened.agreement.require_columns(question.columns)
+    if beyond := [name for name in question.columns if name not in opened.columns()]:
+        raise AccessDenied("query.columns", "ask the product's columns", f"{len(beyond)} column(s) are not in the file")
+
+
+def geometric(rng: np.random.Generator, epsilon: float, count: int) -> list[int]:
+    """Return two-sided geometric noise for a count that one row changes by one (Ghosh et al. 2009)."""
+    stop = -math.expm1(-epsilon)
+    return [int(one - other) for one, other in rng.geometric(stop, (count, 2))]

@@ -1,0 +1,228 @@
+"""One Delta Sharing share per contract that allows download: profile, table, signed addresses of short life, bytes.
+
+Only for products of level 1 and 2. The token names one contract and is kept as its digest; every request asks anew
+whether the licence lives, every read of the file is an event before its first byte, and a long read asks again on its
+way. A share holds one table with one version: releases are written once.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from hdex.catalog.product import DeliveryMode
+from hdex.ledger.event import format_time
+from hdex.node.directory import Directory
+from hdex.node.documents import Document, Documents
+from hdex.node.errors import AccessDenied, IdentityRefused, NotFound
+from hdex.node.hospital.delivery_quota import DeliveryQuota
+from hdex.node.hospital.released import Opened, Released, release_name
+from hdex.node.identity import Identity
+from hdex.node.meter import Meter
+from hdex.node.recorder import Recorder
+from hdex.node.stream import derive
+from hdex.node.vault import Vault
+
+KIND = "share_token"
+TOKEN_DAYS, ADDRESS_S = 30, 300
+PIECE = 4 * 1024 * 1024  # bytes between two looks at the licence
+HIGHEST_LEVEL = 2
+SCHEMA = "release"
+SPARK: dict[type[pl.DataType], str] = {
+    pl.Boolean: "boolean", pl.Int8: "byte", pl.Int16: "short", pl.Int32: "integer", pl.Int64: "long",
+    pl.Float32: "float", pl.Float64: "double", pl.Date: "date", pl.Datetime: "timestamp",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a share shows: its names, the columns as Spark writes them, the file's size and digest."""
+
+    share: str
+    name: str
+    id: str
+    schema: str
+    bytes: int
+    rows: int
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the released files lie, and what is counted of them."""
+
+    released: Released
+    vault: Vault
+    documents: Documents
+    meter: Meter
+
+
+class Shares:
+    """The shares of one hospital. endpoint: where its HTTPS answers, "" where no port is configured."""
+
+    def __init__(
+        self, files: Files, directory: Directory, recorder: Recorder, *,
+        secret: bytes, endpoint: str, clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._files = files
+        self._directory = directory
+        self._recorder = recorder
+        self._secret = derive(secret, salt=b"", info=b"hdex/share-address/v1")
+        self._endpoint = endpoint
+        self._quota = DeliveryQuota(files.documents)
+        self._clock = clock
+        self._shapes: dict[str, tuple[str, int, int]] = {}
+
+    def profile(self, contract_id: str, actor: Identity) -> Document:
+        """Return a profile with a new token; an earlier one of the contract ends. A refusal is an event."""
+        with self._recorder.refusals("key.release", actor, contract=contract_id):
+            opened = self._open(contract_id, actor.participant)
+            if not self._endpoint:
+                raise AccessDenied("share.off", "ask for a sealed file", "this hospital's node serves no shares")
+            token = secrets.token_urlsafe(32)
+            until = min(self._clock() + timedelta(days=TOKEN_DAYS), datetime.fromisoformat(opened.agreement.expires))
+            row: Document = {"contract": contract_id, "expires": format_time(until)}
+            with self._recorder.release("key.release", actor, **opened.facts()):
+                earlier = [key for key in self._keys() if self._row(key)["contract"] == contract_id]
+                self._files.documents.remove(KIND, earlier)
+                self._files.documents.put(KIND, digest_of(token), row)
+        return {
+            "shareCredentialsVersion": 1,
+            "endpoint": self._endpoint,
+            "bearerToken": token,
+            "expirationTime": row["expires"],
+        }
+
+    def known(self, token: str) -> tuple[Opened, Identity]:
+        """Return the contract that a token opens, and who holds it. Raises IdentityRefused, or as the licence does."""
+        try:
+            row = self._row(digest_of(token))
+        except NotFound:
+            raise IdentityRefused("the token is unknown here") from None
+        if self._clock() >= datetime.fromisoformat(str(row["expires"])):
+            raise IdentityRefused("the token has ended; ask for another profile")
+        return self._by_contract(str(row["contract"]))
+
+    def listed(self, token: str) -> Table:
+        """Return what a token may see, after an event."""
+        return self._looked(token, "catalogue.read")
+
+    def table(self, token: str) -> Table:
+        """Return the table behind a token, after an event."""
+        return self._looked(token, "product.read")
+
+    def address(self, table: Table, contract: str) -> tuple[str, datetime]:
+        """Return the path and query of a signed address of the file, and when it ends."""
+        until = self._clock() + timedelta(seconds=ADDRESS_S)
+        seconds = str(int(until.timestamp()))
+        return f"/delta-sharing/files/{contract}?until={seconds}&signature={self._signature(contract, seconds)}", until
+
+    def read(self, contract: str, until: str, signature: str) -> tuple[int, Iterator[bytes]]:
+        """Return (size, pieces of the file) once the address holds and the event is durable."""
+        expected = self._signature(contract, until)
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
+            raise IdentityRefused("the address is not one of ours")
+        if self._clock().timestamp() >= int(until):
+            raise IdentityRefused("the address has ended; ask the table again")
+        opened, actor = self._by_contract(contract)
+        product = opened.held.product
+        name = release_name(product.version)
+        size = self._files.vault.stat(opened.held.dataset, name).size
+        rows = int(self._release(opened)["records"])
+        said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=size)
+        if product.release is not None:
+            said["result_digest"] = product.release.sha256
+        counted = self._files.released.delivering(opened, rows=rows, size=size)
+        with self._recorder.refusals("export", actor, contract=contract), counted:
+            self._quota.take(opened.agreement, 1, of=1)
+            self._recorder.allow("export", actor, **said)
+        return size, self._pieces(opened, name, size)
+
+    def contract_of(self, token: str) -> str:
+        """Return the contract that a token names."""
+        return str(self._row(digest_of(token))["contract"])
+
+    def _pieces(self, opened: Opened, name: str, size: int) -> Iterator[bytes]:
+        contract, consumer = opened.record.contract_id, opened.agreement.consumer
+        for start in range(0, size, PIECE):
+            if start:
+                self._open(contract, consumer)  # revoked on the way: the rest stays here
+            piece = self._files.vault.read_range(opened.held.dataset, name, start, PIECE)
+            self._files.meter.add("shared file", len(piece))
+            yield piece
+
+    def _looked(self, token: str, action: str) -> Table:
+        opened, actor = self.known(token)
+        product = opened.held.product
+        schema, rows, width = self._shape(opened)
+        self._recorder.allow(action, actor, **opened.facts(fields=width))
+        return Table(
+            share=plain_name(opened.record.contract_id),
+            name=plain_name(opened.held.dataset),
+            id=product.digest()[:32],
+            schema=schema,
+            bytes=product.release.bytes if product.release else 0,
+            rows=rows,
+            expires=opened.agreement.expires,
+        )
+
+    def _shape(self, opened: Opened) -> tuple[str, int, int]:
+        """Return a version's schema, rows and columns; read once, for a version is written once."""
+        key = opened.held.digest
+        if key not in self._shapes:
+            frame = self._files.released.frame(opened)
+            self._shapes[key] = (spark_schema(frame.schema), frame.height, frame.width)
+        return self._shapes[key]
+
+    def _by_contract(self, contract: str) -> tuple[Opened, Identity]:
+        row = self._files.documents.get("contract", contract)
+        consumer = self._directory.member(str(row["request"]["document"]["consumer"]))
+        actor = Identity(consumer.spiffe_id, consumer.kind, consumer.id)
+        with self._recorder.refusals("product.read", actor, contract=contract):
+            return self._open(contract, consumer.id), actor
+
+    def _open(self, contract: str, consumer: str) -> Opened:
+        opened = self._files.released.open(contract, DeliveryMode.DOWNLOAD, consumer)
+        if opened.held.product.level > HIGHEST_LEVEL:
+            raise AccessDenied(f"level.{opened.held.product.level}.no_download", "ask for queries", "no file is shared")
+        if opened.agreement.columns:
+            raise AccessDenied("share.columns", "ask for a sealed file", "a share has all columns of the release")
+        return opened
+
+    def _release(self, opened: Opened) -> Document:
+        return self._files.documents.get("release", f"{opened.held.dataset}/{opened.held.product.version}")
+
+    def _signature(self, contract: str, until: str) -> str:
+        return hmac.new(self._secret, f"{contract}\n{until}".encode(), hashlib.sha256).hexdigest()
+
+    def _row(self, key: str) -> Document:
+        return self._files.documents.get(KIND, key)
+
+    def _keys(self) -> list[str]:
+        return list(self._files.documents.keys(KIND))
+
+
+def digest_of(token: str) -> str:
+    """Return under which a token is kept: who reads the documents cannot use it."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def plain_name(text: str) -> str:
+    """Return a name without dots: the protocol's clients split at them."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)
+
+
+def spark_schema(schema: pl.Schema) -> str:
+    """Return a schema as Spark's JSON, as the protocol has it in `schemaString`."""
+    fields: list[dict[str, Any]] = [
+        {"name": name, "type": SPARK.get(type(dtype), "string"), "nullable": True, "metadata": {}}
+        for name, dtype in schema.items()
+    ]
+    return json.dumps({"type": "struct", "fields": fields})

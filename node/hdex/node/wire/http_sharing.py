@@ -1,0 +1,164 @@
+"""The Delta Sharing protocol over HTTPS, read only: shares, schemas, tables, version, metadata, query, files.
+
+Source: the protocol text of delta-io/delta-sharing (PROTOCOL.md), reader version 1, response format parquet. A bearer
+token is all that is known of a caller; what it opens is decided by `hospital.shares`.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from hdex.node.errors import describe
+from hdex.node.hospital.shares import SCHEMA, Shares, Table
+from hdex.node.wire.http_limits import Rate, RateLimit
+
+logger = logging.getLogger(__name__)
+NDJSON = "application/x-ndjson; charset=utf-8"
+VERSION = {"Delta-Table-Version": "0", "delta-sharing-capabilities": "responseformat=parquet"}
+MOST_BODY = 64 * 1024
+REQUESTS = Rate(per_s=20, burst=100)
+STATUS = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "FAILED_PRECONDITION": 403, "NOT_FOUND": 404}
+CODES = {400: "INVALID_PARAMETER_VALUE", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_NOT_FOUND",
+         429: "RESOURCE_EXHAUSTED"}  # fmt: skip
+Answer = Callable[[Shares, Request, str], Response]
+
+
+def sharing_routes(shares: Shares, clock: Callable[[], float]) -> list[Route]:
+    """Return the routes of the protocol, to stand beside others of the node."""
+    limit = RateLimit(REQUESTS, clock)
+
+    def to(answer: Answer) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            if not limit.admit(request.client.host if request.client else ""):
+                return refused(429, "too many requests")
+            if request.method == "POST" and len(await request.body()) > MOST_BODY:
+                return refused(400, f"at most {MOST_BODY} bytes are read")
+            return await run_in_threadpool(guarded, answer, shares, request)
+
+        return endpoint
+
+    table = "/delta-sharing/shares/{share}/schemas/{schema}/tables/{table}"
+    return [
+        Route("/delta-sharing/shares", to(list_shares), methods=["GET"]),
+        Route("/delta-sharing/shares/{share}", to(get_share), methods=["GET"]),
+        Route("/delta-sharing/shares/{share}/schemas", to(list_schemas), methods=["GET"]),
+        Route("/delta-sharing/shares/{share}/schemas/{schema}/tables", to(list_tables), methods=["GET"]),
+        Route("/delta-sharing/shares/{share}/all-tables", to(list_tables), methods=["GET"]),
+        Route(f"{table}/version", to(version), methods=["GET"]),
+        Route(f"{table}/metadata", to(metadata), methods=["GET"]),
+        Route(f"{table}/query", to(query), methods=["POST"]),
+        Route("/delta-sharing/files/{contract}", to(file), methods=["GET"]),
+    ]
+
+
+def guarded(answer: Answer, shares: Shares, request: Request) -> Response:
+    """Return an answer, or the refusal that an error is; nothing inside leaks."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    try:
+        return answer(shares, request, token if scheme.lower() == "bearer" else "")
+    except Exception as error:
+        problem = describe(error)
+        if problem.status == "INTERNAL":
+            logger.exception("a share cannot be served")
+        return refused(STATUS.get(problem.status, 400 if problem.exit_code == 2 else 500), problem.message)
+
+
+def refused(status: int, message: str) -> Response:
+    """Return a refusal as the protocol writes it."""
+    return JSONResponse({"errorCode": CODES.get(status, "INTERNAL_ERROR"), "message": message}, status)
+
+
+def list_shares(shares: Shares, request: Request, token: str) -> Response:
+    table = shares.listed(token)
+    return JSONResponse({"items": [{"name": table.share, "id": table.share}]})
+
+
+def get_share(shares: Shares, request: Request, token: str) -> Response:
+    table = asked(shares.listed(token), request)
+    return absent() if table is None else JSONResponse({"share": {"name": table.share, "id": table.share}})
+
+
+def list_schemas(shares: Shares, request: Request, token: str) -> Response:
+    table = asked(shares.listed(token), request)
+    return absent() if table is None else JSONResponse({"items": [{"name": SCHEMA, "share": table.share}]})
+
+
+def list_tables(shares: Shares, request: Request, token: str) -> Response:
+    table = asked(shares.listed(token), request)
+    if table is None:
+        return absent()
+    item = {"name": table.name, "schema": SCHEMA, "share": table.share, "shareId": table.share, "id": table.id}
+    return JSONResponse({"items": [item]})
+
+
+def version(shares: Shares, request: Request, token: str) -> Response:
+    return absent() if asked(shares.table(token), request) is None else Response(headers=VERSION)
+
+
+def metadata(shares: Shares, request: Request, token: str) -> Response:
+    table = asked(shares.table(token), request)
+    return absent() if table is None else lines(head(table))
+
+
+def query(shares: Shares, request: Request, token: str) -> Response:
+    """Answer with the one file; hints of predicates and limits may be left unheeded, says the protocol."""
+    table = asked(shares.table(token), request)
+    if table is None:
+        return absent()
+    path, until = shares.address(table, shares.contract_of(token))
+    one = {
+        "url": f"{request.url.scheme}://{request.url.netloc}{path}",
+        "id": table.id,
+        "partitionValues": {},
+        "size": table.bytes,
+        "stats": json.dumps({"numRecords": table.rows}),
+        "expirationTimestamp": int(until.timestamp() * 1000),
+    }
+    return lines([*head(table), {"file": one}])
+
+
+def file(shares: Shares, request: Request, token: str) -> Response:
+    """Stream the file of a signed address; the address is the licence, the token is not asked again."""
+    given = request.query_params
+    until = given.get("until", "")
+    if not until.isascii() or not until.isdigit() or len(until) > 12:
+        return refused(400, "the address has no end")
+    size, pieces = shares.read(request.path_params["contract"], until, given.get("signature", ""))
+    # where the licence ends on the way the connection breaks, and the reader sees that the file is short
+    return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})
+
+
+def asked(table: Table, request: Request) -> Table | None:
+    """Return the table where the path names it, None where it names another."""
+    names = {"share": table.share, "schema": SCHEMA, "table": table.name}
+    return table if all(names[key] == value for key, value in request.path_params.items()) else None
+
+
+def absent() -> Response:
+    """Return that the token opens nothing of this name."""
+    return refused(404, "the token opens no share, schema or table of this name")
+
+
+def head(table: Table) -> list[dict[str, Any]]:
+    """Return the lines of protocol and metadata."""
+    described = {
+        "id": table.id,
+        "format": {"provider": "parquet"},
+        "schemaString": table.schema,
+        "partitionColumns": [],
+        "numFiles": 1,
+        "size": table.bytes,
+    }
+    return [{"protocol": {"minReaderVersion": 1}}, {"metaData": described}]
+
+
+def lines(documents: list[dict[str, Any]]) -> Response:
+    """Return JSON, one document a line."""
+    body = "".join(json.dumps(one) + "\n" for one in documents)
+    return Response(body, headers={**VERSION, "Content-Type": NDJSON})

@@ -1,0 +1,208 @@
+"""Delta Sharing: the protocol's own words, one share per contract, each read an event, revoked within the next request.
+
+Requests and answers as delta-io/delta-sharing's PROTOCOL.md prints them (REST API, reader version 1): hand-made, the
+official client is not installed here.
+"""
+
+import io
+import json
+import ssl
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import polars as pl
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from tests.catalog.samples import sample_product
+from tests.node.market_stage import BUYER, DOMAIN, OFFICER, OTHER, Market, person, released
+
+from hdex.catalog.product import DeliveryMode
+from hdex.ledger.errors import LogFailed
+from hdex.node import pki
+from hdex.node.config import IdentityFiles
+from hdex.node.errors import AccessDenied, IdentityRefused
+from hdex.node.hospital import shares as engine
+from hdex.node.hospital.shares import digest_of, plain_name, spark_schema
+from hdex.node.wire.http_limits import Rate
+from hdex.node.wire.http_server import serve_https
+from hdex.node.wire.http_sharing import sharing_routes
+
+TABLE = "/delta-sharing/shares/c-1/schemas/release/tables/carotid-stents"
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Market:
+    market = Market(tmp_path)
+    terms = replace(sample_product().terms, recipients=(BUYER,))
+    product = sample_product(terms=terms, delivery_modes=(DeliveryMode.DOWNLOAD, DeliveryMode.QUERY))
+    market.finalized(market.list_product(product, released()), "download")
+    return market
+
+
+@pytest.fixture
+def token(market: Market) -> str:
+    return str(market.hospital.shares.profile("c-1", person(BUYER))["bearerToken"])
+
+
+@pytest.fixture
+def web(market: Market) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=sharing_routes(market.hospital.shares, lambda: 0.0))) as client:
+        yield client
+
+
+def get(web: TestClient, path: str, token: str) -> Any:
+    return web.get(path, headers={"Authorization": f"Bearer {token}"})
+
+
+def lines(answer: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def address(web: TestClient, token: str) -> str:
+    answer = web.post(f"{TABLE}/query", json={"limitHint": 10}, headers={"Authorization": f"Bearer {token}"})
+    url = urlsplit(lines(answer)[2]["file"]["url"])
+    return f"{url.path}?{url.query}"
+
+
+def test_the_profile_is_the_protocols_and_bound_to_the_contract(market: Market, tmp_path: Path) -> None:
+    path = market.buyers[BUYER].share("c-1", tmp_path / "contract.share")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    profile = json.loads(path.read_text())
+    assert set(profile) == {"shareCredentialsVersion", "endpoint", "bearerToken", "expirationTime"}
+    assert profile["shareCredentialsVersion"] == 1
+    (event,) = [one for one in market.hospital.ground.events() if one.action == "key.release"]
+    assert (event.contract, event.decision) == ("c-1", "allow")
+    kept = json.dumps(market.hospital.ground.documents.all("share_token"))
+    assert profile["bearerToken"] not in kept
+
+
+def test_a_reader_finds_share_schema_and_table(web: TestClient, token: str) -> None:
+    assert get(web, "/delta-sharing/shares", token).json() == {"items": [{"name": "c-1", "id": "c-1"}]}
+    assert get(web, "/delta-sharing/shares/c-1", token).json() == {"share": {"name": "c-1", "id": "c-1"}}
+    assert get(web, "/delta-sharing/shares/c-1/schemas", token).json() == {
+        "items": [{"name": "release", "share": "c-1"}]
+    }
+    for path in ("/delta-sharing/shares/c-1/schemas/release/tables", "/delta-sharing/shares/c-1/all-tables"):
+        (item,) = get(web, path, token).json()["items"]
+        assert (item["share"], item["schema"], item["name"]) == ("c-1", "release", "carotid-stents")
+    assert get(web, f"{TABLE}/version", token).headers["delta-table-version"] == "0"
+
+
+def test_metadata_and_query_are_lines_of_json(web: TestClient, token: str) -> None:
+    answer = get(web, f"{TABLE}/metadata", token)
+    assert answer.headers["content-type"] == "application/x-ndjson; charset=utf-8"
+    protocol, described = lines(answer)
+    assert protocol == {"protocol": {"minReaderVersion": 1}}
+    schema = json.loads(described["metaData"]["schemaString"])
+    assert [(one["name"], one["type"]) for one in schema["fields"]] == [("age_band", "string"), ("systolic", "long")]
+    assert described["metaData"]["format"] == {"provider": "parquet"}
+    answer = web.post(f"{TABLE}/query", json={}, headers={"Authorization": f"Bearer {token}"})
+    (one,) = [line["file"] for line in lines(answer) if "file" in line]
+    assert {"url", "id", "partitionValues", "size"} <= set(one)
+    assert json.loads(one["stats"])["numRecords"] == 400
+
+
+def test_the_file_is_the_release_and_its_read_an_event_before_it(market: Market, web: TestClient, token: str) -> None:
+    answer = web.get(address(web, token))
+    assert pl.read_parquet(io.BytesIO(answer.content)).equals(released())
+    (event,) = [one for one in market.hospital.ground.events() if one.action == "export"]
+    assert (event.contract, event.rows, event.decision) == ("c-1", 400, "allow")
+    assert market.hospital.ground.meter.totals()["shared file"]["bytes"] == len(answer.content)
+    there = address(web, token)
+    market.hospital.ground.store.fails = True
+    assert web.get(there).status_code == 500
+    with pytest.raises(LogFailed):
+        market.hospital.shares.read("c-1", there.partition("until=")[2][:10], there.rpartition("=")[2])
+
+
+def test_a_revoked_licence_ends_with_the_next_request_and_on_the_way(
+    market: Market, web: TestClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PIECE", 512)
+    there = address(web, token)
+    until, signature = there.partition("until=")[2][:10], there.rpartition("=")[2]
+    _, pieces = market.hospital.shares.read("c-1", until, signature)
+    assert len(next(pieces)) == 512
+    market.negotiations.revoke("c-1", "ended", OFFICER)
+    with pytest.raises(AccessDenied, match="revoked"):
+        next(pieces)
+    assert web.get(there).status_code == 403
+    answer = get(web, f"{TABLE}/metadata", token)
+    assert (answer.status_code, answer.json()["errorCode"]) == (403, "PERMISSION_DENIED")
+
+
+def test_addresses_are_short_lived_and_signed(market: Market, web: TestClient, token: str) -> None:
+    there = address(web, token)
+    assert web.get(there[:-1] + ("0" if there[-1] != "0" else "1")).status_code == 401
+    assert web.get(there.replace("/c-1?", "/c-2?")).status_code == 401
+    assert web.get("/delta-sharing/files/c-1").status_code == 400
+    assert web.get("/delta-sharing/files/c-1?until=٣&signature=x").status_code == 400
+    market.later(seconds=engine.ADDRESS_S)
+    assert web.get(there).status_code == 401
+
+
+def test_tokens_end_with_time_and_with_the_next_profile(market: Market, web: TestClient, token: str) -> None:
+    assert get(web, "/delta-sharing/shares", "x").status_code == 401
+    assert web.get("/delta-sharing/shares").status_code == 401
+    newer = str(market.hospital.shares.profile("c-1", person(BUYER))["bearerToken"])
+    assert get(web, "/delta-sharing/shares", token).status_code == 401
+    assert get(web, "/delta-sharing/shares", newer).status_code == 200
+    market.later(days=engine.TOKEN_DAYS)
+    with pytest.raises(IdentityRefused, match="ended"):
+        market.hospital.shares.known(newer)
+
+
+def test_a_token_opens_its_own_contract_only(market: Market, web: TestClient, token: str) -> None:
+    for path in ("/delta-sharing/shares/c-2", TABLE.replace("carotid-stents", "other") + "/metadata"):
+        answer = get(web, path, token)
+        assert (answer.status_code, answer.json()["errorCode"]) == (404, "RESOURCE_NOT_FOUND")
+    with pytest.raises(AccessDenied) as foreign:
+        market.hospital.shares.profile("c-1", person(OTHER))
+    assert foreign.value.rule == "contract.foreign"
+    assert ("key.release", "contract.foreign") in market.hospital.ground.refusals()
+
+
+def test_a_share_has_no_more_reads_than_its_quota(market: Market, web: TestClient, token: str) -> None:
+    answers = [web.get(address(web, token)).status_code for _ in range(9)]
+    assert answers == [200] * 8 + [403]
+
+
+def test_who_asks_too_often_waits(market: Market, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hdex.node.wire import http_sharing
+
+    monkeypatch.setattr(http_sharing, "REQUESTS", Rate(per_s=0.001, burst=2))
+    with TestClient(Starlette(routes=sharing_routes(market.hospital.shares, lambda: 0.0))) as web:
+        found = [get(web, "/delta-sharing/shares", token).status_code for _ in range(3)]
+    assert found == [200, 200, 429]
+
+
+def test_a_reader_gets_the_file_over_https_of_the_node(market: Market, token: str, tmp_path: Path) -> None:
+    certificate, key = pki.issue(pki.init(tmp_path / "ca", DOMAIN), "hospital/hospital-a")
+    (tmp_path / "node.pem").write_bytes(certificate)
+    (tmp_path / "node.key").write_bytes(key)
+    absent = tmp_path / "absent"
+    identity = IdentityFiles(tmp_path / "node.pem", tmp_path / "node.key", tmp_path / "ca/ca.pem", *[absent] * 4)
+    serving = serve_https(
+        Starlette(routes=sharing_routes(market.hospital.shares, time.monotonic)), ("127.0.0.1", 0), identity
+    )
+    trusted = ssl.create_default_context(cafile=str(identity.ca))
+    try:
+        with httpx.Client(base_url=f"https://127.0.0.1:{serving.port}", verify=trusted, trust_env=False) as reader:
+            told = reader.post(f"{TABLE}/query", json={}, headers={"Authorization": f"Bearer {token}"})
+            found = reader.get(lines(told)[2]["file"]["url"])
+    finally:
+        serving.stop()
+    assert pl.read_parquet(io.BytesIO(found.content)).equals(released())
+
+
+def test_names_and_types_are_those_that_readers_understand() -> None:
+    assert plain_name("hospital-a.x:1") == "hospital-a_x_1"
+    assert json.loads(spark_schema(pl.Schema({"day": pl.Date}))).get("type") == "struct"
+    assert len(digest_of("\ud800")) == 64
