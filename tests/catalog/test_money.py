@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hdex.catalog.errors import PriceInvalid
+from hdex.catalog.invoice import Left, credited_net
 from hdex.catalog.money import apportion, minor_digits, rate_of, rounded, say, to_decimal, to_minor
 from hdex.catalog.revenue import Revenue, SplitRule, cleared, own_split, pool, split_revenue
 
@@ -164,3 +165,20 @@ def test_who_earned_is_part_of_the_split() -> None:
         pool({"hospital-b": 5}, Revenue(rule=SplitRule.ROWS), {"hospital-a": 1})
     with pytest.raises(PriceInvalid):
         pool({"hospital-a": -5}, Revenue(rule=SplitRule.ROWS), {"hospital-a": 1})
+
+
+# ---- credits -----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 10**6), st.integers(0, 10**6), st.lists(st.integers(1, 10**6), max_size=8))
+def test_credits_in_parts_sum_to_net_and_tax_of_the_whole(net: int, tax: int, asked: list[int]) -> None:
+    left = Left(net + tax, net)
+    for amount in [*asked, net + tax]:  # the last takes whatever is left
+        part = min(amount, left.total_cents)
+        if not part:
+            break
+        given = credited_net(left, part)
+        assert 0 <= given <= part
+        left = Left(left.total_cents - part, left.net_cents - given)
+        assert 0 <= left.net_cents <= left.total_cents
+    assert left == Left(0, 0)

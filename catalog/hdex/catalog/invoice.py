@@ -176,13 +176,26 @@ def invoice_lines(agreement: Agreement, usage: UsageSaid) -> tuple[Line, ...]:
     return tuple(line for line in lines if line.amount_cents)
 
 
-def credit_lines(invoice: Invoice, amount_cents: int, reason: str) -> tuple[tuple[Line, ...], int]:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What credit notes have left of an invoice, minor units: with tax, and without."""
+
+    total_cents: int
+    net_cents: int
+
+
+def credit_lines(invoice: Invoice, left: Left, amount_cents: int, reason: str) -> tuple[tuple[Line, ...], int]:
     """Return (lines, tax) of a credit note that takes back `amount_cents` with its tax. Raise InvoiceInvalid."""
-    if not 0 < amount_cents <= invoice.total_cents:
-        raise InvoiceInvalid(f"{amount_cents} is to be credited; the invoice is over {invoice.total_cents}")
-    net = rounded(Fraction(amount_cents * invoice.subtotal_cents, invoice.total_cents))
+    if not 0 < amount_cents <= left.total_cents:
+        raise InvoiceInvalid(f"{amount_cents} is to be credited; {left.total_cents} of the invoice are left")
+    net = credited_net(left, amount_cents)
     text = Text(f"credit for {invoice.number}: {reason}", f"{invoice.number} 贷记：{reason}")
     return (Line(text, "-1", net, -net),), net - amount_cents
+
+
+def credited_net(left: Left, amount_cents: int) -> int:
+    """Return the part of a credit that is not tax: as in what is left, so that credits in parts sum to the whole."""
+    return rounded(Fraction(amount_cents * left.net_cents, left.total_cents))
 
 
 def check_invoice(invoice: Invoice) -> None:

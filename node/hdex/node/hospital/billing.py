@@ -6,7 +6,7 @@ the last invoice of the month is the answer: the same period is the same invoice
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hdex.catalog.contract import Agreement, agreement_digest
@@ -16,6 +16,7 @@ from hdex.catalog.invoice import (
     InvoiceKind,
     InvoiceState,
     InvoiceStep,
+    Left,
     Side,
     UsageSaid,
     credit_lines,
@@ -104,17 +105,17 @@ class Billing:
             self._finish_drafts()
             balance = self._balance(number)
             invoice = balance.kept.invoice
-            left = invoice.total_cents - balance.credited_cents
-            amount = wanted.amount_cents or left
+            left = balance.left
+            amount = wanted.amount_cents or left.total_cents
             if wanted.amount_cents and wanted.currency != invoice.currency:
                 raise AccessDenied(
                     "invoice.currency", f"say the amount in {invoice.currency}", "another currency is said"
                 )
-            if not 0 < amount <= left:
+            if not 0 < amount <= (most := left.total_cents):
                 raise AccessDenied(
-                    "invoice.credited", f"credit {left} at most", f"{amount} of {left} is to be credited"
+                    "invoice.credited", f"credit {most} at most", f"{amount} of {most} is to be credited"
                 )
-            return self._write(self._credit_note(invoice, amount, wanted.reason), actor)
+            return self._write(self._credit_note(invoice, left, replace(wanted, amount_cents=amount)), actor)
 
     def dispute(self, envelope: Envelope, actor: Identity) -> KeptInvoice:
         """Keep the consumer's signed word against an invoice."""
@@ -122,9 +123,11 @@ class Billing:
         with self._recorder.refusals("invoice.dispute", actor), self.changing:
             said = verify("dispute", envelope, self._directory.sign_keys(actor.participant))
             kept = self._mine(number, actor.participant)
-            if set(said) != {"number", "digest", "reason", "at"} or said["digest"] != kept.invoice.digest():
+            plain = all(isinstance(value, str) for value in said.values())
+            fits = set(said) == {"number", "digest", "reason", "at"} and plain
+            if not fits or said["digest"] != kept.invoice.digest():
                 raise RequestInvalid("a dispute says number, digest, reason and at, of the invoice that was issued")
-            if not 0 < len(str(said["reason"])) <= LONGEST_REASON:
+            if not 0 < len(said["reason"]) <= LONGEST_REASON:
                 raise RequestInvalid(f"a dispute has a reason of 1 to {LONGEST_REASON} characters")
             if kept.state == InvoiceState.DISPUTED:
                 return kept
@@ -194,9 +197,9 @@ class Billing:
             usage=usage,
         )
 
-    def _credit_note(self, invoice: Invoice, amount: int, reason: str) -> Invoice:
+    def _credit_note(self, invoice: Invoice, left: Left, wanted: Credit) -> Invoice:
         now = self._me.clock()
-        lines, tax = credit_lines(invoice, amount, reason)
+        lines, tax = credit_lines(invoice, left, wanted.amount_cents, wanted.reason)
         return Invoice(
             number=self.shelf.next_number(now),
             kind=InvoiceKind.CREDIT_NOTE,
@@ -211,14 +214,15 @@ class Billing:
             subtotal_cents=sum(line.amount_cents for line in lines),
             tax=invoice.tax,
             tax_cents=tax,
-            total_cents=-amount,
+            total_cents=-wanted.amount_cents,
             credits_number=invoice.number,
             credits_digest=invoice.digest(),
-            reason=reason,
+            reason=wanted.reason,
         )
 
     def _write(self, invoice: Invoice, actor: Identity) -> KeptInvoice:
         """Sign, draft, remember, keep: after a crash the log says whether the draft became an invoice."""
+        self._book.require_writable()  # else a draft whose fate only a restart tells would be lost to this one
         envelope = sign("invoice", invoice.document(), self._me.hospital, self._me.sign_key)
         self.shelf.draft(envelope)
         failpoint("billing.drafted")
@@ -234,12 +238,15 @@ class Billing:
         return self._keep(envelope, place)
 
     def _finish_drafts(self) -> None:
-        """Keep the drafts that the log holds and forget the others: their numbers were never given out."""
+        """Keep the drafts that the log holds and forget the others: their numbers were never given out.
+
+        While the log has failed nobody knows what reached the disk: then drafts wait for the restart.
+        """
         for envelope in list(self.shelf.drafts()):
             place = self._book.entry(digest(envelope["document"]))
             if place is not None:
                 self._keep(envelope, place)
-            else:
+            elif self._book.is_writable:
                 self.shelf.drop_draft(envelope["document"]["number"])
 
     def _keep(self, envelope: Envelope, place: Place) -> KeptInvoice:

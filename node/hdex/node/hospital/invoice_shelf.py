@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from hdex.catalog.documents import from_document
-from hdex.catalog.invoice import Invoice, InvoiceKind, InvoiceState
+from hdex.catalog.invoice import Invoice, InvoiceKind, InvoiceState, Left
 from hdex.ledger.usage import Place
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
@@ -64,6 +64,12 @@ class Balance:
     def due_cents(self) -> int:
         """What is still to be paid; below 0 where more came in."""
         return self.kept.invoice.total_cents - self.credited_cents - self.paid_cents
+
+    @property
+    def left(self) -> Left:
+        """What may still be credited."""
+        invoice = self.kept.invoice
+        return Left(invoice.total_cents - self.credited_cents, self.net_cents)
 
     @property
     def net_cents(self) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from hdex.catalog.invoice import UsageSaid
 from hdex.catalog.quota import Quota, QuotaPeriod, Used, require_quota
+from hdex.ledger.errors import LogFailed
 from hdex.ledger.event import Action, Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
@@ -102,6 +103,16 @@ class UsageBook:
             accesses = self._accesses.get(contract, ())
             counted = usage(contract, accesses, month, origin, start=start, size=parse_checkpoint(head).size)
         return UsageSaid(**asdict(counted), checkpoint=head)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether what the book says of the log is all that the log holds: a failed writer leaves that open."""
+        return not self._log.failed
+
+    def require_writable(self) -> None:
+        """Raise LogFailed where the log's writer has failed."""
+        if not self.is_writable:
+            raise LogFailed("the log has failed and refuses everything: restart the node")
 
     def entry(self, digest: str) -> Place | None:
         """Return where the log holds the event of an invoice or credit note, by the paper's digest."""
