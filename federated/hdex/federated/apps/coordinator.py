@@ -1,5 +1,6 @@
 """The coordinator's Flower ServerApp: rounds of a strategy over a Grid, each committed before the next is sent."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from hdex.federated.strategy import EncryptedSum
 from hdex.federated.waiting import Patience, site_lost
 
 Progress = Callable[[RoundRecord], None]
+ASK_AGAIN_S = 1.0
 
 
 def server_app(
@@ -67,6 +69,7 @@ def gather_population(strategy: EncryptedSum, journal: Journal, grid: Grid, pati
         if not missing or patience.deadline is None or patience.clock() >= ends:
             return replies  # with a refusal, or with what the region said
         replies = [reply for reply in replies if reply.metadata.src_node_id not in lost]
+        threading.Event().wait(ASK_AGAIN_S)  # a region that gives up at once must not keep two processes busy
 
 
 def gather_attempts(strategy: EncryptedSum, journal: Journal, grid: Grid, patience: Patience) -> list[Message]:
