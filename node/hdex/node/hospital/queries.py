@@ -83,12 +83,12 @@ class Queries:
         else:
             if question.epsilon:
                 raise AccessDenied("query.epsilon", "ask without epsilon", "the contract promises no noise")
-            if all(row["digest"] != question.digest() for row in before):
-                self._register.require_apart(frame, cells, before, floors.cell)
             told = answer(frame, question, cells, floors)
+            if all(row["digest"] != question.digest() for row in before):
+                self._register.require_apart(frame, cells, shown(told), before, floor=floors.cell)
         if is_new:
             self._require_left(opened)
-            self._register.keep(contract, about, question)
+            self._register.keep(contract, about, question, shown(told))
         return told
 
     def _noisy(self, opened: Opened, cells: Cells, question: Question, *, floors: Regime, is_new: bool) -> list[Line]:
@@ -121,6 +121,11 @@ class Queries:
                 "agree on more queries; those answered may be asked again",
                 f"all {agreed_queries(opened)} queries agreed are answered",
             )
+
+
+def shown(lines: list[Line]) -> list[int]:
+    """Return which cells of an answer are not blank."""
+    return [at for at, line in enumerate(lines) if line["n"] is not None]
 
 
 def agreed_queries(opened: Opened) -> int:

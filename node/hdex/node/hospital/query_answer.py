@@ -196,13 +196,15 @@ def total(group: NDArray[np.float64], kind: str) -> float | None:
 
 
 def quantiles(ordered: NDArray[np.float64], question: Question, floors: Regime) -> Line:
-    """Return quantiles as the mean of as many neighbours as a cell must have: no patient's own value.
+    """Return quantiles as the mean of a block of neighbours, as many as a cell must have: no patient's own value.
 
-    None where fewer than the floor stand on either side.
+    The blocks of one population do not overlap, so that no number of probabilities tells less than a block's mean. None
+    where fewer than the floor stand on either side.
     """
     found: Line = {}
     for name, probability in zip(value_names(question), question.probabilities, strict=True):
-        at, half = round(probability * (len(ordered) - 1)), floors.cell // 2
+        at = round(probability * (len(ordered) - 1))
+        block = at // floors.cell * floors.cell
         enough = min(at, len(ordered) - 1 - at) >= floors.quantile_side
-        found[name] = float(ordered[at - half : at + half + 1].mean()) if enough else None
+        found[name] = float(ordered[block : block + floors.cell].mean()) if enough else None
     return found

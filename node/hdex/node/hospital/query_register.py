@@ -1,8 +1,9 @@
 """Which questions an organisation has had answered: its budget, and whether a new answer would give few people away.
 
 Kept are the questions, not the rows: a released version does not change, so its rows are found again. A cell must not
-come closer than the floor to a union of cells of an earlier answer (`disclosure_cells`), and no combination of the
-populations may be solved for fewer (`disclosure_register`). Compared are answers over one version of one product.
+come closer than the floor to a union of cells of an earlier answer (`disclosure_cells`), and no combination of whole
+populations and of cells that were told may be solved for fewer (`disclosure_register`): else the blank of one answer is
+the rest of others. Compared are answers over one version of one product.
 """
 
 import threading
@@ -12,13 +13,14 @@ import numpy as np
 import polars as pl
 
 from hdex.federated.disclosure_cells import Mask, is_too_close
-from hdex.federated.disclosure_register import PopulationAudit
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.query_answer import Cells, cells_of
 from hdex.node.question import Question, question_of
 
 KIND = "query_answered"
+MOST_CELLS = 400  # that one organisation is told of one version: each is an equation
+PRIME = 2**31 - 1  # products of two entries stay in 64 bits
 COARSER = "ask the same groups as before, or populations that differ by more patients"
 
 
@@ -45,30 +47,58 @@ class QueryRegister:
             float(row["question"]["epsilon"]) for row in self._documents.all(KIND) if row["contract"] == contract
         )
 
-    def keep(self, contract: str, about: Document, question: Question) -> None:
-        """Remember an answered question. about: consumer, product, version."""
+    def keep(self, contract: str, about: Document, question: Question, told: Sequence[int]) -> None:
+        """Remember an answered question. about: consumer, product, version; told: the cells that were not blank."""
         row = {**about, "contract": contract, "question": question.document(), "digest": question.digest()}
+        row["told"] = list(told)
         self._documents.put(KIND, f"{contract}/{question.digest()}", row)
 
-    def require_apart(self, frame: pl.DataFrame, cells: Cells, before: Sequence[Document], floor: int) -> None:
-        """Raise AccessDenied where this answer and earlier ones together tell of fewer than `floor` rows."""
-        earlier = [cells_of(frame, question_of(row["question"])) for row in before]
-        if any(is_too_close(cells.partition(), one.partition(), floor) for one in earlier):
+    def require_apart(
+        self, frame: pl.DataFrame, cells: Cells, told: Sequence[int], before: Sequence[Document], *, floor: int
+    ) -> None:
+        """Raise AccessDenied where this answer and earlier ones together tell of fewer than `floor` rows.
+
+        told: the cells of this answer that are not blank.
+        """
+        earlier = [(cells_of(frame, question_of(row["question"])), row["told"]) for row in before]
+        if any(is_too_close(cells.partition(), one.partition(), floor) for one, _ in earlier):
             raise AccessDenied("query.cells", COARSER, "a cell comes too close to one of an earlier answer")
-        populations = sketched([one.labels >= 0 for one in (*earlier, cells)], floor)
-        audit = PopulationAudit(floor, populations[:-1])
-        if populations[-1] and (rule := audit.breach(populations[-1])):
-            raise AccessDenied(f"query.{rule.partition('.')[2]}", COARSER, "the populations asked tell of few patients")
+        masks = distinct([mask for one, shown in (*earlier, (cells, told)) for mask in masks_of(one, shown)])
+        if len(masks) > MOST_CELLS:
+            raise AccessDenied("query.register_full", "ask coarser tables", f"more than {MOST_CELLS} cells were told")
+        if masks and smallest_support(masks) < floor:
+            raise AccessDenied("query.solvable", COARSER, "together with earlier answers this tells of few patients")
 
 
-def sketched(masks: Sequence[Mask], floor: int) -> list[frozenset[str]]:
-    """Return populations as the audit reads them, with at most `floor` members for rows that no population splits.
+def masks_of(cells: Cells, told: Sequence[int]) -> list[Mask]:
+    """Return whom an answer tells of: its whole population, and each cell that is not blank."""
+    return [cells.labels >= 0, *(cells.labels == at for at in told)]
 
-    What is below the floor stays so, what is not stays not: the audit asks for nothing else.
+
+def distinct(masks: Sequence[Mask]) -> list[Mask]:
+    """Return the populations with somebody in them, each once."""
+    return list({mask.tobytes(): mask for mask in masks if mask.any()}.values())
+
+
+def smallest_support(masks: Sequence[Mask]) -> int:
+    """Return the rows behind the smallest equation that elimination leaves of these populations.
+
+    The reduced echelon form of `disclosure_register.smallest_solved`, in arrays: hundreds of cells in a second.
     """
-    patterns, sizes = np.unique(np.stack(masks, axis=1), axis=0, return_counts=True)
-    members = [[f"{at}.{n}" for n in range(min(int(size), floor))] for at, size in enumerate(sizes)]
-    return [
-        frozenset(name for at, pattern in enumerate(patterns) if pattern[number] for name in members[at])
-        for number in range(len(masks))
-    ]
+    patterns, sizes = np.unique(np.stack(masks[::-1], axis=1), axis=0, return_counts=True)
+    rest = patterns.T.astype(np.int64)
+    row = 0
+    for column in range(rest.shape[1]):
+        found = np.flatnonzero(rest[row:, column])
+        if not len(found):
+            continue
+        rest[[row, row + found[0]]] = rest[[row + found[0], row]]
+        rest[row] = rest[row] * pow(int(rest[row, column]), -1, PRIME) % PRIME
+        factors = rest[:, column].copy()
+        factors[row] = 0
+        used = np.flatnonzero(factors)
+        rest[used] = (rest[used] - factors[used, None] * rest[row]) % PRIME
+        row += 1
+        if row == len(rest):
+            break
+    return int(((rest[:row] != 0) @ sizes).min(initial=int(sizes.sum())))
