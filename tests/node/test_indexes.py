@@ -38,8 +38,8 @@ class Ear:
     def expect(self, product_id: str) -> None:
         self.heard.append((product_id, self._catalogue.held(product_id) is not None))
 
-    def wake(self) -> None:
-        self.heard.append(("wake", True))
+    def listed(self, product_id: str) -> None:
+        self.heard.append((product_id, self._catalogue.held(product_id) is not None))
 
 
 def test_a_listing_is_noted_before_it_is_made(tmp_path: Path) -> None:
@@ -49,4 +49,4 @@ def test_a_listing_is_noted_before_it_is_made(tmp_path: Path) -> None:
     hospital = person("hospital-a")
     manifest = sign("manifest", sample_product().document(), "hospital-a", market.keys["hospital-a"].secret("sign"))
     listings.publish(manifest, hospital)
-    assert ear.heard == [("hospital-a.carotid-stents", False), ("wake", True)]
+    assert ear.heard == [("hospital-a.carotid-stents", False), ("hospital-a.carotid-stents", True)]

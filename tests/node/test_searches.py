@@ -81,6 +81,7 @@ class Stage:
         product = sample_product(**given)
         self.searches.expect(product.id)
         self.catalogue.publish(product.document(), b"")
+        self.searches.listed(product.id)
 
     def save(self, text: str = "carotid", webhook: str = "", who: str = BUYER, **given: Any) -> str:
         return self.searches.save(Query(text=text, **given), text or "all", webhook, person(who))[0].search.id
@@ -131,7 +132,9 @@ def test_a_suspended_product_is_told_when_it_is_listed_again(stage: Stage) -> No
     stage.courier.round()
     assert stage.matched() == [[]]
     stage.searches.expect("hospital-a.carotid-stents")
+    stage.courier.round()  # too early: it is on its way
     stage.catalogue.mark("hospital-a.carotid-stents", "1.0.0", ProductState.LISTED)
+    stage.searches.listed("hospital-a.carotid-stents")
     stage.courier.round()
     assert stage.matched() == [["hospital-a.carotid-stents@1.0.0"]]
 

@@ -96,6 +96,7 @@ def test_a_search_is_kept_matched_and_removed(served: Served) -> None:
     for product in sample_catalogue(4):
         served.searches.expect(product.id)
         served.catalogue.publish(product.document(), b"{}")
+        served.searches.listed(product.id)
     assert served.searches.settle() == 1
     assert [row["matches"] for row in remote.list()] == [1]
     with pytest.raises(RemoteRefused) as refused:

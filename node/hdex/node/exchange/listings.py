@@ -32,8 +32,8 @@ class Listed(Protocol):
         """Note that a product is about to be listed. Durable on return."""
         ...
 
-    def wake(self) -> None:
-        """Hear that it is."""
+    def listed(self, product_id: str) -> None:
+        """Hear that it is, or that it failed."""
         ...
 
 
@@ -102,9 +102,11 @@ class Listings:
         """Note that a product is about to be listed, so that saved searches learn of it whatever happens then."""
         if self._listed is not None:
             self._listed.expect(product_id)
-        yield
-        if self._listed is not None:
-            self._listed.wake()
+        try:
+            yield
+        finally:
+            if self._listed is not None:
+                self._listed.listed(product_id)
 
     def find(self, query: Query, actor: Identity) -> Page:
         """Return one page of listings."""

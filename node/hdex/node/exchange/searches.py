@@ -10,6 +10,7 @@ import hmac
 import json
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,6 +67,7 @@ class Searches:
         self._clock = clock
         self._base = base
         self._lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()  # listings that this process is about to make
 
     def save(self, query: Query, name: str, webhook: str, actor: Identity) -> tuple[Told, str]:
         """Keep a search; return it and, where it has a webhook, the key that signs its notices (hex)."""
@@ -120,18 +122,24 @@ class Searches:
 
     def expect(self, product_id: str) -> None:
         """Note that a product is about to be listed. Durable on return."""
-        self._documents.put(EXPECTED, product_id, {"product": product_id})
+        with self._lock:
+            self._under_way[product_id] += 1
+            self._documents.put(EXPECTED, product_id, {"product": product_id})
 
-    def wake(self) -> None:
-        """Have the courier look."""
+    def listed(self, product_id: str) -> None:
+        """Hear that it is, or that it failed; the courier looks."""
+        with self._lock:
+            self._under_way[product_id] -= 1
         self._outbox.woken.set()
 
     def settle(self) -> int:
         """Match what was listed since with every search; return how many matches there are."""
         count = 0
         for product_id in self._documents.keys(EXPECTED):
-            held = self._catalogue.held(product_id)
             with self._lock:
+                if self._under_way[product_id]:
+                    continue  # it is settled when it is listed, not before
+                held = self._catalogue.held(product_id)
                 if held is not None and held.state == ProductState.LISTED:
                     count += self._match(held)
                 self._documents.remove(EXPECTED, [product_id])
