@@ -43,6 +43,8 @@ OWN_STAFF: dict[str, set[str]] = {
     "HospitalAdminService.DecideRequest": {STEWARD, OFFICER, COMMITTEE},
     "HospitalAdminService.ListRequests": {STEWARD, OFFICER, COMMITTEE, ADMIN},
     "HospitalAdminService.Status": {STEWARD, OFFICER, COMMITTEE, ADMIN},
+    "HospitalAdminService.ReadDesk": {STEWARD, OFFICER, COMMITTEE, ADMIN},
+    "HospitalAdminService.ListAccesses": {OFFICER, COMMITTEE, ADMIN},
     "LogService.ReadLog": {OFFICER, ADMIN},
 }
 BUYER = {("buyer", ""), ("buyer", "buyer_analyst")}

@@ -30,6 +30,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
         "Revoke",
         "WithdrawConsent",
         "Status",
+        "ReadDesk",
+        "ListAccesses",
     ),
     "HospitalService": ("ConsiderRequest", "ConfirmAgreement", "Deliver", "AcknowledgeDelivery"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hdex.node.cli.node_desk import desk, desk_code
 from hdex.node.cli.node_erasure import erase, hold
 from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
@@ -20,6 +21,8 @@ app.command()(hold)
 app.command()(withdraw)
 app.command()(suspend)
 app.command()(resume)
+app.command()(desk)
+app.command("desk-code")(desk_code)
 
 
 @app.callback()

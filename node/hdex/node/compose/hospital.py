@@ -7,6 +7,7 @@ from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
+from hdex.node.hospital.accesses import Accesses
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
@@ -20,6 +21,7 @@ from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.populations import Populations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
+from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
@@ -113,6 +115,19 @@ class HospitalParts:
             clock=now,
         )
 
+    def readings(self) -> Readings:
+        return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
+
+    def accesses(self) -> Accesses:
+        ground = self.standing
+        return Accesses(
+            ground.log,
+            ground.data,
+            consumers=lambda: {one.contract_id: str(one.asked["consumer"]) for one in self.negotiations.all()},
+            anchored=lambda: ground.anchoring().status().anchored_size,
+            needed=self.config.witnesses,
+        )
+
     def hospital(self) -> Hospital:
         ground = self.standing
         return Hospital(
@@ -134,6 +149,8 @@ class HospitalParts:
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
+            readings=self.readings(),
+            accesses=self.accesses(),
             meter=self.meter,
             log=ground.log,
         )

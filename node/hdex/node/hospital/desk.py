@@ -5,6 +5,7 @@ from typing import Any
 
 from hdex.ledger.log import Log
 from hdex.node.documents import Document
+from hdex.node.hospital.accesses import Accesses
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import KIND as ASSESSMENT
 from hdex.node.hospital.assessments import Assessments
@@ -16,6 +17,7 @@ from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
+from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.releases import Releases
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -38,6 +40,8 @@ class Hospital:
     lifecycle: Lifecycle
     assessments: Assessments
     erasures: Erasures
+    readings: Readings
+    accesses: Accesses
     meter: Meter
     log: Log
 

@@ -91,6 +91,16 @@ class HospitalAdminServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusResponse.FromString,
                 _registered_method=True)
+        self.ReadDesk = channel.unary_unary(
+                '/hdex.proto.v1.HospitalAdminService/ReadDesk',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.FromString,
+                _registered_method=True)
+        self.ListAccesses = channel.unary_unary(
+                '/hdex.proto.v1.HospitalAdminService/ListAccesses',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.FromString,
+                _registered_method=True)
 
 
 class HospitalAdminServiceServicer:
@@ -163,6 +173,18 @@ class HospitalAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadDesk(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccesses(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HospitalAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +242,16 @@ def add_HospitalAdminServiceServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusResponse.SerializeToString,
+            ),
+            'ReadDesk': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadDesk,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.SerializeToString,
+            ),
+            'ListAccesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccesses,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -520,6 +552,60 @@ class HospitalAdminService:
             '/hdex.proto.v1.HospitalAdminService/Status',
             hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_hospital__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadDesk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/ReadDesk',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/ListAccesses',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.FromString,
             options,
             channel_credentials,
             insecure,
