@@ -15,12 +15,12 @@ from hdex.ledger.note import Signer, cosign
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.errors import NodeError, RemoteRefused, describe
-from hdex.node.hospital.accesses import Accesses, Question
+from hdex.node.hospital.accesses import Accesses, Buyers, Question, buyer_of
+from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.readings import Readings
-from hdex.node.hospital.study_approvals import WAITING, StudyApprovals
 from hdex.node.hospital.staff import Staff
-from hdex.node.hospital.approvals import Approvals
+from hdex.node.hospital.study_approvals import WAITING, StudyApprovals
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.sessions import Sessions
@@ -72,7 +72,7 @@ class House:
         self.accesses = Accesses(
             ground.log,
             folder,
-            consumers=lambda: {one.contract_id: str(one.asked["consumer"]) for one in self.market.negotiations.all()},
+            buyers=buyers_of(self.market, HOSPITAL),
             anchored=lambda: self.anchored,
             needed=1,
         )
@@ -97,6 +97,16 @@ class House:
         witness = Signer("hospital-b", b"\x09" * 32)
         note = log.checkpoint()
         log.add_cosignatures(note, [cosign(note, witness, self.market.now)])
+
+
+def buyers_of(market: Market, hospital: str) -> Buyers:
+    """Return whose accesses stand in a hospital's log, by its own details."""
+    details, negotiations = market.grounds[hospital].details, market.hospitals[hospital].negotiations
+    return Buyers(
+        holders=lambda: {one.contract_id: str(one.asked["consumer"]) for one in negotiations.all()},
+        of_event=lambda event_id: buyer_of(details.open(event_id).actor),
+        commitments=lambda buyer: details.commitments(f"spiffe://hdex.test/buyer/{buyer}"),
+    )
 
 
 class LocalDesk:

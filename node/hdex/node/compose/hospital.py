@@ -4,10 +4,11 @@ from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
+from hdex.node.compose.alerting import recorded_actor
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
 from hdex.node.consent_sqlite import SqliteConsents
-from hdex.node.hospital.accesses import Accesses
+from hdex.node.hospital.accesses import Accesses, Buyers, buyer_of
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.budgets import EpsilonBudget
@@ -28,7 +29,7 @@ from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
-from hdex.node.identity import Identity
+from hdex.node.identity import STAFF, Identity
 from hdex.node.keys import data_key
 from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
@@ -118,12 +119,25 @@ class HospitalParts:
     def readings(self) -> Readings:
         return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
 
+    def buyers(self) -> Buyers:
+        ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
+        actor_of = recorded_actor(ground.details)
+        return Buyers(
+            holders=lambda: {one.contract_id: str(one.asked["consumer"]) for one in self.negotiations.all()},
+            of_event=lambda event_id: buyer_of(actor_of(event_id)),
+            commitments=lambda buyer: tuple(
+                found
+                for role in ("", *(f"/{one}" for one in sorted(STAFF["buyer"])))
+                for found in ground.details.commitments(f"{uri}{buyer}{role}")
+            ),
+        )
+
     def accesses(self) -> Accesses:
         ground = self.standing
         return Accesses(
             ground.log,
             ground.data,
-            consumers=lambda: {one.contract_id: str(one.asked["consumer"]) for one in self.negotiations.all()},
+            buyers=self.buyers(),
             anchored=lambda: ground.anchoring().status().anchored_size,
             needed=self.config.witnesses,
         )

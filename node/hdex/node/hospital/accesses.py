@@ -5,7 +5,7 @@ An index beside the log is caught up at every question. It is made anew when it 
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,12 @@ class Question:
         if self.decision not in ("", *Decision):
             raise RequestInvalid("the decision is allow or deny")
 
-    def query(self, action: Action, contract: str | None, limit: int) -> EventQuery:
+    def query(self, action: Action, contract: str | None, actor: tuple[str, ...], *, limit: int) -> EventQuery:
         """Return what is asked of the index for one kind of access."""
         return EventQuery(
             action=action,
             contract=contract,
+            actor=actor,
             product=self.product or None,
             purpose=self.purpose or None,
             decision=Decision(self.decision) if self.decision else None,
@@ -58,19 +59,35 @@ class Question:
         )
 
 
-class Accesses:
-    """The accesses of the log that is written now.
+@dataclass(frozen=True, slots=True)
+class Buyers:
+    """Who is meant by a contract, and by an event.
 
-    consumers: contract id -> who holds it. anchored: how many entries the chain covers; may raise ChainUnavailable.
+    holders: contract id -> who holds it. of_event: event id -> the buyer who asked, empty where it was no buyer or is
+    erased. commitments: a buyer -> the commitments under which it stands in events.
     """
 
+    holders: Callable[[], Mapping[str, str]]
+    of_event: Callable[[str], str]
+    commitments: Callable[[str], tuple[str, ...]]
+
+    def of(self, event: Event, holders: Mapping[str, str]) -> str:
+        """Return for whom an access was asked: the buyer who asked, or where the exchange did, the contract's holder.
+
+        A refusal to a stranger under another's contract is the stranger's.
+        """
+        return self.of_event(event.event_id) or holders.get(event.contract or "", "")
+
+
+class Accesses:
+    """The accesses of the log that is written now. anchored: how many entries the chain covers, or ChainUnavailable."""
+
     def __init__(
-        self, log: Log, folder: Path, *, consumers: Callable[[], Mapping[str, str]], anchored: Callable[[], int],
-        needed: int,
+        self, log: Log, folder: Path, *, buyers: Buyers, anchored: Callable[[], int], needed: int
     ) -> None:  # fmt: skip
         self._log = log
         self._folder = folder
-        self._consumers = consumers
+        self._buyers = buyers
         self._anchored = anchored
         self._needed = max(1, needed)
         self._lock = threading.Lock()  # guards what follows
@@ -81,13 +98,41 @@ class Accesses:
         """Return the accesses asked for, newest first, with how many there are and how far the log is proven."""
         if skip < 0 or not 0 < limit <= MOST_ROWS:
             raise RequestInvalid(f"a page has 1 to {MOST_ROWS} accesses, and none before the first")
-        consumers = self._consumers()
+        holders = self._buyers.holders()
         with self._lock:
             index = self._caught_up()
-            found = sorted(positions(index, question, consumers), reverse=True)
+            found = sorted(self._positions(index, question, holders), reverse=True)
         proven = self._proven()
-        rows = [row(position, self._event(position), consumers, proven) for position in found[skip : skip + limit]]
+        rows = [self._row(position, holders, proven) for position in found[skip : skip + limit]]
         return {"total": len(found), "rows": rows, "log": proven}
+
+    def _positions(self, index: SqliteEventIndex, question: Question, holders: Mapping[str, str]) -> set[int]:
+        """Return where the accesses stand that answer a question.
+
+        An allowed access under a contract is its holder's: only refusals must be read to know whose they were.
+        """
+        asked = question.consumer
+        if not asked:
+            return searched(index, question)
+        own = [contract for contract, holder in holders.items() if holder == asked]
+        found = {position for contract in own for position in searched(index, question, contract=contract)}
+        commitments = self._buyers.commitments(asked)
+        found |= searched(index, question, actor=commitments) if commitments else set()
+        denied = found & searched(index, replace(question, decision=Decision.DENY.value))
+        return found - {one for one in denied if self._buyers.of(self._event(one), holders) != asked}
+
+    def _row(self, position: int, holders: Mapping[str, str], proven: Mapping[str, Any]) -> Document:
+        """Return one access: codes, counts and names of organisations, as the event and the contracts state them."""
+        event = self._event(position)
+        told: Document = {
+            "index": position,
+            "time": event.time,
+            "action": event.action.value,
+            "consumer": self._buyers.of(event, holders),
+            "state": state(position, proven),
+        }
+        names = ("product", "version", "purpose", "contract", "role", "decision", "reason", "rows", "epsilon")
+        return told | {name: value for name in names if (value := getattr(event, name)) is not None}
 
     def _event(self, position: int) -> Event:
         (entry,) = self._log.entries(position, position + 1)
@@ -123,27 +168,18 @@ class Accesses:
         }
 
 
-def positions(index: SqliteEventIndex, question: Question, consumers: Mapping[str, str]) -> set[int]:
-    """Return where the accesses stand that answer a question. A consumer means all contracts it holds."""
-    contracts: list[str | None] = [None]
-    if question.consumer:
-        contracts = [contract for contract, holder in consumers.items() if holder == question.consumer]
-    limit = index.size()
-    queries = (question.query(action, contract, limit) for contract in contracts for action in ACCESSES)
+def searched(
+    index: SqliteEventIndex, question: Question, *, contract: str | None = None, actor: tuple[str, ...] = ()
+) -> set[int]:
+    """Return where the accesses stand that an index finds, whoever they were for."""
+    queries = (question.query(action, contract, actor, limit=index.size()) for action in ACCESSES)
     return {position for query in queries for position in index.search(query)}
 
 
-def row(position: int, event: Event, consumers: Mapping[str, str], proven: Mapping[str, Any]) -> Document:
-    """Return one access: codes, counts and names of organisations, as the event and the contracts state them."""
-    told: Document = {
-        "index": position,
-        "time": event.time,
-        "action": event.action.value,
-        "consumer": consumers.get(event.contract or "", ""),
-        "state": state(position, proven),
-    }
-    names = ("product", "version", "purpose", "contract", "role", "decision", "reason", "rows", "epsilon")
-    return told | {name: value for name in names if (value := getattr(event, name)) is not None}
+def buyer_of(spiffe_id: str | None) -> str:
+    """Return the buyer that a SPIFFE id names, empty for anybody else."""
+    parts = (spiffe_id or "").split("/")
+    return parts[4] if len(parts) > 4 and parts[3] == "buyer" else ""
 
 
 def state(position: int, proven: Mapping[str, Any]) -> str:

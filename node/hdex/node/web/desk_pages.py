@@ -10,7 +10,7 @@ from hdex.node.signed import digest
 from hdex.node.steward import Steward
 from hdex.node.web.auditor_app import root_of
 from hdex.node.web.desk_door import Visit
-from hdex.node.web.desk_tasks import study_state, tasks
+from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks
 from hdex.node.web.desk_templates import render
 from hdex.node.web.desk_views import (
     COLUMNS,
@@ -72,7 +72,7 @@ class DeskPages:
 
     def datasets(self, visit: Visit) -> Response:
         """Return every data set with its state and next step."""
-        found = self._steward.desk.read("datasets")["datasets"]
+        found = [(one, list(dataset_tasks(one))) for one in self._steward.desk.read("datasets")["datasets"]]
         return page("desk_datasets.html", visit, datasets=found)
 
     def classification(self, visit: Visit) -> Response:
