@@ -46,6 +46,8 @@ OWN_STAFF: dict[str, set[str]] = {
     "HospitalAdminService.ListRequests": {STEWARD, OFFICER, COMMITTEE, ADMIN},
     "HospitalAdminService.ListRuns": {STEWARD, OFFICER},
     "HospitalAdminService.Status": {STEWARD, OFFICER, COMMITTEE, ADMIN},
+    "HospitalAdminService.ReadDesk": {STEWARD, OFFICER, COMMITTEE, ADMIN},
+    "HospitalAdminService.ListAccesses": {OFFICER, COMMITTEE, ADMIN},
     "LogService.ReadLog": {OFFICER, ADMIN},
     **{f"VettingService.{verb}": OFFICE for verb in ("GetVetting", "ListVettings", "DecideVetting")},
     **{f"AccessRequestService.{verb}": {STEWARD, OFFICER, COMMITTEE} for verb in REVIEWED},

@@ -32,6 +32,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
         "WithdrawConsent",
         "Status",
         "ListRuns",
+        "ReadDesk",
+        "ListAccesses",
     ),
     "HospitalService": (
         "ConsiderRequest",

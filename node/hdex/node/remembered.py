@@ -12,11 +12,15 @@ NOTHING_OF_ANYONE = "says only that the process serves"
 BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask for the next checkpoint, without end"
 HASHES = "heads and hashes only, published on purpose; entries are not served here"
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
+OWN_PAPERS = "shows a hospital's own staff their own papers before they sign: columns, measures, states, no record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
 FEED = "says of the public catalogue what a saved search matches; its address is the secret, and no caller is known"
 LOOKS = "the look of the pages"
 READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
 EACH_ITS_OWN = "every message leaves the event of its type: hdex.node.dsp.connector.EVENTS names them all"
+BY_CALL = "a person's own machine: what it shows or sends goes by a call of the node, which leaves its event there"
+OPENS = "a person's own machine: it opens or ends a session of that person's browser, and asks the node nothing"
+OWN_DRAFT = "a draft in the memory of a person's own machine; the node hears of it when it is signed"
 CHAIN_KEEPS = (
     "the chain is its own record: what is written is a signed transaction, what is read is public to its users"
 )
@@ -120,12 +124,14 @@ VERBS: dict[str, Verb] = {
 # Remembered at the gate, before the handler runs, because no verb knows more about it.
 AT_GATE: dict[str, Action] = {
     "HospitalAdminService.ListRequests": Action.CONTRACT_READ,
+    "HospitalAdminService.ListAccesses": Action.AUDIT_READ,
     "ChannelService.Connect": Action.CHANNEL_OPEN,
 }
 SILENT: dict[str, str] = {
     "HospitalAdminService.Status": OWN_COUNTS,
     "BillingService.ListIssued": OWN_COUNTS,
     "BillingService.GetStatement": OWN_COUNTS,
+    "HospitalAdminService.ReadDesk": OWN_PAPERS,
     "WitnessService.AddCheckpoint": BEGETS_ITSELF,
     "Health.Check": NOTHING_OF_ANYONE,
     "Health.Watch": NOTHING_OF_ANYONE,
@@ -155,6 +161,27 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/read": Action.AUDIT_READ,
         "/static": LOOKS,
         "/static/auditor": LOOKS,
+    },
+    "hdex.node.web.desk_app": {
+        "*/sign-in": OPENS,
+        "*/sign-out": OPENS,
+        "*/": BY_CALL,
+        "*/datasets": BY_CALL,
+        "*": BY_CALL,  # the addresses below a data set or one of its versions
+        "*/propose": Action.CLASSIFICATION_PROPOSE,
+        "*/column": OWN_DRAFT,
+        "*/flags": OWN_DRAFT,
+        "*/sign": BY_CALL,
+        "*/draft": Action.PRODUCT_REVIEW,
+        "*/list": Action.CATALOGUE_PUBLISH,
+        "*/studies": BY_CALL,
+        "*/studies/{digest}/{verdict}": Action.STUDY_APPROVE,
+        "*/products": BY_CALL,
+        "*/products/{product}/{version}/{order}": BY_CALL,
+        "*/accesses": Action.AUDIT_READ,
+        "*/accesses.csv": Action.AUDIT_READ,
+        "/static": LOOKS,
+        "/static/desk": LOOKS,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
     "hdex.node.wire.dsp_app": {

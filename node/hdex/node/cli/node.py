@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hdex.node.cli.node_billing import invoice_app, payments_app, statement
+from hdex.node.cli.node_desk import desk, desk_code
 from hdex.node.cli.node_dsp import dsp
 from hdex.node.cli.node_enclave import review, runs
 from hdex.node.cli.node_erasure import erase, hold
@@ -33,6 +34,8 @@ app.add_typer(invoice_app, name="invoice")
 app.add_typer(payments_app, name="payments")
 app.command()(runs)
 app.command()(review)
+app.command()(desk)
+app.command("desk-code")(desk_code)
 
 
 @app.callback()

@@ -11,6 +11,7 @@ from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.access import AccessParts, watch_clock
+from hdex.node.compose.alerting import recorded_actor
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
@@ -20,6 +21,7 @@ from hdex.node.dsp.connector import Connector
 from hdex.node.dsp.messages import PATH
 from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.enclave import Bounds
+from hdex.node.hospital.accesses import Accesses, Buyers, buyer_of
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.billing import Biller, Billing
@@ -42,6 +44,7 @@ from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing, Shelf
 from hdex.node.hospital.queries import Queries
 from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.released import Released
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.settlement import Settlement
@@ -53,7 +56,7 @@ from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.hospital.study_register import StudyRegister
 from hdex.node.hospital.study_rows import StudyRows
 from hdex.node.hospital.usage_book import UsageBook
-from hdex.node.identity import Identity
+from hdex.node.identity import STAFF, Identity
 from hdex.node.keys import data_key, read_secret
 from hdex.node.sealing import Sealing
 from hdex.node.vault import Vault
@@ -172,6 +175,32 @@ class HospitalParts:
             clock=now,
         )
 
+    def readings(self) -> Readings:
+        return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
+
+    def buyers(self) -> Buyers:
+        ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
+        actor_of = recorded_actor(ground.details)
+        return Buyers(
+            holders=lambda: {one.contract_id: str(one.asked["consumer"]) for one in self.negotiations.all()},
+            of_event=lambda event_id: buyer_of(actor_of(event_id)),
+            commitments=lambda buyer: tuple(
+                found
+                for role in ("", *(f"/{one}" for one in sorted(STAFF["buyer"])))
+                for found in ground.details.commitments(f"{uri}{buyer}{role}")
+            ),
+        )
+
+    def accesses(self) -> Accesses:
+        ground = self.standing
+        return Accesses(
+            ground.log,
+            ground.data,
+            buyers=self.buyers(),
+            anchored=lambda: ground.anchoring().status().anchored_size,
+            needed=self.config.witnesses,
+        )
+
     def released(self) -> Released:
         ground = self.standing
         return Released(self.negotiations, self.products, self.vault, ground.documents, book=self.book, clock=now)
@@ -246,6 +275,8 @@ class HospitalParts:
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
             settlement=settlement,
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
+            readings=self.readings(),
+            accesses=self.accesses(),
             meter=self.meter,
             log=ground.log,
         )

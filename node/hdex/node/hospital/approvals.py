@@ -81,4 +81,6 @@ class Approvals:
         document_digest, by = digest(envelope["document"]), ", ".join(signers(envelope))
         with self._recorder.release(f"{kind}.approve", actor, product=dataset, policy_digest=document_digest):
             self._documents.put(kind, dataset, {"envelope": envelope, "digest": document_digest, "of": of})
+            if kind == "classification":
+                self._documents.remove(PENDING, [dataset])  # an older one must not be signed over this later
         return {"kind": kind, "dataset": dataset, "digest": document_digest, "signed_by": by}

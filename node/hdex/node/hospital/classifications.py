@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from hdex.deid.classification import contradictions, from_document, to_document
+from hdex.deid.classification import Contradiction, contradictions, from_document, to_document
 from hdex.deid.classify import classify_columns, classify_dataset
 from hdex.deid.columns import ColumnProfile, LevelDecision, Role
 from hdex.deid.errors import InputInvalid
@@ -68,6 +68,10 @@ class Classifications:
         found = contradictions(document, self._datasets.rows(dataset), dataset)
         missed = self._datasets.has_minors(dataset) and not decision.minor_under_14
         return len(found) + missed, str(self._datasets.facts(dataset)["export_digest"])
+
+    def clashes(self, dataset: str, document: Mapping[str, Any]) -> list[Contradiction]:
+        """Return the columns that a classification places below what the values show, for who reads it second."""
+        return contradictions(document, self._datasets.rows(dataset), dataset)
 
     def approved(self, dataset: str, rows: pl.DataFrame) -> tuple[list[ColumnProfile], LevelDecision, str]:
         """Return profiles, level and digest of the approved classification; raise AccessDenied where there is none."""

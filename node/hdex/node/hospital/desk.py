@@ -5,6 +5,7 @@ from typing import Any
 
 from hdex.ledger.log import Log
 from hdex.node.documents import Document
+from hdex.node.hospital.accesses import Accesses
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import KIND as ASSESSMENT
 from hdex.node.hospital.assessments import Assessments
@@ -18,6 +19,7 @@ from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.queries import Queries
+from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.releases import Releases
 from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.shares import Shares
@@ -48,6 +50,8 @@ class Hospital:
     erasures: Erasures
     settlement: Settlement
     statements: Statements
+    readings: Readings
+    accesses: Accesses
     meter: Meter
     log: Log
 

@@ -154,6 +154,8 @@ def waiting(study: Study, contract: str, level: int) -> Document:
         "study": study.id,
         "digest": study.digest(),
         "kind": study.kind,
+        "target": study.target,
+        "features": list(study.features),
         "columns": list(study.columns),
         "purpose": study.purpose,
         "contract": contract,

@@ -186,6 +186,14 @@ class RemoteDesk:
     def status(self) -> Document:
         return read_object(self._stub.Status(hospital_pb2.StatusRequest()).document)
 
+    def read(self, part: str, dataset: str = "", version: str = "") -> Document:
+        request = hospital_pb2.ReadDeskRequest(part=part, dataset=dataset, version=version)
+        return read_object(self._stub.ReadDesk(request).document)
+
+    def accesses(self, question: Mapping[str, str], *, skip: int, limit: int) -> Document:
+        request = hospital_pb2.ListAccessesRequest(**question, skip=skip, page_size=limit)
+        return read_object(self._stub.ListAccesses(request).document)
+
 
 class RemoteKeyHolder:
     """The key holder, for the exchange."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import grpc
 
+from hdex.node.hospital.accesses import Question
 from hdex.node.hospital.desk import Hospital
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.releases import ReleaseOrder
@@ -89,6 +90,24 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
 
     def ListRuns(self, request: hospital_pb2.ListRunsRequest, context: Context) -> hospital_pb2.ListRunsResponse:
         return hospital_pb2.ListRunsResponse(runs=map(dump, self._hospital.enclaves.listed(caller(context))))
+
+    def ReadDesk(self, request: hospital_pb2.ReadDeskRequest, context: Context) -> hospital_pb2.ReadDeskResponse:
+        document = self._hospital.readings.read(request.part, request.dataset, request.version)
+        return hospital_pb2.ReadDeskResponse(document=dump(document))
+
+    def ListAccesses(
+        self, request: hospital_pb2.ListAccessesRequest, context: Context
+    ) -> hospital_pb2.ListAccessesResponse:
+        question = Question(
+            product=request.product,
+            consumer=request.consumer,
+            purpose=request.purpose,
+            decision=request.decision,
+            since=request.since,
+            until=request.until,
+        )
+        document = self._hospital.accesses.find(question, skip=request.skip, limit=request.page_size)
+        return hospital_pb2.ListAccessesResponse(document=dump(document))
 
 
 class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):

@@ -123,6 +123,48 @@ class StatusResponse(_message.Message):
     document: bytes
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
 
+class ReadDeskRequest(_message.Message):
+    __slots__ = ("part", "dataset", "version")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    dataset: str
+    version: str
+    def __init__(self, part: _Optional[str] = ..., dataset: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class ReadDeskResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class ListAccessesRequest(_message.Message):
+    __slots__ = ("product", "consumer", "purpose", "decision", "since", "until", "skip", "page_size")
+    PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    product: str
+    consumer: str
+    purpose: str
+    decision: str
+    since: str
+    until: str
+    skip: int
+    page_size: int
+    def __init__(self, product: _Optional[str] = ..., consumer: _Optional[str] = ..., purpose: _Optional[str] = ..., decision: _Optional[str] = ..., since: _Optional[str] = ..., until: _Optional[str] = ..., skip: _Optional[int] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class ListAccessesResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
 class ConsiderRequestRequest(_message.Message):
     __slots__ = ("request",)
     REQUEST_FIELD_NUMBER: _ClassVar[int]

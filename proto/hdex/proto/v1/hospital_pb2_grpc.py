@@ -96,6 +96,16 @@ class HospitalAdminServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ReadDesk = channel.unary_unary(
+                '/hdex.proto.v1.HospitalAdminService/ReadDesk',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.FromString,
+                _registered_method=True)
+        self.ListAccesses = channel.unary_unary(
+                '/hdex.proto.v1.HospitalAdminService/ListAccesses',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.FromString,
+                _registered_method=True)
 
 
 class HospitalAdminServiceServicer:
@@ -174,6 +184,18 @@ class HospitalAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadDesk(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccesses(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HospitalAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +258,16 @@ def add_HospitalAdminServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ReadDesk': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadDesk,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.SerializeToString,
+            ),
+            'ListAccesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccesses,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -563,6 +595,60 @@ class HospitalAdminService:
             '/hdex.proto.v1.HospitalAdminService/ListRuns',
             hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_hospital__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadDesk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/ReadDesk',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ReadDeskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalAdminService/ListAccesses',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.ListAccessesResponse.FromString,
             options,
             channel_credentials,
             insecure,

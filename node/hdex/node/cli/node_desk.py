@@ -1,0 +1,41 @@
+"""`hdex node desk|desk-code`: the pages of one person of the hospital, on that person's own machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hdex.node.cli.options import Config, DeskFolder
+
+Port = Annotated[int, typer.Option(help="Port on this machine's own address.", min=1, max=65535)]
+
+
+def desk(config: Config, desk: DeskFolder, port: Port = 8490) -> None:
+    """Serve a person's pages to this machine's browser until told to stop. Prints an address that signs in once."""
+    import threading
+
+    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.config import HospitalConfig, load
+
+    settings = load(config, HospitalConfig)
+    prepare(settings.data_dir, [])
+    from hdex.node.compose.staff_desk import serve_desk
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    talk("pages", serve_desk(settings, desk, port, stop=stop))
+    stop.wait()
+
+
+def desk_code(
+    desk: Annotated[Path, typer.Option("--desk", help="Folder with the person's certificate and keystore.")],
+) -> None:
+    """Print a new one-time code for a desk that is running."""
+    from datetime import UTC, datetime
+
+    from hdex.node.code_slot import post
+    from hdex.node.errors import ConfigInvalid
+
+    if not (desk / "staff.pem").is_file():
+        raise ConfigInvalid(f"{desk} holds no person's certificate: name the folder that the desk was started with")
+    print(post(desk, datetime.now(UTC)))

@@ -1,0 +1,201 @@
+"""The desk's pages: each asks the node what it shows, in the person's own name. Nothing here changes anything."""
+
+from typing import Any, Protocol
+
+from fastapi.responses import HTMLResponse, Response
+
+from hdex.node.desk_review import ROLES, ColumnLine, Draft, lines_of
+from hdex.node.errors import NotFound
+from hdex.node.signed import digest
+from hdex.node.steward import Steward
+from hdex.node.web.auditor_app import root_of
+from hdex.node.web.desk_door import Visit
+from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks
+from hdex.node.web.desk_templates import render
+from hdex.node.web.desk_views import (
+    COLUMNS,
+    CSV_COLUMNS,
+    DECISIONS,
+    ORDERS,
+    PER_PAGE,
+    AccessSearch,
+    figures,
+    is_met,
+    orders_of,
+    pages_of,
+    told,
+)
+from hdex.node.web.desk_words import table
+from hdex.node.web.spreadsheet import sheet
+
+# What stands in the navigation, in this order: (address below a language's root, key of the words).
+NAVIGATION: list[tuple[str, str]] = [
+    ("/", "overview"),
+    ("/datasets", "datasets"),
+    ("/studies", "studies"),
+    ("/products", "products"),
+    ("/accesses", "accesses"),
+]
+VERDICTS = ("approve", "deny")
+GRADES = ("general", "important", "core")
+AT_ONCE, MOST_IN_SHEET = 500, 10_000
+CSV_NAME = "accesses.csv"
+
+
+class Drafts(Protocol):
+    """The classifications that this desk's person is reviewing."""
+
+    def get(self, dataset: str) -> Draft | None: ...
+
+
+class DeskPages:
+    """Every page that is only read."""
+
+    def __init__(self, steward: Steward, drafts: Drafts) -> None:
+        self._steward = steward
+        self._drafts = drafts
+
+    def overview(self, visit: Visit) -> Response:
+        """Return what waits for whom."""
+        desk = self._steward.desk
+        status, products = desk.status(), desk.read("products")["products"]
+        waiting = sum(state == "REQUESTED" for state in status["contracts"].values())
+        found = tasks(
+            datasets=desk.read("datasets")["datasets"], studies=status["studies"], products=products, requests=waiting
+        )
+        mine = [task for task in found if visit.role in task.roles]
+        others = [task for task in found if visit.role not in task.roles]
+        live = sum(state == "FINALIZED" for state in status["contracts"].values())
+        return page(
+            "desk_overview.html", visit, mine=mine, others=others, node=status, waiting=waiting, live=live
+        )  # fmt: skip
+
+    def datasets(self, visit: Visit) -> Response:
+        """Return every data set with its state and next step."""
+        found = [(one, list(dataset_tasks(one))) for one in self._steward.desk.read("datasets")["datasets"]]
+        return page("desk_datasets.html", visit, datasets=found)
+
+    def classification(self, visit: Visit) -> Response:
+        """Return a classification: this desk's draft, what waits for a second name, or what is in force."""
+        name = visit.path("dataset")
+        kept, draft = self._steward.desk.read("classification", name), self._drafts.get(name)
+        document = draft.document if draft else kept["document"]
+        lines: list[ColumnLine] = []
+        if document:
+            lines = draft.lines() if draft else lines_of(document, kept["contested"])
+        return page(
+            "desk_classification.html",
+            visit,
+            name=name,
+            state="draft" if draft else kept["state"],
+            kept=kept,
+            document=document,
+            lines=lines,
+            digest=digest(document) if document else "",
+            roles=ROLES,
+            grades=GRADES,
+        )
+
+    def version(self, visit: Visit) -> Response:
+        """Return a version's de-identification report and its assessment."""
+        found = self._steward.desk.read("version", visit.path("dataset"), visit.path("version"))
+        report = found["release"]["report"]
+        paper = found["assessment"]
+        return page(
+            "desk_version.html",
+            visit,
+            found=found,
+            report=report,
+            figures=figures(report),
+            is_met=is_met(report),
+            told=told,
+            digest=digest(paper) if paper else "",
+        )
+
+    def studies(self, visit: Visit) -> Response:
+        """Return the studies that asked, those that wait first."""
+        found = [(study_state(study), study) for study in reversed(self._steward.desk.status()["studies"])]
+        found.sort(key=lambda one: one[0] != "waiting")
+        return page("desk_studies.html", visit, studies=found)
+
+    def study(self, visit: Visit) -> Response:
+        """Return one study with the question whether this person means it. Raises NotFound."""
+        verdict = visit.path("verdict")
+        if verdict not in VERDICTS:
+            raise NotFound("a study is approved or denied")
+        return page("desk_study.html", visit, study=self.waiting(visit.path("digest")), verdict=verdict)
+
+    def waiting(self, wanted: str) -> dict[str, Any]:
+        """Return a study that asked, by its digest. Raises NotFound."""
+        for study in self._steward.desk.status()["studies"]:
+            if study["digest"] == wanted:
+                return dict(study)
+        raise NotFound("no study of this digest has asked here")
+
+    def products(self, visit: Visit) -> Response:
+        """Return every version of every product."""
+        found = [(one, orders_of(one)) for one in self._steward.desk.read("products")["products"]]
+        return page("desk_products.html", visit, products=found)
+
+    def order(self, visit: Visit) -> Response:
+        """Return one version with the question whether this order is meant. Raises NotFound."""
+        order, wanted = visit.path("order"), (visit.path("product"), visit.path("version"))
+        for one in self._steward.desk.read("products")["products"]:
+            if (one["product"], one["version"]) == wanted and order in ORDERS:
+                return page("desk_order.html", visit, product=one, order=order)
+        raise NotFound("no product of this version is here, or no such order")
+
+    def accesses(self, visit: Visit) -> Response:
+        """Return one page of who read what; the whole search is in the address."""
+        search = AccessSearch.read(visit.request.query_params)
+        skip = PER_PAGE * (search.page - 1)
+        found = self._steward.desk.accesses(search.question(), skip=skip, limit=PER_PAGE)
+        return page(
+            "desk_accesses.html",
+            visit,
+            search=search,
+            asked=dict(search.values),
+            found=found,
+            pages=pages_of(found["total"]),
+            decisions=DECISIONS,
+            columns=COLUMNS,
+        )
+
+    def accesses_sheet(self, visit: Visit) -> Response:
+        """Return the accesses of a search as CSV, the newest MOST_IN_SHEET of them."""
+        question = AccessSearch.read(visit.request.query_params).question()
+        rows: list[dict[str, Any]] = []
+        while len(rows) < MOST_IN_SHEET:
+            found = self._steward.desk.accesses(question, skip=len(rows), limit=AT_ONCE)["rows"]
+            rows += found
+            if len(found) < AT_ONCE:
+                break
+        say = visit.words.say
+        head = [say(f"accesses.{'rule' if name == 'reason' else name}") for name in CSV_COLUMNS]
+        content = sheet(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows))
+        headers = {"content-disposition": f'attachment; filename="{CSV_NAME}"'}
+        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def page(template: str, visit: Visit, *, status: int = 200, **shown: object) -> HTMLResponse:
+    """Return a page with its frame: navigation, language, who is signed in, and what was just done."""
+    done = visit.request.query_params.get("done", "")
+    shown = {
+        **frame(visit),
+        "role": visit.role,
+        "csrf": visit.session.csrf,
+        "nav": NAVIGATION,
+        "done": done if done in table()["done"] else "",
+        **shown,
+    }
+    return HTMLResponse(render(template, visit.words, **shown), status_code=status)
+
+
+def frame(visit: Visit) -> dict[str, object]:
+    """Return where a page stands in both languages. A form's answer has no address of its own: it leads home."""
+    url, is_zh = visit.request.url, visit.words.lang == "zh"
+    here = f"/{url.path.removeprefix('/zh').lstrip('/')}" if is_zh else url.path
+    if visit.request.method == "POST":
+        here = "/"
+    query = f"?{url.query}" if url.query and visit.request.method != "POST" else ""
+    return {"root": root_of(visit.words.lang), "here": here, "other": (here if is_zh else f"/zh{here}") + query}
