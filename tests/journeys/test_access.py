@@ -86,9 +86,9 @@ def test_a_request_typed_from_draft_to_withdrawal(stage: Stage, files: tuple[Pat
     assert NAME in (tmp_path / "list.csv").read_text(encoding="utf-8")
     assert f"{PROVIDER}/data_steward: which contractor?" in told[7][1]
     assert "state: WITHDRAWN" in told[8][1]
-    assert stage.actions(PROVIDER, request_digest=view["digest"], decision="allow") == [
-        "access.submit", "access.take", "access.read", "access.message", "access.read", "access.read",
-        "access.message", "access.read", "access.withdraw",
+    remembered = stage.actions(PROVIDER, request_digest=view["digest"], decision="allow")
+    assert [one for one in remembered if one != "access.read"] == [
+        "access.submit", "access.take", "access.message", "access.message", "access.withdraw",
     ]  # fmt: skip
 
 
