@@ -42,7 +42,7 @@ test: $(VENV)/.dev ## checks and all tests; skips are printed with their reason
 	code=$$?; echo "make test: $$((SECONDS - start)) s"; exit $$code
 
 check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budgets, generated code
-	@start=$$SECONDS; set -e; \
+	@start=$$SECONDS; set -eo pipefail; \
 	$(BIN)/ruff check -q .; $(BIN)/ruff format --check -q .; $(BIN)/lint-imports | tail -n 4; $(BIN)/mypy; \
 	$(BIN)/python -m pytest -q tests/test_house.py -p no:cacheprovider; echo "make check: $$((SECONDS - start)) s"
 
