@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def waiting_study(stage: Stage, name: str) -> tuple[dict[str, Any], str]:
 
 def test_an_officer_approves_a_waiting_study_through_the_page(stage: Stage) -> None:
     plan, digest = waiting_study(stage, "at-desk")
-    with desk(stage, "privacy_officer") as address, browser(address) as officer:
+    with desk(stage, "privacy_officer") as address, closing(browser(address)) as officer:
         overview = said(officer.get("/").text)
         assert "Signed in as privacy officer" in overview
         assert "Decide on the study study-at-desk" in overview
@@ -109,7 +109,7 @@ def test_an_officer_approves_a_waiting_study_through_the_page(stage: Stage) -> N
 
         code = hdex("node", "desk-code", "--desk", stage.setting.home(SITE) / "staff" / "privacy_officer")
         another = address.partition("?")[0] + f"?code={code.stdout.strip()}"
-        with browser(another) as second:
+        with closing(browser(another)) as second:
             assert second.get("/", follow_redirects=False).status_code == 200
         assert httpx.get(another, timeout=BROWSER_S).status_code == 403  # it was good once
         assert httpx.get(address, timeout=BROWSER_S).status_code == 403
@@ -117,7 +117,7 @@ def test_an_officer_approves_a_waiting_study_through_the_page(stage: Stage) -> N
 
 def test_a_steward_may_not_read_who_read_what(stage: Stage) -> None:
     stage.reach("publish")
-    with desk(stage, "data_steward") as address, browser(address) as steward:
+    with desk(stage, "data_steward") as address, closing(browser(address)) as steward:
         answer = steward.get("/accesses")
         assert answer.status_code == 403
         assert "no-rule-permits" in said(answer.text)
