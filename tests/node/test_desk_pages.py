@@ -12,6 +12,7 @@ from tests.node.record_stage import STENTS, offer
 from hdex.catalog.documents import to_document
 from hdex.catalog.lifecycle import Arrow, ProductState
 from hdex.deid.columns import Category, NationalGrade, Role
+from hdex.node.desk_review import Draft
 from hdex.node.errors import PeerUnavailable
 from hdex.node.hospital.accesses import ACCESSES
 from hdex.node.web.desk_words import table
@@ -235,69 +236,82 @@ def test_a_stranger_s_text_stays_text(house: House, officer: Seat, evil: str) ->
         assert "49" not in said(page) or "{{" not in evil
 
 
-def classification(house: House) -> str:
-    return f"/datasets/{STENTS}/classification"
-
-
 @pytest.fixture
 def ingested(house: House) -> House:
     house.record.ingest()
     return house
 
 
+REVIEW, VERSION = f"/datasets/{STENTS}/classification", f"/datasets/{STENTS}/versions/1.0.0"
+
+
 def test_a_data_set_goes_from_review_to_the_list(ingested: House) -> None:
-    """One long story: the proposal is changed against the values, signed by two, treated, assessed by two, listed."""
+    """One story: the proposal is changed against the values, signed by two, treated, assessed by two, listed."""
     steward, officer = Seat(ingested, STEWARD).sign_in(), Seat(ingested, OFFICER).sign_in()
-    review = f"/datasets/{STENTS}/classification"
+    contested_and_seconded(steward, officer)
+    proposed_anew_and_signed(steward)
+    ingested.record.release()
+    reported_and_drafted(steward, officer)
+    assessed_and_listed(steward, officer)
+    assert [held.state for held in ingested.record.products.every()] == [ProductState.LISTED]
+    actions = [str(event.action) for event in ingested.record.ground.events() if event.decision == "allow"]
+    assert actions.count("classification.approve") == 2
+    assert "catalogue.publish" in actions
+
+
+def contested_and_seconded(steward: Seat, officer: Seat) -> None:
+    """The steward lowers a column against its values; the officer reads why and signs second."""
     assert f"Classify the data set {STENTS}" in steward.words("/")
-    assert "Nobody has classified" in officer.words(review)
-    assert "The node made a proposal" in steward.act(review, f"{review}/propose")
-    lowered = steward.act(review, f"{review}/column#phone", level="1", role="other", reason="=public, <b>they say</b>")
-    assert "The draft is changed" in lowered
-    page = steward.page(review)
+    assert "Nobody has classified" in officer.words(REVIEW)
+    assert "The node made a proposal" in steward.act(REVIEW, f"{REVIEW}/propose")
+    typed = {"level": "1", "role": "other", "reason": "=public, <b>they say</b>"}
+    assert "The draft is changed" in steward.act(REVIEW, f"{REVIEW}/column#phone", **typed)
+    page = steward.page(REVIEW)
     assert page.index("<code>phone</code>") < page.index("<code>person_id</code>")  # contested ones first
     assert "by hand: direct 4 -&gt; other 1: =public, &lt;b&gt;they say&lt;/b&gt;" in page
-    assert "classification.contested" in steward.act(review, f"{review}/sign")
-    assert "waits for a second name" in steward.words(review)
-    waiting = officer.words(review)
+    assert "classification.contested" in steward.act(REVIEW, f"{REVIEW}/sign")
+    assert "waits for a second name" in steward.words(REVIEW)
+    waiting = officer.words(REVIEW)
     assert "The values show: direct, level 4" in waiting
     assert "they say" in waiting
     assert f"Read the contested classification of {STENTS}" in officer.words("/")
-    assert "Signed and in force" in officer.act(review, f"{review}/sign")
-    steward.act(review, f"{review}/propose")
-    flagged = steward.act(
-        review, f"{review}/flags", level="4", grade="general", assessment="", minors="yes", reason="two of them are 13"
-    )
-    assert "Patients under 14" in flagged
-    steward.act(review, f"{review}/propose")  # anew: nothing changed by hand
-    assert "Signed and in force" in steward.act(review, f"{review}/sign")
+    assert "Signed and in force" in officer.act(REVIEW, f"{REVIEW}/sign")
+
+
+def proposed_anew_and_signed(steward: Seat) -> None:
+    """Flags are set in a draft, which is given up for a new proposal that the steward signs alone."""
+    steward.act(REVIEW, f"{REVIEW}/propose")
+    typed = {"level": "4", "grade": "general", "assessment": "", "minors": "yes", "reason": "two of them are 13"}
+    assert "Patients under 14" in steward.act(REVIEW, f"{REVIEW}/flags", **typed)
+    steward.act(REVIEW, f"{REVIEW}/propose")
+    assert "Signed and in force" in steward.act(REVIEW, f"{REVIEW}/sign")
     assert "hdex node deidentify" in steward.words("/datasets")
 
-    ingested.record.release()
-    version = f"/datasets/{STENTS}/versions/1.0.0"
-    report = officer.words(version)
+
+def reported_and_drafted(steward: Seat, officer: Seat) -> None:
+    """Everybody reads the version's report; the steward states its terms."""
+    report = officer.words(VERSION)
     assert "Every ceiling of the preset holds" in report
-    k = re.search(r"(\d+) was 1 Smallest class \(k\)", report)
+    k = re.search(r"Smallest class \(k\) (\d+) was 1", report)
     assert k is not None
     assert int(k[1]) >= 5
     assert "This is for the data steward to do." in report
-    terms = json.dumps(to_document(offer()))
     for wrong in ("[]", "{", "[" * 5000, '{"title": 1}', json.dumps({"unknown": 1})):
-        assert "The draft is made" not in steward.act(version, f"{version}/draft", offer=wrong)
-    assert "The draft is made" in steward.act(version, f"{version}/draft", offer=terms)
-    assert "product.four_eyes" in said(
-        officer.send(f"{version}/sign", hidden_of(steward, version) | {"csrf": csrf(officer)}).text
-    )
-    assert "data steward: signed" in steward.act(version, f"{version}/sign")
+        assert "The draft is made" not in steward.act(VERSION, f"{VERSION}/draft", offer=wrong)
+    terms = json.dumps(to_document(offer()))
+    assert "The draft is made" in steward.act(VERSION, f"{VERSION}/draft", offer=terms)
+
+
+def assessed_and_listed(steward: Seat, officer: Seat) -> None:
+    """The officer may not sign first; both sign, and the officer lists it."""
+    too_early = officer.send(f"{VERSION}/sign", hidden_of(steward, VERSION) | {"csrf": csrf(officer)})
+    assert "product.four_eyes" in said(too_early.text)
+    assert "data steward: signed" in steward.act(VERSION, f"{VERSION}/sign")
     assert f"Sign the assessment of {STENTS} 1.0.0 second" in officer.words("/")
-    assert "assessed" in officer.act(version, f"{version}/sign")
-    assert "Handed to the exchange" in officer.act(version, f"{version}/list")
+    assert "assessed" in officer.act(VERSION, f"{VERSION}/sign")
+    assert "Handed to the exchange" in officer.act(VERSION, f"{VERSION}/list")
     assert "Carotid stents" in officer.words("/products")
     assert "颈动脉支架" in officer.words("/zh/products")
-    assert [held.state for held in ingested.record.products.every()] == [ProductState.LISTED]
-    actions = [event.action for event in ingested.record.ground.events() if event.decision == "allow"]
-    assert [str(one) for one in actions].count("classification.approve") == 2
-    assert "catalogue.publish" in actions
 
 
 def csrf(seat: Seat) -> str:
@@ -310,7 +324,7 @@ def hidden_of(seat: Seat, path: str) -> dict[str, str]:
 
 def test_nobody_signs_what_the_page_did_not_show(ingested: House) -> None:
     steward = Seat(ingested, STEWARD).sign_in()
-    review = classification(ingested)
+    review = REVIEW
     steward.act(review, f"{review}/propose")
     shown = steward.forms(review)[f"{review}/sign"]
     steward.act(review, f"{review}/column#age", level="5", role="quasi", reason="changed in another window")
@@ -352,8 +366,6 @@ def test_a_change_that_makes_no_sense_changes_nothing(house: House, typed: dict[
         "confidence": 0.5,
     }
     table_ = {"name": "d", "rows": 1, "columns": [{**column, "element": ""}]}
-    from hdex.node.desk_review import Draft
-
     draft = Draft.of({**document, "tables": [table_]})
     steward.drafts.put("d", draft)
     assert "request-invalid" in steward.act(

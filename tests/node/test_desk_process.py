@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -80,7 +80,7 @@ def test_an_officer_approves_a_study_through_the_page_and_a_steward_may_not(tmp_
         documents = SqliteDocuments(hospital(setting).data_dir / "documents.db")
         documents.put(WAITING, DIGEST, STUDY)  # as if it had asked once
         documents.close()
-        with desk(setting, "privacy_officer") as address, browser(address) as officer:
+        with desk(setting, "privacy_officer") as address, closing(browser(address)) as officer:
             assert "Decide on the study restenosis-2026" in said(officer.get("/").text)
             forms = dict(forms_of(officer.get(f"/studies/{DIGEST}/approve").text))
             path, origin = f"/studies/{DIGEST}/approve", address.partition("/sign-in")[0]
@@ -93,7 +93,7 @@ def test_an_officer_approves_a_study_through_the_page_and_a_steward_may_not(tmp_
             another = f"{origin}/sign-in?code={code}"
             browser(another).close()
             assert [httpx.get(one, timeout=TIMEOUT_S).status_code for one in (another, address)] == [403, 403]
-        with desk(setting, "data_steward") as address, browser(address) as steward:
+        with desk(setting, "data_steward") as address, closing(browser(address)) as steward:
             refused = steward.get("/accesses")
             assert refused.status_code == 403
             assert "no-rule-permits" in said(refused.text)
