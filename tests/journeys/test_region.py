@@ -4,7 +4,6 @@ Long: seven processes start anew, and again afterwards. tests/node/test_region_d
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,7 +37,7 @@ from hdex.node.keys import STANDARD
 pytestmark = [
     pytest.mark.journey,
     pytest.mark.xdist_group("stage"),
-    pytest.mark.skipif(os.environ.get("HDEX_SOAK") != "1", reason="long: HDEX_SOAK=1 runs it"),
+    pytest.mark.soak,
 ]
 REGION, NORTH = "north", HOSPITALS[:2]
 CHANGED = ("exchange", "keyholder", *NORTH)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from tests.catalog.samples import sample_product
+from tests.node.access_stage import vetted_record
 from tests.node.consortium import consortium, hdex, hospital, printed
 
 from hdex.catalog.contract import State
@@ -23,7 +24,7 @@ from hdex.node import pki
 from hdex.node.buyer import Wish
 from hdex.node.compose.dealing import dealing
 from hdex.node.compose.hospital import HospitalParts
-from hdex.node.compose.standing import Standing
+from hdex.node.compose.standing import Standing, now
 from hdex.node.config import BuyerConfig, Dataspace, dump, load
 from hdex.node.demo.setting import APPLICANT, BUYER, TRUST_DOMAIN, Setting
 from hdex.node.demo.supervisor import free_ports
@@ -80,6 +81,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     dsp = Dataspace(port, f"https://localhost:{port}", private_hosts=("localhost",))
     config = replace(hospital(setting), dsp=dsp, data_dir=setting.folder / "dsp-data")
     standing = Standing(config)
+    vetted = vetted_record(BUYER, HOSPITAL, "CN", now())
+    standing.documents.put("vetting", vetted.digest, vetted.document())
     parts = HospitalParts(standing, config)
     product = sample_product()
     manifest = sign("manifest", product.document(), HOSPITAL, setting.keys[HOSPITAL].secret("sign"))

@@ -4,7 +4,6 @@ Long, as every message waits for a SuperNode's next look; tests/ports/test_grid.
 """
 
 import json
-import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,7 +85,7 @@ def test_a_grid_that_cannot_be_is_refused_when_the_exchange_starts(tmp_path: Pat
         configured(tmp_path, more, tables)
 
 
-@pytest.mark.skipif(os.environ.get("HDEX_SOAK") != "1", reason="long: HDEX_SOAK=1 runs it")
+@pytest.mark.soak
 def test_a_study_of_an_exchange_runs_over_a_stock_superlink(tmp_path: Path) -> None:
     base = consortium(question=Question("", FEATURES[:1], "DUO:0000006", kind="mean"))
     deadline = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
