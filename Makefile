@@ -9,7 +9,7 @@ ROOMS := node deid federated ledger catalog proto
 export FLWR_TELEMETRY_ENABLED := 0
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help setup demo test check lint proto contracts bench bench-deid bench-ledger bench-federated soak clean
+.PHONY: help setup demo test check lint proto contracts bench bench-deid bench-ledger bench-federated bench-catalog soak clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -72,6 +72,9 @@ bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and
 
 bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers, rounds beside stock Flower
 	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
+
+bench-catalog: $(VENV)/.dev ## measure search at 10^3 to 10^5 products, and what a fingerprint survives
+	@$(BIN)/python bench/bench_search.py; code=$$?; $(BIN)/python bench/bench_fingerprint.py && exit $$code
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
