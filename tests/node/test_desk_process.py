@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +24,10 @@ TIMEOUT_S = 60.0  # a bound for a loaded machine, not a wait
 
 @contextmanager
 def running(word: str, pattern: str, *arguments: str | Path) -> Iterator[tuple[re.Match[str], list[str]]]:
-    """Run `hdex node <word>` and yield (the line of stderr it is awaited to print, what it printed until then)."""
+    """Run `hdex node <word>` and yield (the line of stderr it is awaited to print, what it printed until then).
+
+    It stops when its standard input ends, as the demo's processes do.
+    """
     command = [sys.executable, "-m", "hdex.node.cli", "node", word, *map(str, arguments)]
     environment = {**os.environ, STOP_ON_EOF: "1"}
     with subprocess.Popen(
@@ -40,7 +42,6 @@ def running(word: str, pattern: str, *arguments: str | Path) -> Iterator[tuple[r
         else:
             pytest.fail(f"{word} ended: {printed}")
         yield found, printed
-        process.send_signal(signal.SIGTERM)
         printed += process.communicate(timeout=TIMEOUT_S)[1].splitlines()
     assert process.returncode == 0, printed
 
