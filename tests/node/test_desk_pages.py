@@ -15,6 +15,7 @@ from hdex.deid.columns import Category, NationalGrade, Role
 from hdex.node.desk_review import Draft
 from hdex.node.errors import PeerUnavailable
 from hdex.node.hospital.accesses import ACCESSES
+from hdex.node.hospital.approvals import PENDING
 from hdex.node.web.desk_words import table
 
 PATHS = (
@@ -285,6 +286,7 @@ def proposed_anew_and_signed(steward: Seat) -> None:
     assert "Patients under 14" in steward.act(REVIEW, f"{REVIEW}/flags", **typed)
     steward.act(REVIEW, f"{REVIEW}/propose")
     assert "Signed and in force" in steward.act(REVIEW, f"{REVIEW}/sign")
+    assert steward.house.record.ground.documents.keys(PENDING) == []  # nobody may second an older one over this
     assert "hdex node deidentify" in steward.words("/datasets")
 
 
