@@ -38,7 +38,7 @@ demo: $(VENV)/.runtime ## set up and run the main job: three hospitals, an excha
 	@$(BIN)/hdex demo $(ARGS)
 
 test: $(VENV)/.dev ## checks and all tests; skips are printed with their reason
-	@start=$$SECONDS; $(MAKE) --no-print-directory check && $(BIN)/python -m pytest -q -rs -n 2 --dist loadgroup --max-worker-restart 0 $(ARGS); \
+	@start=$$SECONDS; $(MAKE) --no-print-directory check && $(BIN)/python -m pytest -q -rs -n 3 --dist loadgroup --max-worker-restart 0 $(ARGS); \
 	code=$$?; echo "make test: $$((SECONDS - start)) s"; exit $$code
 
 check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budgets, generated code
