@@ -1,4 +1,4 @@
-"""One stage for all journeys of a worker: they carry the same xdist group, so it is built once."""
+"""A stage for each xdist group of journeys, studies and market: built once, on one worker."""
 
 from collections.abc import Iterator
 

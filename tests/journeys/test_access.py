@@ -13,7 +13,7 @@ from tests.journeys.stage import Stage
 from hdex.node.demo import acts_access
 from hdex.node.demo.setting import APPLICANT, BUYER
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 PROVIDER, NAME = "hospital-c", "typed-1"
 # One process imports everything once and forks for each command: imports are most of what a command costs.
 DRIVER = """

@@ -17,7 +17,7 @@ from hdex.node.demo.setting import AUDITOR, HOSPITALS, LOGGED
 from hdex.node.errors import RemoteRefused
 from hdex.node.hospital.datasets import VIEW
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 PROVIDER = "hospital-c"
 
 

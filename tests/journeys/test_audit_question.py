@@ -20,7 +20,7 @@ from hdex.node.auditor_full import audit_folder, audit_node
 from hdex.node.demo.setting import AUDITOR, HOSPITALS, LOGGED
 from hdex.node.errors import PeerUnavailable
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 PROVIDER = HOSPITALS[0]
 
 

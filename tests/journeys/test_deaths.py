@@ -15,7 +15,7 @@ from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
 from hdex.node.hospital.datasets import VIEW
 from hdex.node.hospital.released import release_name
 
-pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("market")]
 FIRST, SECOND = HOSPITALS[:2]
 SEALED = "sealed_file"
 

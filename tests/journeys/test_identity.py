@@ -19,7 +19,7 @@ from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteExchange
 from hdex.node.wire.tls import Tls
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 SHORT_S = 4.0
 
 

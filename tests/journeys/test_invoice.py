@@ -22,7 +22,7 @@ from hdex.node.hospital.statements import papers_csv
 from hdex.node.invoice_file import check_file, read_file, write_file
 from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 PROVIDER, MONTH_CHARACTERS = "hospital-c", 7
 
 

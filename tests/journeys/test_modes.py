@@ -12,7 +12,7 @@ from hdex.node.demo.setting import APPLICANT, BUYER
 from hdex.node.question import Question
 from hdex.node.wire.remote import RemoteHospitals
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 PROVIDER = "hospital-b"
 
 

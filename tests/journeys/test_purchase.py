@@ -10,7 +10,7 @@ from hdex.node.demo.setting import APPLICANT, BUYER
 from hdex.node.signed import verify
 from hdex.node.wire.remote import RemoteHospitals
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 SEALED, FEDERATED = "sealed_file", "federated"
 PROVIDER = "hospital-b"
 

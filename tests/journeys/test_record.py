@@ -15,7 +15,7 @@ from hdex.node.errors import RemoteRefused
 from hdex.node.hospital.datasets import PERSONS
 from hdex.node.synthetic import generate
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 READER = "hospital-b"  # its export is in English, one table of it gzipped
 VIEW = "hypertension"
 WAY = ["mapping.approve", "ingest.run", "classification.propose", "classification.approve", "deidentify.run",

@@ -106,7 +106,7 @@ def test_a_study_that_no_rule_lets_pass_waits_for_the_officer(stage: Stage) -> N
         awaited = f"waiting: the people of {SITE} (approval.missing) have not decided yet"
         eventually(lambda: awaited in said, awaited)
         listed = printed(hdex("federated", "list", *desk, "--json"))["studies"]
-        assert [row["study"] for row in listed] == ["study-waits"]
+        assert "study-waits" in [row["study"] for row in listed]
         digest = Study.from_document(plan).digest()
         for hospital in HOSPITALS:  # nobody was asked for sums
             assert "round.join" not in stage.actions(hospital, policy_digest=digest)

@@ -16,7 +16,7 @@ from hdex.node.demo.setting import APPLICANT, BUYER
 from hdex.node.errors import RemoteRefused
 from hdex.node.wire.remote_searches import RemoteSearches
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 
 
 def buy_search(stage: Stage, *words: str) -> Any:
