@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -54,13 +55,18 @@ class Supervisor:
 
     def start(self, programs: list[Program]) -> None:
         """Start all programs side by side and return when each answers on its port."""
-        for program in programs:
-            self._children[program.name] = Child(program, self._spawn(program, 0))
+        with ThreadPoolExecutor(1) as starter:  # a signal ends the main thread in mid-step: no child is born unknown
+            starter.submit(self._bear, programs).result()
         if not self._watching:
             self._watching = True
             threading.Thread(target=self._watch, name="supervisor", daemon=True).start()
         for program in programs:
             self.wait_ready(program.name)
+
+    def _bear(self, programs: list[Program]) -> None:
+        for program in programs:
+            if not self._stopping.is_set():
+                self._children[program.name] = Child(program, self._spawn(program, 0))
 
     def wait_all(self) -> None:
         """Return when every child answers; raise PeerUnavailable when one has died for good."""
