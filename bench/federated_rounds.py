@@ -19,7 +19,7 @@ sys.path.insert(0, str(results_file.ROOT))
 from tests.ports.superlink_stage import Stock, running_stock
 
 from hdex.federated.apps.superlink import Control
-from hdex.node.demo import acts_data, acts_market, cast, rows
+from hdex.node.demo import acts_access, acts_data, acts_market, cast, rows
 from hdex.node.demo.memory import Memory
 from hdex.node.demo.setting import HOSPITALS, build
 from hdex.node.demo.supervisor import Supervisor
@@ -135,7 +135,7 @@ def story(folder: Path) -> Iterator[tuple[Memory, Supervisor]]:
         folders = {name: folder / "exports" / name for name in HOSPITALS}
         gathered = cast.gather(setting)
         memory = Memory(setting, gathered, lambda step, text: None, folders=folders, truth=None, pages=pages)
-        for act in (acts_data.ingest, acts_data.classify, acts_data.deidentify, acts_data.publish):
+        for act in (acts_data.ingest, acts_data.classify, acts_data.deidentify, acts_data.publish, acts_access.vet):
             act(memory)
         acts_market.contract(memory)
         yield memory, supervisor
