@@ -180,9 +180,11 @@ def test_the_evidence_pack_is_whole_and_the_same_again(product: DataProduct) -> 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_text_in_the_sample() -> None:
     product = PRODUCTS["a file"]
-    rows = ({**product.preview.rows[0], "sex": "=1+1"},)
-    told = synthetic_csv(replace(product, preview=replace(product.preview, rows=rows)))
+    rows = ({**product.preview.rows[0], "sex": "=1+1", "@SUM(A1)": "＝1"},)
+    told = synthetic_csv(replace(product, preview=replace(product.preview, rows=rows))).decode("utf-8-sig")
     assert "'=1+1" in told
+    assert told.splitlines()[0].endswith(",'@SUM(A1)")
+    assert told.splitlines()[1].endswith(",'＝1")
     assert told.splitlines()[0].startswith("synthetic,")
 
 

@@ -12,11 +12,11 @@ from tests.node.market_stage import BUYER, Market, person
 
 from hdex.catalog.errors import AccessFormInvalid, CatalogError
 from hdex.catalog.product import DataProduct
+from hdex.catalog.spreadsheet import to_csv
 from hdex.node.errors import AccessDenied, RequestInvalid, SignatureInvalid
 from hdex.node.hospital.access_checks import shelf
 from hdex.node.hospital.access_views import LINE, request_view
 from hdex.node.signed import sign
-from hdex.node.spreadsheet import to_csv
 
 TRIPS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1+1", "<script>alert(1)</script>")
 SECRET = "restenosis of a queen"

@@ -16,11 +16,11 @@ from hdex.catalog.errors import PriceInvalid
 from hdex.catalog.invoice import STEPS, InvoiceState, InvoiceStep, invoice_step
 from hdex.catalog.product import check
 from hdex.catalog.revenue import Revenue, SplitRule
+from hdex.catalog.spreadsheet import RISKY, cell, to_csv, uncell
 from hdex.ledger.event import Action
 from hdex.node.errors import RequestInvalid
 from hdex.node.hospital.billing import Credit
 from hdex.node.hospital.statements import papers_csv
-from hdex.node.spreadsheet import RISKY, cell, to_csv, uncell
 from hdex.node.web.invoice_page import invoice_page, statement_page
 
 SHARED = Revenue(fee_basis_points=500, platform="exchange", shares={"hospital-a": 2, "hospital-b": 1})

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hdex.catalog.spreadsheet import to_csv
 from hdex.node.errors import PaymentsInvalid
 from hdex.node.hospital.payments import BankEntry, PaymentOrder, Payments
 from hdex.node.hospital.payments_csv import HEADS, MOST_ROWS, CsvPayments
 from hdex.node.hospital.payments_memory import MemoryPayments
-from hdex.node.spreadsheet import to_csv
 
 Make = Callable[[Sequence[BankEntry]], Payments]
 ENTRIES = (

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from hdex.catalog.product import DataProduct, DeliveryMode
+from hdex.catalog.spreadsheet import FORMULA
 from hdex.catalog.terms import AccessRequest, TermsDecision, decide
 from hdex.ledger.event import format_time
 from hdex.node.buyer import Buyer, Wish
@@ -20,7 +21,6 @@ from hdex.node.errors import AccessDenied
 from hdex.node.question import Question, question_of, read_question
 
 FOUND = ("id", "version", "level", "modes", "title", "provider", "records", "price_cents", "currency")
-FORMULA = "^[=+@\t\r-]"  # how a cell begins that a spreadsheet would run
 
 
 class Exchange:
@@ -141,7 +141,10 @@ def answer_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 def harmless(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a frame for a spreadsheet: a text that would be run as a formula is written as text."""
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    return frame.with_columns(pl.col(name).str.replace(FORMULA, "'$0") for name in texts)
+    return frame.with_columns(
+        pl.when(pl.col(name).str.contains(FORMULA)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
+        for name in texts
+    )
 
 
 def study_skeleton(study: str, records: Sequence[ContractRecord], products: Sequence[DataProduct]) -> str:

@@ -1,6 +1,5 @@
 """A product's specification sheet (one HTML file, printable, no network) and the evidence pack an exchange asks for."""
 
-import csv
 import io
 import json
 import zipfile
@@ -19,6 +18,7 @@ from hdex.catalog.errors import ProductInvalid
 from hdex.catalog.healthdcat import health_dataset
 from hdex.catalog.product import DataProduct, levels
 from hdex.catalog.quality import measured
+from hdex.catalog.spreadsheet import to_csv
 from hdex.catalog.terms import purposes
 from hdex.catalog.web import formats
 from hdex.catalog.web.labels import speaker, word
@@ -62,7 +62,7 @@ def sheet(product: DataProduct, lang: str) -> str:
 def evidence_pack(product: DataProduct, envelope: Mapping[str, Any], *, base: str) -> bytes:
     """Return a zip: signed manifest, sheets, quality report, renderings. The same product gives the same bytes."""
     report = product.quality_report
-    held: dict[str, str] = {
+    held: dict[str, str | bytes] = {
         "manifest.json": dumped(envelope),
         "sheet.en.html": sheet(product, "en"),
         "sheet.zh.html": sheet(product, "zh"),
@@ -83,20 +83,10 @@ def evidence_pack(product: DataProduct, envelope: Mapping[str, Any], *, base: st
     return packed.getvalue()
 
 
-def synthetic_csv(product: DataProduct) -> str:
+def synthetic_csv(product: DataProduct) -> bytes:
     """Return the synthetic rows as CSV; a cell that a spreadsheet would run is written as text."""
     rows = product.preview.rows
-    out = io.StringIO()
-    if rows:
-        writer = csv.writer(out)
-        writer.writerow(rows[0])
-        writer.writerows([harmless(cell) for cell in row.values()] for row in rows)
-    return out.getvalue()
-
-
-def harmless(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
+    return to_csv(tuple(rows[0]), (tuple(row.values()) for row in rows)) if rows else b""
 
 
 def shares(product: DataProduct, lang: str) -> list[Line]:

@@ -74,8 +74,8 @@ def show_list(
     name: str, views: list[dict[str, Any]], columns: tuple[str, ...], *, csv: Path | None, as_json: bool
 ) -> None:
     """Print a list, or write it as CSV."""
+    from hdex.catalog.spreadsheet import to_csv
     from hdex.node.cli.serving import show
-    from hdex.node.spreadsheet import to_csv
 
     rows = [rows_of(view, columns) for view in views]
     if csv is not None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hdex.catalog.errors import PriceInvalid
 from hdex.catalog.money import to_decimal, to_minor
+from hdex.catalog.spreadsheet import to_csv, uncell
 from hdex.node.durable import write_atomic
 from hdex.node.errors import PaymentsInvalid
 from hdex.node.hospital.payments import BankEntry, PaymentOrder, Payments
-from hdex.node.spreadsheet import to_csv, uncell
 
 HEADS = ("id", "booked", "amount", "currency", "payer", "reference")
 ORDER_HEADS = ("id", "payee", "amount", "currency", "reference")

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, fields
 
 from hdex.catalog.invoice import InvoiceKind
 from hdex.catalog.money import to_decimal
+from hdex.catalog.spreadsheet import to_csv
 from hdex.node.documents import Document
 from hdex.node.errors import NotFound
 from hdex.node.hospital.billing import Billing, require_month
 from hdex.node.hospital.invoice_shelf import Balance, KeptInvoice
 from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.usage_book import UsageBook
-from hdex.node.spreadsheet import to_csv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from fastapi.responses import HTMLResponse, Response
 
+from hdex.catalog.spreadsheet import to_csv
 from hdex.node.desk_review import ROLES, ColumnLine, Draft, lines_of
 from hdex.node.errors import NotFound
 from hdex.node.signed import digest
@@ -26,7 +27,6 @@ from hdex.node.web.desk_views import (
     told,
 )
 from hdex.node.web.desk_words import table
-from hdex.node.web.spreadsheet import sheet
 
 # What stands in the navigation, in this order: (address below a language's root, key of the words).
 NAVIGATION: list[tuple[str, str]] = [
@@ -172,7 +172,7 @@ class DeskPages:
                 break
         say = visit.words.say
         head = [say(f"accesses.{'rule' if name == 'reason' else name}") for name in CSV_COLUMNS]
-        content = sheet(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows))
+        content = to_csv(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows))
         headers = {"content-disposition": f'attachment; filename="{CSV_NAME}"'}
         return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -3,19 +3,23 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")  # what spreadsheets take for the start of a formula or command
-WIDE = str.maketrans("＝＋－＠", "=+-@")  # full-width forms, which some spreadsheets read alike
+WIDE = "＝＋－＠"  # full-width forms, which some spreadsheets read alike
+FORMULA = rf"^\s*[{re.escape(''.join(RISKY) + WIDE)}]"  # in the words of Python and of polars
 
 
 def cell(value: object) -> str:
     """Return a value as a cell: text that could begin a formula, after any spaces, gets an apostrophe before it."""
+    if isinstance(value, int | float | Decimal):
+        return str(value)
     text = "" if value is None else str(value)
     if isinstance(value, list | tuple | dict):
         text = json.dumps(value, ensure_ascii=False)
-    seen = text.translate(WIDE)
-    return f"'{text}" if seen.startswith(RISKY) or seen.lstrip().startswith(RISKY) else text
+    return f"'{text}" if re.match(FORMULA, text) else text
 
 
 def uncell(text: str) -> str:
@@ -29,4 +33,4 @@ def to_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow([cell(head) for head in heads])
     writer.writerows([cell(value) for value in row] for row in rows)
-    return b"\xef\xbb\xbf" + file.getvalue().encode()
+    return b"\xef\xbb\xbf" + file.getvalue().encode("utf-8", "replace")
