@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hdex.catalog.errors import GuardUnmet, TransitionForbidden
-from hdex.catalog.lifecycle import Arrow, Evidence, ProductState, advance, allowed_from, rules_of
+from hdex.catalog.lifecycle import PRODUCT, Arrow, Evidence, ProductState
 from hdex.catalog.metadata import Ethics
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -66,10 +66,10 @@ def test_every_pair_of_state_and_arrow_is_as_the_page_says(state: ProductState, 
     expected = EXPECTED.get((state.value, arrow.value))
     if expected is None:
         with pytest.raises(TransitionForbidden) as refused:
-            advance(state, arrow, evidence_for(arrow))
-        assert (refused.value.found, refused.value.allowed) == (state.value, allowed_from(state))
+            PRODUCT.advance(state, arrow, evidence_for(arrow))
+        assert (refused.value.found, refused.value.allowed) == (state.value, PRODUCT.allowed_from(state))
     else:
-        assert advance(state, arrow, evidence_for(arrow)).value == expected
+        assert PRODUCT.advance(state, arrow, evidence_for(arrow)).value == expected
 
 
 LACKING = [
@@ -107,13 +107,17 @@ def test_each_guard_stops_its_arrow_and_says_what_to_do(
 ) -> None:
     evidence = replace(evidence_for(arrow), **changed)  # type: ignore[arg-type]  # by field name
     with pytest.raises(GuardUnmet) as refused:
-        advance(ProductState(state), Arrow(arrow), evidence)
+        PRODUCT.advance(ProductState(state), Arrow(arrow), evidence)
     assert refused.value.rule == name
     assert refused.value.next_step
 
 
 def test_every_guard_of_the_table_is_tried_above() -> None:
-    named = {(state, arrow, rule) for state, arrow in EXPECTED for rule in rules_of(ProductState(state), Arrow(arrow))}
+    named = {
+        (state, arrow, rule)
+        for state, arrow in EXPECTED
+        for rule in PRODUCT.rules_of(ProductState(state), Arrow(arrow))
+    }
     assert {rule for _, _, rule in named} == {name for *_, name in LACKING}
 
 
@@ -121,7 +125,7 @@ def test_nothing_known_speaks_for_no_step() -> None:
     for state, arrow in EXPECTED:
         if arrow != "list":  # without notice and end of terms nothing more is asked of an assessed version
             with pytest.raises(GuardUnmet):
-                advance(ProductState(state), Arrow(arrow), Evidence(at=NOW))
+                PRODUCT.advance(ProductState(state), Arrow(arrow), Evidence(at=NOW))
 
 
 class Walk(RuleBasedStateMachine):
@@ -145,7 +149,7 @@ class Walk(RuleBasedStateMachine):
         if not whole:
             evidence = replace(evidence, risk_met=False, reason="", recipe_digest="", columns_with_level=0)
         try:
-            reached = advance(self.state, arrow, evidence)
+            reached = PRODUCT.advance(self.state, arrow, evidence)
         except (GuardUnmet, TransitionForbidden):
             return
         if reached == ProductState.ASSESSED:

@@ -7,12 +7,11 @@ DRAFT -> CLASSIFIED -> DEIDENTIFIED -> ASSESSED -> (NOTICE) -> LISTED <-> SUSPEN
 A superseded version still serves the contracts made for it until its notice has run; nobody new may ask for it.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from hdex.catalog.errors import GuardUnmet, TransitionForbidden
+from hdex.catalog.guarded import Rule, Step, Table
 from hdex.catalog.metadata import Ethics
 
 
@@ -73,104 +72,64 @@ class Evidence:
     newer_listed: bool = False
 
 
-Guard = Callable[[Evidence], bool]
+_Rule = Rule[Evidence]
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One condition of an arrow: its name, what must be true, and what to do where it is not."""
-
-    name: str
-    holds: Guard
-    next_step: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Where an arrow leads, and under which rules."""
-
-    target: ProductState
-    rules: tuple[Rule, ...]
-
-
-EVERY_LEVEL = Rule(
+EVERY_LEVEL = _Rule(
     "product.levels",
     lambda said: 0 < said.columns == said.columns_with_level,
     "classify every column, then sign the classification",
 )
-STEWARD_SIGNED = Rule("product.steward", lambda said: STEWARD in said.signers, f"the {STEWARD} signs")
-OFFICER_SIGNED = Rule("product.officer", lambda said: OFFICER in said.signers, f"the {OFFICER} signs")
-RECIPE = Rule("product.recipe", lambda said: bool(said.recipe_digest), "de-identify under a signed classification")
-OUTPUT = Rule("product.output", lambda said: bool(said.output_digest), "make a version: hdex node deidentify")
-RISK = Rule("product.risk", lambda said: said.risk_met, "make a version that meets its level's preset")
-QUALITY = Rule("product.quality", lambda said: bool(said.quality_digest), "measure the version's quality")
-ETHICS = Rule(
+STEWARD_SIGNED = _Rule("product.steward", lambda said: STEWARD in said.signers, f"the {STEWARD} signs")
+OFFICER_SIGNED = _Rule("product.officer", lambda said: OFFICER in said.signers, f"the {OFFICER} signs")
+RECIPE = _Rule("product.recipe", lambda said: bool(said.recipe_digest), "de-identify under a signed classification")
+OUTPUT = _Rule("product.output", lambda said: bool(said.output_digest), "make a version: hdex node deidentify")
+RISK = _Rule("product.risk", lambda said: said.risk_met, "make a version that meets its level's preset")
+QUALITY = _Rule("product.quality", lambda said: bool(said.quality_digest), "measure the version's quality")
+ETHICS = _Rule(
     "product.ethics",
     lambda said: said.ethics is not None and bool((said.ethics.approval or said.ethics.exemption or "").strip()),
     'name the number of the ethics approval in the offer ("ethics": {"approval": ..}), or the reason of an exemption',
 )
-FOUR_EYES = Rule(
+FOUR_EYES = _Rule(
     "product.four_eyes",
     lambda said: said.signers >= TWO_PEOPLE,
     f"the {STEWARD} signs the assessment first (hdex node assess), then the {OFFICER} (hdex node publish)",
 )
-TO_ANNOUNCE = Rule("product.notice", lambda said: said.notice_days > 0, "no notice is promised: list it")
-NO_NOTICE = Rule("product.notice", lambda said: said.notice_days == 0, "a notice is promised: it runs first")
-NOTICE_RAN = Rule(
+TO_ANNOUNCE = _Rule("product.notice", lambda said: said.notice_days > 0, "no notice is promised: list it")
+NO_NOTICE = _Rule("product.notice", lambda said: said.notice_days == 0, "a notice is promised: it runs first")
+NOTICE_RAN = _Rule(
     "product.notice",
     lambda said: said.listed_from is not None and said.at >= said.listed_from,
     "publish it again once the notice has run",
 )
-IN_TERM = Rule(
+IN_TERM = _Rule(
     "product.expired", lambda said: said.expires is None or said.at < said.expires, "offer a new version with new terms"
 )
-TERM_ENDED = Rule(
+TERM_ENDED = _Rule(
     "product.term",
     lambda said: said.expires is not None and said.at >= said.expires,
     "its terms have not ended: withdraw it instead",
 )
-REASON = Rule("product.reason", lambda said: bool(said.reason.strip()), "say why: buyers under contract are told")
-NEWER = Rule("product.newer", lambda said: said.newer_listed, "list a newer version first")
+REASON = _Rule("product.reason", lambda said: bool(said.reason.strip()), "say why: buyers under contract are told")
+NEWER = _Rule("product.newer", lambda said: said.newer_listed, "list a newer version first")
 
 _S, _A = ProductState, Arrow
 ORDERED = (OFFICER_SIGNED, REASON)  # what a person orders
-TRANSITIONS: Mapping[tuple[ProductState, Arrow], Step] = {
-    (_S.DRAFT, _A.CLASSIFY): Step(_S.CLASSIFIED, (EVERY_LEVEL, STEWARD_SIGNED)),
-    (_S.CLASSIFIED, _A.DEIDENTIFY): Step(_S.DEIDENTIFIED, (RECIPE, OUTPUT)),
-    (_S.DEIDENTIFIED, _A.ASSESS): Step(_S.ASSESSED, (RISK, QUALITY, ETHICS, FOUR_EYES)),
-    (_S.ASSESSED, _A.ANNOUNCE): Step(_S.NOTICE, (TO_ANNOUNCE, IN_TERM)),
-    (_S.ASSESSED, _A.LIST): Step(_S.LISTED, (NO_NOTICE, IN_TERM)),
-    (_S.NOTICE, _A.LIST): Step(_S.LISTED, (NOTICE_RAN, IN_TERM)),
-    (_S.LISTED, _A.SUSPEND): Step(_S.SUSPENDED, ORDERED),
-    (_S.SUSPENDED, _A.RESUME): Step(_S.LISTED, (*ORDERED, IN_TERM)),
-    **{(state, _A.EXPIRE): Step(_S.EXPIRED, (TERM_ENDED,)) for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED)},
-    **{
-        (state, _A.REVOKE): Step(_S.REVOKED, ORDERED)
-        for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED, _S.SUPERSEDED)  # the last: its contracts end too
-    },
-    **{(state, _A.SUPERSEDE): Step(_S.SUPERSEDED, (NEWER,)) for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED)},
-}
-
-
-def advance(state: ProductState, arrow: Arrow, evidence: Evidence) -> ProductState:
-    """Return the state after `arrow`. Raise TransitionForbidden from a state that has no such arrow, GuardUnmet."""
-    step = TRANSITIONS.get((state, arrow))
-    if step is None:
-        allowed = allowed_from(state)
-        says = f"{arrow.value} does not fit {state.value}; allowed: {', '.join(allowed) or 'nothing'}"
-        raise TransitionForbidden(says, found=state.value, allowed=allowed)
-    for rule in step.rules:
-        if not rule.holds(evidence):
-            says = f"{arrow.value} asks for more than there is ({rule.name}): {rule.next_step}"
-            raise GuardUnmet(says, rule=rule.name, next_step=rule.next_step)
-    return step.target
-
-
-def allowed_from(state: ProductState) -> tuple[str, ...]:
-    """Return the arrows that leave a state."""
-    return tuple(sorted(arrow.value for found, arrow in TRANSITIONS if found == state))
-
-
-def rules_of(state: ProductState, arrow: Arrow) -> tuple[str, ...]:
-    """Return the names of the rules that an arrow was held against."""
-    return tuple(rule.name for rule in TRANSITIONS[state, arrow].rules)
+PRODUCT: Table[ProductState, Arrow, Evidence] = Table(
+    {
+        (_S.DRAFT, _A.CLASSIFY): Step(_S.CLASSIFIED, (EVERY_LEVEL, STEWARD_SIGNED)),
+        (_S.CLASSIFIED, _A.DEIDENTIFY): Step(_S.DEIDENTIFIED, (RECIPE, OUTPUT)),
+        (_S.DEIDENTIFIED, _A.ASSESS): Step(_S.ASSESSED, (RISK, QUALITY, ETHICS, FOUR_EYES)),
+        (_S.ASSESSED, _A.ANNOUNCE): Step(_S.NOTICE, (TO_ANNOUNCE, IN_TERM)),
+        (_S.ASSESSED, _A.LIST): Step(_S.LISTED, (NO_NOTICE, IN_TERM)),
+        (_S.NOTICE, _A.LIST): Step(_S.LISTED, (NOTICE_RAN, IN_TERM)),
+        (_S.LISTED, _A.SUSPEND): Step(_S.SUSPENDED, ORDERED),
+        (_S.SUSPENDED, _A.RESUME): Step(_S.LISTED, (*ORDERED, IN_TERM)),
+        **{(state, _A.EXPIRE): Step(_S.EXPIRED, (TERM_ENDED,)) for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED)},
+        **{
+            (state, _A.REVOKE): Step(_S.REVOKED, ORDERED)
+            for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED, _S.SUPERSEDED)  # the last: its contracts end too
+        },
+        **{(state, _A.SUPERSEDE): Step(_S.SUPERSEDED, (NEWER,)) for state in (_S.NOTICE, _S.LISTED, _S.SUSPENDED)},
+    }
+)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hdex.catalog.lifecycle import TWO_PEOPLE, Arrow, Evidence, ProductState, advance
+from hdex.catalog.lifecycle import PRODUCT, TWO_PEOPLE, Arrow, Evidence, ProductState
 from hdex.catalog.metadata import Review
 from hdex.catalog.product import DataProduct
 from hdex.node.documents import Document, Documents
@@ -88,12 +88,14 @@ class Assessments:
 
     def require_signable(self, draft: DataProduct, release: Mapping[str, Any]) -> None:
         """Raise GuardUnmet where signatures alone would not be enough: nobody is asked to sign in vain."""
-        advance(ProductState.DEIDENTIFIED, Arrow.ASSESS, replace(self.evidence(draft, release), signers=TWO_PEOPLE))
+        PRODUCT.advance(
+            ProductState.DEIDENTIFIED, Arrow.ASSESS, replace(self.evidence(draft, release), signers=TWO_PEOPLE)
+        )
 
     def require(self, dataset: str, draft: DataProduct, release: Mapping[str, Any], *, actor: Identity) -> Held:
         """Return the assessed version. Raises GuardUnmet naming what is missing."""
         signed = replace(self.evidence(draft, release), signers=self.signers(draft.id, draft.version))
-        advance(ProductState.DEIDENTIFIED, Arrow.ASSESS, signed)
+        PRODUCT.advance(ProductState.DEIDENTIFIED, Arrow.ASSESS, signed)
         return self._assessed(dataset, draft, release, actor)  # again after a crash between signature and step
 
     def _assessed(self, dataset: str, draft: DataProduct, release: Mapping[str, Any], actor: Identity) -> Held:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hdex.catalog.errors import NotListed
-from hdex.catalog.lifecycle import Arrow, Evidence, ProductState, advance, allowed_from, rules_of
+from hdex.catalog.lifecycle import PRODUCT, Arrow, Evidence, ProductState
 from hdex.catalog.metadata import Notice
 from hdex.ledger.event import format_time
 from hdex.node.documents import Document, Documents
@@ -95,7 +95,7 @@ class Lifecycle:
         self, held: Held, arrow: Arrow, evidence: Evidence, *, actor: Identity, reason: str = "", **changes: str
     ) -> Held:
         """Return the version after one step that was signed, remembered and kept; refused, nothing changes."""
-        target = advance(held.state, arrow, with_term(evidence, held))
+        target = PRODUCT.advance(held.state, arrow, with_term(evidence, held))
         paper = self._signed(held, arrow, target, reason)
         subject, verb = EVENTS[arrow]
         with self._recorder.release(
@@ -110,7 +110,7 @@ class Lifecycle:
 
     def remembered(self, held: Held, arrow: Arrow, evidence: Evidence) -> Held:
         """Return the version after a step whose event was written when it happened."""
-        target = advance(held.state, arrow, with_term(evidence, held))
+        target = PRODUCT.advance(held.state, arrow, with_term(evidence, held))
         return held.moved(target, self._signed(held, arrow, target, ""))
 
     def supersede(self, newer: Held, *, actor: Identity) -> None:
@@ -118,7 +118,7 @@ class Lifecycle:
         now = self._me.clock()
         older = [held for held in self._products.versions(newer.product.id) if is_older(held, newer)]
         for held in older:
-            if Arrow.SUPERSEDE.value in allowed_from(held.state):
+            if Arrow.SUPERSEDE.value in PRODUCT.allowed_from(held.state):
                 days = (held.product.notice or NOTICE).supersession_days
                 until = format_time(now + timedelta(days=days))
                 self.move(held, Arrow.SUPERSEDE, Evidence(at=now, newer_listed=True), actor=actor, serves_until=until)
@@ -145,7 +145,7 @@ class Lifecycle:
             "arrow": arrow.value,
             "from": held.state.value,
             "to": target.value,
-            "rules": list(rules_of(held.state, arrow)),
+            "rules": list(PRODUCT.rules_of(held.state, arrow)),
             "reason": reason,
             "at": format_time(self._me.clock()),
         }
@@ -157,7 +157,7 @@ class Lifecycle:
         named = [held for held in versions if version in ("", held.product.version)]
         if not named:
             raise NotListed(f"no product {product_id[:80]!r} is offered here in the version named")
-        fitting = [held for held in named if arrow.value in allowed_from(held.state)]
+        fitting = [held for held in named if arrow.value in PRODUCT.allowed_from(held.state)]
         return fitting or named[-1:]
 
     def _require_new(self, paper: Document) -> None:
@@ -190,5 +190,5 @@ def is_older(held: Held, newer: Held) -> bool:
 def is_due(held: Held, now: datetime) -> bool:
     """Return whether a version's terms have ended and nobody has said so yet."""
     expires = held.product.terms.expires
-    ends = Arrow.EXPIRE.value in allowed_from(held.state)
+    ends = Arrow.EXPIRE.value in PRODUCT.allowed_from(held.state)
     return ends and expires is not None and now >= datetime.fromisoformat(expires)

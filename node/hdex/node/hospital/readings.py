@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hdex.catalog.lifecycle import allowed_from
+from hdex.catalog.lifecycle import PRODUCT
 from hdex.catalog.product import DataProduct
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound, RequestInvalid
@@ -152,7 +152,7 @@ def told(held: Held) -> Document:
         "listed_from": held.listed_from,
         "serves_until": held.serves_until,
         "expires": product.terms.expires or "",
-        "arrows": list(allowed_from(held.state)),
+        "arrows": list(PRODUCT.allowed_from(held.state)),
         "history": [
             {name: step["document"][name] for name in ("arrow", "to", "reason", "at")} for step in held.history
         ],
