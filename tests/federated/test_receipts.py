@@ -187,6 +187,25 @@ def test_a_damaged_file_is_unreadable() -> None:
             Receipt.from_bytes(broken)
 
 
+@pytest.mark.parametrize("at", ["method", "flags", "stream"])
+def test_a_member_that_cannot_be_unpacked_is_no_traceback(at: str) -> None:
+    """An unknown method, the flag of encryption, a broken stream of one packed member (APPNOTE.TXT 4.3, 4.4)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("study.json", b"{}" * 500)
+    data, name = bytearray(buffer.getvalue()), len("study.json")
+    central = data.index(b"PK\x01\x02")
+    if at == "method":
+        data[8:10] = data[central + 10 : central + 12] = (99).to_bytes(2, "little")
+    elif at == "flags":
+        data[6] |= 1
+        data[central + 8] |= 1
+    else:
+        data[30 + name] = 0xFF  # a block type that deflate does not have
+    with pytest.raises(StudyInvalid):
+        Receipt.from_bytes(bytes(data))
+
+
 def members(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}

@@ -42,6 +42,13 @@ def pooled() -> tuple[np.ndarray, np.ndarray]:
     return frame.select(FEATURES).to_numpy(), frame[TARGET].to_numpy()
 
 
+def test_a_strategy_that_sends_messages_of_its_own_is_refused_in_words() -> None:
+    grid = PooledGrid()
+    for ask in (grid.push_messages, grid.pull_messages, grid.send_and_receive):
+        with pytest.raises(StudyInvalid, match="messages of its own"):
+            ask([])
+
+
 def by_flower(name: str, arguments: dict[str, float], mu: float = 0.0) -> np.ndarray:
     """Return the weights after Flower's own strategy saw every site's update, site by site."""
     be_task(7)

@@ -139,6 +139,7 @@ def read_dicom(source: Path) -> FileDataset:
         dataset = pydicom.dcmread(source, force=True)
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        # the last is pydicom's word for a transfer syntax that it cannot read
         raise InputInvalid(f"{source.name} does not parse as DICOM: {type(error).__name__}") from error
     if not kind:
         raise InputInvalid(f"{source.name} is no DICOM object: it has no SOP Class UID")

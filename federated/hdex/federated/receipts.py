@@ -9,6 +9,7 @@ events of the participants' logs, given as plain values; whether those logs are 
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +35,8 @@ Event = Mapping[str, Any]
 Logs = Mapping[str, Sequence[Event]]  # participant -> its events, oldest first
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 MOST_BYTES = 1 << 30  # of one member
+# of a damaged zip: what zipfile and zlib raise, for members that are encrypted or packed in a way it does not know too
+UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)  # NotImplementedError is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Receipt:
                     raise StudyInvalid("a member of the receipt is too large")
                 names = [info.filename for info in archive.infolist()]
                 members = {info.filename: archive.read(info) for info in archive.infolist()}
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        except UNREADABLE as error:
             raise StudyInvalid("the receipt is not a whole zip file") from error
         receipt = _of_members(members)
         if len(set(names)) != len(names) or dict(receipt._members()) != members:

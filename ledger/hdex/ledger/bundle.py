@@ -170,7 +170,13 @@ def read_evidence(path: Path) -> Evidence:
             return _read(archive)
     except EvidenceUnreadable:
         raise
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+        EOFError,
+    ) as error:  # encrypted or packed oddly
         raise EvidenceUnreadable("the evidence file cannot be opened as a zip") from error
     except (KeyError, TypeError, ValueError, AttributeError, EventInvalid) as error:
         raise EvidenceUnreadable("the evidence file lacks a part, or one is malformed") from error

@@ -25,6 +25,7 @@ from hdex.federated.kinds.training import Lesson, Recipe, Trained
 from hdex.federated.statistics import Floats
 
 _POOL = 2  # the node id of the pooled sum
+OWN_MESSAGES = "the strategy sends messages of its own; the one node it has here is the sum over all sites"
 
 
 class PooledGrid(Grid):
@@ -49,13 +50,13 @@ class PooledGrid(Grid):
         return [_POOL]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        raise NotImplementedError("the pooled sum is asked by the study's own grid")
+        raise StudyInvalid(OWN_MESSAGES)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        raise NotImplementedError("the pooled sum is asked by the study's own grid")
+        raise StudyInvalid(OWN_MESSAGES)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        raise NotImplementedError("the pooled sum is asked by the study's own grid")
+        raise StudyInvalid(OWN_MESSAGES)
 
 
 def strategy_named(name: str, arguments: Mapping[str, Any]) -> Strategy:
