@@ -28,7 +28,7 @@ from hdex.node.dsp.process import Document, Kind
 from hdex.node.errors import IdentityRefused, NodeError, describe
 from hdex.node.identity import Identity
 from hdex.node.wire.dsp_messages import MAX_BODY_BYTES, read_catalog_request, read_message, read_object
-from hdex.node.wire.http_limits import RateLimit
+from hdex.node.wire.http_limits import RateLimit, read_body
 
 logger = logging.getLogger(__name__)
 BODY_TIMEOUT_S = 10.0
@@ -77,7 +77,7 @@ class Answerer:
             if not self._binding.rate.admit(caller.participant):
                 return told(kind, 429, "too-many", "too many requests; wait a second")
             if request.method == "POST":
-                found = await asyncio.wait_for(read_body(request), BODY_TIMEOUT_S)
+                found = await asyncio.wait_for(read_body(request, MAX_BODY_BYTES), BODY_TIMEOUT_S)
                 if found is None:
                     return told(kind, 413, "too-long", f"at most {MAX_BODY_BYTES} bytes are read")
                 raw = found
@@ -254,16 +254,6 @@ def after_of(token: str) -> str:
         return base64.urlsafe_b64decode(token[:1024] + "=" * (-len(token[:1024]) % 4)).decode()
     except (binascii.Error, ValueError):
         return ""
-
-
-async def read_body(request: Request) -> bytes | None:
-    """Return the body, None as soon as it is longer than any that is read."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            return None
-    return bytes(body)
 
 
 class PlainPaths:

@@ -14,8 +14,9 @@ from hdex.catalog.errors import CatalogError
 from hdex.node.dsp.conformance import offer_of
 from hdex.node.dsp.connector import Connector
 from hdex.node.errors import NodeError
-from hdex.node.wire.dsp_app import BODY_TIMEOUT_S, read_body, refusal
-from hdex.node.wire.dsp_messages import Address, Part, Pid, checked, read_object
+from hdex.node.wire.dsp_app import BODY_TIMEOUT_S, refusal
+from hdex.node.wire.dsp_messages import MAX_BODY_BYTES, Address, Part, Pid, checked, read_object
+from hdex.node.wire.http_limits import read_body
 
 Start = Callable[[bytes], Response]
 
@@ -67,7 +68,7 @@ def conformance_routes(connector: Connector, peer: str) -> list[Route]:
 async def started(request: Request, kind: str, start: Start) -> Response:
     """Return what `start` answers to the body, or the refusal."""
     try:
-        raw = await asyncio.wait_for(read_body(request), BODY_TIMEOUT_S)
+        raw = await asyncio.wait_for(read_body(request, MAX_BODY_BYTES), BODY_TIMEOUT_S)
         return await run_in_threadpool(start, raw or b"")
     except (NodeError, CatalogError, TimeoutError) as failure:
         return refusal(kind, failure, "", b"")

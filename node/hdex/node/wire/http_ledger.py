@@ -21,7 +21,7 @@ from hdex.ledger.errors import CheckpointConflict, LedgerError, OldSizeWrong
 from hdex.ledger.hash_tile import hash_tile, parse_tile_path
 from hdex.ledger.submission import MAX_BODY_BYTES, Submission, parse_submission
 from hdex.ledger.witness import Witness
-from hdex.node.wire.http_limits import Rate, RateLimit
+from hdex.node.wire.http_limits import Rate, RateLimit, read_body
 
 logger = logging.getLogger(__name__)
 SIZE_TYPE = "text/x.tlog.size"
@@ -64,7 +64,7 @@ def ledger_app(offer: Offer) -> Starlette:
         if not submissions.admit(client_of(request)):
             return too_many()
         try:
-            body = await asyncio.wait_for(read_body(request), BODY_TIMEOUT_S)
+            body = await asyncio.wait_for(read_body(request, MAX_BODY_BYTES), BODY_TIMEOUT_S)
         except (TimeoutError, ClientDisconnect):
             return told(408, "the body did not come in time")
         if body is None:
@@ -145,13 +145,3 @@ def too_many() -> Response:
 def client_of(request: Request) -> str:
     """Return whose bucket a request takes from."""
     return request.client.host if request.client else ""
-
-
-async def read_body(request: Request) -> bytes | None:
-    """Return the body, None as soon as it is longer than any that is read."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            return None
-    return bytes(body)

@@ -1,9 +1,11 @@
-"""How often one HTTP client may ask: a bucket of tokens for each address, bounded in number."""
+"""How often an HTTP client may ask (tokens for each address, bounded in number), and how much it may send."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from starlette.requests import Request
 
 CLIENTS = 4096  # addresses remembered; the longest silent one is forgotten first
 
@@ -36,3 +38,13 @@ class RateLimit:
             if len(self._buckets) > CLIENTS:
                 self._buckets.popitem(last=False)
         return admitted
+
+
+async def read_body(request: Request, most: int) -> bytes | None:
+    """Return the body, None as soon as it is longer than `most` bytes."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            return None
+    return bytes(body)
