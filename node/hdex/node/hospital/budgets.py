@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hdex.ledger.event import Action, Decision, Event, parse
+from hdex.ledger.event import Action, Decision, parse
 from hdex.ledger.log import Log
 from hdex.node.errors import AccessDenied
+from hdex.node.hospital.log_fold import LogFold
 
 CLAUSE = "epsilon"  # of an agreement: what all studies under it may spend together
 LIMIT_WITHOUT_CLAUSE = 1.0
-SLICE = 1024  # events read at once
 Key = tuple[str, str]  # contract, product
 
 
@@ -44,16 +44,15 @@ class EpsilonBudget:
     """The budget of one node over its log of all years. Safe between threads; one process writes the log."""
 
     def __init__(self, log: Log, past: Callable[[], Sequence[Log]]) -> None:
-        """past: opens the finished shards of the log; they are closed here once they are read."""
-        self._log, self._past = log, past
-        self._origin, self._read = "", 0  # how far the shard that is written now is folded
+        """past: opens the finished shards of the log; they are closed once they are read."""
         self._spent: dict[Key, dict[Key, Fraction]] = {}  # (contract, product) -> (study, question) -> epsilon
+        self._fold = LogFold(log, past, clear=self._spent.clear, take=self._take)
         self._charging = threading.Lock()  # between the look and the event nobody else may charge
 
     def spent(self, contract: str, product: str) -> float:
         """Return what was charged so far."""
         with self._charging:
-            self._fold()
+            self._fold.read()
             return float(sum(self._spent.get((contract, product), {}).values()))
 
     @contextmanager
@@ -63,7 +62,7 @@ class EpsilonBudget:
         Raises AccessDenied where the round, or the whole study at its first round, would pass `limit`.
         """
         with self._charging:
-            self._fold()
+            self._fold.read()
             charged = self._spent.get((charge.contract, charge.product), {})
             if (charge.study_digest, charge.question_digest) in charged:
                 yield 0.0
@@ -74,27 +73,8 @@ class EpsilonBudget:
                 raise AccessDenied("budget.spent", "agree on more epsilon, or ask less", "too little epsilon is left")
             yield float(charge.epsilon)
 
-    def _fold(self) -> None:
-        """Read what the log has gained; all of it at the start, and where a year has begun, even meanwhile."""
-        while self._origin != (origin := self._log.origin):
-            self._spent.clear()
-            for shard in self._past():
-                self._read_on(shard, 0)
-                shard.close()
-            self._origin, self._read = origin, 0
-        self._read = self._read_on(self._log, self._read)
-        if self._log.origin != self._origin:
-            self._fold()
-
-    def _read_on(self, log: Log, start: int) -> int:
-        """Take the events from `start` to the end, and return where that is."""
-        size = log.size
-        for begin in range(start, size, SLICE):
-            for leaf in log.entries(begin, min(begin + SLICE, size)):
-                self._take(parse(leaf))
-        return max(start, size)
-
-    def _take(self, event: Event) -> None:
+    def _take(self, leaf: bytes, _origin: str, _index: int) -> None:
+        event = parse(leaf)
         if event.action is not Action.ROUND_JOIN or event.decision is not Decision.ALLOW or not event.epsilon:
             return
         charged = self._spent.setdefault((str(event.contract), str(event.product)), {})

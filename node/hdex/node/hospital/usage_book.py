@@ -13,15 +13,15 @@ from datetime import datetime
 from hdex.catalog.invoice import UsageSaid
 from hdex.catalog.quota import Quota, QuotaPeriod, Used, require_quota
 from hdex.ledger.errors import LogFailed
-from hdex.ledger.event import Action, Event, format_time, parse
+from hdex.ledger.event import Action, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.shard import origin_of, parse_origin
 from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, month_of, usage
 from hdex.node.access_proof import AccessProof
 from hdex.node.errors import NotFound
+from hdex.node.hospital.log_fold import LogFold
 
-SLICE = 1024  # events read at once
 NAMES_CONTRACT = b'"contract":'
 PAPERS = frozenset({Action.INVOICE_ISSUE, Action.INVOICE_CREDIT})
 
@@ -32,9 +32,9 @@ class UsageBook:
     def __init__(
         self, log: Log, past: Callable[[], Sequence[Log]], *, node: str, clock: Callable[[], datetime]
     ) -> None:
-        """past: opens the finished shards of the log; they are closed here once they are read."""
+        """past: opens the finished shards of the log; they are closed once they are read."""
         self._log, self._past, self._node, self._clock = log, past, node, clock
-        self._origin, self._read = "", 0  # how far the shard that is written now is folded
+        self._fold = LogFold(log, past, clear=self._clear, take=self._take)
         self._accesses: dict[str, list[Access]] = {}  # by contract, in the order of the log
         self._tallies: dict[str, Tally] = {}
         self._papers: dict[str, Place] = {}  # digest of an invoice -> its entry
@@ -88,7 +88,7 @@ class UsageBook:
     def contracts(self) -> list[str]:
         """Return every contract that used anything, sorted."""
         with self._counting:
-            self._fold()
+            self._fold.read()
             return sorted(self._accesses)
 
     def usage(self, contract: str, month: str, *, start: int = 0) -> UsageSaid:
@@ -99,7 +99,7 @@ class UsageBook:
         origin = origin_of(self._node, int(month[:4]))
         with self._counting, self._shard(origin) as shard:
             head = shard.checkpoint()
-            self._fold()
+            self._fold.read()
             accesses = self._accesses.get(contract, ())
             counted = usage(contract, accesses, month, origin, start=start, size=parse_checkpoint(head).size)
         return UsageSaid(**asdict(counted), checkpoint=head)
@@ -117,7 +117,7 @@ class UsageBook:
     def entry(self, digest: str) -> Place | None:
         """Return where the log holds the event of an invoice or credit note, by the paper's digest."""
         with self._counting:
-            self._fold()
+            self._fold.read()
             return self._papers.get(digest)
 
     def proof(self, place: Place) -> AccessProof:
@@ -151,31 +151,17 @@ class UsageBook:
         return Used(queries=counts.queries, rows=counts.rows, rounds=counts.rounds, bytes=counts.bytes)
 
     def _folded(self, contract: str) -> Tally:
-        self._fold()
+        self._fold.read()
         return self._tallies.get(contract, Tally())
 
-    def _fold(self) -> None:
-        """Read what the log has gained; all of it at the start, and where a year has begun, even meanwhile."""
-        while self._origin != (origin := self._log.origin):
-            self._accesses.clear()
-            self._tallies.clear()
-            for shard in self._past():
-                self._read_on(shard, 0)
-                shard.close()
-            self._origin, self._read = origin, 0
-        self._read = self._read_on(self._log, self._read)
-        if self._log.origin != self._origin:
-            self._fold()
+    def _clear(self) -> None:
+        self._accesses.clear()
+        self._tallies.clear()
 
-    def _read_on(self, log: Log, start: int) -> int:
-        origin, size = log.origin, log.size
-        for begin in range(start, size, SLICE):
-            for index, leaf in enumerate(log.entries(begin, min(begin + SLICE, size)), begin):
-                if NAMES_CONTRACT in leaf:  # most entries name none, and reading them would cost ten times as much
-                    self._take(parse(leaf), origin, index)
-        return max(start, size)
-
-    def _take(self, event: Event, origin: str, index: int) -> None:
+    def _take(self, leaf: bytes, origin: str, index: int) -> None:
+        if NAMES_CONTRACT not in leaf:  # most entries name none, and reading them would cost ten times as much
+            return
+        event = parse(leaf)
         if event.action in PAPERS and event.result_digest:
             self._papers[event.result_digest] = Place(origin, index, month_of(origin, event.time))
         access = access_of(event, origin, index)
