@@ -78,7 +78,7 @@ bench-catalog: $(VENV)/.dev ## measure search at 10^3 to 10^5 products, and what
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
-		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py \
+		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py tests/journeys/test_demo_data.py \
 		tests/journeys/test_region.py tests/node/test_study_superlink.py tests/journeys/test_dsp.py \
 		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py

@@ -35,6 +35,7 @@ def alive(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not all(folder.exists() for folder in EXPORTS), reason="../shared/data is absent")
 def test_the_story_holds_on_three_real_exports(tmp_path: Path) -> None:
     stage = tmp_path / "stage"
