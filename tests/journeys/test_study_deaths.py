@@ -77,7 +77,7 @@ def require_whole(stage: Stage, found: dict[str, Any]) -> None:
     for hospital in HOSPITALS:
         sent = [event for event in allowed(stage, hospital, "round.submit") if event["policy_digest"] == digest]
         computed = Counter(event["request_digest"] for event in sent if event.get("rows") is not None)
-        assert max(computed.values()) == 1
+        assert set(computed.values()) <= {1}  # none where death fell between keeping and telling
         assert len({event["request_digest"] for event in sent}) == rounds
         assert len({event["result_digest"] for event in sent}) == rounds
         joined = [event for event in allowed(stage, hospital, "round.join") if event["policy_digest"] == digest]
