@@ -57,7 +57,8 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 def wait_for_eof(stop: threading.Event) -> None:
     """Set `stop` once standard input ends: the kernel closes a pipe whose other end has died."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: its lock would abort the end of Python
+        pass
     stop.set()
 
 
