@@ -105,6 +105,7 @@ def test_a_file_of_an_unknown_kind_is_named(folders: list[Path]) -> None:
     assert "scan.tiff" in run.stderr
 
 
+@pytest.mark.soak
 def test_an_export_without_patients_ends_with_a_reason_and_no_process(folders: list[Path], tmp_path: Path) -> None:
     stage = tmp_path / "stage"
     run = demo("--dir", stage, "--data", *folders)

@@ -125,12 +125,11 @@ def test_a_hospital_that_is_stopped_is_awaited_by_name_until_it_goes_on(stage: S
 
 
 def deaths() -> list[tuple[str, int]]:
-    """Return (instant, at which of its times): one in the gate, a study for every instant under HDEX_SOAK."""
-    if not LONG:
-        return [("study.round.committed", 1)]
+    """Return (instant, at which of its times)."""
     return [(instant, at) for instant in INSTANTS for at in (1, 2) if at == 1 or instant not in ONCE]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("instant", "at"), deaths())
 def test_a_death_at_any_instant_changes_no_bit(stage: Stage, quiet: dict[str, Any], instant: str, at: int) -> None:
     who, asked = INSTANTS[instant], plan(stage, f"study-{instant}-{at}")
