@@ -33,6 +33,7 @@ class Receiver:
         self._part = path.with_name(path.name + ".part")
         self._keys = {"hpke_private": hpke_private, "provider_public": provider_public}
         self._opener: Opener | None = None
+        self._digest = hashlib.sha256()  # of the plaintext of every chunk before `next_index`
         self.next_index = 0  # the chunk to ask for
         self._recover()
 
@@ -64,8 +65,9 @@ class Receiver:
         """Verify the next chunk and keep it. Raises ContainerInvalid, DiskFull; then it is not kept."""
         if index != self.next_index:
             raise ContainerInvalid(f"chunk {index} came, {self.next_index} was asked")
-        self._ready().open_chunk(index, sealed)
+        plain = self._ready().open_chunk(index, sealed)
         self._append(sealed)
+        self._digest.update(plain)
         self.next_index += 1
         failpoint("container.chunk-kept")
 
@@ -75,7 +77,7 @@ class Receiver:
         Raises ContainerInvalid when it is another file than the digest says; it does not get its name then.
         """
         self._ready().finish()
-        if sha256 and self._plaintext_digest() != sha256:
+        if sha256 and self._digest.hexdigest() != sha256:
             raise ContainerInvalid("what was delivered is not the file that the product's manifest names")
         with self._part.open("rb") as file:
             os.fsync(file.fileno())
@@ -83,12 +85,6 @@ class Receiver:
         self._part.rename(self._path)
         sync_folder(self._path.parent)
         return self._path
-
-    def _plaintext_digest(self) -> str:
-        digest = hashlib.sha256()
-        for piece in plaintext(self._part, **self._keys):
-            digest.update(piece)
-        return digest.hexdigest()
 
     def _ready(self) -> Opener:
         if self._opener is None:
@@ -118,7 +114,8 @@ class Receiver:
                 self._opener = _read_prologue(file, self._keys)
                 good = file.tell()
                 for index in range(self._opener.header.chunks):
-                    self._opener.open_chunk(index, file.read(self._opener.header.sealed_length(index)))
+                    plain = self._opener.open_chunk(index, file.read(self._opener.header.sealed_length(index)))
+                    self._digest.update(plain)
                     good, self.next_index = file.tell(), index + 1
             except ContainerInvalid:
                 good = 0 if self._opener is None else good
