@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +18,8 @@ from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
     import polars as pl
+
+BESIDE_FROM = 256 * 1024  # bytes: below that a thread costs more than it saves
 
 
 class Receiver:
@@ -33,7 +36,7 @@ class Receiver:
         self._part = path.with_name(path.name + ".part")
         self._keys = {"hpke_private": hpke_private, "provider_public": provider_public}
         self._opener: Opener | None = None
-        self._digest = hashlib.sha256()  # of the plaintext of every chunk before `next_index`
+        self._digest = Digest()  # of the plaintext of every chunk before `next_index`
         self.next_index = 0  # the chunk to ask for
         self._recover()
 
@@ -122,6 +125,33 @@ class Receiver:
         os.truncate(self._part, good)
         if self._opener is None:
             self._part.unlink()
+
+
+class Digest:
+    """SHA-256 of pieces in their order; large ones are hashed beside whatever the caller does next."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._last: Future[None] | None = None
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece. At most one is waiting: none is kept in memory for longer than another takes."""
+        self._wait()
+        if len(piece) < BESIDE_FROM:
+            self._hash.update(piece)
+        else:
+            self._last = self._thread.submit(self._hash.update, piece)
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was taken so far."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+            self._last = None
 
 
 def open_container(path: Path, hpke_private: bytes, provider_public: bytes) -> bytes:
