@@ -25,5 +25,7 @@ def drawn(title: str, rows: Sequence[tuple[str, float]], unit: str, *, asked: fl
         parts.append(f'<text x="{x(value) + 6:.1f}" y="{y + 13}">{value:,.4g} {escape(unit)}</text>')
     if asked:
         parts.append(f'<path d="M{x(asked):.1f} {TOP - 12}V{height - 14}" stroke="#b3541e" stroke-dasharray="5 3"/>')
-        parts.append(f'<text x="{x(asked) + 4:.1f}" y="{TOP - 14}" fill="#b3541e">asked: {asked:g} {escape(unit)}</text>')
+        parts.append(
+            f'<text x="{x(asked) + 4:.1f}" y="{TOP - 14}" fill="#b3541e">asked: {asked:g} {escape(unit)}</text>'
+        )
     return "\n".join([*parts, "</svg>", ""])

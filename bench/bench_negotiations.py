@@ -103,7 +103,7 @@ def main() -> int:
     picture = bar_drawing.drawn("Full negotiations per second and process", shown, "/s", asked=BAR)
     path.with_suffix(".svg").write_text(picture, encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
-    return int(not all(one["met"] for one in bars))
+    return int(not QUICK and not all(one["met"] for one in bars))
 
 
 def told(found: Told, name: str) -> dict[str, Any]:
@@ -210,12 +210,15 @@ def in_process(folder: Path) -> Iterator[OneProcess]:
             listings = Listings(
                 Catalogue(open_index(office.config.catalogue_index, office.data)), office.directory, office.recorder
             )
-            market.listings, market.contracts = listings, Contracts(
+            market.listings, market.contracts = (
                 listings,
-                office.documents,
-                directory=office.directory,
-                providers=ProvidersDoor(market),
-                recorder=office.recorder,
+                Contracts(
+                    listings,
+                    office.documents,
+                    directory=office.directory,
+                    providers=ProvidersDoor(market),
+                    recorder=office.recorder,
+                ),
             )
             parts = Alone(house, made.hospital(), ExchangeDoor(market, HOSPITAL))
             market.hospitals[HOSPITAL] = parts

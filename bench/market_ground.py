@@ -12,27 +12,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the samples of the tests
 
-from tests.catalog.samples import sample_product  # noqa: E402
-from tests.node.access_stage import vetted_record  # noqa: E402
+from tests.catalog.samples import sample_product
+from tests.node.access_stage import vetted_record
 
-from hdex.catalog.index import Catalogue  # noqa: E402
-from hdex.catalog.lifecycle import ProductState  # noqa: E402
-from hdex.catalog.product import DataProduct  # noqa: E402
-from hdex.catalog.terms import AccessRequest  # noqa: E402
-from hdex.ledger.event import format_time  # noqa: E402
-from hdex.node.buyer import Buyer, Wish  # noqa: E402
-from hdex.node.compose.client import open_buyer, open_steward  # noqa: E402
-from hdex.node.compose.standing import Standing, now  # noqa: E402
-from hdex.node.config import BuyerConfig, Dataspace, DeliveryPace, ExchangeConfig, HospitalConfig, dump, load  # noqa: E402
-from hdex.node.demo import cast  # noqa: E402
-from hdex.node.demo.setting import BUYER, TRUST_DOMAIN, Setting, build, peer  # noqa: E402
-from hdex.node.demo.supervisor import Supervisor, free_ports  # noqa: E402
-from hdex.node.exchange.indexes import open_index  # noqa: E402
-from hdex.node.exchange.listings import Listings  # noqa: E402
-from hdex.node.hospital.products import Held, Products  # noqa: E402
-from hdex.node.identity import Identity  # noqa: E402
-from hdex.node.signed import sign  # noqa: E402
-from hdex.node.steward import Steward  # noqa: E402
+from hdex.catalog.index import Catalogue
+from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.product import DataProduct
+from hdex.catalog.terms import AccessRequest
+from hdex.ledger.event import format_time
+from hdex.node.buyer import Buyer, Wish
+from hdex.node.compose.client import open_buyer, open_steward
+from hdex.node.compose.standing import Standing, now
+from hdex.node.config import BuyerConfig, Dataspace, DeliveryPace, ExchangeConfig, HospitalConfig, dump, load
+from hdex.node.demo import cast
+from hdex.node.demo.setting import BUYER, TRUST_DOMAIN, Setting, build, peer
+from hdex.node.demo.supervisor import Supervisor, free_ports
+from hdex.node.exchange.indexes import open_index
+from hdex.node.exchange.listings import Listings
+from hdex.node.hospital.products import Held, Products
+from hdex.node.identity import Identity
+from hdex.node.signed import sign
+from hdex.node.steward import Steward
 
 HOSPITAL, EXCHANGE, ROLE = "hospital-a", "exchange", "privacy_officer"
 DATASET = "carotid-stents"

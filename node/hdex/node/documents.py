@@ -10,9 +10,7 @@ from typing import Any, Protocol
 from hdex.ledger.grouping import Grouped
 from hdex.node.errors import AlreadyExists, NotFound
 
-PUT = (
-    "INSERT INTO documents(kind, key, json) VALUES (?,?,?) ON CONFLICT(kind, key) DO UPDATE SET json=excluded.json"
-)
+PUT = "INSERT INTO documents(kind, key, json) VALUES (?,?,?) ON CONFLICT(kind, key) DO UPDATE SET json=excluded.json"
 Document = dict[str, Any]  # JSON values
 
 

@@ -80,7 +80,7 @@ def check_peer(certificate_pem: bytes, *, trust_domain: str, now: datetime, deni
     return _holder(certificate_pem, trust_domain)
 
 
-@lru_cache(maxsize=1024)  # of a stream every message asks; what a certificate says does not change, whether it holds does
+@lru_cache(maxsize=1024)  # asked at every message: what a certificate says stays, whether it holds is looked at
 def _read(certificate_pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(certificate_pem)
