@@ -73,8 +73,10 @@ bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and
 bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers, rounds beside stock Flower
 	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
 
-bench-catalog: $(VENV)/.dev ## measure search at 10^3 to 10^5 products, and what a fingerprint survives
-	@$(BIN)/python bench/bench_search.py; code=$$?; $(BIN)/python bench/bench_fingerprint.py && exit $$code
+bench-catalog: $(VENV)/.dev $(PEERS)/.done ## measure search, negotiations, delivery beside a copy and age, fingerprint, Shapley split
+	@code=0; for b in search negotiations delivery fingerprint shapley; do \
+		echo "bench_$$b"; $(BIN)/python bench/bench_$$b.py || code=1; done; \
+	$(BIN)/python bench/catalog_bars.py; exit $$code
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import mkdtemp
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -21,9 +22,10 @@ PACKAGES = ("cryptography", "flwr", "gmpy2", "grpcio", "numpy", "phe", "polars",
 def write(name: str, **document: object) -> Path:
     """Write <name>.json with the circumstances of the measurement and return its path.
 
-    It goes to bench/results, or where BENCH_OUT says: a trial must not replace a measurement.
+    It goes to bench/results, or where BENCH_OUT says: a trial must not replace a measurement. A quick one that says
+    nothing goes to a throw-away folder.
     """
-    folder = Path(os.environ.get("BENCH_OUT", RESULTS))
+    folder = Path(os.environ.get("BENCH_OUT") or (mkdtemp(prefix="hdex-bench-") if is_quick() else RESULTS))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     text = json.dumps({**circumstances(), **document}, indent=1, ensure_ascii=False)
@@ -35,6 +37,11 @@ def read(name: str) -> dict[str, object] | None:
     """Return the document of bench/results/<name>.json, None when it was never measured."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def is_quick() -> bool:
+    """Return whether this run only tries every step."""
+    return os.environ.get("BENCH_QUICK", "") not in {"", "0"}
 
 
 def circumstances() -> dict[str, object]:

@@ -209,6 +209,32 @@ def test_a_refusal_of_the_rules_or_of_a_person_reaches_the_buyer_with_rule_and_n
         dealings.buyer().accept(pid)
 
 
+def test_who_looks_at_a_negotiation_late_does_not_end_it(dealings: Dealings) -> None:
+    """The desk is told of a request again while a person decides: it ended what the person had agreed to."""
+    pid = requested(dealings)
+    late = dealings.of(pid)[1]
+    dealings.negotiations.decide(pid, OFFICER, approved=True)
+    dealings.hospital.connector._desk.entered(late)
+    assert dealings.of(pid)[1].state == "AGREED"
+    record = dealings.negotiations.get(pid)
+    assert record.agreement is not None
+    dealings.carry()
+    dealings.buyer().accept(pid)
+    verified = dealings.of(pid)[1].with_(state="VERIFIED")
+    dealings.carry()
+    dealings.hospital.connector._desk.entered(verified)
+    assert [one.state for one in dealings.of(pid)] == ["FINALIZED", "FINALIZED"]
+
+
+def test_an_agreement_that_the_desk_has_sent_meanwhile_is_sent(dealings: Dealings) -> None:
+    pid = requested(dealings)
+    dealings.negotiations.decide(pid, OFFICER, approved=True)
+    record, process = dealings.negotiations.get(pid), dealings.of(pid)[1]
+    assert record.agreement is not None
+    found = dealings.door._agreed(process.with_(state="REQUESTED"), record.agreement)
+    assert found.state == "AGREED"
+
+
 def message(dealings: Dealings, **changed: Any) -> Document:
     """Return the buyer's first message under a new id, with the signed request changed."""
     processes = dealings.lines[BUYER].processes.live()

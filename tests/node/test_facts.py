@@ -1,5 +1,6 @@
 """Facts for the chain wait while it is away, go in order, go once, and one that is refused holds up no other."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hdex.node.documents import SqliteDocuments
 from hdex.node.errors import AccessDenied
 from hdex.node.facts import ChainFacts
 
+PATIENCE_S = 60.0  # a bound for a loaded machine, not a wait
 PAPER, LATER = b"\x0a" * 32, NOW + timedelta(days=1)
 
 
@@ -111,3 +113,35 @@ def test_a_grant_on_its_way_and_a_silent_chain_change_nothing(market: Market, fa
     facts.flush()
     market.ledger.up = False
     facts.require_not_revoked("g", NOW)
+
+
+def test_no_verb_waits_for_the_chain_where_a_thread_sends(market: Market) -> None:
+    """A chain takes tens of facts a second: every contract that was finalized stood in its queue."""
+    answers, stop = threading.Event(), threading.Event()
+
+    def chain() -> Chain:
+        assert answers.wait(PATIENCE_S)
+        return MemoryChain(market.ledger, "hospital-a")
+
+    documents = market.grounds["hospital-a"].documents
+    facts = ChainFacts(chain, documents, node="hospital-a")
+    sender = facts.start(stop)
+    facts.issue_grant("g", PAPER, LATER)
+    facts.issue_grant("h", PAPER, LATER)
+    assert kinds(market) == []
+    assert [documents.get("chain_fact", f"grant:{name}")["done"] for name in "gh"] == [False, False]
+    answers.set()
+    stop.set()
+    sender.join(PATIENCE_S)
+    assert kinds(market) == ["GrantIssued", "GrantIssued"]
+    facts.issue_grant("i", PAPER, LATER)  # nobody sends any more: it goes before the verb returns
+    assert len(kinds(market)) == 3
+
+
+def test_facts_that_were_sent_are_not_read_again(market: Market, facts: ChainFacts) -> None:
+    for number in range(3):
+        facts.issue_grant(f"g-{number}", PAPER, LATER)
+    documents = market.grounds["hospital-a"].documents
+    documents.put("chain_fact", "grant:g-0", {})  # would break whoever reads it
+    facts.issue_grant("g-3", PAPER, LATER)
+    assert len(kinds(market)) == 4

@@ -12,7 +12,7 @@ from hdex.ledger.detail_memory import MemoryDetailStore
 from hdex.ledger.detail_sqlite import SqliteDetailStore
 from hdex.ledger.errors import DetailErased, LogFailed, StoreCorrupt
 from hdex.ledger.event import Action, Event, commit
-from hdex.ledger.grouping import Grouped
+from hdex.ledger.grouping import Grouped, _Batch
 from hdex.ledger.ports import DetailRow, DetailStore
 
 MASTER = bytes(range(32))
@@ -171,3 +171,15 @@ def test_a_group_is_one_call_and_its_failure_reaches_everybody_in_it() -> None:
         assert leader.result() is None
         assert all(isinstance(one.exception(), LogFailed) for one in followers)
     assert [sorted(call) for call in calls] == [[0], [1, 2, 3, 4]]
+
+
+def test_who_waits_for_a_writer_that_was_interrupted_is_not_told_that_it_was_written() -> None:
+    def write(_: object) -> None:
+        raise KeyboardInterrupt
+
+    grouped: Grouped[int] = Grouped(write)
+    waiting = _Batch([1])
+    with pytest.raises(KeyboardInterrupt):
+        grouped._write_group([waiting])
+    assert waiting.done
+    assert isinstance(waiting.error, LogFailed)

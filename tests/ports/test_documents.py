@@ -1,6 +1,8 @@
 """One suite over both stores of documents."""
 
+import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,19 @@ def test_no_file_holds_what_was_removed(tmp_path: Path) -> None:
     documents.put("k", "a", {"secret": "a-word-found-nowhere-else"})
     documents.remove("k", ["a"])
     assert all(b"found-nowhere-else" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_what_many_store_at_the_same_time_is_all_there(documents: Documents) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: documents.put("k", str(n % 50), {"n": n % 50}), range(200)))
+    assert sorted(row["n"] for row in documents.all("k")) == list(range(50))
+
+
+def test_those_who_share_a_transaction_that_fails_have_stored_nothing(tmp_path: Path) -> None:
+    documents = SqliteDocuments(tmp_path / "d.db")
+    documents.put("k", "a", {"n": 1})
+    with pytest.raises(sqlite3.Error):
+        documents._write([("k", "a", "{}"), ("k", "b", object())])  # type: ignore[list-item]  # no value of SQLite's
+    assert documents.all("k") == [{"n": 1}]
+    documents.put("k", "b", {"n": 2})
+    assert documents.keys("k") == ["a", "b"]

@@ -12,8 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-import rfc8785
-
+from hdex.catalog.canonical import canonical
 from hdex.catalog.errors import DocumentInvalid
 
 Scalar = str | int | float | bool | None
@@ -21,13 +20,18 @@ Json = dict[str, object]
 T = TypeVar("T")
 Reader = Callable[[object], object]
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 MAX_INTEGER = 2**53 - 1  # RFC 8785 numbers are IEEE doubles
 
 
 def to_document(value: object) -> object:
     """Return `value` as JSON values; a dataclass becomes an object without its None fields."""
-    if is_dataclass(value) and not isinstance(value, type):
-        named = ((field.name, getattr(value, field.name)) for field in fields(value))
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _field_names(kind)
+    if names is not None:
+        named = ((name, getattr(value, name)) for name in names)
         return {name: to_document(held) for name, held in named if held is not None}
     if isinstance(value, Enum):
         return value.value
@@ -38,17 +42,18 @@ def to_document(value: object) -> object:
     return value
 
 
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    """Return the fields of a dataclass, None for any other type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+
+
 def from_document(kind: type[T], document: object, where: str = "") -> T:
     """Return `document` as a `kind`. Raise DocumentInvalid naming the field that does not fit."""
     try:
         return cast(T, _reader(cast(Hashable, kind))(document))
     except _Misfit as misfit:
         raise DocumentInvalid(f"{_joined(where, misfit.where) or kind.__name__}: {misfit.problem}") from None
-
-
-def canonical(document: Mapping[str, object]) -> bytes:
-    """Return the RFC 8785 bytes of a document."""
-    return rfc8785.dumps(dict(document))  # type: ignore[arg-type]  # JSON values, which its private type would spell out
 
 
 def digest(document: Mapping[str, object]) -> str:

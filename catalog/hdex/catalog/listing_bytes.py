@@ -1,5 +1,6 @@
 """A listing as an index keeps it: the canonical bytes of a document that was checked when it was published."""
 
+from functools import lru_cache
 from typing import Any
 
 import pydantic_core
@@ -22,6 +23,7 @@ def read_document(document: bytes) -> dict[str, Any]:
     return held
 
 
+@lru_cache(maxsize=256)  # a product that somebody asks for is asked for again, at every step of its contract
 def read_listing(document: bytes, envelope: bytes, state: str) -> Listing:
     """Return a row as it was published. Raises IndexUnreadable."""
     try:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Generic, TypeVar
 
+from hdex.ledger.errors import LogFailed
+
 Item = TypeVar("Item")
 
 
@@ -41,9 +43,10 @@ class Grouped(Generic[Item]):
         return self._answer(mine)
 
     def _write_group(self, group: list[_Batch[Item]]) -> None:
-        error: Exception | None = None
+        error: Exception | None = LogFailed("the writer was interrupted")  # whatever ends it
         try:
             self._write([item for batch in group for item in batch.items])
+            error = None
         except Exception as caught:  # handed to everybody whose items were in the group
             error = caught
         finally:

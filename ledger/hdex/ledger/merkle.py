@@ -10,13 +10,18 @@ from hashlib import sha256
 from hdex.ledger.errors import ProofInvalid
 
 HASH_SIZE = 32
+LARGE = 64 * 1024  # bytes of a leaf, from where copying it costs more than a second call
 EMPTY_ROOT = sha256(b"").digest()
 LEAF, NODE = b"\x00", b"\x01"
 
 
 def leaf_hash(data: bytes) -> bytes:
     """Return SHA-256(0x00 || data)."""
-    return sha256(LEAF + data).digest()
+    if len(data) < LARGE:
+        return sha256(LEAF + data).digest()
+    found = sha256(LEAF)
+    found.update(data)  # without a copy of it
+    return found.digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str, str], None]
 ALL = Order()  # the first price that the product offers, all columns
+KEPT_MANIFESTS = 64
 RECONNECTS, RECONNECT_S = 60, 1.0  # how often a broken line to a running study is dialled again, and how soon
 UNSAID: dict[str, Any] = {  # of a question
     "kind": "logistic", "standardize": "global", "l2": 0.0, "secure": "paillier", "quorum": 0,
@@ -107,6 +108,7 @@ class Buyer:
         self._counter = counter
         self._folder = folder
         self._clock = clock
+        self._manifests: dict[str, tuple[DataProduct, str]] = {}  # that were verified, by their whole text
 
     def find(self, text: str, *, lang: str = "en", mode: str = "", provider: str = "") -> list[DataProduct]:
         """Return the products that match, best first."""
@@ -118,12 +120,18 @@ class Buyer:
         return self._checked(envelope, product_id)
 
     def _checked(self, envelope: Envelope, product_id: str) -> tuple[DataProduct, str]:
-        product = DataProduct.from_document(envelope["document"])
-        provider = self._directory.require(product.provider.id, "hospital")
-        manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
-        if product.id != product_id:
+        text = json.dumps(envelope)
+        if text not in self._manifests:  # the same words are shown at every step of a contract
+            product = DataProduct.from_document(envelope["document"])
+            provider = self._directory.require(product.provider.id, "hospital")
+            manifest = verify("manifest", envelope, {provider.id: provider.sign_key})
+            if len(self._manifests) >= KEPT_MANIFESTS:
+                self._manifests.clear()
+            self._manifests[text] = product, digest(manifest)
+        found = self._manifests[text]
+        if found[0].id != product_id:
             raise AccessDenied("manifest.other", "tell the exchange", "the exchange showed another product")
-        return product, digest(manifest)
+        return found
 
     def request(self, wish: Wish, *, contract_id: str = "") -> ContractRecord:
         """Sign a request and send it; raise AccessDenied with rule and next step where the provider's rules refuse.

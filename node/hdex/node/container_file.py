@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +18,8 @@ from hdex.node.failpoint import failpoint
 
 if TYPE_CHECKING:
     import polars as pl
+
+BESIDE_FROM = 256 * 1024  # bytes: below that a thread costs more than it saves
 
 
 class Receiver:
@@ -33,6 +36,7 @@ class Receiver:
         self._part = path.with_name(path.name + ".part")
         self._keys = {"hpke_private": hpke_private, "provider_public": provider_public}
         self._opener: Opener | None = None
+        self._digest = Digest()  # of the plaintext of every chunk before `next_index`
         self.next_index = 0  # the chunk to ask for
         self._recover()
 
@@ -64,8 +68,9 @@ class Receiver:
         """Verify the next chunk and keep it. Raises ContainerInvalid, DiskFull; then it is not kept."""
         if index != self.next_index:
             raise ContainerInvalid(f"chunk {index} came, {self.next_index} was asked")
-        self._ready().open_chunk(index, sealed)
+        plain = self._ready().open_chunk(index, sealed)
         self._append(sealed)
+        self._digest.update(plain)
         self.next_index += 1
         failpoint("container.chunk-kept")
 
@@ -75,7 +80,7 @@ class Receiver:
         Raises ContainerInvalid when it is another file than the digest says; it does not get its name then.
         """
         self._ready().finish()
-        if sha256 and self._plaintext_digest() != sha256:
+        if sha256 and self._digest.hexdigest() != sha256:
             raise ContainerInvalid("what was delivered is not the file that the product's manifest names")
         with self._part.open("rb") as file:
             os.fsync(file.fileno())
@@ -83,12 +88,6 @@ class Receiver:
         self._part.rename(self._path)
         sync_folder(self._path.parent)
         return self._path
-
-    def _plaintext_digest(self) -> str:
-        digest = hashlib.sha256()
-        for piece in plaintext(self._part, **self._keys):
-            digest.update(piece)
-        return digest.hexdigest()
 
     def _ready(self) -> Opener:
         if self._opener is None:
@@ -118,13 +117,41 @@ class Receiver:
                 self._opener = _read_prologue(file, self._keys)
                 good = file.tell()
                 for index in range(self._opener.header.chunks):
-                    self._opener.open_chunk(index, file.read(self._opener.header.sealed_length(index)))
+                    plain = self._opener.open_chunk(index, file.read(self._opener.header.sealed_length(index)))
+                    self._digest.update(plain)
                     good, self.next_index = file.tell(), index + 1
             except ContainerInvalid:
                 good = 0 if self._opener is None else good
         os.truncate(self._part, good)
         if self._opener is None:
             self._part.unlink()
+
+
+class Digest:
+    """SHA-256 of pieces in their order; large ones are hashed beside whatever the caller does next."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._last: Future[None] | None = None
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece. At most one is waiting: none is kept in memory for longer than another takes."""
+        self._wait()
+        if len(piece) < BESIDE_FROM:
+            self._hash.update(piece)
+        else:
+            self._last = self._thread.submit(self._hash.update, piece)
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was taken so far."""
+        self._wait()
+        return self._hash.hexdigest()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+            self._last = None
 
 
 def open_container(path: Path, hpke_private: bytes, provider_public: bytes) -> bytes:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from hdex.ledger.grouping import Grouped
 from hdex.node.errors import AlreadyExists, NotFound
 
+PUT = "INSERT INTO documents(kind, key, json) VALUES (?,?,?) ON CONFLICT(kind, key) DO UPDATE SET json=excluded.json"
 Document = dict[str, Any]  # JSON values
 
 
@@ -46,6 +48,7 @@ class SqliteDocuments:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._grouped = Grouped(self._write)  # who stores at the same time shares one transaction
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -56,12 +59,7 @@ class SqliteDocuments:
         )
 
     def put(self, kind: str, key: str, document: Document) -> None:
-        with self._lock:
-            self._db.execute(
-                "INSERT INTO documents(kind, key, json) VALUES (?,?,?) "
-                "ON CONFLICT(kind, key) DO UPDATE SET json=excluded.json",
-                (kind, key, encode(document)),
-            )
+        self._grouped.add([(kind, key, encode(document))])
 
     def add(self, kind: str, key: str, document: Document) -> None:
         with self._lock:
@@ -97,6 +95,20 @@ class SqliteDocuments:
 
     def close(self) -> None:
         self._db.close()
+
+    def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        with self._lock:
+            if len(rows) == 1:
+                self._db.execute(PUT, rows[0])
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(PUT, rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
 
 class MemoryDocuments:

@@ -14,16 +14,26 @@ from hdex.node.errors import AccessDenied, NotFound
 
 logger = logging.getLogger(__name__)
 KIND = "chain_fact"
+LOOK_S = 1.0
+Fact = dict[str, Any]  # key, verb, arguments, done
 
 
 class ChainFacts:
-    """An outbox of product, grant and round facts. `flush` is called by whoever keeps time; it sends in order."""
+    """An outbox of product, grant and round facts, sent in the order they were said.
+
+    A fact is sent before its verb returns, or by the thread of `start` where there is one: then no verb waits for
+    the chain. `flush` is called by whoever keeps time too, for what a silent chain has left waiting.
+    """
 
     def __init__(self, chain: Callable[[], Chain], documents: Documents, *, node: str) -> None:
         self._chain = chain
         self._documents = documents
         self._node = node
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # one sender at a time
+        self._facts: dict[str, Fact] | None = None  # that wait, oldest first: one process writes them
+        self._reading = threading.Lock()
+        self._said = threading.Event()
+        self._has_sender = False
 
     def list_product(self, digest: bytes) -> None:
         """Record that this participant offers a product."""
@@ -63,7 +73,7 @@ class ChainFacts:
         A fact that the contract refuses for good is kept as refused and told: it must not hold up the others for ever.
         """
         with self._lock:
-            for fact in self._waiting():
+            for fact in list(self._waiting().values()):
                 rule = ""
                 try:
                     self._send(fact)
@@ -75,25 +85,53 @@ class ChainFacts:
                     rule = refusal.rule
                     logger.error("the chain refuses a fact", extra={"fact": fact["key"], "rule": rule})
                 self._documents.put(KIND, fact["key"], {**fact, "done": True, "refused": rule})
+                self._waiting().pop(fact["key"], None)
             return len(self._waiting())
 
+    def start(self, stop: threading.Event) -> threading.Thread:
+        """Start the thread that sends facts as they are said, until `stop`; return it."""
+        self._has_sender = True
+        sender = threading.Thread(target=self._run, args=(stop,), name="facts", daemon=True)
+        sender.start()
+        return sender
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            if self._said.wait(LOOK_S):
+                self._said.clear()
+                self._try_flush()
+        self._has_sender = False
+        self._try_flush()  # what was said meanwhile
+
+    def _try_flush(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # they wait, and are tried again with the next one or by the keeper
+            logger.warning("facts did not reach the chain", extra={"reason": type(error).__name__})
+
     def _queue(self, key: str, verb: str, arguments: list[Any]) -> None:
+        waiting = self._waiting()
         try:
             self._documents.get(KIND, key)
         except NotFound:
-            self._documents.put(KIND, key, {"key": key, "verb": verb, "arguments": arguments, "done": False})
-        self.flush()
+            fact = {"key": key, "verb": verb, "arguments": arguments, "done": False}
+            self._documents.put(KIND, key, fact)
+            waiting[key] = fact
+        if self._has_sender:
+            self._said.set()
+        else:
+            self.flush()
 
-    def _waiting(self) -> list[dict[str, Any]]:
-        return [fact for fact in self._documents.all(KIND) if not fact["done"]]
+    def _waiting(self) -> dict[str, Fact]:
+        with self._reading:
+            if self._facts is None:
+                self._facts = {fact["key"]: fact for fact in self._documents.all(KIND) if not fact["done"]}
+            return self._facts
 
     def _is_waiting(self, key: str) -> bool:
-        try:
-            return not self._documents.get(KIND, key)["done"]
-        except NotFound:
-            return False
+        return key in self._waiting()
 
-    def _send(self, fact: dict[str, Any]) -> None:
+    def _send(self, fact: Fact) -> None:
         chain, arguments = self._chain(), fact["arguments"]
         if fact["verb"] == "list_product":
             chain.list_product(self._node, bytes.fromhex(arguments[0]))

@@ -6,8 +6,9 @@ that organisation, good as a client only.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -69,26 +70,30 @@ def check_peer(certificate_pem: bytes, *, trust_domain: str, now: datetime, deni
 
     Raises IdentityRefused with the reason: expired, not yet valid, revoked, wrong use, wrong name.
     """
-    try:
-        certificate = x509.load_pem_x509_certificate(certificate_pem)
-    except ValueError as error:
-        raise IdentityRefused("the peer's certificate is unreadable") from error
+    certificate = _read(certificate_pem)
     if now > certificate.not_valid_after_utc:
         raise IdentityRefused(f"the peer's certificate expired at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
     if now < certificate.not_valid_before_utc:
         raise IdentityRefused(f"the peer's certificate begins at {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}")
     if certificate.serial_number in denied:
         raise IdentityRefused(f"the peer's certificate {certificate.serial_number:x} is revoked")
+    return _holder(certificate_pem, trust_domain)
+
+
+@lru_cache(maxsize=1024)  # asked at every message: what a certificate says stays, whether it holds is looked at
+def _read(certificate_pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(certificate_pem)
+    except ValueError as error:
+        raise IdentityRefused("the peer's certificate is unreadable") from error
+
+
+@lru_cache(maxsize=1024)
+def _holder(certificate_pem: bytes, trust_domain: str) -> Identity:
+    certificate = _read(certificate_pem)
     _require_client_use(certificate)
     known = parse_spiffe(spiffe_id(certificate), trust_domain)
-    return Identity(
-        known.spiffe_id,
-        known.kind,
-        known.participant,
-        known.role,
-        certificate.serial_number,
-        certificate.not_valid_after_utc,
-    )
+    return replace(known, serial=certificate.serial_number, not_after=certificate.not_valid_after_utc)
 
 
 def check_issued(certificate_pem: bytes, ca_pem: bytes) -> x509.Certificate:

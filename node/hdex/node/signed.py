@@ -16,6 +16,7 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from hdex.catalog.canonical import canonical as canonical_bytes
 from hdex.node.errors import SignatureInvalid
 
 SUITE = "intl"  # Ed25519, SHA-256; `sm` may follow without a new format
@@ -35,8 +36,8 @@ Envelope = dict[str, Any]
 def canonical(document: Mapping[str, Any]) -> bytes:
     """Return the RFC 8785 bytes of a JSON document."""
     try:
-        return rfc8785.dumps(dict(document))
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        return canonical_bytes(document)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise SignatureInvalid("the document has no canonical JSON form") from error
 
 

@@ -211,6 +211,7 @@ class Standing:
         serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
         self.http = self.serve_http()
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
+        self.facts.start(self.stop)
         self.watch_alerts()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving

@@ -15,6 +15,7 @@ from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, digest, verify
 
 KIND = "contract"
+STRIPES = 64
 UNSAID = "provider.refused"  # the rule where a provider names none
 ENDS: dict[str, Message] = {State.FINALIZED: Message.FINALIZE, State.TERMINATED: Message.TERMINATION}
 
@@ -36,7 +37,7 @@ class Contracts:
         self._directory = directory
         self._providers = providers
         self._recorder = recorder
-        self._changing = threading.Lock()  # a record is read and replaced in one step; not held while a peer is asked
+        self._locks = [threading.Lock() for _ in range(STRIPES)]  # of the contracts whose names fall to each
 
     def request(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Keep a consumer's request and return what the provider's rules say of it."""
@@ -53,7 +54,7 @@ class Contracts:
 
     def decided(self, contract_id: str, rule: str, next_step: str, actor: Identity) -> ContractRecord:
         """Keep the provider's refusal."""
-        with self._recorder.refusals("contract.refuse", actor, contract=contract_id), self._changing:
+        with self._recorder.refusals("contract.refuse", actor, contract=contract_id), self._changing(contract_id):
             record = self._of_provider(contract_id, actor)
             if record.state == State.TERMINATED:
                 return record
@@ -63,7 +64,8 @@ class Contracts:
 
     def agreed(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Keep the agreement that the provider has signed, when it states what was asked."""
-        with self._recorder.refusals("contract.agree", actor, contract=named(envelope, "request_id")), self._changing:
+        contract_id = named(envelope, "request_id")
+        with self._recorder.refusals("contract.agree", actor, contract=contract_id), self._changing(contract_id):
             provider = self._directory.require(actor.participant, "hospital")
             agreement = Agreement.from_document(verify("agreement", envelope, {provider.id: provider.sign_key}))
             record = self._of_provider(agreement.request_id, actor)
@@ -88,7 +90,7 @@ class Contracts:
 
     def revoked(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
         """Keep the provider's word that the licence has ended."""
-        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._changing:
+        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._changing(contract_id):
             record = self._of_provider(contract_id, actor)
             if record.revoked:
                 return record
@@ -121,9 +123,13 @@ class Contracts:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]
 
+    def _changing(self, contract_id: str) -> threading.Lock:
+        """Return what is held while a record is read and replaced in one step; not while a peer is asked."""
+        return self._locks[hash(contract_id) % STRIPES]
+
     def _requested(self, envelope: Envelope, asked: Document, actor: Identity) -> ContractRecord:
         """Return the record of a request; a new one is remembered and kept first."""
-        with self._changing:
+        with self._changing(asked["contract_id"]):
             record = self._begun(asked["contract_id"], envelope)
             if is_answered(record):
                 return record
@@ -148,7 +154,7 @@ class Contracts:
 
     def _considered(self, answer: ContractRecord, asked: Document, actor: Identity) -> ContractRecord:
         """Keep what the provider's rules say, unless its person was faster and has decided meanwhile."""
-        with self._changing:
+        with self._changing(asked["contract_id"]):
             record = self._record(asked["contract_id"])
             if is_answered(record):
                 return record
@@ -165,7 +171,7 @@ class Contracts:
         if agreement.consumer != actor.participant:
             raise AccessDenied("agreement.foreign", "sign your own agreement", "the agreement names another consumer")
         verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
-        with self._changing:
+        with self._changing(agreement.request_id):
             record = self._same(self._record(agreement.request_id), envelope)
             if record.revoked:
                 raise AccessDenied("contract.revoked", record.next_step, "the provider has ended it")
@@ -177,7 +183,7 @@ class Contracts:
 
     def _confirmed(self, contract_id: str, answer: ContractRecord) -> ContractRecord:
         """Keep the provider's last word on a verified agreement: final, or ended."""
-        with self._changing:
+        with self._changing(contract_id):
             record = self._record(contract_id)
             if record.state != State.VERIFIED or answer.state not in ENDS:
                 return record

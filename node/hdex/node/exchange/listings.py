@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Protocol
 
 from hdex.catalog.errors import NotListed
@@ -10,12 +11,14 @@ from hdex.catalog.index import Catalogue
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Listing, Page, Query
 from hdex.catalog.product import DataProduct
+from hdex.ledger.document import load
 from hdex.node.directory import Directory
 from hdex.node.errors import AccessDenied, RequestInvalid
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, verify
 
+MAX_DEPTH = 32  # a manifest with its preview has nine levels
 TOLD: dict[str, tuple[str, str]] = {  # where a step leads -> what is remembered of it here
     "NOTICE": ("product", "announce"),
     "LISTED": ("product", "resume"),
@@ -123,6 +126,16 @@ class Listings:
     def live(self, product_id: str, manifest_digest: str) -> Listing:
         """Return the listing a request names; raise NotListed when it is not the version that is live."""
         listing = self._catalogue.get(product_id)
-        if digest(listing.product.document()) != manifest_digest:
+        if manifest_digest_of(listing.envelope) != manifest_digest:
             raise NotListed(f"another version of {product_id} is listed than the one asked for")
         return listing
+
+
+@lru_cache(maxsize=256)  # every request for a contract names it
+def manifest_digest_of(envelope: bytes) -> str:
+    """Return the digest of the product in a manifest that was verified when it was listed."""
+    kept = load(envelope, max_depth=MAX_DEPTH)
+    document = kept.get("document") if isinstance(kept, dict) else None
+    if not isinstance(document, dict):
+        raise NotListed("the listing holds no manifest")
+    return DataProduct.from_document(document).digest()

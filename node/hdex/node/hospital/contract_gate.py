@@ -103,6 +103,8 @@ def require_approved(ordered: tuple[str, ...], approved: tuple[str, ...]) -> Non
 
 def needs_person(terms: Terms, access: AccessRequest, at: datetime) -> bool:
     """Return whether the terms leave this use to a person, once everything an applicant can settle is settled."""
+    if not terms.needs_approval:
+        return False  # only they ask for a person under this rule
     settled = replace(access, at=at.isoformat(), ethics_approval=access.ethics_approval or "settled", accepts=TO_ACCEPT)
     return decide(terms, settled).rule == BY_PERSON
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hdex.catalog.contract import Party, State, TransferState
 from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
-from hdex.catalog.errors import CatalogError
+from hdex.catalog.errors import CatalogError, TransitionForbidden
 from hdex.catalog.product import DataProduct
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
@@ -86,7 +86,8 @@ class HospitalDesk:
             problem = describe(error)
             if problem.status not in REFUSALS:  # not the peer's doing: it is tried again
                 raise
-            self._end(process, f"{problem.rule}: {problem.message}")
+            if self.connectors[0].process(process.pid).version == process.version:  # nobody answered it meanwhile
+                self._end(process, f"{problem.rule}: {problem.message}")
 
     def _consider(self, process: Process) -> None:
         record = self.negotiations.consider(process.request or {}, self._peer(process))
@@ -159,7 +160,7 @@ class ContractDoor:
         if process is None:
             return self.exchange.submit_agreement(agreement)
         if process.state == State.REQUESTED:
-            process = self.connectors[0].act(process.pid, "agree", paper=agreement)
+            process = self._agreed(process, agreement)
         return self._record(contract_id, process)
 
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
@@ -170,6 +171,16 @@ class ContractDoor:
         for pid in sorted(about):
             self.connectors[0].act(pid, "terminate", reason=f"contract.revoked: {reason}")
         return self._record(contract_id, process)
+
+    def _agreed(self, process: Process, agreement: Envelope) -> Process:
+        """Return the process with the agreement sent, by us or by the desk, which may look at it at the same time."""
+        try:
+            return self.connectors[0].act(process.pid, "agree", paper=agreement)
+        except TransitionForbidden:
+            found = self.processes.get(process.pid)
+            if found.state == State.REQUESTED:
+                raise
+            return found
 
     def _transfers(self, process: Process) -> list[str]:
         """Return the transfers under an agreement that have not ended."""

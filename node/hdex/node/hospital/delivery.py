@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from hdex.catalog.contract import Agreement, agreement_digest
 from hdex.catalog.product import DeliveryMode
@@ -13,7 +12,7 @@ from hdex.node.container import Header, Sealer, pieces, plaintext_root
 from hdex.node.contract_record import ContractRecord, named
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.delivery_quota import DeliveryQuota
 from hdex.node.hospital.fingerprints import Fingerprints, is_agreed
@@ -129,11 +128,17 @@ class Delivery:
         return {"contract_id": contract_id, "acknowledged": True}
 
     def _chunks(self, sealer: Sealer, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        for index in range(start, stop):
-            chunk = sealer.chunk(index)
-            self._meter.add("sealed file", len(chunk))
-            failpoint("delivery.chunk")
-            yield index, chunk
+        """Yield sealed chunks; count those that left once the range is over, or whoever receives it is gone."""
+        count = size = 0
+        try:
+            for index in range(start, stop):
+                chunk = sealer.chunk(index)
+                count, size = count + 1, size + len(chunk)
+                failpoint("delivery.chunk")
+                yield index, chunk
+        finally:
+            if count:
+                self._meter.add("sealed file", size, count=count)
 
     def _sealer(self, record: ContractRecord, agreement: Agreement) -> Sealer:
         held = self._products.serving(agreement.product, agreement.manifest_digest, self._clock())
@@ -184,9 +189,9 @@ class Delivery:
     def _root(self, dataset: str, name: str, size: int, source: Callable[[int, int], bytes]) -> str:
         """Return the plaintext's Merkle root; computed once a release, kept beside it."""
         key = f"{dataset}/{name}/{self._pace.chunk_bytes}"
-        known = {str(row["key"]): row for row in self._store.documents.all("release_root")}
-        if key not in known:
-            row: Document = {"key": key, "root": plaintext_root(pieces(source, size, self._pace.chunk_bytes))}
-            self._store.documents.put("release_root", key, row)
-            return str(row["root"])
-        return cast(str, known[key]["root"])
+        try:
+            known = self._store.documents.get("release_root", key)
+        except NotFound:
+            known = {"key": key, "root": plaintext_root(pieces(source, size, self._pace.chunk_bytes))}
+            self._store.documents.put("release_root", key, known)
+        return str(known["root"])

@@ -208,14 +208,13 @@ class Negotiations:
         product = self._products.live(asked["product"], asked["manifest_digest"])
         if (product.provider.id, product.version) != (asked["provider"], asked["version"]):
             raise AccessDenied("request.product", "ask for what is listed", "the provider or version is another")
-        refusal = self._refusal(product, asked)
-        if refusal is not None:
-            self._recorder.deny("contract.refuse", actor, refusal.rule, **about(asked))
+        passage = self._passage(product, asked)
+        if isinstance(passage, AccessDenied):
+            self._recorder.deny("contract.refuse", actor, passage.rule, **about(asked))
             ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
-            return self._store(record.moved(ended, rule=refusal.rule, next_step=refusal.next_step))
+            return self._store(record.moved(ended, rule=passage.rule, next_step=passage.next_step))
         with self._recorder.release("contract.request", actor, **about(asked)):
-            said = self._waits(product, asked)
-            return self._store(record.moved(record.state, **said))
+            return self._store(record.moved(record.state, **waits(passage)))
 
     def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
         if record.state not in {State.REQUESTED, State.AGREED} or record.revoked:
@@ -253,7 +252,8 @@ class Negotiations:
             approvals = sorted({*record.approvals, actor.role})
             return self._store(record.moved(record.state, approvals=approvals, **said))
 
-    def _refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
+    def _passage(self, product: DataProduct, asked: dict[str, Any]) -> Passage | AccessDenied:
+        """Return what the contract may be, or why there is none."""
         mode = str(asked["delivery_mode"])
         if not product.allows(mode):
             offered = ", ".join(product.delivery_modes)
@@ -268,16 +268,9 @@ class Negotiations:
             return AccessDenied(decision.rule, decision.next_step)
         try:
             self._require_within(product.id, product.version, asked["consumer"])
-            self._gate.require(product, asked, self._papers.clock())
+            return self._gate.require(product, asked, self._papers.clock())
         except AccessDenied as refused:
             return refused
-        return None
-
-    def _waits(self, product: DataProduct, asked: dict[str, Any]) -> dict[str, str]:
-        """Return why a request waits for a person: by the rule about its organisation that asks, if one does."""
-        for rule in self._gate.require(product, asked, self._papers.clock()).asks:
-            return {"rule": rule.name, "next_step": rule.next.en}
-        return {"rule": "approval.pending", "next_step": "the privacy officer decides"}
 
     def _require_within(self, product: str, version: str, consumer: str) -> None:
         """Raise AccessDenied where the national grade keeps this version from where the consumer stores things."""
@@ -357,6 +350,13 @@ def is_standing(record: ContractRecord, now: datetime) -> bool:
     if record.agreement is None or record.revoked or record.state == State.TERMINATED:
         return False
     return now < datetime.fromisoformat(record.agreement["document"]["expires"])
+
+
+def waits(passage: Passage) -> dict[str, str]:
+    """Return why a request waits for a person: by the rule about its organisation that asks, if one does."""
+    for rule in passage.asks:
+        return {"rule": rule.name, "next_step": rule.next.en}
+    return {"rule": "approval.pending", "next_step": "the privacy officer decides"}
 
 
 def ends(product: DataProduct, now: datetime, until: datetime | None = None) -> str:

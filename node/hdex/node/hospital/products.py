@@ -69,21 +69,27 @@ class Products:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
+        self._read: dict[str, tuple[Document, Held]] = {}  # key -> a record as it was found, and what it says
+        self._keys_of: dict[str, list[str]] | None = None  # of each product: one process writes them
+        self._finding = threading.Lock()
         self._take_over()
         self.changing = threading.RLock()  # a version is read and replaced in one step
 
     def keep(self, held: Held) -> Held:
         """Remember a version where it stands now."""
-        self._documents.put(KIND, f"{held.product.id}/{held.product.version}", held.document())
+        key = f"{held.product.id}/{held.product.version}"
+        self._documents.put(KIND, key, held.document())
+        with self._finding:
+            self._keys_of = None
         return held
 
     def get(self, product_id: str, version: str) -> Held:
         """Return one version. Raises NotFound."""
-        return held_of(self._documents.get(KIND, f"{product_id}/{version}"))
+        return self._record(f"{product_id}/{version}")[1]
 
     def versions(self, product_id: str) -> list[Held]:
         """Return every version of a product, oldest first."""
-        found = [held_of(self._documents.get(KIND, key)) for key in self._keys(product_id)]
+        found = [self._record(key)[1] for key in self._keys(product_id)]
         return sorted(found, key=lambda held: held.product.version_key())
 
     def require_next(self, product: DataProduct) -> None:
@@ -132,13 +138,26 @@ class Products:
         return [held_of(document) for document in self._documents.all(KIND)]
 
     def _keys(self, product_id: str) -> list[str]:
-        return [key for key in self._documents.keys(KIND) if key.rpartition("/")[0] == product_id]
+        with self._finding:
+            if self._keys_of is None:
+                self._keys_of = {}
+                for key in self._documents.keys(KIND):
+                    self._keys_of.setdefault(key.rpartition("/")[0], []).append(key)
+            return self._keys_of.get(product_id, [])
+
+    def _record(self, key: str) -> tuple[Document, Held]:
+        """Return a record with what it says: read anew when it is another than it was. Raises NotFound."""
+        record = self._documents.get(KIND, key)
+        found = self._read.get(key)
+        if found is None or found[0] != record:
+            found = self._read[key] = record, held_of(record)
+        return found
 
     def _named(self, product_id: str, manifest_digest: str) -> Held:
         for key in self._keys(product_id):  # by the digest kept beside it: reading each manifest would cost more
-            record = self._documents.get(KIND, key)
+            record, held = self._record(key)
             if record["digest"] == manifest_digest:
-                return held_of(record)
+                return held
         raise NotListed(f"{product_id[:80]} is not offered in the version asked for")
 
     def _take_over(self) -> None:
