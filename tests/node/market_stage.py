@@ -36,10 +36,13 @@ from hdex.node.facts import ChainFacts
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
+from hdex.node.hospital.contract_lives import ContractLives, LifeRoom, Tell
+from hdex.node.hospital.contract_shelf import ContractShelf, Papers
 from hdex.node.hospital.delivery import Delivery, Pace, Store
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.released import release_name
+from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
@@ -208,6 +211,7 @@ class Market:
         products = Products(ground.documents)
         vault = Vault(folder / name, ground.keys)
         vettings, requests = access_side(self, name, vault, products)
+        lives = self.lives_of(name)
         negotiations = Negotiations(
             Papers(name, ground.keys.secret("sign"), self.clock),
             ground.documents,
@@ -219,6 +223,7 @@ class Market:
             facts=ground.facts,
             meter=ground.meter,
             gate=ContractGate(vettings, requests, products, Borders(name, ground.documents, self.directory)),
+            lives=lives,
         )
         delivery = Delivery(
             Store(vault, ground.keys, ground.documents),
@@ -241,6 +246,19 @@ class Market:
             delivery=delivery,
             vettings=vettings,
             requests=requests,
+        )
+
+    def lives_of(self, name: str, tell: Tell = lambda record, arrow, reason: None) -> ContractLives:
+        """Return the lives of a hospital's contracts, over its documents as they stand."""
+        ground = self.grounds[name]
+        staff = Staff(name, {role: keys.public("sign") for role, keys in self.people.items()})
+        return ContractLives(
+            Papers(name, ground.keys.secret("sign"), self.clock),
+            ContractShelf(ground.documents),
+            LifeRoom(staff, ground.book, ground.documents, tell),
+            directory=self.directory,
+            recorder=ground.recorder,
+            facts=ground.facts,
         )
 
     def _buyer(self, name: str, folder: Path) -> Buyer:

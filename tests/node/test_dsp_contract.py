@@ -30,8 +30,9 @@ from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
+from hdex.node.hospital.contract_shelf import Papers
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.signed import countersign, sign, verify
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.http_limits import Rate, RateLimit
@@ -69,6 +70,7 @@ class Dealings:
             authorizer=CedarAuthorizer(), recorder=self.ground.recorder, facts=self.ground.facts,
             meter=self.ground.meter,
             gate=ContractGate(side.vettings, side.requests, side.products, borders),
+            lives=self.market.lives_of(HOSPITAL, self.door.lived),
         )  # fmt: skip
         products, directory = self.market.hospital.products, self.market.directory
         desk = HospitalDesk(

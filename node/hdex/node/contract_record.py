@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hdex.catalog.contract import State
+from hdex.catalog.contract_life import LifeState
 from hdex.catalog.documents import from_document
 from hdex.catalog.quote import Order
 from hdex.catalog.terms import AccessRequest
@@ -25,6 +27,7 @@ REQUEST: dict[str, type] = {
     "access": dict,
 }
 ORDER = "order"  # may be left out: then the product's first price, and all columns
+RENEWS = "renews"  # may be left out: the contract of the same terms whose place this one takes
 CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,159}")
 LONGEST_TEXT, MOST_ROUNDS = 4000, 1000
 
@@ -42,17 +45,30 @@ class ContractRecord:
     grant_id: str = ""
     revoked: bool = False
     approvals: Sequence[str] = ()  # roles that have approved, where one is not enough
+    life: str = ""  # of a final contract: LifeState; since: when it was entered, due: when deletion is to be attested
+    since: str = ""
+    due: str = ""
+    steps: Sequence[Envelope] = ()  # of its life, signed by the provider
+    attestation: Envelope | None = None
 
     def moved(self, state: str, **changes: Any) -> "ContractRecord":
         """Return the record in another state."""
         return replace(self, state=state, **changes)
 
     def to_document(self) -> Document:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"approvals": list(self.approvals)}
+        lists = {"approvals": list(self.approvals), "steps": list(self.steps)}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | lists
 
     @classmethod
     def from_document(cls, document: Document) -> "ContractRecord":
         return cls(**document)
+
+    @property
+    def lives(self) -> LifeState | None:
+        """Where the life of a final contract stands; None before it is final."""
+        if self.state != State.FINALIZED:
+            return None
+        return LifeState(self.life) if self.life else LifeState.REVOKED if self.revoked else LifeState.ACTIVE
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -73,7 +89,7 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
     A signature says who wrote it, not that it is one. The consumer asks for itself: naming another as the recipient
     would borrow the other's name in the terms.
     """
-    if set(document) - {ORDER} != set(REQUEST) or any(
+    if set(document) - {ORDER, RENEWS} != set(REQUEST) or any(
         type(document[name]) is not kind for name, kind in REQUEST.items()
     ):
         raise RequestInvalid(f"a request has exactly the fields {', '.join(REQUEST)}")
@@ -83,6 +99,8 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid(f"a text of a request has {LONGEST_TEXT} characters at most")
     if not 0 <= document["max_rounds"] <= MOST_ROUNDS:
         raise RequestInvalid(f"a request asks for 0 to {MOST_ROUNDS} rounds")
+    if RENEWS in document and not (isinstance(document[RENEWS], str) and CONTRACT_ID.fullmatch(document[RENEWS])):
+        raise RequestInvalid("a renewal names a contract by its id")
     order_of(document)
     access = from_document(AccessRequest, document["access"], "access")
     if access.recipient != document["consumer"]:

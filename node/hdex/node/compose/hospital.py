@@ -27,6 +27,8 @@ from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.billing import Biller, Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.contract_lives import ContractLives, LifeRoom
+from hdex.node.hospital.contract_shelf import ContractShelf, Papers
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
@@ -35,7 +37,7 @@ from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
@@ -105,18 +107,28 @@ class HospitalParts:
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
-        papers = Papers(self.config.id, ground.keys.secret("sign"), now)
+        papers, door = Papers(self.config.id, ground.keys.secret("sign"), now), self.contract_door()
+        tell = {"tell": door.lived} if isinstance(door, ContractDoor) else {}
+        lives = ContractLives(
+            papers,
+            ContractShelf(ground.documents),
+            LifeRoom(self.staff, self.book, ground.documents, **tell),
+            directory=ground.directory,
+            recorder=ground.recorder,
+            facts=ground.facts,
+        )
         return Negotiations(
             papers,
             ground.documents,
             self.products,
             directory=ground.directory,
-            exchange=self.contract_door(),
+            exchange=door,
             authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
             gate=self.access.gate,
+            lives=lives,
         )
 
     def contract_door(self) -> Exchange:
@@ -351,7 +363,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
     standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
-    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
+    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep, parts.negotiations.lives.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hdex.catalog.contract import Party, State, TransferState
+from hdex.catalog.contract_life import LifeArrow
 from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
 from hdex.catalog.errors import CatalogError
 from hdex.catalog.product import DataProduct
@@ -27,6 +28,7 @@ from hdex.node.identity import Identity
 from hdex.node.recorder import REFUSALS
 from hdex.node.signed import Envelope
 
+MOVES = {"suspend": TransferState.STARTED, "start": TransferState.SUSPENDED}  # verb -> from where
 DELIVERY = "urn:hdex:delivery:v1"  # sealed ranges over this node's gRPC port
 
 
@@ -170,6 +172,15 @@ class ContractDoor:
         for pid in sorted(about):
             self.connectors[0].act(pid, "terminate", reason=f"contract.revoked: {reason}")
         return self._record(contract_id, process)
+
+    def lived(self, record: ContractRecord, arrow: LifeArrow, reason: str) -> None:
+        """Tell the consumer's transfers what has become of their contract."""
+        process = self._process(record.contract_id)
+        verb = {LifeArrow.SUSPEND: "suspend", LifeArrow.RESUME: "start"}.get(arrow, "terminate")
+        for pid in self._transfers(process) if process is not None else ():
+            state = self.processes.get(pid).state
+            if verb == "terminate" or state == MOVES[verb]:
+                self.connectors[0].act(pid, verb, reason=f"contract.{arrow.value}: {reason}")
 
     def _transfers(self, process: Process) -> list[str]:
         """Return the transfers under an agreement that have not ended."""

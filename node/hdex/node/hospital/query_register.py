@@ -37,16 +37,6 @@ class QueryRegister:
         rows = self._documents.all(KIND)
         return [row for row in rows if (row["consumer"], row["product"], row["version"]) == asked]
 
-    def count(self, contract: str) -> int:
-        """Return how many different questions were answered under a contract."""
-        return sum(row["contract"] == contract for row in self._documents.all(KIND))
-
-    def spent(self, contract: str) -> float:
-        """Return the epsilon that a contract's questions have cost."""
-        return sum(
-            float(row["question"]["epsilon"]) for row in self._documents.all(KIND) if row["contract"] == contract
-        )
-
     def keep(self, contract: str, about: Document, question: Question, told: Sequence[int]) -> None:
         """Remember an answered question. about: consumer, product, version; told: the cells that were not blank."""
         row = {**about, "contract": contract, "question": question.document(), "digest": question.digest()}
