@@ -55,6 +55,9 @@ class ProvidersDoor:
             agreement, self._market.identity("exchange")
         )
 
+    def withdraw(self, provider: str, termination: Envelope) -> ContractRecord:
+        return self._market.hospitals[provider].negotiations.withdraw(termination, self._market.identity("exchange"))
+
 
 class MarketDoor:
     """The exchange as one buyer calls it. `forge` turns what the exchange answers, as a dishonest one would."""
@@ -89,6 +92,9 @@ class MarketDoor:
     def status(self, contract_id: str) -> ContractRecord:
         return self.forged or self._market.contracts.status(contract_id, self._who)
 
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        return self._market.contracts.withdrawn(termination, self._who)
+
     def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
         return self.planned
 
@@ -110,6 +116,13 @@ class CounterDoor(ModesDoor):
         yield Part(shipment.header, self.forge(shipment.proof).to_bytes())
         for index, chunk in shipment.chunks:
             yield Part(index=index, chunk=chunk)
+
+    def standing(self, provider: str, contract_id: str) -> dict[str, Any]:
+        return self._market.standings(provider).read(contract_id, self._who)
+
+    def attest(self, provider: str, attestation: Envelope) -> dict[str, Any]:
+        record = self._market.hospitals[provider].negotiations.lives.attest(attestation, self._who)
+        return self.standing(provider, record.contract_id)
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)

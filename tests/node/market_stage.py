@@ -33,11 +33,13 @@ from hdex.node.documents import MemoryDocuments
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
+from hdex.node.holder import Holder
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.contract_lives import ContractLives, LifeRoom, Tell
 from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
@@ -272,6 +274,19 @@ class Market:
             folder=folder / "received" / name,
             clock=self.clock,
         )
+
+    def standings(self, hospital: str) -> ContractStandings:
+        """Return how a hospital's contracts stand."""
+        return ContractStandings(
+            self.hospitals[hospital].negotiations.lives, self.grounds[hospital].recorder, self.clock
+        )
+
+    def holder(self, name: str = BUYER) -> Holder:
+        """Return a buyer with the contracts it has."""
+        return Holder(
+            self.buyers[name], self.keys[name], custodian=self.counters[name], ending=self.doors[name],
+            folder=self.buyers[name]._folder, clock=self.clock,
+        )  # fmt: skip
 
     def list_product(self, product: DataProduct, frame: pl.DataFrame | None = None) -> DataProduct:
         """Keep and list a product of its provider, with a file in the vault where rows are given."""

@@ -1,4 +1,4 @@
-"""What becomes of a contract once it is final: suspended, ended, owed, attested, closed, renewed; each step an event."""
+"""What becomes of a contract once it is final: suspended, ended, owed, attested, closed; each step an event."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ def order(market: Market, kind: str, reason: str = "the committee asks", role: s
 def attestation(market: Market, signer: str = BUYER, **changed: Any) -> Envelope:
     record = market.negotiations.get("c-1")
     assert record.agreement is not None
-    said = {
+    said: dict[str, Any] = {
         "contract_id": "c-1",
         "agreement_digest": agreement_digest(record.agreement["document"]),
         "consumer": BUYER,
@@ -112,7 +112,6 @@ def test_the_clock_ends_a_contract_and_an_attestation_is_due(market: Market, liv
     assert (record.lives, record.due) == (LifeState.OBLIGATIONS_OPEN, "2027-12-22T22:00:00.000Z")
     assert told(market) == ["contract.expire", "contract.oblige"]
     with pytest.raises(OutsideAgreement):
-        market.counters[BUYER].asked.clear()
         list(market.counters[BUYER].deliver("hospital-a", "c-1", 0))
     closed = lives.attest(attestation(market), ME)
     assert (closed.lives, closed.due) == (LifeState.CLOSED, "")

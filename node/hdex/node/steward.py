@@ -72,6 +72,10 @@ class Steward:
         paper = {"product": product, "version": version, "reason": reason, "at": format_time(datetime.now(UTC))}
         return self.sign(kind, product, paper)
 
+    def order_contract(self, kind: str, contract: str, reason: str) -> Document:
+        """Sign an order about a contract (`contract.suspend`, `.resume`) and have it carried out."""
+        return self.sign(kind, "", {"contract": contract, "reason": reason, "at": format_time(datetime.now(UTC))})
+
     def ingest(self, dataset: str, path: Path, view: str, say: Say) -> Document:
         """Have an export read; where a mapping is proposed, sign it and have the export kept."""
         answer = self.desk.ingest(dataset, path, view, say)

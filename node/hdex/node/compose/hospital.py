@@ -29,6 +29,7 @@ from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.contract_lives import ContractLives, LifeRoom
 from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
@@ -188,7 +189,11 @@ class HospitalParts:
         )
 
     def readings(self) -> Readings:
-        return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
+        kept, standings = self.standing.documents, self.standings()
+        return Readings(kept, self.classifications, self.assessments, self.products, contracts=standings.all)
+
+    def standings(self) -> ContractStandings:
+        return ContractStandings(self.negotiations.lives, self.standing.recorder, now)
 
     def buyers(self) -> Buyers:
         ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
@@ -289,6 +294,7 @@ class HospitalParts:
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
             readings=self.readings(),
             accesses=self.accesses(),
+            standings=self.standings(),
             meter=self.meter,
             log=ground.log,
         )

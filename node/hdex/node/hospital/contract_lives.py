@@ -1,7 +1,7 @@
 """What moves a final contract: each step is held against its guards, signed by the node, remembered, then kept.
 
-People suspend and resume by a signed order, the clock ends terms, the consumer gives back and attests deletion. What has
-ended owes an attestation where rows left under a clause that asks for it; who is late with one gets no new contract.
+People suspend and resume by a signed order, the clock ends terms, the consumer gives back and attests deletion. What
+has ended owes an attestation where rows left under a clause that asks for it; who is late gets no new contract.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ Tell = Callable[[ContractRecord, LifeArrow, str], None]
 
 @dataclass(frozen=True, slots=True)
 class LifeRoom:
-    """What a contract's life is reckoned from. tell: hears of each step outside of a negotiation; it decides nothing."""
+    """What a contract's life is reckoned from. tell: hears of each step; it decides nothing."""
 
     staff: Staff
     book: UsageBook

@@ -67,7 +67,7 @@ class Released:
     def open(
         self, contract_id: str, mode: DeliveryMode, consumer: str, takes: Mapping[str, int] | None = None
     ) -> Opened:
-        """Return the contract, or raise: revoked, suspended, expired, another mode, used up, withdrawn product, no rows.
+        """Return the contract, or raise: revoked, suspended, ended, used up, another mode, withdrawn product, no rows.
 
         takes: how much this access takes of each limit of the contract, by its name.
         """

@@ -47,7 +47,7 @@ class RemoteExchange:
     def publish(self, manifest: Envelope) -> str:
         return str(self._products.Publish(exchange_pb2.PublishProductRequest(manifest=pack(manifest))).digest)
 
-    def withdraw(self, notice: Envelope) -> None:
+    def withdraw_product(self, notice: Envelope) -> None:
         self._products.Withdraw(exchange_pb2.WithdrawProductRequest(notice=pack(notice)))
 
     def amend(self, step: Envelope) -> str:
@@ -82,6 +82,11 @@ class RemoteExchange:
         message = exchange_pb2.RevokeContractRequest(contract_id=contract_id, reason=reason)
         return record_of(self._contracts.Revoke(message))
 
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        """End a negotiation as its consumer."""
+        message = exchange_pb2.WithdrawContractRequest(termination=pack(termination))
+        return record_of(self._contracts.WithdrawContract(message))
+
     def plan(self, question: Mapping[str, Any]) -> Document:
         request = exchange_pb2.PlanStudyRequest(question=dump(dict(question)))
         answer = self._studies.Plan(request, timeout=PLAN_TIMEOUT_S)
@@ -105,6 +110,18 @@ class RemoteHospitals:
     def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
         message = hospital_pb2.ConfirmAgreementRequest(agreement=pack(agreement))
         return record_of(self._stub(provider).ConfirmAgreement(message))
+
+    def withdraw(self, provider: str, termination: Envelope) -> ContractRecord:
+        message = hospital_pb2.WithdrawRequestRequest(termination=pack(termination))
+        return record_of(self._stub(provider).WithdrawRequest(message))
+
+    def standing(self, provider: str, contract_id: str) -> Document:
+        message = hospital_pb2.GetStandingRequest(contract_id=contract_id)
+        return read_object(self._stub(provider).GetStanding(message).document)
+
+    def attest(self, provider: str, attestation: Envelope) -> Document:
+        message = hospital_pb2.AttestDeletionRequest(attestation=pack(attestation))
+        return read_object(self._stub(provider).AttestDeletion(message).document)
 
     def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
         message = hospital_pb2.DeliverRequest(contract_id=contract_id, first_chunk=first_chunk)
