@@ -11,7 +11,7 @@ from tests.node.dsp_stage import NamedDoor
 from tests.node.market_doors import ExchangeDoor
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
-from hdex.catalog.contract import Message, State, agreement_digest
+from hdex.catalog.contract import Message, State, TransferMessage, agreement_digest
 from hdex.catalog.dsp import FORMATS
 from hdex.catalog.product import DeliveryMode
 from hdex.node.authz import CedarAuthorizer
@@ -199,6 +199,61 @@ def test_a_transfer_starts_under_a_live_contract_and_ends_when_it_is_revoked(dea
     assert connector.process(started.pid).state == "TERMINATED"
     with pytest.raises(AccessDenied, match="revoked"):
         dealings.buyer().fetch(pid)
+
+
+def test_a_transfer_is_completed_on_both_sides_once_the_receipt_is_signed(dealings: Dealings) -> None:
+    pid = agreed(dealings)
+    buyer = dealings.buyer()
+    buyer.accept(pid)
+    dealings.carry()
+    deal: Any = buyer._market
+    transfer = deal.transfer(pid)
+    dealings.carry()
+    connector = dealings.lines[BUYER].connector
+    assert connector.process(transfer).state == "STARTED"
+    theirs = connector.process(transfer).peer_pid
+    early = message_of(connector.process(transfer), TransferMessage.COMPLETION)
+    answer = dealings.network[address_of(HOSPITAL)](BUYER, "POST", f"/transfers/{theirs}/completion", early)
+    assert (answer.status, answer.document["code"]) == (400, "transfer.unacknowledged")
+    buyer.fetch(pid)
+    deal.complete(transfer)
+    dealings.carry()
+    states = (connector.process(transfer).state, dealings.hospital.connector.process(theirs).state)
+    assert states == ("COMPLETED", "COMPLETED")
+
+
+def test_a_suspended_contract_suspends_its_transfers_and_starts_them_again(dealings: Dealings) -> None:
+    pid = agreed(dealings)
+    buyer = dealings.buyer()
+    buyer.accept(pid)
+    dealings.carry()
+    deal: Any = buyer._market
+    transfer = deal.transfer(pid)
+    dealings.carry()
+    connector = dealings.lines[BUYER].connector
+    for kind, state in (("contract.suspend", "SUSPENDED"), ("contract.resume", "STARTED")):
+        paper = {"contract": pid, "reason": "an audit", "at": ""}
+        key = dealings.market.people["privacy_officer"].secret("sign")
+        order = sign(kind, paper, f"{HOSPITAL}/privacy_officer", key)
+        dealings.negotiations.lives.order(kind, order, actor=OFFICER)
+        dealings.carry()
+        assert connector.process(transfer).state == state
+
+
+@pytest.mark.parametrize("at", [HOSPITAL, "exchange"])
+def test_a_consumer_that_withdraws_ends_the_negotiation_at_everybody(dealings: Dealings, at: str) -> None:
+    market, buyer = dealings.market, dealings.buyer(at=at)
+    buyer.request(market.wish(market.stents()), contract_id="urn:uuid:3")
+    dealings.carry()
+    paper = {"contract_id": "urn:uuid:3", "reason": "stopped", "at": ""}
+    deal: Any = buyer._market
+    deal.withdraw(sign("termination", paper, BUYER, market.keys[BUYER].secret("sign")))
+    dealings.carry()
+    record = (dealings.negotiations if at == HOSPITAL else market.negotiations).get("urn:uuid:3")
+    assert (record.state, record.rule) == (State.TERMINATED, "consumer.withdrew")
+    assert [one.state for one in market.contracts.all()] == ([] if at == HOSPITAL else [State.TERMINATED])
+    with pytest.raises(AccessDenied, match=r"consumer\.withdrew"):
+        buyer.accept("urn:uuid:3")
 
 
 def test_a_refusal_of_the_rules_or_of_a_person_reaches_the_buyer_with_rule_and_next_step(dealings: Dealings) -> None:

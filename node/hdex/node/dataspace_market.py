@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from hdex.catalog.contract import Party, State, agreement_digest
-from hdex.catalog.dsp import CONTEXT
-from hdex.catalog.product import DataProduct
+from hdex.catalog.contract import Party, State, TransferState, agreement_digest
+from hdex.catalog.dsp import CONTEXT, FORMATS
+from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.node.buyer import Market, Say
 from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
@@ -116,6 +116,28 @@ class DataspaceMarket:
         """Return the record once the provider has decided, or as it stands after `wait_s`."""
         return self._waited(contract_id, frozenset({"", State.REQUESTED}))
 
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        """End a negotiation that is not final; the provider is told, and the exchange where it carries it."""
+        pid, reason = str(termination["document"]["contract_id"]), str(termination["document"]["reason"])
+        if self.connector.process(pid).state != State.TERMINATED:
+            self.connector.act(pid, "terminate", paper=termination, reason=f"consumer.withdrew: {reason}")
+        return self.status(pid)
+
+    def transfer(self, contract_id: str) -> str:
+        """Ask for the data of a final contract over the protocol; return the transfer, started or as it then stands."""
+        negotiation = self.connector.process(contract_id)
+        asked = FORMATS[DeliveryMode((negotiation.request or {})["document"]["delivery_mode"])]
+        process = self.connector.request_transfer(
+            self.provider, self.address, agreement_id=negotiation.agreement_id, format=asked
+        )
+        self._waited_state(process.pid, frozenset({"", TransferState.REQUESTED}), self.wait_s)
+        return process.pid
+
+    def complete(self, pid: str) -> None:
+        """Tell the provider that a transfer is complete: what came was verified and its receipt is signed."""
+        if self.connector.process(pid).state == TransferState.STARTED:
+            self.connector.act(pid, "complete")
+
     def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid("studies are planned at the exchange")
 
@@ -124,10 +146,12 @@ class DataspaceMarket:
 
     def _waited(self, pid: str, states: frozenset[str], wait_s: float | None = None) -> ContractRecord:
         """Return the record as soon as it has left these states, or as it stands after `wait_s`."""
-        longest = self.wait_s if wait_s is None else wait_s
+        self._waited_state(pid, states, self.wait_s if wait_s is None else wait_s)
+        return self.status(pid)
+
+    def _waited_state(self, pid: str, states: frozenset[str], longest: float) -> None:
         with self.desk.moved:
             self.desk.moved.wait_for(lambda: self.connector.process(pid).state not in states, longest)
-        return self.status(pid)
 
     def _datasets(self) -> list[Document]:
         """Return every data set of the provider that shows its signed manifest."""

@@ -42,7 +42,10 @@ def negotiate(
             record = one.buyer.accept(contract)
         found = {"contract": contract, "state": record.state, "rule": record.rule, "next_step": record.next_step}
         if fetch and record.state == "FINALIZED":
+            transfer = one.market.transfer(contract)
             found["file"] = str(one.buyer.fetch(contract).path)
+            one.market.complete(transfer)
+            found["transfer"] = one.market.connector.process(transfer).state
         show(found | {"grant": record.grant_id}, as_json=as_json)
 
 

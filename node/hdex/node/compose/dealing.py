@@ -17,6 +17,7 @@ from hdex.node.errors import ConfigInvalid
 from hdex.node.wire.remote import RemoteHospitals
 
 HOST = "127.0.0.1"
+LAST_WORDS_S = 5.0  # for what was said last; what is not sent then goes out with the next command
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def dealing(config: BuyerConfig, provider: str, address: str, *, wait_s: float) 
             Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=received, clock=now),
             market,
         )
+        line.outbox.drain(LAST_WORDS_S)
     finally:
         stop.set()
         line.connector.wake.set()

@@ -69,10 +69,10 @@ class ContractLives:
             self.sweep()
             with self._shelf.changing:
                 record = self._final(paper["contract"])
-                self._require_new(digest(paper))
+                self._require_new(f"{kind}/{digest(paper)}")
                 evidence = self._evidence(record, by=actor.role, reason=paper["reason"])
                 record = self._move(record, arrow, evidence, actor=actor, paper=paper)
-                self._room.documents.put(ORDERED, digest(paper), {"envelope": envelope})
+                self._room.documents.put(ORDERED, f"{kind}/{digest(paper)}", {"envelope": envelope})
         self._room.tell(record, arrow, paper["reason"])
         return {"contract": record.contract_id, "life": record.life, "reason": paper["reason"]}
 

@@ -12,7 +12,7 @@ from hdex.catalog.contract import Party, State, TransferState
 from hdex.catalog.contract_life import LifeArrow
 from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
 from hdex.catalog.errors import CatalogError
-from hdex.catalog.product import DataProduct
+from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
 from hdex.node.dsp.connector import Connector
@@ -56,9 +56,10 @@ class HospitalDesk:
         require_asked(process, self._named(process.dataset), self.directory)
 
     def require_paper(self, process: Process) -> None:
-        if (process.kind, process.state) != (Kind.NEGOTIATION, State.VERIFIED):
-            return
-        require_countersigned(process, self.directory, self.negotiations.hospital)
+        if (process.kind, process.state) == (Kind.NEGOTIATION, State.VERIFIED):
+            require_countersigned(process, self.directory, self.negotiations.hospital)
+        if (process.kind, process.state) == (Kind.TRANSFER, TransferState.COMPLETED):
+            self._require_received(process)
 
     def require_transfer(self, process: Process) -> None:
         contract_id = self._contract(process)
@@ -77,6 +78,7 @@ class HospitalDesk:
         answers: dict[tuple[Kind, str], Callable[[Process], None]] = {
             (Kind.NEGOTIATION, State.REQUESTED): self._consider,
             (Kind.NEGOTIATION, State.VERIFIED): self._confirm,
+            (Kind.NEGOTIATION, State.TERMINATED): self._withdrawn,
             (Kind.TRANSFER, TransferState.REQUESTED): self._start,
         }
         answer = answers.get((process.kind, process.state))
@@ -88,7 +90,19 @@ class HospitalDesk:
             problem = describe(error)
             if problem.status not in REFUSALS:  # not the peer's doing: it is tried again
                 raise
-            self._end(process, f"{problem.rule}: {problem.message}")
+            if not process.ended:
+                self._end(process, f"{problem.rule}: {problem.message}")
+
+    def _withdrawn(self, process: Process) -> None:
+        self.negotiations.withdrawn(process.peer_pid, process.reason, self._peer(process))
+
+    def _require_received(self, process: Process) -> None:
+        """Raise AccessDenied where a file's transfer is called complete before its receipt is signed."""
+        contract_id, book = self._contract(process), self.negotiations.lives.book
+        if process.format == FORMATS[DeliveryMode.SEALED_FILE] and (
+            not book.has_delivered(contract_id) or book.is_delivering(contract_id)
+        ):
+            raise AccessDenied("transfer.unacknowledged", "fetch, verify and sign the receipt first")
 
     def _consider(self, process: Process) -> None:
         record = self.negotiations.consider(process.request or {}, self._peer(process))
