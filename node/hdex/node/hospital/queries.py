@@ -19,7 +19,7 @@ from hdex.node.access_proof import AccessProof
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.clauses import EPSILON
 from hdex.node.hospital.query_answer import Cells, Line, answer, cells_of
-from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.query_register import Asked, QueryRegister
 from hdex.node.hospital.released import Opened, Released
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -77,7 +77,8 @@ class Queries:
         floors = strictest().of_level(product.level)
         cells = cells_of(frame, question)
         about = {"consumer": opened.agreement.consumer, "product": product.id, "version": product.version}
-        before = self._register.answered(about["consumer"], about["product"], about["version"])
+        answered = self._register.answered(about["consumer"], about["product"])
+        before = answered.pop(product.version, [])
         is_new = question.digest() not in self._released.book.questions(contract)
         if is_private(opened):
             told = self._noisy(opened, cells, question, floors=floors)
@@ -87,6 +88,10 @@ class Queries:
             told = answer(frame, question, cells, floors)
             if all(row["digest"] != question.digest() for row in before):
                 self._register.require_apart(frame, cells, shown(told), before, floor=floors.cell)
+                asked = Asked(frame, question, cells, shown(told))
+                for version, rows in answered.items():
+                    then = self._released.rows_of(opened, version)
+                    self._register.require_versions_apart(asked, then, (before, rows), floor=floors.cell)
         if is_new:
             takes = {"questions": 1, "rows": frame.height, "epsilon": question.epsilon}
             self._released.require_takes(opened, DeliveryMode.QUERY, takes)

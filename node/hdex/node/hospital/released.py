@@ -13,7 +13,7 @@ from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DeliveryMode, Role
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Documents
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied, NotFound, VaultSealed
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.usage_book import UsageBook
@@ -101,6 +101,20 @@ class Released:
         """Return the released rows with the contract's columns."""
         frame = self._vault.read_frame(opened.held.dataset, release_name(opened.held.product.version))
         return frame.select(name for name in opened.columns() if name in frame.columns)
+
+    def rows_of(self, opened: Opened, version: str) -> pl.DataFrame:
+        """Return the rows of another version of a contract's product: to compare answers with, never to tell.
+
+        Raises AccessDenied where they are gone.
+        """
+        try:
+            return self._vault.read_frame(opened.held.dataset, release_name(version))
+        except (NotFound, VaultSealed) as gone:
+            raise AccessDenied(
+                "query.version_gone",
+                "ask what was asked of that version already, or ask the hospital",
+                "answers over an earlier version cannot be compared: its rows are gone",
+            ) from gone
 
 
 def require_consent(documents: Documents, held: Held) -> None:
