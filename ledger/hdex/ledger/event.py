@@ -33,6 +33,7 @@ class Action(StrEnum):
     PRODUCT_READ = "product.read"
     QUERY_RUN = "query.run"
     EXPORT = "export"
+    SHARE_READ = "share.read"
     KEY_RELEASE = "key.release"
     ROUND_JOIN = "round.join"
     ROUND_SUBMIT = "round.submit"
@@ -130,6 +131,7 @@ RELEASES = frozenset(
         Action.PRODUCT_READ,
         Action.QUERY_RUN,
         Action.EXPORT,
+        Action.SHARE_READ,
         Action.KEY_RELEASE,
         Action.ROUND_SUBMIT,
         Action.AGGREGATE_DECRYPT,

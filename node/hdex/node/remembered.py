@@ -216,7 +216,7 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/version": Action.PRODUCT_READ,
         "*/metadata": Action.PRODUCT_READ,
         "*/query": Action.PRODUCT_READ,
-        "/delta-sharing/files/{contract}": Action.EXPORT,
+        "/delta-sharing/files/{contract}": Action.SHARE_READ,
     },
     "hdex.node.wire.http_ledger": {
         "/add-checkpoint": BEGETS_ITSELF,

@@ -18,7 +18,7 @@ from hdex.ledger.event import Action, Decision, Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.shard import origin_of, parse_origin
-from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, month_of, usage
+from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, day_of, month_of, usage
 from hdex.node.access_proof import AccessProof
 from hdex.node.errors import NotFound
 from hdex.node.hospital.log_fold import LogFold
@@ -145,6 +145,11 @@ class UsageBook:
         """Return whether a delivery has begun and was not acknowledged."""
         with self._counting:
             return self._folded(contract).is_open
+
+    def is_read_today(self, contract: str, version: str) -> bool:
+        """Return whether a share of a version was read on this day already: further reads are the same delivery."""
+        with self._counting:
+            return day_of(version, format_time(self._clock())) in self._folded(contract).days
 
     def has_delivered(self, contract: str) -> bool:
         """Return whether rows have left under a contract."""
