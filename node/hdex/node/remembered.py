@@ -74,7 +74,8 @@ VERBS: dict[str, Verb] = {
     "AccessRequestService.GetAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
     "AccessRequestService.GetAccessDocument": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
     "AccessRequestService.ListAccessRequests": Verb(
-        "hospital.access_requests", (Action.ACCESS_READ, Action.ACCESS_LAPSE, Action.ACCESS_ESCALATE)
+        "hospital.access_requests",
+        (Action.ACCESS_READ, Action.ACCESS_LAPSE, Action.ACCESS_ESCALATE, Action.ACCESS_ERASE),
     ),
     "AccessRequestService.DecideAccessRequest": Verb(
         "hospital.access_requests",
