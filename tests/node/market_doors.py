@@ -10,6 +10,7 @@ from hdex.node.access_proof import AccessProof
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import MemoryDocuments
+from hdex.node.errors import AccessDenied
 from hdex.node.signed import Envelope
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class ExchangeDoor:
 
     def submit_agreement(self, agreement: Envelope) -> ContractRecord:
         return self._market.contracts.agreed(agreement, self._who)
+
+    def require_offers(self, contract_id: str) -> None:
+        raise AccessDenied("offer.over_dsp", "", "over the Dataspace Protocol only")
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        raise NotImplementedError
 
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
         return self._market.contracts.revoked(contract_id, reason, self._who)

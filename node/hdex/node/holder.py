@@ -51,13 +51,15 @@ class Holder:
     def standing(self, contract_id: str) -> dict[str, Any]:
         """Return how a contract stands: what was negotiated, and once it is final the provider's own word."""
         record = self._buyer.status(contract_id)
-        found = {
+        found: dict[str, Any] = {
             "contract": contract_id,
             "state": record.state,
             "rule": record.rule,
             "next_step": record.next_step,
             "grant": record.grant_id,
         }
+        if record.offer is not None:
+            found["offer"] = record.offer["document"]
         if record.state != State.FINALIZED:
             return found
         return found | self._custodian.standing(str(record.asked["provider"]), contract_id)

@@ -40,11 +40,17 @@ VERBS: dict[str, Verb] = {
     "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
     "HospitalAdminService.Approve": Verb(
         "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle hospital.enclaves "
-        "hospital.contract_lives",
+        "hospital.contract_lives hospital.offers",
         (
             *(Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE, Action.PRODUCT_REVIEW),
             *(Action.ERASURE_APPLY, Action.HOLD_PLACE, Action.HOLD_LIFT),
-            *(Action.STUDY_APPROVE, Action.QUERY_RUN, Action.CONTRACT_SUSPEND, Action.CONTRACT_RESUME),
+            *(
+                Action.STUDY_APPROVE,
+                Action.QUERY_RUN,
+                Action.CONTRACT_SUSPEND,
+                Action.CONTRACT_RESUME,
+                Action.CONTRACT_OFFER,
+            ),
         ),
     ),
     "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),

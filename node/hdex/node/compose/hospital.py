@@ -39,6 +39,7 @@ from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
@@ -149,7 +150,9 @@ class HospitalParts:
         ground = self.standing
         endpoint = ground.directory.member(self.config.id).endpoint
         address = self.config.dsp.address + PATH
-        desk = HospitalDesk(address, endpoint, self.products, self.negotiations, ground.directory, self.connectors)
+        desk = HospitalDesk(
+            address, endpoint, self.products, self.negotiations, ground.directory, self.offers(), self.connectors
+        )
         members = Members(self.config.id, self.config.trust_domain, self.config.identity, ground.directory)
         line = connect(members, self.config.dsp, desk, self.processes, ground.recorder)
         self.connectors.append(line.connector)
@@ -191,6 +194,17 @@ class HospitalParts:
     def readings(self) -> Readings:
         kept, standings = self.standing.documents, self.standings()
         return Readings(kept, self.classifications, self.assessments, self.products, contracts=standings.all)
+
+    def offers(self) -> Offers:
+        ground = self.standing
+        return Offers(
+            Papers(self.config.id, ground.keys.secret("sign"), now),
+            self.negotiations,
+            self.products,
+            self.staff,
+            directory=ground.directory,
+            recorder=ground.recorder,
+        )
 
     def standings(self) -> ContractStandings:
         return ContractStandings(self.negotiations.lives, self.standing.recorder, now)
@@ -295,6 +309,7 @@ class HospitalParts:
             readings=self.readings(),
             accesses=self.accesses(),
             standings=self.standings(),
+            offers=self.offers(),
             meter=self.meter,
             log=ground.log,
         )

@@ -9,7 +9,7 @@ from hdex.catalog.contract_life import LIVE, LifeState
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.quote import ordered_price
 from hdex.ledger.event import format_time
-from hdex.node.contract_record import ORDER, RENEWS, ContractRecord, order_of
+from hdex.node.contract_record import ORDER, RENEWS, UNTIL, ContractRecord, order_of
 from hdex.node.directory import Member
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.clauses import clauses_of, deliveries_of
@@ -36,7 +36,7 @@ def draft(
         consumer_keys=ConsumerKeys(consumer.sign_key.hex(), consumer.hpke_key.hex()),
         purpose=asked["access"]["purpose"],
         delivery_modes=(DeliveryMode(asked["delivery_mode"]),),
-        expires=ends(product, now, passage.until),
+        expires=ends(product, now, passage.until, asked.get(UNTIL)),
         issued=format_time(now),
         price=ordered_price(product, order_of(asked)),
         columns=order_of(asked).columns,
@@ -47,9 +47,10 @@ def draft(
     )
 
 
-def ends(product: DataProduct, now: datetime, until: datetime | None = None) -> str:
-    """Return when an agreement of today ends: after a year, with the product's terms, or with the use approved."""
+def ends(product: DataProduct, now: datetime, until: datetime | None = None, asked: str | None = None) -> str:
+    """Return when an agreement of today ends: after a year, with the product's terms, the use approved, or as asked."""
     limits = [now + timedelta(days=TERM_DAYS), *([until] if until else [])]
+    limits += [datetime.fromisoformat(asked)] if asked else []
     if product.terms.expires:
         limits.append(datetime.fromisoformat(product.terms.expires))
     return format_time(min(limits))

@@ -18,6 +18,7 @@ from hdex.node.hospital.enclaves import PAPERS, Enclaves
 from hdex.node.hospital.erasures import ACTIONS, Erasures
 from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import OFFER_ORDER, Offers
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.queries import Queries
@@ -55,6 +56,7 @@ class Hospital:
     readings: Readings
     accesses: Accesses
     standings: ContractStandings
+    offers: Offers
     meter: Meter
     log: Log
 
@@ -66,6 +68,8 @@ class Hospital:
             return self.lifecycle.order(kind, envelope, actor=actor)
         if kind in CONTRACT_ORDERS:
             return self.negotiations.lives.order(kind, envelope, actor=actor)
+        if kind == OFFER_ORDER:
+            return self.offers.order(envelope, actor)
         if kind in PAPERS:
             return self.enclaves.sign(kind, envelope, actor)
         if kind == ASSESSMENT:

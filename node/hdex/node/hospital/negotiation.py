@@ -14,7 +14,7 @@ from hdex.catalog.quote import ordered_price
 from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
 from hdex.node.authz import Authorizer
-from hdex.node.contract_record import RENEWS, ContractRecord, named, order_of, read_request
+from hdex.node.contract_record import RENEWS, UNTIL, ContractRecord, named, order_of, read_request
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
@@ -37,6 +37,7 @@ GRANT_DIGITS = 32
 LEVEL_5 = 5
 DECIDE = "HospitalAdminService.DecideRequest"  # action of the policies
 TWO_ROLES = 2  # give level 5 together: the policies name them
+DECIDED = (State.REQUESTED, State.OFFERED, State.ACCEPTED, State.AGREED)  # by a person, who may still say no
 REFUSED, WITHDRAWN = "person.refused", "consumer.withdrew"
 TERMINATION = "termination"  # a paper by which a consumer ends a negotiation
 Takes = Mapping[str, int | float]
@@ -53,7 +54,7 @@ class Negotiations:
         self._papers = papers
         self._products = products
         self._directory = directory
-        self._exchange = exchange
+        self._exchange = self.exchange = exchange
         self._authorizer = authorizer
         self._recorder = recorder
         self._facts = facts
@@ -221,7 +222,7 @@ class Negotiations:
         product = self._products.live(asked["product"], asked["manifest_digest"])
         if (product.provider.id, product.version) != (asked["provider"], asked["version"]):
             raise AccessDenied("request.product", "ask for what is listed", "the provider or version is another")
-        refusal = self._refusal(product, asked)
+        refusal = self.refusal(product, asked)
         if refusal is not None:
             self._recorder.deny("contract.refuse", actor, refusal.rule, **about(asked))
             ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
@@ -231,7 +232,7 @@ class Negotiations:
             return self._store(record.moved(record.state, **said))
 
     def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
-        if record.state not in {State.REQUESTED, State.AGREED} or record.revoked:
+        if record.state not in DECIDED or record.revoked:
             return record
         if not approved:
             self._recorder.deny("contract.refuse", actor, REFUSED, **about(record.asked))
@@ -239,6 +240,7 @@ class Negotiations:
             return self._store(record.moved(ended, rule=REFUSED, next_step=reason))
         if record.state == State.AGREED:
             return record
+        step(State(record.state), Party.PROVIDER, Message.AGREEMENT)  # not while an offer waits for its answer
         asked = record.asked
         product = self._products.live(asked["product"], asked["manifest_digest"])
         if product.terms.expires and self._papers.clock() >= datetime.fromisoformat(product.terms.expires):
@@ -257,7 +259,7 @@ class Negotiations:
         agreement = self._sign_agreement(record, product, passage)
         with self._recorder.release("contract.agree", actor, **about(record.asked)):
             said = {"agreement": agreement, "rule": "", "next_step": "the consumer signs"}
-            return self._store(record.moved(step(State.REQUESTED, Party.PROVIDER, Message.AGREEMENT), **said))
+            return self._store(record.moved(step(State(record.state), Party.PROVIDER, Message.AGREEMENT), **said))
 
     def _approved(self, record: ContractRecord, actor: Identity) -> ContractRecord:
         """Return the record with one more approval: two persons of two roles give level 5."""
@@ -268,7 +270,8 @@ class Negotiations:
             approvals = sorted({*record.approvals, actor.role})
             return self._store(record.moved(record.state, approvals=approvals, **said))
 
-    def _refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
+    def refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
+        """Return why the rules refuse what is asked, None where it may wait for a person."""
         mode = str(asked["delivery_mode"])
         if not product.allows(mode):
             offered = ", ".join(product.delivery_modes)
@@ -307,7 +310,7 @@ class Negotiations:
     def _require_renewable(self, product: DataProduct, asked: dict[str, Any], passage: Passage) -> None:
         """Raise AccessDenied where a request is a renewal that may not be."""
         if RENEWS in asked:
-            expires = ends(product, self._papers.clock(), passage.until)
+            expires = ends(product, self._papers.clock(), passage.until, asked.get(UNTIL))
             require_renewable(self._shelf.find(asked[RENEWS]), asked, expires)
 
     def _require_licence(self, product: DataProduct, asked: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from hdex.node.auditor_logs import ShownLog
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
-from hdex.node.errors import PeerUnavailable
+from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.signed import Envelope
 from hdex.node.wire.messages import dump, pack, read_object, record_of, unpack
 from hdex.proto.v1 import (
@@ -71,6 +71,17 @@ class RemoteExchange:
         return record_of(
             self._contracts.SubmitAgreement(exchange_pb2.SubmitAgreementRequest(agreement=pack(agreement)))
         )
+
+    def require_offers(self, contract_id: str) -> None:
+        raise AccessDenied(
+            "offer.over_dsp",
+            "refuse with a reason that says what you would agree to",
+            "only who negotiates over the Dataspace Protocol can be offered other terms",
+        )
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        self.require_offers(str(offer["document"]["contract_id"]))
+        raise AssertionError  # the line above has raised
 
     def verify(self, agreement: Envelope) -> ContractRecord:
         return record_of(self._contracts.Verify(exchange_pb2.VerifyRequest(agreement=pack(agreement))))
