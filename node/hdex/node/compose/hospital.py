@@ -27,6 +27,9 @@ from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.billing import Biller, Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.contract_lives import ContractLives, LifeRoom
+from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
@@ -35,7 +38,8 @@ from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
@@ -105,18 +109,28 @@ class HospitalParts:
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
-        papers = Papers(self.config.id, ground.keys.secret("sign"), now)
+        papers, door = Papers(self.config.id, ground.keys.secret("sign"), now), self.contract_door()
+        tell = {"tell": door.lived} if isinstance(door, ContractDoor) else {}
+        lives = ContractLives(
+            papers,
+            ContractShelf(ground.documents),
+            LifeRoom(self.staff, self.book, ground.documents, **tell),
+            directory=ground.directory,
+            recorder=ground.recorder,
+            facts=ground.facts,
+        )
         return Negotiations(
             papers,
             ground.documents,
             self.products,
             directory=ground.directory,
-            exchange=self.contract_door(),
+            exchange=door,
             authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
             gate=self.access.gate,
+            lives=lives,
         )
 
     def contract_door(self) -> Exchange:
@@ -136,7 +150,9 @@ class HospitalParts:
         ground = self.standing
         endpoint = ground.directory.member(self.config.id).endpoint
         address = self.config.dsp.address + PATH
-        desk = HospitalDesk(address, endpoint, self.products, self.negotiations, ground.directory, self.connectors)
+        desk = HospitalDesk(
+            address, endpoint, self.products, self.negotiations, ground.directory, self.offers(), self.connectors
+        )
         members = Members(self.config.id, self.config.trust_domain, self.config.identity, ground.directory)
         line = connect(members, self.config.dsp, desk, self.processes, ground.recorder)
         self.connectors.append(line.connector)
@@ -176,7 +192,22 @@ class HospitalParts:
         )
 
     def readings(self) -> Readings:
-        return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
+        kept, standings = self.standing.documents, self.standings()
+        return Readings(kept, self.classifications, self.assessments, self.products, contracts=standings.all)
+
+    def offers(self) -> Offers:
+        ground = self.standing
+        return Offers(
+            Papers(self.config.id, ground.keys.secret("sign"), now),
+            self.negotiations,
+            self.products,
+            self.staff,
+            directory=ground.directory,
+            recorder=ground.recorder,
+        )
+
+    def standings(self) -> ContractStandings:
+        return ContractStandings(self.negotiations.lives, self.standing.recorder, now)
 
     def buyers(self) -> Buyers:
         ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
@@ -277,6 +308,8 @@ class HospitalParts:
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
             readings=self.readings(),
             accesses=self.accesses(),
+            standings=self.standings(),
+            offers=self.offers(),
             meter=self.meter,
             log=ground.log,
         )
@@ -351,7 +384,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
     standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
-    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
+    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep, parts.negotiations.lives.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

@@ -28,12 +28,15 @@ class Readings:
     """The papers of one hospital, for its own staff."""
 
     def __init__(
-        self, documents: Documents, classifications: Classifications, assessments: Assessments, products: Products
-    ) -> None:
+        self, documents: Documents, classifications: Classifications, assessments: Assessments, products: Products, *,
+        contracts: Callable[[], list[Document]] = list,
+    ) -> None:  # fmt: skip
+        """contracts: how every contract stands."""
         self._documents = documents
         self._classifications = classifications
         self._assessments = assessments
         self._products = products
+        self._contracts = contracts
 
     def read(self, part: str, dataset: str = "", version: str = "") -> Document:
         """Return one part of the desk. Raises NotFound, and RequestInvalid for a part there is none of."""
@@ -42,6 +45,7 @@ class Readings:
             "classification": lambda: self._classification(dataset[:LONGEST_NAME]),
             "version": lambda: self._version(dataset[:LONGEST_NAME], version[:LONGEST_NAME]),
             "products": self._all_products,
+            "contracts": lambda: {"contracts": self._contracts()},
         }
         if part not in parts:
             raise RequestInvalid(f"a desk has the parts {', '.join(parts)}")
