@@ -162,9 +162,13 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/static": LOOKS,
         "/static/auditor": LOOKS,
     },
-    "hdex.node.web.desk_app": {
+    "hdex.node.web.desk_frame": {
         "*/sign-in": OPENS,
         "*/sign-out": OPENS,
+        "/static": LOOKS,
+        "/static/desk": LOOKS,
+    },
+    "hdex.node.web.desk_app": {
         "*/": BY_CALL,
         "*/datasets": BY_CALL,
         "*/datasets/{dataset}/classification": BY_CALL,
@@ -182,8 +186,6 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/products/{product}/{version}/{order}": BY_CALL,
         "*/accesses": Action.AUDIT_READ,
         "*/accesses.csv": Action.AUDIT_READ,
-        "/static": LOOKS,
-        "/static/desk": LOOKS,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
     "hdex.node.wire.dsp_app": {
