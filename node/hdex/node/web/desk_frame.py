@@ -1,7 +1,7 @@
 """The frame of every desk: who is let in, how a page, a refusal and a failure are shown. Which pages, a desk says."""
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from importlib.resources import files
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from hdex.node.web.words import LANGUAGES
 
 logger = logging.getLogger(__name__)
 Show = Callable[[Visit], Response]
+Read = Callable[[Request], Awaitable[tuple[dict[str, str], bytes]]]
 FORM_RULES = ("session.form", "session.origin", "desk.changed", "request-invalid")
 HTTP_STATUS = {
     "NOT_FOUND": 404,
@@ -35,6 +36,11 @@ HTTP_STATUS = {
     "UNAVAILABLE": 502,
     "DEADLINE_EXCEEDED": 504,
 }
+
+
+async def fields_only(request: Request) -> tuple[dict[str, str], bytes]:
+    """Return the fields of a form that brings no file."""
+    return await read_form(request), b""
 
 
 class DeskFrame:
@@ -67,15 +73,34 @@ class DeskFrame:
                 require_own_host(request)
                 session = self._door.session(request)
                 if session is None:
-                    return to_sign_in(words)
+                    return self._admitted(show, request, words)
                 return guarded(show, Visit(request, words, session))
 
             return answer
 
         return wrap
 
-    def done(self, words: DeskWords) -> Callable[[Show], Callable[[Request], Coroutine[Any, Any, Response]]]:
-        """Return what makes a form's handler: signed in, the session's own form, and carried out."""
+    def _admitted(self, show: Show, request: Request, words: DeskWords) -> Response:
+        """Return the page to a browser whose certificate this desk lets in; the way to sign in to any other."""
+        try:
+            opened = self._door.admit(request)
+        except NodeError as error:
+            problem = describe(error)
+            logger.warning("certificate refused", extra={"rule": problem.rule})
+            return sign_in_form(request, words, problem, wrong="certificate")
+        if opened is None:
+            return to_sign_in(words)
+        answer = guarded(show, Visit(request, words, opened.session))
+        self._door.keep(answer, opened)
+        return answer
+
+    def done(
+        self, words: DeskWords, read: Read = fields_only
+    ) -> Callable[[Show], Callable[[Request], Coroutine[Any, Any, Response]]]:
+        """Return what makes a form's handler: signed in, the session's own form, and carried out.
+
+        read: how a form is read; of those that may bring a file, with it.
+        """
 
         def wrap(act: Show) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             async def answer(request: Request) -> Response:
@@ -85,11 +110,11 @@ class DeskFrame:
                     return to_sign_in(words)
                 visit = Visit(request, words, session)
                 try:
-                    form = await read_form(request)
+                    form, file = await read(request)
                     self._door.require_own_form(request, session, form)
                 except NodeError as error:
                     return refusal(visit, describe(error))
-                return await run_in_threadpool(guarded, act, Visit(request, words, session, form))
+                return await run_in_threadpool(guarded, act, Visit(request, words, session, form, file))
 
             return answer
 
@@ -171,13 +196,14 @@ def refusal(visit: Visit, problem: Problem) -> HTMLResponse:
     return page("desk_refused.html", visit, status=status, key=key, code=status, problem=problem)
 
 
-def sign_in_form(request: Request, words: DeskWords, problem: Problem | None = None) -> HTMLResponse:
-    """Return the sign-in page, with why a code did not open the desk."""
+def sign_in_form(
+    request: Request, words: DeskWords, problem: Problem | None = None, *, wrong: str = "wrong"
+) -> HTMLResponse:
+    """Return the sign-in page, with why a code, or a certificate, did not open the desk."""
     path, is_zh = "/sign-in", words.lang == "zh"
     shown = {"root": root_of(words.lang), "here": path, "other": path if is_zh else f"/zh{path}", "problem": problem}
-    return HTMLResponse(
-        render("desk_sign_in.html", words, nav=(), done="", **shown), status_code=403 if problem else 200
-    )
+    content = render("desk_sign_in.html", words, nav=(), done="", wrong=wrong, **shown)
+    return HTMLResponse(content, status_code=403 if problem else 200)
 
 
 def to_sign_in(words: DeskWords) -> Response:
