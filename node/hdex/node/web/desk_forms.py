@@ -1,4 +1,4 @@
-"""What every desk's forms have in common: a text that must be there, the paper that was shown, the page that follows."""
+"""What the forms of desks share: a text that must be there, the paper that was shown, the page that follows."""
 
 from collections.abc import Mapping
 from typing import Any
