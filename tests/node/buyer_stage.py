@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from tests.catalog.samples import sample_product
 from tests.node.access_people import HOME, Doors, People
 from tests.node.billing_stage import BillingStage
-from tests.node.desk_stage import Seat
-from tests.node.market_stage import BUYER, Market, person
+from tests.node.desk_stage import Seat, said
+from tests.node.market_stage import BUYER, Market, person, released
 
+from hdex.catalog.terms import Terms
 from hdex.node.applicant import Applicant
 from hdex.node.buyer_desk import BuyerDesk, Verbs
 from hdex.node.identity import Identity
@@ -19,6 +21,39 @@ from hdex.node.web.desk_door import Door
 
 PORT = 8491
 BASE = f"http://127.0.0.1:{PORT}"
+
+
+CONTRACT = {"purpose": "DUO:0000007", "disease": "I65.2", "mode": "sealed_file", "plan": "one_off", "rounds": "0"}
+FORM = {
+    "title": "Restenosis after stenting",
+    "summary": "Which vessels\r\nclose again",
+    "purpose": "DUO:0000007",
+    "disease": "I65.2",
+    "mode": "sealed_file",
+    "ethics_number": "EC-2026-H4",
+    "ethics_expires": "2027-12-01",
+    "starts": "2026-11-22",
+    "ends": "2027-06-01",
+    "team": "Li Wei; statistician; 2026-09-01\r\n",
+    "contractors": "",
+    "columns": "",
+    "publication_plan": "A paper.",
+    "protection": "Encrypted at rest.",
+}
+DECLARED = {
+    "name_en": "Heartline Devices",
+    "name_zh": "心线医疗器械有限公司",
+    "code": "91350100M000100Y43",
+    "country": "CN",
+    "foreign_share_percent": "0",
+    "storage_countries": "CN",
+    "security_grade": "3",
+    "security_certificate": "MLPS-2026-1117",
+    "persons": "Li Wei; data protection officer",
+    "affiliates": "",
+    "breaches": "",
+    "statement": "",
+}
 
 
 class Organisation(Seat):
@@ -68,3 +103,17 @@ class Organisation(Seat):
     def received(self, contract_id: str) -> None:
         """Wait until a delivery that the desk began has ended."""
         self.desk_.fetches.join(contract_id, 60)
+
+
+def contract_of(us: "Organisation", product: str, **typed: str) -> str:
+    """Ask for a contract through the form and return its id."""
+    path = f"/products/{product}/contract"
+    answer = us.send(path, us.forms(path)[path] | CONTRACT | typed)
+    assert answer.status_code == 303, said(answer.text)
+    return str(answer.headers["location"].split("/")[2].partition("?")[0])
+
+
+def needing_people(us: Organisation) -> str:
+    """List a product whose terms leave a use to people, and return its id."""
+    terms = Terms(permitted=("DUO:0000007",), needs_approval=("DUO:0000007",), diseases=("I65",))
+    return us.market.list_product(sample_product(terms=terms), released()).id

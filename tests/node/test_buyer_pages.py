@@ -1,59 +1,22 @@
 """The buyer's desk over the market's real verbs: what pages show, what forms do, what a stranger's text does."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.catalog.samples import sample_product
-from tests.node.access_people import WAY
-from tests.node.access_stage import PDF
 from tests.node.billing_stage import priced
-from tests.node.buyer_stage import Organisation
+from tests.node.buyer_stage import CONTRACT, FORM, Organisation, contract_of
 from tests.node.desk_stage import said
 from tests.node.market_stage import BUYER, OFFICER, released
-from tests.node.test_desk_pages import ACTIVE, EVIL
 
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.contract import State
 from hdex.catalog.invoice import InvoiceState
-from hdex.catalog.terms import Terms
 from hdex.catalog.vetting import VettingState
 from hdex.node.errors import PeerUnavailable
 from hdex.node.study_diary import StudyDiary
 from hdex.node.web.buyer_words import BuyerWords, table
-
-CONTRACT = {"purpose": "DUO:0000007", "disease": "I65.2", "mode": "sealed_file", "plan": "one_off", "rounds": "0"}
-FORM = {
-    "title": "Restenosis after stenting",
-    "summary": "Which vessels\r\nclose again",
-    "purpose": "DUO:0000007",
-    "disease": "I65.2",
-    "mode": "sealed_file",
-    "ethics_number": "EC-2026-H4",
-    "ethics_expires": "2027-12-01",
-    "starts": "2026-11-22",
-    "ends": "2027-06-01",
-    "team": "Li Wei; statistician; 2026-09-01\r\n",
-    "contractors": "",
-    "columns": "",
-    "publication_plan": "A paper.",
-    "protection": "Encrypted at rest.",
-}
-DECLARED = {
-    "name_en": "Heartline Devices",
-    "name_zh": "心线医疗器械有限公司",
-    "code": "91350100M000100Y43",
-    "country": "CN",
-    "foreign_share_percent": "0",
-    "storage_countries": "CN",
-    "security_grade": "3",
-    "security_certificate": "MLPS-2026-1117",
-    "persons": "Li Wei; data protection officer",
-    "affiliates": "",
-    "breaches": "",
-    "statement": "",
-}
 
 
 @pytest.fixture
@@ -61,14 +24,6 @@ def us(tmp_path: Path) -> Organisation:
     made = Organisation(tmp_path)
     made.sign_in()
     return made
-
-
-def contract_of(us: Organisation, product: str, **typed: str) -> str:
-    """Ask for a contract through the form and return its id."""
-    path = f"/products/{product}/contract"
-    answer = us.send(path, us.forms(path)[path] | CONTRACT | typed)
-    assert answer.status_code == 303, said(answer.text)
-    return str(answer.headers["location"].split("/")[2].partition("?")[0])
 
 
 @pytest.mark.parametrize("root", ["", "/zh"])
@@ -210,94 +165,6 @@ def test_the_precheck_and_the_quote_are_answered_without_asking_anybody(us: Orga
     assert us.market.hospital.ground.log.size == before
 
 
-def needing_people(us: Organisation) -> str:
-    """List a product whose terms leave a use to people, and return its id."""
-    terms = Terms(permitted=("DUO:0000007",), needs_approval=("DUO:0000007",), diseases=("I65",))
-    return us.market.list_product(sample_product(terms=terms), released()).id
-
-
-def test_an_access_request_is_drafted_filled_in_submitted_and_decided(us: Organisation) -> None:
-    product = needing_people(us)
-    path = f"/products/{product}/request"
-    assert "The draft is made." in us.act(
-        path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")}
-    )
-    assert "Fill in and submit" in us.words("/")
-    one = "/requests/r-1"
-    assert "Kept. Nothing is sent yet." in us.act(one, f"{one}/save", **FORM)
-    answer = us.upload(one, PDF)
-    assert answer.status_code == 303, said(answer.text)
-    words = us.words(answer.headers["location"])
-    assert "Signed and sent to the hospital." in words
-    assert "submitted" in words
-    assert "data steward of hospital-a" in us.words("/")
-    record = us.people.requests.get("r-1")
-    assert us.people.requests.read_document("r-1", OFFICER) == PDF
-    us.people.message(record, "who is the contractor?", "privacy_officer")
-    assert "who is the contractor?" in us.words(one)
-    assert "Your message is sent." in us.act(one, f"{one}/message", text="there is none")
-    us.people.reviewed(us.people.requests.get("r-1"))
-    words = us.words(one)
-    assert "approved" in words
-    assert "as it should be" in words
-    assert "Approved, ask for the contract" in us.words("/")
-    contract = contract_of(us, product)
-    assert us.desk_.buyer.status(contract).state == State.REQUESTED
-
-
-def test_a_returned_request_is_mended_and_submitted_again(us: Organisation) -> None:
-    product, one = needing_people(us), "/requests/r-1"
-    path = f"/products/{product}/request"
-    us.act(path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    us.act(one, f"{one}/save", **FORM)
-    us.upload(one, PDF)
-    assert f"{one}/save" not in us.forms(one)
-    sealed = us.send(f"{one}/save", us.forms("/")["/sign-out"] | FORM)
-    assert "access.sent" in said(sealed.text)
-    record = us.people.decide(us.people.requests.get("r-1"), *WAY[0])
-    us.people.decide(record, "return", "data_steward", reason="name the vessels")
-    assert "Mend and submit again" in us.words("/")
-    assert "name the vessels" in us.words(one)
-    us.act(one, f"{one}/save", **(FORM | {"summary": "The internal carotid."}))
-    assert us.upload(one, PDF).status_code == 303
-    assert us.people.requests.get("r-1").form.revision == 2
-
-
-def test_a_draft_is_withdrawn_and_gone(us: Organisation) -> None:
-    path = f"/products/{us.market.stents().id}/request"
-    us.act(path, path, name="r-2", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    assert "It is withdrawn." in us.act("/requests/r-2/withdraw", "/requests/r-2/withdraw", reason="")
-    assert us.browser.get("/requests/r-2").status_code == 404
-
-
-def test_a_form_that_lacks_something_names_it(us: Organisation) -> None:
-    path, one = f"/products/{us.market.stents().id}/request", "/requests/r-1"
-    us.act(path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    assert "choose its file" in said(us.upload(one, b"").text)
-    assert "text that is not empty" in said(us.upload(one, PDF).text)
-    assert "3 parts, with semicolons" in us.act(one, f"{one}/save", **(FORM | {"team": "Li Wei"}))
-
-
-def test_a_file_beyond_the_bound_is_refused_before_it_is_whole(us: Organisation) -> None:
-    path, one = f"/products/{us.market.stents().id}/request", "/requests/r-1"
-    us.act(path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    answer = us.upload(one, b"%" * (3 << 20))
-    assert answer.status_code == 400
-    assert "at most" in said(answer.text)
-
-
-def test_a_declaration_is_signed_and_sent_and_its_standing_is_shown(tmp_path: Path) -> None:
-    us = Organisation(tmp_path, vetted=False)
-    us.sign_in()
-    assert "Have your organisation vetted" in us.words("/")
-    assert "Signed and sent. The office reads it." in us.act("/vetting", "/vetting", **DECLARED)
-    assert "Heartline Devices" in us.words("/vetting")
-    assert "applied" in us.words("/vetting")
-    wrong = us.act("/vetting", "/vetting", **(DECLARED | {"code": "91350100M000100Y44"}))
-    assert "organisation.code" in wrong
-    assert "91350100M000100Y44" not in wrong
-
-
 def test_an_aggregate_question_is_answered_as_table_and_chart(us: Organisation) -> None:
     product = us.market.list_product(sample_product(), released())
     contract = contract_of(us, product.id, mode="query")
@@ -336,16 +203,6 @@ def test_an_invoice_is_listed_checked_downloaded_and_disputed(us: Organisation) 
     assert us.browser.get("/invoices/hospital-b/none").status_code == 404
 
 
-def test_who_is_away_is_named_and_the_rest_is_shown(us: Organisation) -> None:
-    path = f"/products/{us.market.stents().id}/request"
-    us.act(path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    us.act("/requests/r-1", "/requests/r-1/save", **FORM)
-    us.upload("/requests/r-1", PDF)
-    us.doors.cut = True
-    assert "Somebody does not answer. the line was cut" in us.words("/")
-    assert "The hospital does not answer: what stands here is your own copy." in us.words("/requests/r-1")
-
-
 def test_the_exchange_away_is_asked_once(us: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
     product = us.market.stents()
     contracts = [contract_of(us, product.id) for _ in range(3)]
@@ -370,28 +227,6 @@ def test_studies_show_their_steps_and_their_result(us: Organisation) -> None:
     assert "4 rounds over 2 hospitals" in us.words("/studies/s-1")
     assert us.browser.get("/studies/s-1/result").json()["rounds"] == 4
     assert us.browser.get("/studies/none").status_code == 404
-
-
-@pytest.mark.parametrize("evil", EVIL[:6])
-def test_a_stranger_s_text_stays_text_in_every_field(us: Organisation, evil: str) -> None:
-    product = needing_people(us)
-    path, one = f"/products/{product}/request", "/requests/r-1"
-    us.act(path, path, name="r-1", **{k: FORM[k] for k in ("purpose", "disease", "mode")})
-    texts = ("title", "summary", "publication_plan", "protection", "ethics_number")
-    us.act(one, f"{one}/save", **(FORM | dict.fromkeys(texts, evil) | {"team": f"{evil}; {evil}; 2026-09-01"}))
-    pages = [us.page(path) for path in ("/", "/requests", one, f"{one}/withdraw")]
-    us.upload(one, PDF, name=evil.replace('"', "").replace("\r", ""))
-    us.act(one, f"{one}/message", text=evil)
-    us.people.message(us.people.requests.get("r-1"), evil, "privacy_officer")
-    plain = us.market.list_product(replace(sample_product(), id="hospital-a.plain"), released())
-    contract = contract_of(us, plain.id, statement=evil)
-    pages += [us.page(path) for path in (one, f"/contracts/{contract}", f"/find?q={evil}", "/contracts")]
-    pages.append(
-        us.browser.get(f"/products/{product}", params={"columns": evil, "plan": "one_off", "disease": evil}).text
-    )
-    for page in pages:
-        assert not ACTIVE.search(page[page.index("<main") :].replace('<svg class="chart"', ""))
-    assert evil in us.desk_.applicant.form("r-1")["title"]
 
 
 def test_every_word_that_others_may_say_has_its_label() -> None:

@@ -26,6 +26,7 @@ from hdex.node.web.buyer_views import (
     short,
     state_of,
     steps,
+    text_columns,
 )
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import HTTP_STATUS, page
@@ -121,6 +122,7 @@ class ContractPages:
             rows=rows,
             left=found.queries_left if left is None else left,
             names=answer_columns(rows or []),
+            texts=text_columns(rows or []),
             chart=answer_chart(rows or [], by or [], untold),
             short=short,
             is_mode=found.asked["delivery_mode"] == DeliveryMode.QUERY,

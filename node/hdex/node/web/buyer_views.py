@@ -58,9 +58,10 @@ class Limit:
 
 def waiting(vettings: Sequence[Document], requests: Iterable[Asked], contracts: Iterable[Standing]) -> list[Waiting]:
     """Return everything that waits, ours first, and of each what is due soonest."""
+    standings = list(contracts)
     found = [one for one in [vetting_task(vettings)] if one]
-    found += [task for one in requests if (task := request_task(one))]
-    found += [task for one in contracts if (task := contract_task(one))]
+    found += [task for one in requests if (task := request_task(one)) and not is_used(one, standings)]
+    found += [task for one in standings if (task := contract_task(one))]
     return sorted(found, key=lambda one: (one.who != US, one.due or "9"))
 
 
@@ -87,6 +88,18 @@ def request_task(asked: Asked) -> Waiting | None:
         return None
     provider = str(asked.form.get("provider", ""))
     return Waiting("request_waits", provider, path, said, str(asked.status["next"]), due, late)
+
+
+def is_used(asked: Asked, contracts: Iterable[Standing]) -> bool:
+    """Return whether a contract that has not ended stands on an approved request, or was asked for the same."""
+    if asked.status.get("state") != "APPROVED":
+        return False
+    same = tuple(str(asked.form.get(name, "")) for name in ("product", "version", "delivery_mode"))
+    return any(
+        state_of(one) not in OVER
+        and tuple(str(one.asked.get(name, "")) for name in ("product", "version", "delivery_mode")) == same
+        for one in contracts
+    )
 
 
 def contract_task(one: Standing) -> Waiting | None:
@@ -134,12 +147,17 @@ def steps(one: Standing) -> list[Step]:
         is_reached = place <= reached or bool(signed.get(name)) or name in one.seen
         if over and not is_reached:
             continue
-        found.append(Step(name, signed.get(name) or one.seen.get(name, ""), bool(signed.get(name)), is_reached))
+        found.append(Step(name, signed.get(name) or first_seen(one, name), bool(signed.get(name)), is_reached))
     if one.arrived.is_whole:
         found.append(Step("RECEIVED", one.arrived.receipt, bool(one.arrived.receipt), is_reached=True))
     if over:
         found.append(Step(state, one.seen.get(state, ""), is_reached=True))
     return found
+
+
+def first_seen(one: Standing, name: str) -> str:
+    """Return when it was first seen from here that a contract had come so far; a later state tells it too."""
+    return min((one.seen[later] for later in WAY[WAY.index(name) :] if later in one.seen), default="")
 
 
 def limits(one: Standing, now: datetime) -> list[Limit]:
@@ -176,6 +194,11 @@ def other_clauses(one: Standing) -> list[tuple[str, str]]:
 def answer_columns(rows: Sequence[Document]) -> list[str]:
     """Return the columns of an answer, in the order in which its rows name them."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def text_columns(rows: Sequence[Document]) -> set[str]:
+    """Return the columns of an answer that hold a text, those that a table does not set to the right."""
+    return {name for row in rows for name, value in row.items() if isinstance(value, str | bool)}
 
 
 def answer_chart(rows: Sequence[Document], by: Sequence[str], untold: str) -> BarChart | None:

@@ -37,3 +37,7 @@ class BuyerWords(DeskWords):
     def plan(self, name: str) -> str:
         """Return a price plan as the catalogue names it."""
         return word("plan", name, self.lang)
+
+    def datatype(self, name: str) -> str:
+        """Return a column's type as the catalogue names it."""
+        return word("datatype", name, self.lang)
