@@ -17,8 +17,8 @@ from hdex.federated.question_file import read_levels, read_option, read_question
 from hdex.federated.report import as_text
 from hdex.federated.simulate import simulate
 from hdex.node.cli.main import main
-from hdex.node.cli.study_diary import StudyDiary
 from hdex.node.errors import NotFound, RequestInvalid
+from hdex.node.study_diary import StudyDiary
 
 SVG = "{http://www.w3.org/2000/svg}"
 MALE = {"male": ("0", "1"), TARGET: ("0", "1")}

@@ -15,12 +15,12 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from tests.journeys.stage import Stage, silent
 
 from hdex.federated.simulate import simulate
-from hdex.node.cli.study_diary import StudyDiary
 from hdex.node.config import BuyerConfig, load
 from hdex.node.demo import rows
 from hdex.node.demo.acts_market import allow
 from hdex.node.demo.rows import study_rows
 from hdex.node.demo.setting import BUYER, HOSPITALS
+from hdex.node.study_diary import StudyDiary
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
 

@@ -11,12 +11,15 @@ from tests.node.market_stage import BUYER, Market, person
 from hdex.catalog.contract import State
 from hdex.catalog.product import DataProduct
 from hdex.ledger.event import Event, format_time
-from hdex.node.errors import AccessDenied
+from hdex.node.documents import Document
+from hdex.node.errors import AccessDenied, NotFound, PeerUnavailable, RemoteRefused
 from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
+from hdex.node.hospital.access_views import request_view
 from hdex.node.signed import Envelope, sign
 from hdex.node.vetting import Vettings
 from hdex.node.vetting_record import VettingRecord
+from hdex.node.vetting_views import vetting_view
 
 HOME = "hospital-a"
 
@@ -122,3 +125,53 @@ def refusal(market: Market, contract_id: str = "c-1") -> tuple[str, str]:
         market.buyers[BUYER].request(market.wish(product), contract_id=contract_id)
     assert market.negotiations.all()[-1].state == State.TERMINATED
     return refused.value.rule, refused.value.next_step
+
+
+class Doors:
+    """Hospital A's office and reviews as one caller reaches them. `cut`: the answer is lost on the way."""
+
+    def __init__(self, people: People, role: str = "") -> None:
+        self.people, self.cut = people, False
+        self.who = person(HOME, role) if role else person(BUYER)
+
+    def apply_vetting(self, office: str, application: Envelope) -> Document:
+        return vetting_view(self.people.vettings.apply(application, self.who), self.people.vettings)
+
+    def vettings_of(self, office: str, participant: str = "") -> list[Document]:
+        found = self.people.vettings.read(participant or self.who.participant, self.who)
+        return [vetting_view(one, self.people.vettings) for one in found]
+
+    def list_vettings(self, office: str) -> list[Document]:
+        return [vetting_view(one, self.people.vettings) for one in self.people.vettings.visible(self.who)]
+
+    def decide_vetting(self, office: str, decision: Envelope) -> Document:
+        return vetting_view(self.people.vettings.decide(decision, self.who), self.people.vettings)
+
+    def submit_request(self, hospital: str, form: Envelope, document: bytes) -> Document:
+        return self.view(self.people.requests.submit(form, document, self.who))
+
+    def request(self, hospital: str, name: str) -> Document:
+        try:
+            return self.view(self.people.requests.read(name, self.who))
+        except NotFound as absent:
+            raise RemoteRefused("not-found", "", str(absent), status="NOT_FOUND") from absent
+
+    def request_document(self, hospital: str, name: str) -> bytes:
+        return self.people.requests.read_document(name, self.who)
+
+    def list_requests(self, hospital: str) -> list[Document]:
+        return [self.view(one) for one in self.people.requests.visible(self.who)]
+
+    def decide_request(self, hospital: str, decision: Envelope) -> Document:
+        return self.view(self.people.requests.decide(decision, self.who))
+
+    def send_message(self, hospital: str, message: Envelope) -> Document:
+        return self.view(self.people.requests.message(message, self.who))
+
+    def withdraw_request(self, hospital: str, withdrawal: Envelope) -> Document:
+        return self.view(self.people.requests.withdraw(withdrawal, self.who))
+
+    def view(self, record: AccessRecord) -> Document:
+        if self.cut:
+            raise PeerUnavailable("the line was cut")
+        return request_view(record, self.people.requests, self.people.market.now)

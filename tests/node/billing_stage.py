@@ -51,9 +51,9 @@ class Till:
 class BillingStage:
     """Hospital A bills, BUYER pays."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, vetted: bool = True) -> None:
         self.folder = folder
-        self.market = Market(folder)
+        self.market = Market(folder, vetted=vetted)
         self.entries: list[BankEntry] = []
         self.bank = MemoryPayments()
         self.open()

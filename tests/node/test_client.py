@@ -12,11 +12,12 @@ from tests.node.market_stage import BUYER, OFFICER, PURPOSE, Market, released
 
 from hdex.catalog.terms import Outcome
 from hdex.federated.question_file import read_question as read_study
-from hdex.node.cli.buy_use import condition, tell, typed
+from hdex.node.cli.buy_use import tell
 from hdex.node.client import Exchange, answer_frame, harmless
 from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
 from hdex.node.question import Question
+from hdex.node.question_text import condition, typed
 from hdex.node.signed import Envelope
 from hdex.node.steward import Steward
 

@@ -23,12 +23,14 @@ TIMEOUT_S = 60.0  # a bound for a loaded machine, not a wait
 
 
 @contextmanager
-def running(word: str, pattern: str, *arguments: str | Path) -> Iterator[tuple[re.Match[str], list[str]]]:
-    """Run `hdex node <word>` and yield (the line of stderr it is awaited to print, what it printed until then).
+def running(
+    word: str, pattern: str, *arguments: str | Path, group: str = "node"
+) -> Iterator[tuple[re.Match[str], list[str]]]:
+    """Run `hdex <group> <word>` and yield (the line of stderr it is awaited to print, what it printed until then).
 
     It stops when its standard input ends, as the demo's processes do.
     """
-    command = [sys.executable, "-m", "hdex.node.cli", "node", word, *map(str, arguments)]
+    command = [sys.executable, "-m", "hdex.node.cli", group, word, *map(str, arguments)]
     environment = {**os.environ, STOP_ON_EOF: "1"}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

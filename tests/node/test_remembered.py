@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = (access_pb2, common_pb2, exchange_pb2, hospital_pb2, keyholder_pb2, ledger_pb2, settlement_pb2)
 PROTOS: list[FileDescriptor] = [module.DESCRIPTOR for module in MODULES]
 ROUTERS = {"get", "post", "put", "delete", "head", "route", "Route", "mount", "Mount"}
-ROUTERS |= {"_route", "add_route", "add_api_route", "api_route", "websocket"}
+ROUTERS |= {"_route", "add_page", "add_route", "add_api_route", "api_route", "websocket"}
 RECORDS = ("_recorder.allow", "_recorder.deny", "_recorder.release")
 SERVER = re.compile(r"^(from|import) (fastapi|starlette\.(applications|routing)|http\.server)\b", re.MULTILINE)
 

@@ -24,6 +24,8 @@ from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, sign
 from hdex.node.vetting_record import APPLICATION
 
+DRAFT = ".request.json"
+
 
 class Offices(Protocol):
     """The offices that vet, by participant id."""
@@ -92,9 +94,23 @@ class Applicant:
         write_atomic(path, json.dumps(form, indent=1, ensure_ascii=False).encode())
         return path
 
+    def names(self) -> list[str]:
+        """Return the names of every draft and request of this folder, the one touched last first."""
+        paths = sorted(self._folder.glob(f"*{DRAFT}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [path.name.removesuffix(DRAFT) for path in paths]
+
+    def mend(self, name: str, said: Mapping[str, Any]) -> None:
+        """Write fields of a draft anew; the others stay. What was sent is not touched: it is another file."""
+        form = {**self.form(name), **said}
+        write_atomic(self._path(name), json.dumps(form, indent=1, ensure_ascii=False).encode())
+
     def submit(self, name: str, document: Path) -> Document:
+        """Sign the draft with the ethics paper in a file and send both. Raises DocumentInvalid, ConfigInvalid."""
+        return self.send(name, read_paper(document))
+
+    def send(self, name: str, paper: bytes) -> Document:
         """Sign the draft with the ethics paper named in it and send both. Raises DocumentInvalid, ConfigInvalid."""
-        form, paper = self.form(name), read_paper(document)
+        form = self.form(name)
         sent = self._folder / f"{name}.sent.json"
         kept = read_kept(sent)
         revision = self._due_revision(name) if kept else 1
@@ -148,7 +164,7 @@ class Applicant:
     def _path(self, name: str) -> Path:
         if not REQUEST_ID.fullmatch(name):
             raise ConfigInvalid("a request's name has letters, digits, '.', '_', ':' and '-', 100 at most")
-        return self._folder / f"{name}.request.json"
+        return self._folder / f"{name}{DRAFT}"
 
 
 def named(paper: bytes) -> Document:

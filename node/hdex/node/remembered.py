@@ -20,6 +20,7 @@ READ_BEFORE = "the auditor's own machine: what it shows was read by calls that l
 EACH_ITS_OWN = "every message leaves the event of its type: hdex.node.dsp.connector.EVENTS names them all"
 BY_CALL = "a person's own machine: what it shows or sends goes by a call of the node, which leaves its event there"
 OPENS = "a person's own machine: it opens or ends a session of that person's browser, and asks the node nothing"
+OWN_FILES = "drafts and results in the folder of the person's own organisation; others hear of them when they are sent"
 OWN_DRAFT = "a draft in the memory of a person's own machine; the node hears of it when it is signed"
 CHAIN_KEEPS = (
     "the chain is its own record: what is written is a signed transaction, what is read is public to its users"
@@ -174,9 +175,13 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/static": LOOKS,
         "/static/auditor": LOOKS,
     },
-    "hdex.node.web.desk_app": {
+    "hdex.node.web.desk_frame": {
         "*/sign-in": OPENS,
         "*/sign-out": OPENS,
+        "/static": LOOKS,
+        "/static/desk": LOOKS,
+    },
+    "hdex.node.web.desk_app": {
         "*/": BY_CALL,
         "*/datasets": BY_CALL,
         "*/datasets/{dataset}/classification": BY_CALL,
@@ -194,8 +199,32 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/products/{product}/{version}/{order}": BY_CALL,
         "*/accesses": Action.AUDIT_READ,
         "*/accesses.csv": Action.AUDIT_READ,
-        "/static": LOOKS,
-        "/static/desk": LOOKS,
+    },
+    "hdex.node.web.buyer_app": {
+        "*/": BY_CALL,
+        "*/vetting": BY_CALL,
+        "*/find": BY_CALL,
+        "*/products/{product}": BY_CALL,
+        "*/products/{product}/request": OWN_FILES,
+        "*/products/{product}/contract": BY_CALL,
+        "*/requests": BY_CALL,
+        "*/requests/{name}": BY_CALL,
+        "*/requests/{name}/save": OWN_FILES,
+        "*/requests/{name}/submit": BY_CALL,
+        "*/requests/{name}/message": BY_CALL,
+        "*/requests/{name}/withdraw": BY_CALL,
+        "*/contracts": BY_CALL,
+        "*/contracts/{contract}": BY_CALL,
+        "*/contracts/{contract}/accept": BY_CALL,
+        "*/contracts/{contract}/fetch": BY_CALL,
+        "*/contracts/{contract}/query": BY_CALL,
+        "*/invoices": BY_CALL,
+        "*/invoices/{provider}/{number}": BY_CALL,
+        "*/invoices/{provider}/{number}/paper": BY_CALL,
+        "*/invoices/{provider}/{number}/dispute": BY_CALL,
+        "*/studies": OWN_FILES,
+        "*/studies/{study}": OWN_FILES,
+        "*/studies/{study}/result": OWN_FILES,
     },
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
     "hdex.node.wire.dsp_app": {

@@ -24,7 +24,7 @@ IDLE, ABSOLUTE = timedelta(minutes=30), timedelta(hours=8)
 WINDOW = timedelta(minutes=5)
 WRONG_PER_CLIENT, WRONG_IN_ALL = 10, 50  # codes in a window; beyond them even a true one is refused
 MOST_CODES, MOST_SESSIONS = 16, 64
-AGAIN = "ask for a new code: hdex node desk-code"
+AGAIN = "ask for a new code: hdex node desk-code, at a buyer's hdex buy desk-code"
 Randomness = Callable[[int], bytes]
 
 
@@ -128,6 +128,17 @@ class Sessions:
             self._require_standing(found.identity, now)
             self._sessions.pop(digest_of(former), None)
             return self._open(found.identity, now)
+
+    def open(self, identity: Identity, *, former: str = "") -> Opened:
+        """Open a session for whom a certificate has shown to be here. Raises AccessDenied for one that does not stand.
+
+        former: as in `redeem`.
+        """
+        now = self._clock()
+        with self._lock:
+            self._require_standing(identity, now)
+            self._sessions.pop(digest_of(former), None)
+            return self._open(identity, now)
 
     def find(self, token: str) -> Session | None:
         """Return the live session of a token, seen now; None where there is none any more."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import buy_contracts, buy_invoices, buy_search, buy_use
+from hdex.node.cli import buy_contracts, buy_desk, buy_invoices, buy_search, buy_use
 from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
@@ -131,3 +131,4 @@ def buyer(config: Path) -> "Buyer":
 
 buy_contracts.register(app)
 buy_use.register(app)
+buy_desk.register(app)

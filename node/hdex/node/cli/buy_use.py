@@ -1,6 +1,5 @@
 """`hdex buy precheck|query|share|submit|output|study-file`: what a buyer does before and with a contract."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 Out = Annotated[Path | None, typer.Option(help="Write it here.")]
-CONDITION = re.compile(r"\s*([\w.-]+)\s*(<=|>=|!=|=|<|>|\bin\b|\bbetween\b)\s*(.+?)\s*")
 
 
 def precheck(
@@ -54,6 +52,7 @@ def query(
 ) -> None:
     """Ask an aggregate question under a contract for queries; null is what may not be told."""
     from hdex.node.question import question_of, read_question
+    from hdex.node.question_text import condition, split
 
     said: dict[str, Any] = {
         "kind": kind,
@@ -136,35 +135,6 @@ def tell(frame: "pl.DataFrame", out: Path | None, *, as_json: bool) -> None:
         show({"rows": frame.to_dicts()}, as_json=True)
     else:
         typer.echo(harmless(frame).write_csv(), nl=False)
-
-
-def condition(text: str) -> dict[str, Any]:
-    """Return a condition of the command line. Raises RequestInvalid."""
-    from hdex.node.errors import RequestInvalid
-
-    found = CONDITION.fullmatch(text)
-    if found is None:
-        raise RequestInvalid("a condition is written as: column operator value")
-    column, op, value = found.groups()
-    values = split(value) if op in ("in", "between") else [value]
-    return {"column": column, "op": op, "values": [typed(one) for one in values]}
-
-
-def typed(text: str) -> str | float | bool:
-    """Return a value as a number or a truth where it is written as one, else as text; quotes keep it text."""
-    if text in ("true", "false"):
-        return text == "true"
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def split(text: str) -> list[str]:
-    """Return what stands between commas."""
-    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def exchange(config: Path) -> "Exchange":

@@ -83,7 +83,7 @@ def run(
     from hdex.federated.question_file import read_question
     from hdex.node.cli.buy import buyer
     from hdex.node.cli.serving import talk
-    from hdex.node.cli.study_diary import StudyDiary
+    from hdex.node.study_diary import StudyDiary
 
     question = read_question(_text_of(study))
     diary = StudyDiary(_folder(config), question["id"])
@@ -112,7 +112,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Tell how far a study is that was started here, round by round."""
-    from hdex.node.cli.study_diary import StudyDiary
+    from hdex.node.study_diary import StudyDiary
 
     diary = StudyDiary(_folder(config), study)
     for line in diary.lines(follow=follow):
@@ -127,8 +127,8 @@ def result(
     as_json: Json = False,
 ) -> None:
     """Show a result that was received: table on the terminal, or --json, or --out with a picture or a page."""
-    from hdex.node.cli.study_diary import StudyDiary
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.study_diary import StudyDiary
 
     if study.endswith(".json"):
         return _give(_result_of(Path(study)), out, as_json=as_json)

@@ -10,7 +10,15 @@ from hdex.node.cli.options import Config, DeskFolder
 Port = Annotated[int, typer.Option(help="Port on this machine's own address.", min=1, max=65535)]
 
 
-def desk(config: Config, desk: DeskFolder, port: Port = 8490) -> None:
+Tls = Annotated[
+    bool,
+    typer.Option(
+        "--tls", help="HTTPS with the participant's certificate; a browser with a client certificate signs in."
+    ),
+]
+
+
+def desk(config: Config, desk: DeskFolder, port: Port = 8490, tls: Tls = False) -> None:
     """Serve a person's pages to this machine's browser until told to stop. Prints an address that signs in once."""
     import threading
 
@@ -23,7 +31,7 @@ def desk(config: Config, desk: DeskFolder, port: Port = 8490) -> None:
 
     stop = threading.Event()
     stop_on_signals(stop)
-    talk("pages", serve_desk(settings, desk, port, stop=stop))
+    talk("pages", serve_desk(settings, desk, port, tls=tls, stop=stop))
     stop.wait()
 
 

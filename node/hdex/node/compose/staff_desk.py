@@ -3,33 +3,34 @@
 import threading
 from pathlib import Path
 
-from hdex.node.code_slot import collect
 from hdex.node.compose.client import open_steward
+from hdex.node.compose.desk_line import door_of, serve_desk_app
 from hdex.node.compose.standing import now
-from hdex.node.config import HospitalConfig, Listen
+from hdex.node.config import HospitalConfig
 from hdex.node.errors import ConfigInvalid
 from hdex.node.identity import Identity, check_issued, check_peer
 from hdex.node.pki import DenyList
-from hdex.node.sessions import Sessions
 from hdex.node.web.desk_acts import DeskActs, MemoryDrafts
 from hdex.node.web.desk_app import create_desk_app
-from hdex.node.web.desk_door import Door
 from hdex.node.web.desk_pages import DeskPages
-from hdex.node.wire.pages import serve_pages
 
 CERTIFICATE = "staff.pem"
 
 
-def serve_desk(config: HospitalConfig, desk: Path, port: int, *, stop: threading.Event) -> str:
-    """Serve the desk of whose certificate lies in the folder until `stop`; return the address that signs in once."""
+def serve_desk(config: HospitalConfig, desk: Path, port: int, *, tls: bool = False, stop: threading.Event) -> str:
+    """Serve the desk of whose certificate lies in the folder until `stop`; return the address that signs in once.
+
+    tls: under the hospital's own certificate, and without a code to a browser that shows this very person's: what is
+    signed at this desk is signed with this person's key, so nobody else of the hospital is let in.
+    """
     denied = DenyList(config.identity.denied)
     who = person(config, desk, denied())
-    sessions = Sessions(clock=now, denied=denied)
-    door = Door(sessions, lambda: collect(desk, who, now()), port)
+    door = door_of(
+        desk, who, port, denied, domain=config.trust_domain, tls=tls, lets=lambda one: one.spiffe_id == who.spiffe_id
+    )
     steward, drafts = open_steward(config, desk, who.role), MemoryDrafts()
     app = create_desk_app(door, DeskPages(steward, drafts), DeskActs(steward, drafts))
-    serve_pages(app, Listen(http_port=port), stop=stop)
-    return f"http://127.0.0.1:{port}/sign-in?code={sessions.issue(who)}"
+    return serve_desk_app(app, door, who, config.identity, stop=stop)
 
 
 def person(config: HospitalConfig, desk: Path, denied: frozenset[int]) -> Identity:

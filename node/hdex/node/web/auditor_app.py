@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
 from hdex.node.auditor_desk import Desk
 from hdex.node.errors import NotFound, describe
-from hdex.node.web.auditor_templates import render
 from hdex.node.web.auditor_views import CODES, TEXTS, Search, event_page, events_page, log_cards
 from hdex.node.web.auditor_words import LANGUAGES, AuditWords
+from hdex.node.web.page_templates import render
 
 logger = logging.getLogger(__name__)
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -154,7 +154,8 @@ class AuditorPages:
 
     def _trouble(self, request: Request, status: int, key: str) -> Response:
         words = AuditWords(lang_of(request))
-        return self._render("auditor_problem.html", request, words, key=key, code=status, status=status)
+        frame = "auditor_base.html"
+        return self._render("problem.html", request, words, frame=frame, key=key, code=status, status=status)
 
     def _render(
         self, template: str, request: Request, words: AuditWords, *, status: int = 200, **shown: object

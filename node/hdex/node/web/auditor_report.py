@@ -7,8 +7,8 @@ from typing import Any
 
 from hdex.node.durable import write_atomic
 from hdex.node.errors import ConfigInvalid
-from hdex.node.web.auditor_templates import render, style_sheet
 from hdex.node.web.auditor_words import LANGUAGES, AuditWords
+from hdex.node.web.page_templates import render, style_sheet
 
 
 def write_report(path: Path, document: Mapping[str, Any]) -> None:

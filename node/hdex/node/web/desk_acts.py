@@ -1,22 +1,20 @@
 """What a person does at the desk: each goes the way of the command line's verb, signed with the person's own key."""
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from hdex.catalog.documents import to_document
 from hdex.catalog.product import DataProduct
 from hdex.ledger.document import load
 from hdex.node.desk_review import HIGHEST, Draft
-from hdex.node.errors import AccessDenied, NotFound, RemoteRefused, RequestInvalid
+from hdex.node.errors import NotFound, RemoteRefused, RequestInvalid
 from hdex.node.hospital.publishing import offer_of
 from hdex.node.hospital.study_approvals import PAPER, Said
-from hdex.node.signed import digest
 from hdex.node.steward import Steward
-from hdex.node.web.auditor_app import root_of
 from hdex.node.web.desk_door import Visit
+from hdex.node.web.desk_forms import done, require_shown, text
 from hdex.node.web.desk_pages import VERDICTS
 from hdex.node.web.desk_tasks import STEWARD, classification_path, version_path
 from hdex.node.web.desk_views import ORDERS
@@ -159,12 +157,6 @@ class DeskActs:
         return name, draft
 
 
-def require_shown(visit: Visit, document: Mapping[str, Any]) -> None:
-    """Raise AccessDenied unless the form's page showed this very document: nobody signs what he has not read."""
-    if visit.form.get("digest", "") != digest(document):
-        raise AccessDenied("desk.changed", "read it again, then sign", "it has changed since the page was opened")
-
-
 def offer(visit: Visit) -> dict[str, Any]:
     """Return the offer that a person pasted. Raises RequestInvalid."""
     try:
@@ -176,25 +168,12 @@ def offer(visit: Visit) -> dict[str, Any]:
     return found
 
 
-def text(visit: Visit, name: str) -> str:
-    """Return a field of a form. Raises RequestInvalid where it is empty."""
-    found = visit.form.get(name, "").strip()
-    if not found:
-        raise RequestInvalid(f"the form lacks {name}")
-    return found
-
-
 def number(visit: Visit, name: str) -> int:
     """Return a level of a form. Raises RequestInvalid."""
     found = text(visit, name)
     if found not in {str(level) for level in range(1, HIGHEST + 1)}:
         raise RequestInvalid(f"{name} is 1 to {HIGHEST}")
     return int(found)
-
-
-def done(visit: Visit, path: str, what: str) -> Response:
-    """Go to a page that says what was done: sending the form again is then nobody's accident."""
-    return RedirectResponse(f"{root_of(visit.words.lang)}{path}?done={what}", status_code=303)
 
 
 def silent(_step: str, _text: str) -> None:

@@ -9,8 +9,9 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from hdex.node.errors import AccessDenied, RequestInvalid
-from hdex.node.sessions import ABSOLUTE, Issued, Session, Sessions, require_csrf
+from hdex.node.errors import AccessDenied, IdentityRefused, RequestInvalid
+from hdex.node.identity import Identity
+from hdex.node.sessions import ABSOLUTE, Issued, Opened, Session, Sessions, require_csrf
 from hdex.node.web.auditor_app import OWN_HOSTS, root_of
 from hdex.node.web.desk_words import DeskWords
 
@@ -29,6 +30,7 @@ class Visit:
     words: DeskWords
     session: Session
     form: Mapping[str, str] = field(default_factory=dict)
+    file: bytes = b""  # of a form with a file
 
     @property
     def role(self) -> str:
@@ -39,14 +41,24 @@ class Visit:
         return str(self.request.path_params[name])
 
 
+def nobody(_certificate: bytes) -> Identity:
+    """Let nobody in by certificate: the desk of a line without TLS."""
+    raise IdentityRefused("this desk knows nobody by certificate")
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Lets one's own browser in. collect: codes that another process made for this desk."""
+    """Lets one's own browser in. collect: codes that another process made for this desk.
+
+    identify: whose a browser's certificate (DER) is; TLS has checked its chain. Raises IdentityRefused for one of
+    another than this desk lets in.
+    """
 
     sessions: Sessions
     collect: Callable[[], list[Issued]]
     port: int
     is_tls: bool = False
+    identify: Callable[[bytes], Identity] = nobody
 
     @property
     def cookie(self) -> str:
@@ -66,6 +78,24 @@ class Door:
         opened = self.sessions.redeem(code, client, former=request.cookies.get(self.cookie, ""))
         logger.info("signed in", extra={"role": opened.session.identity.role})
         answer = RedirectResponse(f"{root_of(words.lang)}/", status_code=303)
+        self.keep(answer, opened)
+        return answer
+
+    def admit(self, request: Request) -> Opened | None:
+        """Open a session for a browser that shows a certificate which this desk lets in; None where it shows none.
+
+        Only where a person or our own page asked for the page: another site must not open sessions here.
+        Raises IdentityRefused, AccessDenied.
+        """
+        certificate = request.scope.get("state", {}).get("certificate", b"") if self.is_tls else b""
+        if not certificate or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return None
+        opened = self.sessions.open(self.identify(certificate), former=request.cookies.get(self.cookie, ""))
+        logger.info("signed in by certificate", extra={"role": opened.session.identity.role})
+        return opened
+
+    def keep(self, answer: Response, opened: Opened) -> None:
+        """Give the browser the token of its session."""
         answer.set_cookie(
             self.cookie,
             opened.token,
@@ -75,7 +105,6 @@ class Door:
             httponly=True,
             samesite="strict",
         )
-        return answer
 
     def sign_out(self, visit: Visit) -> Response:
         """End the session and forget its cookie."""
@@ -114,11 +143,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """Return a form's fields, each once. Raises RequestInvalid for another body, or one too large."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise RequestInvalid("a form is sent as application/x-www-form-urlencoded")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_FORM:
-            raise RequestInvalid(f"a form has at most {LARGEST_FORM} bytes")
+    body = await read_body(request, LARGEST_FORM)
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError as error:  # not UTF-8, or too many fields
@@ -126,3 +151,13 @@ async def read_form(request: Request) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
         raise RequestInvalid("a field of the form is there twice")
     return dict(pairs)
+
+
+async def read_body(request: Request, largest: int) -> bytes:
+    """Return a request's body. Raises RequestInvalid for one of more than `largest` bytes, before it is whole."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > largest:
+            raise RequestInvalid(f"a form has at most {largest} bytes")
+    return bytes(body)

@@ -2,17 +2,16 @@
 
 from typing import Any, Protocol
 
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from hdex.catalog.spreadsheet import to_csv
 from hdex.node.desk_review import ROLES, ColumnLine, Draft, lines_of
 from hdex.node.errors import NotFound
 from hdex.node.signed import digest
 from hdex.node.steward import Steward
-from hdex.node.web.auditor_app import root_of
 from hdex.node.web.desk_door import Visit
+from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks
-from hdex.node.web.desk_templates import render
 from hdex.node.web.desk_views import (
     COLUMNS,
     CSV_COLUMNS,
@@ -26,16 +25,7 @@ from hdex.node.web.desk_views import (
     pages_of,
     told,
 )
-from hdex.node.web.desk_words import table
 
-# What stands in the navigation, in this order: (address below a language's root, key of the words).
-NAVIGATION: list[tuple[str, str]] = [
-    ("/", "overview"),
-    ("/datasets", "datasets"),
-    ("/studies", "studies"),
-    ("/products", "products"),
-    ("/accesses", "accesses"),
-]
 VERDICTS = ("approve", "deny")
 GRADES = ("general", "important", "core")
 AT_ONCE, MOST_IN_SHEET = 500, 10_000
@@ -175,27 +165,3 @@ class DeskPages:
         content = to_csv(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows))
         headers = {"content-disposition": f'attachment; filename="{CSV_NAME}"'}
         return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def page(template: str, visit: Visit, *, status: int = 200, **shown: object) -> HTMLResponse:
-    """Return a page with its frame: navigation, language, who is signed in, and what was just done."""
-    done = visit.request.query_params.get("done", "")
-    shown = {
-        **frame(visit),
-        "role": visit.role,
-        "csrf": visit.session.csrf,
-        "nav": NAVIGATION,
-        "done": done if done in table()["done"] else "",
-        **shown,
-    }
-    return HTMLResponse(render(template, visit.words, **shown), status_code=status)
-
-
-def frame(visit: Visit) -> dict[str, object]:
-    """Return where a page stands in both languages. A form's answer has no address of its own: it leads home."""
-    url, is_zh = visit.request.url, visit.words.lang == "zh"
-    here = f"/{url.path.removeprefix('/zh').lstrip('/')}" if is_zh else url.path
-    if visit.request.method == "POST":
-        here = "/"
-    query = f"?{url.query}" if url.query and visit.request.method != "POST" else ""
-    return {"root": root_of(visit.words.lang), "here": here, "other": (here if is_zh else f"/zh{here}") + query}

@@ -1,39 +1,31 @@
 """The words of the hospital's desk by key (desk.toml); what is not there is said as the auditor's pages say it."""
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
-from hdex.node.web.auditor_words import AuditWords
-from hdex.node.web.words import Words, slug
+from hdex.node.web.page_words import PageWords, word_table
+from hdex.node.web.words import Words
+
+FILE = "desk.toml"
 
 
-@cache
 def table() -> dict[str, Any]:
     """Return desk.toml: sections of {en, zh}."""
-    return tomllib.loads(files("hdex.node.web").joinpath("desk.toml").read_text(encoding="utf-8"))
+    return word_table(FILE)
 
 
 @dataclass(frozen=True, slots=True)
-class DeskWords(AuditWords):
-    """Says keys in one language."""
+class DeskWords(PageWords):
+    """Says keys in one language. NAVIGATION, in this order: (address below a language's root, key of the words)."""
 
-    def say(self, key: str, **values: object) -> str:
-        """Return the words of `section.name`. An unknown key is a programming error and raises KeyError."""
-        section, _, name = key.partition(".")
-        return str(table()[section][name][self.lang]).format(**values)
-
-    def name(self, section: str, value: str) -> str:
-        """Return the label of a value that comes from outside; the value itself where there is none."""
-        held = table().get(section, {}).get(value)
-        return str(held[self.lang]) if held else AuditWords.name(self, section, value)
-
-    def meaning(self, rule: str) -> str:
-        """Return what a rule's code means, or nothing."""
-        held = table()["rule"].get(slug(rule))
-        return str(held[self.lang]) if held else AuditWords.meaning(self, rule)
+    NAVIGATION: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("/", "overview"),
+        ("/datasets", "datasets"),
+        ("/studies", "studies"),
+        ("/products", "products"),
+        ("/accesses", "accesses"),
+    )
+    FILES: ClassVar[tuple[str, ...]] = (FILE, "auditor.toml")
 
     def treatment(self, action: str) -> str:
         """Return what became of a column."""

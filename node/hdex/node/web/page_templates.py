@@ -1,4 +1,4 @@
-"""The auditor's templates, one environment for the pages and for the report's file."""
+"""The templates of every participant's pages, one environment. Every text of a document is a stranger's: escaped."""
 
 from functools import cache
 from importlib.resources import files
@@ -7,21 +7,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hdex.catalog.web import formats
-from hdex.node.web.auditor_words import AuditWords
+from hdex.node.web.page_words import PageWords
 
 
 @cache
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("hdex.node.web", "templates"),
-        autoescape=True,  # every field of an event is a stranger's text
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def render(template: str, words: AuditWords, **shown: object) -> str:
+def render(template: str, words: PageWords, **shown: object) -> str:
     """Return a page: `words` says what the template asks by key."""
     context = {"w": words, "t": words.say, "lang": words.lang, "formats": formats}
     return _environment().get_template(template).render({**context, **shown})
@@ -29,7 +29,7 @@ def render(template: str, words: AuditWords, **shown: object) -> str:
 
 @cache
 def style_sheet() -> Markup:
-    """Return both style sheets as one text, for a file that loads nothing."""
+    """Return the sheets of a report as one text, for a file that loads nothing."""
     catalogue = files("hdex.catalog.web").joinpath("static", "hdex.css")
     own = files("hdex.node.web").joinpath("static", "auditor.css")
     return Markup(catalogue.read_text(encoding="utf-8") + own.read_text(encoding="utf-8"))  # noqa: S704  # our own files

@@ -1,0 +1,191 @@
+"""What an organisation's desk stands on: the verbs of buyer, applicant and customer, and what waits across all of them.
+
+Nothing here decides. Whoever is away is named, and what the others say is shown all the same.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hdex.ledger.event import format_time
+from hdex.node.applicant import Applicant
+from hdex.node.buyer import Buyer
+from hdex.node.buyer_shelf import Arrived, Shelf
+from hdex.node.contract_record import ContractRecord
+from hdex.node.customer import Customer
+from hdex.node.errors import NodeError, NotFound, PeerUnavailable, Problem, describe
+from hdex.node.fetches import Fetch, Fetches
+from hdex.node.invoice_file import InvoiceFile
+from hdex.node.question import Question
+from hdex.node.study_diary import StudyDiary
+
+MOST = 50  # contracts, requests or studies of a list, newest first
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One contract as it is known here. record: None where nobody could be asked; problem says why."""
+
+    contract_id: str
+    asked: Document
+    arrived: Arrived
+    record: ContractRecord | None = None
+    seen: Mapping[str, str] = field(default_factory=dict)  # state -> when it was first seen from here
+    fetch: Fetch | None = None
+    queries_left: int | None = None  # as the last answer under it told
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One access request: its draft, and where it stands; status is empty where nobody could be asked."""
+
+    name: str
+    form: Document
+    status: Document
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLook:
+    """One study that was started from here: its steps so far, newest last, and its result once there is one."""
+
+    id: str
+    lines: tuple[Mapping[str, str], ...]
+    result: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """Everything that an organisation can do."""
+
+    buyer: Buyer
+    applicant: Applicant
+    customer: Customer
+
+
+class BuyerDesk:
+    """One organisation's desk. office: who vets by default; hospitals: of the directory; home: the data folder."""
+
+    def __init__(
+        self, verbs: Verbs, *, office: str, hospitals: Iterable[str], home: Path, clock: Callable[[], datetime]
+    ) -> None:
+        self.buyer, self.applicant, self.customer = verbs.buyer, verbs.applicant, verbs.customer
+        self.office, self.hospitals = office, tuple(hospitals)
+        self.clock = clock
+        self.fetches = Fetches(verbs.buyer.fetch)
+        self._shelf = Shelf(home / "received")
+        self._studies = home / "studies"
+        self._lock = threading.Lock()
+        self._left: dict[str, int] = {}
+
+    @property
+    def me(self) -> str:
+        """The organisation's id in the directory."""
+        return self.buyer.me
+
+    def at(self) -> str:
+        """Return the time as papers say it."""
+        return format_time(self.clock())
+
+    def vetting(self) -> list[dict[str, Any]]:
+        """Return what the office holds of this organisation, newest first."""
+        return list(reversed(self.applicant.vettings(self.office)))
+
+    def contracts(self) -> list[Standing]:
+        """Return the newest contracts that were asked for from here; once the exchange is away nobody waits for it."""
+        found, away = list[Standing](), None
+        for contract_id, asked in self._shelf.contracts()[:MOST]:
+            if away is None:
+                one = self._standing(contract_id, asked)
+                away = one.problem if one.problem and one.problem.status == "UNAVAILABLE" else None
+            else:
+                one = Standing(contract_id, asked, self._shelf.arrived(contract_id), problem=away)
+            found.append(one)
+        return found
+
+    def standing(self, contract_id: str) -> Standing:
+        """Return one contract. Raises NotFound, and what the exchange says."""
+        record = self.buyer.status(contract_id)
+        return self._of_record(contract_id, record.asked, record)
+
+    def query(self, contract_id: str, question: Question) -> dict[str, Any]:
+        """Ask under a contract, and keep what it has left."""
+        answer = self.buyer.query(contract_id, question)
+        with self._lock:
+            self._left[contract_id] = int(answer["left"])
+        return answer
+
+    def requests(self) -> list[Asked]:
+        """Return the access requests of this organisation, the one touched last first."""
+        found, away = list[Asked](), dict[str, Problem]()
+        for name in self.applicant.names()[:MOST]:
+            form = self.applicant.form(name)
+            provider = str(form.get("provider", ""))
+            if provider in away:
+                found.append(Asked(name, form, {}, away[provider]))
+                continue
+            try:
+                found.append(Asked(name, form, self.applicant.status(name)))
+            except NodeError as error:
+                problem = describe(error)
+                if isinstance(error, PeerUnavailable):
+                    away[provider] = problem
+                found.append(Asked(name, form, {}, problem))
+        return found
+
+    def invoices(self) -> tuple[list[InvoiceFile], dict[str, Problem]]:
+        """Return every paper addressed to us, newest first, and by hospital why it could not be asked."""
+        found, away = list[InvoiceFile](), dict[str, Problem]()
+        for hospital in self.hospitals:
+            try:
+                found += self.customer.invoices(hospital)
+            except NodeError as error:
+                away[hospital] = describe(error)
+        return sorted(found, key=lambda one: str(one.document["issued"]), reverse=True), away
+
+    def invoice(self, provider: str, number: str) -> InvoiceFile:
+        """Return one paper as its hospital gives it out now. Raises NotFound."""
+        if provider not in self.hospitals:
+            raise NotFound("no hospital of the directory has this id")
+        for file in self.customer.invoices(provider):
+            if file.number == number:
+                return file
+        raise NotFound("this hospital has given out no such paper to us")
+
+    def studies(self) -> list[StudyLook]:
+        """Return the studies that were started from this organisation's folder, newest first."""
+        paths = sorted(self._studies.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [self.study(path.stem) for path in paths[:MOST]]
+
+    def study(self, study_id: str) -> StudyLook:
+        """Return one study. Raises NotFound, RequestInvalid."""
+        diary = StudyDiary(self._studies, study_id)
+        lines = tuple(diary.lines(follow=False))
+        try:
+            return StudyLook(study_id, lines, diary.result())
+        except NotFound:
+            return StudyLook(study_id, lines, None)
+
+    def _standing(self, contract_id: str, asked: Document) -> Standing:
+        try:
+            return self._of_record(contract_id, asked, self.buyer.status(contract_id))
+        except NodeError as error:
+            return Standing(contract_id, asked, self._shelf.arrived(contract_id), problem=describe(error))
+
+    def _of_record(self, contract_id: str, asked: Document, record: ContractRecord) -> Standing:
+        with self._lock:
+            left = self._left.get(contract_id)
+        return Standing(
+            contract_id,
+            asked,
+            self._shelf.arrived(contract_id),
+            record,
+            self._shelf.seen(contract_id, "REVOKED" if record.revoked else record.state, self.clock()),
+            self.fetches.of(contract_id),
+            left,
+        )

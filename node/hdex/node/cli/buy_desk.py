@@ -1,0 +1,45 @@
+"""`hdex buy desk|desk-code`: the pages of a buying organisation, on the machine of one of its people."""
+
+from pathlib import Path
+
+import typer
+
+from hdex.node.cli.node_desk import Port, Tls
+from hdex.node.cli.options import Config
+
+
+def desk(config: Config, port: Port = 8491, tls: Tls = False) -> None:
+    """Serve your organisation's pages to this machine's browser. Prints an address that signs in once."""
+    import threading
+
+    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.config import BuyerConfig, load
+
+    settings = load(config, BuyerConfig)
+    prepare(settings.data_dir, [settings.exchange.endpoint])
+    from hdex.node.compose.buyer_desk import serve_buyer_desk
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    talk("pages", serve_buyer_desk(settings, port, tls=tls, stop=stop))
+    stop.wait()
+
+
+def desk_code(config: Config) -> None:
+    """Print a new one-time code for a desk that is running."""
+    from datetime import UTC, datetime
+
+    from hdex.node.code_slot import post
+    from hdex.node.config import BuyerConfig, load
+    from hdex.node.errors import ConfigInvalid
+
+    slot: Path = load(config, BuyerConfig).data_dir / "desk"
+    if not slot.is_dir():
+        raise ConfigInvalid("no desk was started from this configuration: hdex buy desk")
+    print(post(slot, datetime.now(UTC)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to `hdex buy`."""
+    app.command()(desk)
+    app.command("desk-code")(desk_code)
