@@ -29,6 +29,7 @@ from hdex.catalog.words import search_words
 
 SCHEMA_VERSION = 1
 _CONNECT_S = 10
+_INLINE = ("words", "han", *(f"f_{name}" for name in FACETS))  # read for every hit: what stands elsewhere costs a look
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS hdex_catalogue (schema_version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hdex_product (
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS hdex_product (
   envelope BYTEA NOT NULL, state TEXT NOT NULL, issued_ms BIGINT NOT NULL,
   {", ".join(f"f_{name} TEXT[] NOT NULL" for name in FACETS)},
   words TSVECTOR NOT NULL, han TSVECTOR NOT NULL);
-ALTER TABLE hdex_product ALTER COLUMN words SET STORAGE MAIN, ALTER COLUMN han SET STORAGE MAIN;
+ALTER TABLE hdex_product {", ".join(f"ALTER COLUMN {name} SET STORAGE MAIN" for name in _INLINE)};
 CREATE INDEX IF NOT EXISTS hdex_product_words ON hdex_product USING gin (words) WHERE state = 'LISTED';
 CREATE INDEX IF NOT EXISTS hdex_product_han ON hdex_product USING gin (han) WHERE state = 'LISTED';
 CREATE INDEX IF NOT EXISTS hdex_product_newest ON hdex_product (issued_ms DESC, id) WHERE state = 'LISTED';

@@ -12,10 +12,8 @@ from hdex.catalog.words import GAP, MOST, Field, SearchWords
 
 LETTERS = {"title": "A", "keywords": "B", "body": "D"}
 _IN_ORDER = 'score DESC, issued_ms DESC, id COLLATE "C"'
-_AFTER = (
-    "(score < :at_score OR (score = :at_score AND (issued_ms < :at_ms"
-    ' OR (issued_ms = :at_ms AND id COLLATE "C" > :at_id))))'
-)
+_LATER = '(issued_ms < :at_ms OR (issued_ms = :at_ms AND id COLLATE "C" > :at_id))'
+_AFTER = f"(score < :at_score OR (score = :at_score AND {_LATER}))"
 _HAN = frozenset({TermKind.PAIR, TermKind.HAN_PHRASE})
 Values = dict[str, object]
 
@@ -46,12 +44,17 @@ def question(query: Query, asked: Sequence[Term]) -> tuple[str, Values]:
         values |= {"at_score": query.after.score, "at_ms": query.after.issued_ms, "at_id": query.after.id}
     columns = ", ".join(f"f_{name}" for name in FACETS)
     counts = "".join(_counted(name, fits) for name in FACETS)
+    hits = f"score, issued_ms FROM found WHERE {_every(fits)} AND {after} ORDER BY {_IN_ORDER}"
+    if not asked:  # all score alike: the index over the newest has their order, and the page's end is found early
+        later = f"(1 < :at_score OR (1 = :at_score AND {_LATER}))" if query.after is not None else "TRUE"
+        where_listed = f"WHERE state = 'LISTED' AND {_every(fits)} AND {later}"
+        hits = f"1 AS score, issued_ms FROM hdex_product {where_listed} ORDER BY issued_ms DESC, id"
     sql = (  # every part of it is written in this file
         f"WITH found AS MATERIALIZED (SELECT id, issued_ms, {columns}, {score} AS score FROM hdex_product"  # noqa: S608
-        f" WHERE state = 'LISTED'{where}), hits AS (SELECT id, issued_ms, score FROM found WHERE {_every(fits)})"
-        f" (SELECT 'hit' AS kind, id, score, issued_ms FROM hits WHERE {after} ORDER BY {_IN_ORDER}"
+        f" WHERE state = 'LISTED'{where})"
+        f" (SELECT 'hit' AS kind, id, {hits}"
         " LIMIT :wanted OFFSET :skipped)"
-        f" UNION ALL SELECT 'total', '', CAST(count(*) AS integer), 0 FROM hits{counts}"
+        f" UNION ALL SELECT 'total', '', CAST(count(*) AS integer), 0 FROM found WHERE {_every(fits)}{counts}"
     )
     return sql, values
 
@@ -110,9 +113,10 @@ def _placed(tokens: Sequence[str], letter: str, start: int) -> Iterator[str]:
 
 def _counted(name: str, fits: dict[str, str]) -> str:
     others = _every({other: fit for other, fit in fits.items() if other != name})
-    return (
-        f" UNION ALL SELECT '{name}', value, CAST(count(*) AS integer), 0 FROM found, unnest(f_{name}) AS value"  # noqa: S608
-        f" WHERE {others} GROUP BY value"
+    alike = f"SELECT f_{name} AS held, count(*) AS times FROM found WHERE {others} GROUP BY f_{name}"  # noqa: S608
+    return (  # few products are alone with all their values: those alike are taken apart once
+        f" UNION ALL SELECT '{name}', value, CAST(sum(times) AS integer), 0 FROM ({alike}) AS alike_{name},"  # noqa: S608
+        " unnest(held) AS value GROUP BY value"
     )
 
 

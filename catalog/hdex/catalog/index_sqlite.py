@@ -6,7 +6,6 @@ products. The score is that of `asked.score` and not bm25, which depends on all 
 index counts alike.
 """
 
-import json
 import sqlite3
 import threading
 from collections import Counter, OrderedDict
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pydantic_core
 
 from hdex.catalog import index_sqlite_file as file
 from hdex.catalog.asked import WEIGHTS, Term, TermKind, terms
@@ -119,12 +119,9 @@ class SqliteIndex:
     def _load(self) -> None:
         """Read what is counted of every product into memory."""
         self._columns, self._size = Columns(), 1
-        parsed: dict[str, dict[str, list[str]]] = {}  # few products are alone with all their values
         rows = self._db.execute("SELECT key, id, state, issued_ms, facets FROM product ORDER BY key DESC")
         for key, id, state, issued, facets in rows:
-            values = parsed.get(facets)
-            if values is None:
-                values = parsed[facets] = json.loads(facets)
+            values = pydantic_core.from_json(facets, cache_strings="all")
             self._columns.put(key, id, issued, values, live=state == ProductState.LISTED)
             self._size = max(self._size, key + 1)
         self._forget_answers()
@@ -146,7 +143,8 @@ class SqliteIndex:
 
     def _changed(self, key: int, row: file.Row) -> None:
         with self._lock:
-            self._columns.put(key, row.id, row.issued_ms, json.loads(row.facets), live=row.state == ProductState.LISTED)
+            values = pydantic_core.from_json(row.facets)
+            self._columns.put(key, row.id, row.issued_ms, values, live=row.state == ProductState.LISTED)
             self._size = max(self._size, key + 1)
             self._scans.clear()
             self._listings.pop(key, None)

@@ -4,14 +4,15 @@ A file is made anew from the manifests it holds when its tables or the way words
 one, which it replaces in one step once it is whole. Whenever that is cut off, one of the two is there, whole.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pydantic_core
 
 from hdex.catalog.errors import IndexUnreadable
 from hdex.catalog.facets import facet_values
@@ -33,6 +34,8 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5({", ".join(WORD_COLUMNS)}, content='', columnsize=0,
   tokenize='ascii');
 """  # the tokenizer that changes nothing: words are folded before they come here
+_PUT = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+BATCH = 500  # products that are made anew at a time
 _PLACES = ", ".join("?" * len(WORD_COLUMNS))
 _INSERT = f"INSERT INTO words (rowid, {', '.join(WORD_COLUMNS)}) VALUES (?, {_PLACES})"  # noqa: S608  # our own names
 _DELETE = f"INSERT INTO words (words, rowid, {', '.join(WORD_COLUMNS)}) VALUES ('delete', ?, {_PLACES})"  # noqa: S608
@@ -107,15 +110,14 @@ def forget_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
 
 def row_of(document: dict[str, Any], state: ProductState, words: SearchWords) -> Row:
     """Return the row of a product's document."""
-    facets = _as_json(tuple(facet_values(document).items()))
+    facets = pydantic_core.to_json(facet_values(document)).decode()
     names = " ".join(words.names) if state == ProductState.LISTED else ""
     return Row(str(document["id"]), state.value, issued_ms(document["issued"]), facets, names)
 
 
 def insert_row(db: sqlite3.Connection, row: Row, document: bytes, envelope: bytes, *, key: int | None = None) -> int:
     """Keep a product, in the place of `key` where one is given; return its key."""
-    sql = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    return int(db.execute(sql, (key, row.id, document, envelope, *row[1:])).lastrowid or 0)
+    return int(db.execute(_PUT, (key, row.id, document, envelope, *row[1:])).lastrowid or 0)
 
 
 def _version(path: Path) -> int:
@@ -176,19 +178,19 @@ def _set(db: sqlite3.Connection, **options: int) -> None:
 
 def _fill(db: sqlite3.Connection, rows: Iterator[tuple[bytes, bytes, str]]) -> int:
     count = 0
-    for document, envelope, state in rows:
-        held = read_document(document)
-        words = search_words(held)
-        key = insert_row(db, row_of(held, ProductState(state), words), document, envelope)
-        if state == ProductState.LISTED:
-            insert_words(db, key, words)
-        count += 1
+    while found := list(islice(rows, BATCH)):
+        products, words = [], []
+        for key, (document, envelope, state) in enumerate(found, count + 1):
+            held = read_document(document)
+            made = search_words(held)
+            row = row_of(held, ProductState(state), made)
+            products.append((key, row.id, document, envelope, *row[1:]))
+            if state == ProductState.LISTED:
+                words.append((key, *_texts(made)))
+        db.executemany(_PUT, products)
+        db.executemany(_INSERT, words)
+        count += len(found)
     return count
-
-
-@lru_cache(maxsize=4096)  # few products are alone with all their values
-def _as_json(facets: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    return json.dumps(dict(facets), separators=(",", ":"))
 
 
 def _texts(words: SearchWords) -> Sequence[str]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from hdex.catalog.stem import stem
 
@@ -43,13 +43,11 @@ class SearchWords:
 def search_words(document: Mapping[str, Any]) -> SearchWords:
     """Return the words under which a product is found, from its document (which has been checked)."""
     title, keywords = document["title"], document.get("keywords", ())
-    found = [_tokens(text) for text in keywords]
-    english = _tokens(title["en"])
     return SearchWords(
-        title=_field([english, _tokens(title["zh"]), _tokens(document["id"])], MOST["title"]),
-        keywords=_field(found, MOST["keywords"]),
+        title=_field([_tokens(title["en"]), _tokens(title["zh"]), _tokens(document["id"])], MOST["title"]),
+        keywords=_field([_tokens(text) for text in keywords], MOST["keywords"]),
         body=_field(_body(document), MOST["body"]),
-        names=tuple(sorted(_names([english, *found]).union(*map(_long_runs, keywords)))),
+        names=tuple(sorted(_names(_tokens(title["en"])).union(*map(_keyword_names, keywords)))),
     )
 
 
@@ -81,8 +79,7 @@ def _marks() -> "re.Pattern[str]":
     return re.compile(f"[{''.join(char for char in map(chr, range(0x20000)) if unicodedata.combining(char))}]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Tokens:
+class _Tokens(NamedTuple):
     """The tokens of one text."""
 
     words: tuple[str, ...]  # with a gap at the end
@@ -96,13 +93,18 @@ def _body(document: Mapping[str, Any]) -> Iterator[_Tokens]:
         yield _tokens(text["zh"])
     for code in document.get("inclusion", ()):
         yield _tokens(code)
-    for column in document["columns"]:
-        title = column["title"]
-        yield _column(column["name"], title["en"], title["zh"], column.get("concept") or "")
+    yield _columns(
+        tuple(
+            text
+            for column in document["columns"]
+            for title in (column["title"],)
+            for text in (column["name"], title["en"], title["zh"], column.get("concept") or "")
+        )
+    )
 
 
-@lru_cache(maxsize=16384)  # products of one kind have the same columns
-def _column(*texts: str) -> _Tokens:
+@lru_cache(maxsize=4096)  # versions of one product, and products of one kind, have the same columns
+def _columns(texts: tuple[str, ...]) -> _Tokens:
     parts = [_tokens(text) for text in texts]
     words = tuple(word for part in parts for word in part.words)
     han = tuple(pair for part in parts for pair in part.han)
@@ -125,6 +127,9 @@ def _field(parts: Iterable[_Tokens], most: int) -> Field:
 @lru_cache(maxsize=16384)  # hospitals have the same names, and keywords come again
 def _tokens(text: str) -> _Tokens:
     folded = fold(text)
+    if folded.isascii():
+        plain = [word[:LONGEST_WORD] for word in _WORD.findall(folded)]
+        return _Tokens((*plain, GAP) if plain else (), frozenset(map(stem, plain)), ())
     runs = _HAN.findall(folded)
     latin = [word[:LONGEST_WORD] for word in _WORD.findall(_HAN.sub(" ", folded) if runs else folded)]
     # of each run the last character stands alone too, so that one character finds it
@@ -132,11 +137,13 @@ def _tokens(text: str) -> _Tokens:
     return _Tokens((*latin, GAP) if latin else (), frozenset(map(stem, latin)), tuple(han))
 
 
-def _names(parts: Iterable[_Tokens]) -> set[str]:
-    """Return what a misspelt word is compared with: the longer words of title and keywords."""
-    return {word for part in parts for word in part.words if len(word) > 3 and not word.isdigit()}
+def _names(found: _Tokens) -> set[str]:
+    """Return what a misspelt word is compared with: the longer words."""
+    return {word for word in found.words if len(word) > 3 and not word.isdigit()}
 
 
-def _long_runs(text: str) -> list[str]:
-    """Return Chinese keywords as a whole."""
-    return [] if text.isascii() else [run for run in han_runs(text) if 2 < len(run) < 13]
+@lru_cache(maxsize=16384)
+def _keyword_names(text: str) -> frozenset[str]:
+    """Return the longer words of a keyword, and a Chinese one as a whole."""
+    runs = () if text.isascii() else han_runs(text)
+    return frozenset(_names(_tokens(text))).union(run for run in runs if 2 < len(run) < 13)
