@@ -1,21 +1,24 @@
 """A buying organisation's desk over the market's real verbs, and the browser of one of its people before it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
 from tests.catalog.samples import sample_product
 from tests.node.access_people import HOME, Doors, People
-from tests.node.billing_stage import BillingStage
+from tests.node.access_stage import PDF
+from tests.node.billing_stage import BillingStage, priced
 from tests.node.desk_stage import Seat, said
-from tests.node.market_stage import BUYER, Market, person, released
+from tests.node.market_stage import BUYER, OFFICER, Market, person, released
 
 from hdex.catalog.terms import Terms
 from hdex.node.applicant import Applicant
 from hdex.node.buyer_desk import BuyerDesk, Verbs
 from hdex.node.identity import Identity
 from hdex.node.sessions import Sessions
+from hdex.node.study_diary import StudyDiary
 from hdex.node.web.buyer_app import create_buyer_app
 from hdex.node.web.desk_door import Door
 
@@ -117,3 +120,48 @@ def needing_people(us: Organisation) -> str:
     """List a product whose terms leave a use to people, and return its id."""
     terms = Terms(permitted=("DUO:0000007",), needs_approval=("DUO:0000007",), diseases=("I65",))
     return us.market.list_product(sample_product(terms=terms), released()).id
+
+
+PRICED = "hospital-a.priced"
+PATHS = (  # of everything that a furnished desk can show
+    *("/", "/vetting", "/find?q=carotid", "/find?q=moonstone", "/requests", "/requests/r-1", "/requests/r-2"),
+    *(f"/products/{PRICED}?purpose=DUO:0000007&disease=I65.2", f"/products/{PRICED}?plan=one_off&quantity=2"),
+    *(f"/products/{PRICED}/request", f"/products/{PRICED}/contract", "/requests/r-2/withdraw", "/contracts"),
+    *(f"/contracts/c-{name}" for name in ("cut", "asked", "agreed", "waits", "whole")),
+    *(
+        "/contracts/c-cut?live=1",
+        "/contracts/c-asked/query",
+        "/invoices",
+        "/invoices/hospital-a/hospital-a-2026-000001",
+    ),
+    *("/studies", "/studies/restenosis-2026", "/nowhere"),
+    *("/contracts/nobodys", "/sign-in"),
+)
+
+
+def furnish(us: Organisation) -> None:
+    """Bring everything to a desk that its pages can show."""
+    us.sign_in()
+    product, reviewed = needing_people(us), us.people
+    path = f"/products/{product}/request"
+    for name in ("r-1", "r-2"):
+        us.act(path, path, name=name, **{field: FORM[field] for field in ("purpose", "disease", "mode")})
+        us.act(f"/requests/{name}", f"/requests/{name}/save", **FORM)
+    us.upload("/requests/r-1", PDF)
+    record = reviewed.reviewed(reviewed.requests.get("r-1"), 2)
+    reviewed.message(record, "Who is the contractor?", "privacy_officer")
+    us.act("/requests/r-1", "/requests/r-1/message", text="There is none.")
+    listed, buyer = us.market.list_product(replace(priced(), id=PRICED), released()), us.desk_.buyer
+    for name in ("cut", "asked", "agreed", "waits", "whole"):
+        mode = "query" if name == "asked" else "sealed_file"
+        buyer.request(us.market.wish(listed, mode), contract_id=f"c-{name}")
+        if name != "waits":
+            us.decide(f"c-{name}")
+        if name not in ("waits", "agreed"):
+            buyer.accept(f"c-{name}")
+    buyer.fetch("c-cut", stop_after=2)
+    buyer.fetch("c-whole")
+    us.stage.billing.issue_to_date("c-whole", OFFICER)
+    diary = StudyDiary(us.home / "studies", "restenosis-2026")
+    diary.begin("logistic")
+    diary.finish({"rounds": 12, "sites": ["hospital-a", "hospital-b"]})

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from tests.catalog.samples import sample_product
 from tests.node.billing_stage import priced
-from tests.node.buyer_stage import CONTRACT, FORM, Organisation, contract_of
+from tests.node.buyer_stage import CONTRACT, PATHS, Organisation, contract_of, furnish
 from tests.node.desk_stage import said
 from tests.node.market_stage import BUYER, OFFICER, released
 
-from hdex.catalog.access_review import AccessState
+from hdex.catalog.access_review import AccessArrow, AccessState
 from hdex.catalog.contract import State
 from hdex.catalog.invoice import InvoiceState
 from hdex.catalog.vetting import VettingState
@@ -28,22 +28,14 @@ def us(tmp_path: Path) -> Organisation:
 
 @pytest.mark.parametrize("root", ["", "/zh"])
 def test_every_page_stands_in_both_languages_without_script_or_foreign_source(us: Organisation, root: str) -> None:
-    product = us.market.stents()
-    contract = contract_of(us, product.id)
-    us.send(
-        f"/products/{product.id}/request",
-        us.forms(f"/products/{product.id}/request").popitem()[1] | FORM | {"name": "r-1"},
-    )
-    paths = ["/", "/vetting", "/find", "/find?q=stent", f"/products/{product.id}", "/requests", "/requests/r-1",
-             f"/products/{product.id}/request", f"/products/{product.id}/contract", "/requests/r-1/withdraw",
-             "/contracts", f"/contracts/{contract}", f"/contracts/{contract}/query", "/invoices",
-             "/studies"]  # fmt: skip
-    for path in paths:
-        page = us.page(root + path)
+    furnish(us)
+    for path in PATHS:
+        lost = path in ("/nowhere", "/contracts/nobodys")
+        page = us.page(root + path, 404 if lost else 200)
         assert f'lang="{"zh-Hans" if root else "en"}"' in page
         assert not re.search(r"<script|\son\w+=|style=|(src|href)=\"(https?:)?//|http-equiv=\"refresh", page), path
         (other,) = re.findall(r'class="lang-switch" href="([^"]+)"', page)
-        us.page(other.replace("&amp;", "&"))
+        assert lost or us.page(other.replace("&amp;", "&"))
 
 
 def test_empty_pages_say_what_will_stand_there(us: Organisation) -> None:
@@ -232,6 +224,7 @@ def test_studies_show_their_steps_and_their_result(us: Organisation) -> None:
 def test_every_word_that_others_may_say_has_its_label() -> None:
     words = table()
     assert [one.value for one in AccessState if one.value not in words["access_state"]] == []
+    assert [one.value for one in AccessArrow if one.value not in words["access_arrow"]] == []
     assert [one.value for one in VettingState if one.value not in words["vetting_state"] and one.value != "NEW"] == []
     assert [one.value for one in State if one.value not in words["contract_state"]] == []
     assert [one.value for one in InvoiceState if one.value not in words["invoice_state"]] == []

@@ -83,6 +83,7 @@ class ContractPages:
             is_live=is_live,
             live_s=LIVE_S,
             mode=str(found.asked["delivery_mode"]),
+            purposes=purposes(),
             say=say,
         )
         if is_live and state not in OVER:
