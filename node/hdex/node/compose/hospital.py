@@ -35,6 +35,7 @@ from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
+from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
 from hdex.node.hospital.negotiation import Negotiations, Papers
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
@@ -175,8 +176,16 @@ class HospitalParts:
             clock=now,
         )
 
-    def readings(self) -> Readings:
-        return Readings(self.standing.documents, self.classifications, self.assessments, self.products)
+    def readings(self, enclaves: Enclaves, accesses: Accesses) -> Readings:
+        ground = self.standing
+        counters = Counters(
+            self.negotiations, self.access.requests, self.access.vettings, enclaves, self.book, ground.documents
+        )
+        spent = EpsilonBudget(ground.log, ground.shards.past).spent
+        market = MarketReadings(counters, life=accesses.life_of, spent=spent, clock=now)
+        return Readings(
+            ground.documents, self.classifications, self.assessments, self.products, market=market.parts
+        )  # fmt: skip
 
     def buyers(self) -> Buyers:
         ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
@@ -199,6 +208,7 @@ class HospitalParts:
             buyers=self.buyers(),
             anchored=lambda: ground.anchoring().status().anchored_size,
             needed=self.config.witnesses,
+            questions=lambda: answered(ground.documents),
         )
 
     def released(self) -> Released:
@@ -251,6 +261,7 @@ class HospitalParts:
 
     def hospital(self) -> Hospital:
         ground, settlement = self.standing, self.settlement()
+        enclaves, accesses = self.enclaves(), self.accesses()
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
@@ -269,14 +280,14 @@ class HospitalParts:
             delivery=self.delivery(),
             queries=self.queries(),
             shares=self.shares,
-            enclaves=self.enclaves(),
+            enclaves=enclaves,
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
             settlement=settlement,
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
-            readings=self.readings(),
-            accesses=self.accesses(),
+            readings=self.readings(enclaves, accesses),
+            accesses=accesses,
             meter=self.meter,
             log=ground.log,
         )

@@ -1,20 +1,33 @@
-"""The desk of one person of a hospital, wired: that person's certificate and keys, pages on this machine alone."""
+"""The desk of one person of a hospital or of the exchange, wired: that person's certificate and keys, pages on this
+machine alone.
+"""
 
 import threading
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from hdex.node.code_slot import collect
-from hdex.node.compose.client import open_steward
+from hdex.node.compose.client import open_billing, open_reviewer, open_steward
 from hdex.node.compose.standing import now
-from hdex.node.config import HospitalConfig, Listen
+from hdex.node.config import ExchangeConfig, HospitalConfig, Listen
 from hdex.node.errors import ConfigInvalid
 from hdex.node.identity import Identity, check_issued, check_peer
 from hdex.node.pki import DenyList
+from hdex.node.reviewer import Reviewer
 from hdex.node.sessions import Sessions
+from hdex.node.steward import Steward
 from hdex.node.web.desk_acts import DeskActs, MemoryDrafts
 from hdex.node.web.desk_app import create_desk_app
+from hdex.node.web.desk_contracts import ContractsPart
 from hdex.node.web.desk_door import Door
 from hdex.node.web.desk_pages import DeskPages
+from hdex.node.web.desk_requests import RequestsPart
+from hdex.node.web.desk_revenue import RevenuePart, Till
+from hdex.node.web.desk_routes import Part, desk_of
+from hdex.node.web.desk_runs import RunsPart
+from hdex.node.web.desk_vetting import OfficeHome, VettingPart
+from hdex.node.web.desk_words import OfficeWords
 from hdex.node.wire.pages import serve_pages
 
 CERTIFICATE = "staff.pem"
@@ -22,17 +35,45 @@ CERTIFICATE = "staff.pem"
 
 def serve_desk(config: HospitalConfig, desk: Path, port: int, *, stop: threading.Event) -> str:
     """Serve the desk of whose certificate lies in the folder until `stop`; return the address that signs in once."""
+    who, door = opened(config, desk, port)
+    steward, drafts = open_steward(config, desk, who.role), MemoryDrafts()
+    parts = hospital_parts(steward, open_reviewer(config, desk, who.role), open_billing(config, desk))
+    app = create_desk_app(door, DeskPages(steward, drafts), DeskActs(steward, drafts), parts)
+    return serve_app(app, door, who, stop=stop)
+
+
+def serve_office(config: ExchangeConfig, desk: Path, port: int, *, stop: threading.Event) -> str:
+    """Serve the desk of a person of the exchange who vets until `stop`; return the address that signs in once."""
+    who, door = opened(config, desk, port)
+    vetting = VettingPart(open_reviewer(config, desk, who.role))
+    return serve_app(desk_of(door, [OfficeHome(vetting), vetting], OfficeWords), door, who, stop=stop)
+
+
+def hospital_parts(steward: Steward, reviewer: Reviewer, till: Till) -> list[Part]:
+    """Return the parts of a hospital's desk beside its own pages."""
+    return [
+        VettingPart(reviewer),
+        RequestsPart(reviewer),
+        ContractsPart(steward),
+        RunsPart(steward),
+        RevenuePart(steward, till, now),
+    ]
+
+
+def opened(config: HospitalConfig | ExchangeConfig, desk: Path, port: int) -> tuple[Identity, Door]:
+    """Return whose desk a folder is, and its door. Raises IdentityRefused, ConfigInvalid."""
     denied = DenyList(config.identity.denied)
     who = person(config, desk, denied())
-    sessions = Sessions(clock=now, denied=denied)
-    door = Door(sessions, lambda: collect(desk, who, now()), port)
-    steward, drafts = open_steward(config, desk, who.role), MemoryDrafts()
-    app = create_desk_app(door, DeskPages(steward, drafts), DeskActs(steward, drafts))
-    serve_pages(app, Listen(http_port=port), stop=stop)
-    return f"http://127.0.0.1:{port}/sign-in?code={sessions.issue(who)}"
+    return who, Door(Sessions(clock=now, denied=denied), lambda: collect(desk, who, now()), port)
 
 
-def person(config: HospitalConfig, desk: Path, denied: frozenset[int]) -> Identity:
+def serve_app(app: FastAPI, door: Door, who: Identity, *, stop: threading.Event) -> str:
+    """Serve an application until `stop`; return the address that signs in once."""
+    serve_pages(app, Listen(http_port=door.port), stop=stop)
+    return f"http://127.0.0.1:{door.port}/sign-in?code={door.sessions.issue(who)}"
+
+
+def person(config: HospitalConfig | ExchangeConfig, desk: Path, denied: frozenset[int]) -> Identity:
     """Return whose desk this is. Raises IdentityRefused for a certificate that does not hold, ConfigInvalid for one
     of nobody who works here.
     """

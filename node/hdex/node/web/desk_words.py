@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
-FILE = "desk.toml"
+FILE, MARKET = "desk.toml", "desk_market.toml"
 
 
 def table() -> dict[str, Any]:
@@ -21,11 +21,17 @@ class DeskWords(PageWords):
     NAVIGATION: ClassVar[tuple[tuple[str, str], ...]] = (
         ("/", "overview"),
         ("/datasets", "datasets"),
-        ("/studies", "studies"),
         ("/products", "products"),
+        ("/organisations", "organisations"),
+        ("/requests", "requests"),
+        ("/contracts", "contracts"),
+        ("/studies", "studies"),
+        ("/runs", "runs"),
+        ("/queries", "queries"),
+        ("/revenue", "revenue"),
         ("/accesses", "accesses"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (FILE, "auditor.toml")
+    FILES: ClassVar[tuple[str, ...]] = (FILE, MARKET, "auditor.toml")
 
     def treatment(self, action: str) -> str:
         """Return what became of a column."""
@@ -34,3 +40,11 @@ class DeskWords(PageWords):
     def roles(self, names: tuple[str, ...]) -> str:
         """Return who is meant: one role or the other."""
         return self.say("page.or").join(self.name("role", name) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeWords(DeskWords):
+    """The words of the exchange's office: it vets organisations."""
+
+    NAVIGATION: ClassVar[tuple[tuple[str, str], ...]] = (("/", "organisations"),)
+    FILES: ClassVar[tuple[str, ...]] = ("desk_office.toml", *DeskWords.FILES)
