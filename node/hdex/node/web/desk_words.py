@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hdex.catalog.purposes import purposes
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
@@ -36,6 +37,11 @@ class DeskWords(PageWords):
     def treatment(self, action: str) -> str:
         """Return what became of a column."""
         return Words.name(self, "action", action)
+
+    def purpose(self, code: str) -> str:
+        """Return what a use is called, with its code; the code alone where the vocabulary does not have it."""
+        known = purposes().get(code)
+        return f"{known.label.say(self.lang)} ({code})" if known else code
 
     def roles(self, names: tuple[str, ...]) -> str:
         """Return who is meant: one role or the other."""
