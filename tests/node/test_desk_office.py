@@ -83,6 +83,16 @@ def test_one_person_does_not_sign_twice_and_a_rule_that_refuses_is_shown(elsewhe
     assert f"{path}/approve" not in page  # what is not this person's turn is not offered
 
 
+def test_a_page_of_an_older_application_signs_nothing_about_a_newer_one(elsewhere: Elsewhere) -> None:
+    old = applied(elsewhere)
+    first = OfficeSeat(elsewhere, "exchange_operator").sign_in()
+    form = first.forms(f"{old}/endorse")[f"{old}/endorse"]
+    first.act(f"{old}/refuse", f"{old}/refuse", reason="name the affiliates")
+    applied(elsewhere, statement="now with affiliates")
+    assert "transition-forbidden" in first.send(f"{old}/endorse", form | {"reason": "read"}).text
+    assert [one.state for one in elsewhere.vettings.of(BUYER)] == [VettingState.REFUSED, VettingState.APPLIED]
+
+
 def test_the_office_s_desk_has_the_same_door(elsewhere: Elsewhere) -> None:
     path = applied(elsewhere)
     seat = OfficeSeat(elsewhere, "security_officer")
