@@ -19,7 +19,7 @@ from hdex.node.documents import Document
 from hdex.node.errors import NodeError
 from hdex.node.hospital.accesses import Accesses, Buyers, Question, buyer_of
 from hdex.node.hospital.approvals import Approvals
-from hdex.node.hospital.budgets import EpsilonBudget
+from hdex.node.hospital.contract_lives import ORDERS as CONTRACT_ORDERS
 from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.readings import Readings
@@ -83,8 +83,7 @@ class House:
         counters = Counters(
             side.negotiations, side.requests, side.vettings, side.enclaves, ground.book, ground.documents
         )  # fmt: skip
-        spent, life = EpsilonBudget(ground.log, list).spent, self.accesses.life_of
-        market = MarketReadings(counters, life=life, spent=spent, clock=self.market.clock)
+        market = MarketReadings(counters, life=self.accesses.life_of, clock=self.market.clock)
         self.readings = Readings(
             ground.documents, record.classifications, record.assessments, record.products, market=market.parts
         )  # fmt: skip
@@ -152,6 +151,8 @@ class LocalDesk(Called):
             return record.lifecycle.order(kind, envelope, actor=self._who)
         if kind.startswith("enclave."):
             return self._house.market.hospital.enclaves.sign(kind, envelope, self._who)
+        if kind in CONTRACT_ORDERS:
+            return self._house.market.negotiations.lives.order(kind, envelope, actor=self._who)
         if kind == "assessment":
             return record.assessments.sign(dataset, envelope, actor=self._who)
         return self._house.approvals.approve(kind, dataset, envelope, actor=self._who)

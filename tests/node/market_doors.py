@@ -10,6 +10,7 @@ from hdex.node.access_proof import AccessProof
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import MemoryDocuments
+from hdex.node.errors import AccessDenied
 from hdex.node.signed import Envelope
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class ExchangeDoor:
     def submit_agreement(self, agreement: Envelope) -> ContractRecord:
         return self._market.contracts.agreed(agreement, self._who)
 
+    def require_offers(self, contract_id: str) -> None:
+        raise AccessDenied("offer.over_dsp", "", "over the Dataspace Protocol only")
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        raise NotImplementedError
+
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
         return self._market.contracts.revoked(contract_id, reason, self._who)
 
@@ -54,6 +61,9 @@ class ProvidersDoor:
         return self.lie or self._market.hospitals[provider].negotiations.confirm(
             agreement, self._market.identity("exchange")
         )
+
+    def withdraw(self, provider: str, termination: Envelope) -> ContractRecord:
+        return self._market.hospitals[provider].negotiations.withdraw(termination, self._market.identity("exchange"))
 
 
 class MarketDoor:
@@ -89,6 +99,9 @@ class MarketDoor:
     def status(self, contract_id: str) -> ContractRecord:
         return self.forged or self._market.contracts.status(contract_id, self._who)
 
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        return self._market.contracts.withdrawn(termination, self._who)
+
     def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
         return self.planned
 
@@ -110,6 +123,13 @@ class CounterDoor(ModesDoor):
         yield Part(shipment.header, self.forge(shipment.proof).to_bytes())
         for index, chunk in shipment.chunks:
             yield Part(index=index, chunk=chunk)
+
+    def standing(self, provider: str, contract_id: str) -> dict[str, Any]:
+        return self._market.standings(provider).read(contract_id, self._who)
+
+    def attest(self, provider: str, attestation: Envelope) -> dict[str, Any]:
+        record = self._market.hospitals[provider].negotiations.lives.attest(attestation, self._who)
+        return self.standing(provider, record.contract_id)
 
     def acknowledge(self, provider: str, receipt: Envelope) -> None:
         self._market.hospitals[provider].delivery.acknowledge(receipt, self._who)

@@ -33,13 +33,18 @@ from hdex.node.documents import MemoryDocuments
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
+from hdex.node.holder import Holder
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
+from hdex.node.hospital.contract_lives import ContractLives, LifeRoom, Tell
+from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.delivery import Delivery, Pace, Store
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.released import release_name
+from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
@@ -208,6 +213,7 @@ class Market:
         products = Products(ground.documents)
         vault = Vault(folder / name, ground.keys)
         vettings, requests = access_side(self, name, vault, products)
+        lives = self.lives_of(name)
         negotiations = Negotiations(
             Papers(name, ground.keys.secret("sign"), self.clock),
             ground.documents,
@@ -219,6 +225,7 @@ class Market:
             facts=ground.facts,
             meter=ground.meter,
             gate=ContractGate(vettings, requests, products, Borders(name, ground.documents, self.directory)),
+            lives=lives,
         )
         delivery = Delivery(
             Store(vault, ground.keys, ground.documents),
@@ -243,6 +250,19 @@ class Market:
             requests=requests,
         )
 
+    def lives_of(self, name: str, tell: Tell = lambda record, arrow, reason: None) -> ContractLives:
+        """Return the lives of a hospital's contracts, over its documents as they stand."""
+        ground = self.grounds[name]
+        staff = Staff(name, {role: keys.public("sign") for role, keys in self.people.items()})
+        return ContractLives(
+            Papers(name, ground.keys.secret("sign"), self.clock),
+            ContractShelf(ground.documents),
+            LifeRoom(staff, ground.book, ground.documents, tell),
+            directory=self.directory,
+            recorder=ground.recorder,
+            facts=ground.facts,
+        )
+
     def _buyer(self, name: str, folder: Path) -> Buyer:
         (folder / "received" / name).mkdir(parents=True)
         return Buyer(
@@ -254,6 +274,19 @@ class Market:
             folder=folder / "received" / name,
             clock=self.clock,
         )
+
+    def standings(self, hospital: str) -> ContractStandings:
+        """Return how a hospital's contracts stand."""
+        return ContractStandings(
+            self.hospitals[hospital].negotiations.lives, self.grounds[hospital].recorder, self.clock
+        )
+
+    def holder(self, name: str = BUYER) -> Holder:
+        """Return a buyer with the contracts it has."""
+        return Holder(
+            self.buyers[name], self.keys[name], custodian=self.counters[name], ending=self.doors[name],
+            folder=self.buyers[name]._folder, clock=self.clock,
+        )  # fmt: skip
 
     def list_product(self, product: DataProduct, frame: pl.DataFrame | None = None) -> DataProduct:
         """Keep and list a product of its provider, with a file in the vault where rows are given."""

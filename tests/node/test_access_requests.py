@@ -221,6 +221,27 @@ def test_an_approval_that_nobody_uses_lapses_and_a_clock_set_back_does_not_reviv
     assert refusal(market, "c-2")[0] == "access_request.lapsed"
 
 
+def test_papers_of_a_refused_request_are_deleted_after_their_retention_and_an_approved_ones_stay(
+    market: Market, people: People, product: DataProduct
+) -> None:
+    refused = people.reviewed(people.submit(product), 1)
+    people.decide(refused, "refuse", "data_steward")
+    people.reviewed(people.submit(product, id="r-2"))
+    vault = market.hospital.vault
+    kept = {one.name.partition("/")[0] for one in vault.items("access requests of buyer-heartline")}
+    assert kept == {"r-1", "r-2"}
+    market.later(days=89)
+    assert people.requests.sweep() == []
+    market.later(days=1)
+    (erased,) = people.requests.sweep()
+    assert (erased.id, erased.state, bool(erased.erased)) == ("r-1", "REFUSED", True)
+    assert {one.name.partition("/")[0] for one in vault.items("access requests of buyer-heartline")} == {"r-2"}
+    assert people.told()[-1] == ("access.erase", "allow")
+    assert people.requests.sweep() == []
+    with pytest.raises(NotFound):
+        people.requests.read_document("r-1", person(HOME, "data_steward"))
+
+
 def test_a_contract_does_not_reach_beyond_what_was_approved(
     market: Market, people: People, product: DataProduct
 ) -> None:

@@ -63,6 +63,9 @@ EVERYONE = {(kind, role) for kind, roles in STAFF.items() for role in ("", *role
 OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "HospitalService.ConsiderRequest": ("hospital", EXCHANGE | BUYER),
     "HospitalService.ConfirmAgreement": ("hospital", EXCHANGE | BUYER),
+    "HospitalService.WithdrawRequest": ("hospital", EXCHANGE | BUYER),
+    "HospitalService.GetStanding": ("hospital", BUYER),
+    "HospitalService.AttestDeletion": ("hospital", BUYER),
     "HospitalService.Deliver": ("hospital", BUYER),
     "HospitalService.AcknowledgeDelivery": ("hospital", BUYER),
     "InvoiceService.ListInvoices": ("hospital", BUYER),
@@ -81,6 +84,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "ExchangeService.RemoveSearch": ("exchange", EVERYONE),
     "ContractService.Request": ("exchange", BUYER),
     "ContractService.Verify": ("exchange", BUYER),
+    "ContractService.WithdrawContract": ("exchange", BUYER),
     "ContractService.SubmitDecision": ("exchange", HOSPITAL),
     "ContractService.SubmitAgreement": ("exchange", HOSPITAL | BUYER),
     "ContractService.Revoke": ("exchange", HOSPITAL),

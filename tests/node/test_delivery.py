@@ -198,7 +198,7 @@ def test_two_deliveries_are_two(tmp_path: Path) -> None:
         whole(market)
         market.hospital.delivery.acknowledge(receipt(market, received=moment), ME)
         market.hospital.delivery.acknowledge(market.hospital.ground.documents.get("delivery", "c-1")["receipt"], ME)
-    with pytest.raises(AccessDenied, match="2 complete deliveries are agreed, 2 were acknowledged"):
+    with pytest.raises(AccessDenied, match="Agreed: 2, used: 2, asked: 1"):
         ranged(market)
 
 

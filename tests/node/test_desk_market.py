@@ -18,12 +18,12 @@ from tests.node.test_queries import FRAME
 
 from hdex.catalog.access_review import AccessArrow, AccessState
 from hdex.catalog.contract import State
+from hdex.catalog.contract_life import LifeState
 from hdex.catalog.invoice import InvoiceKind, InvoiceState
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import Outcome
 from hdex.catalog.vetting import VettingArrow, VettingState
 from hdex.catalog.vetting_rules import Answer
-from hdex.node.hospital import market_readings
 from hdex.node.question import KINDS, question_of
 from hdex.node.web.desk_words import OfficeWords
 from hdex.node.web.page_words import word_table
@@ -161,6 +161,10 @@ def test_a_contract_is_asked_for_approved_used_and_revoked_through_its_page(hous
         assert text in words
     steps = [step["action"] for step in house.accesses.life_of("c-1")]
     assert steps == ["contract.request", "contract.agree", "grant.issue", "delivery.acknowledge"]
+    suspended = officer.act(f"{path}/suspend", f"{path}/suspend", reason="a question is open")
+    assert "a question is open" in suspended
+    assert "suspended" in officer.words("/contracts")
+    assert "in force" in officer.act(f"{path}/resume", f"{path}/resume", reason="it is answered")
     assert "the form lacks reason" in officer.act(f"{path}/revoke", f"{path}/revoke", reason="")
     assert "revoked" in officer.act(f"{path}/revoke", f"{path}/revoke", reason="the project ended")
     assert market.negotiations.get("c-1").revoked
@@ -291,7 +295,7 @@ SHOWN = {  # section of the words -> the values that come from outside
     "access_arrow": AccessArrow,
     "vetting_state": VettingState,
     "vetting_arrow": VettingArrow,
-    "contract_state": (*State, market_readings.ACTIVE, market_readings.EXPIRED, market_readings.REVOKED),
+    "contract_state": (*State, *LifeState),
     "invoice_state": InvoiceState,
     "paper_kind": InvoiceKind,
     "mode": DeliveryMode,

@@ -11,10 +11,12 @@ from tests.node.dsp_stage import NamedDoor
 from tests.node.market_doors import ExchangeDoor
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
-from hdex.catalog.contract import Message, State, agreement_digest
+from hdex.catalog.contract import Message, State, TransferMessage, agreement_digest
 from hdex.catalog.dsp import FORMATS
+from hdex.catalog.errors import CatalogError, TransitionForbidden
 from hdex.catalog.product import DeliveryMode
 from hdex.node.authz import CedarAuthorizer
+from hdex.node.bargain import Bargain
 from hdex.node.buyer import Buyer
 from hdex.node.dataspace_market import BuyerDesk, DataspaceMarket
 from hdex.node.dsp.catalogue import Shop
@@ -26,12 +28,15 @@ from hdex.node.dsp.papers import AGREEMENT
 from hdex.node.dsp.ports import Answer, Desk
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.dsp.store_memory import MemoryProcesses
-from hdex.node.errors import AccessDenied, PeerUnavailable
+from hdex.node.errors import AccessDenied, PeerUnavailable, RequestInvalid
 from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
+from hdex.node.hospital.contract_shelf import Papers
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import Offers
+from hdex.node.hospital.staff import Staff
 from hdex.node.signed import countersign, sign, verify
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.http_limits import Rate, RateLimit
@@ -69,10 +74,12 @@ class Dealings:
             authorizer=CedarAuthorizer(), recorder=self.ground.recorder, facts=self.ground.facts,
             meter=self.ground.meter,
             gate=ContractGate(side.vettings, side.requests, side.products, borders),
+            lives=self.market.lives_of(HOSPITAL, self.door.lived),
         )  # fmt: skip
         products, directory = self.market.hospital.products, self.market.directory
+        self.offers = self.offers_of()
         desk = HospitalDesk(
-            address_of(HOSPITAL), "127.0.0.1:1", products, self.negotiations, directory, self.connectors
+            address_of(HOSPITAL), "127.0.0.1:1", products, self.negotiations, directory, self.offers, self.connectors
         )
         self.hospital = self.line(HOSPITAL, desk, processes)
         self.connectors.append(self.hospital.connector)
@@ -82,6 +89,17 @@ class Dealings:
         at_exchange.connectors.append(self.exchange.connector)
         self.desks = {name: BuyerDesk(self.market.directory) for name in (BUYER, OTHER)}
         self.lines = {name: self.line(name, desk, MemoryProcesses()) for name, desk in self.desks.items()}
+
+    def offers_of(self) -> Offers:
+        market = self.market
+        return Offers(
+            Papers(HOSPITAL, self.ground.keys.secret("sign"), market.clock),
+            self.negotiations,
+            market.hospital.products,
+            Staff(HOSPITAL, {role: keys.public("sign") for role, keys in market.people.items()}),
+            directory=market.directory,
+            recorder=self.ground.recorder,
+        )
 
     def consumer_of(self, contract_id: str) -> str:
         return self.negotiations.consumer_of(contract_id)
@@ -197,6 +215,182 @@ def test_a_transfer_starts_under_a_live_contract_and_ends_when_it_is_revoked(dea
     assert connector.process(started.pid).state == "TERMINATED"
     with pytest.raises(AccessDenied, match="revoked"):
         dealings.buyer().fetch(pid)
+
+
+def test_a_transfer_is_completed_on_both_sides_once_the_receipt_is_signed(dealings: Dealings) -> None:
+    pid = agreed(dealings)
+    buyer = dealings.buyer()
+    buyer.accept(pid)
+    dealings.carry()
+    deal: Any = buyer._market
+    transfer = deal.transfer(pid)
+    dealings.carry()
+    connector = dealings.lines[BUYER].connector
+    assert connector.process(transfer).state == "STARTED"
+    theirs = connector.process(transfer).peer_pid
+    early = message_of(connector.process(transfer), TransferMessage.COMPLETION)
+    answer = dealings.network[address_of(HOSPITAL)](BUYER, "POST", f"/transfers/{theirs}/completion", early)
+    assert (answer.status, answer.document["code"]) == (400, "transfer.unacknowledged")
+    buyer.fetch(pid)
+    deal.complete(transfer)
+    dealings.carry()
+    states = (connector.process(transfer).state, dealings.hospital.connector.process(theirs).state)
+    assert states == ("COMPLETED", "COMPLETED")
+
+
+def test_a_suspended_contract_suspends_its_transfers_and_starts_them_again(dealings: Dealings) -> None:
+    pid = agreed(dealings)
+    buyer = dealings.buyer()
+    buyer.accept(pid)
+    dealings.carry()
+    deal: Any = buyer._market
+    transfer = deal.transfer(pid)
+    dealings.carry()
+    connector = dealings.lines[BUYER].connector
+    for kind, state in (("contract.suspend", "SUSPENDED"), ("contract.resume", "STARTED")):
+        paper = {"contract": pid, "reason": "an audit", "at": ""}
+        key = dealings.market.people["privacy_officer"].secret("sign")
+        order = sign(kind, paper, f"{HOSPITAL}/privacy_officer", key)
+        dealings.negotiations.lives.order(kind, order, actor=OFFICER)
+        dealings.carry()
+        assert connector.process(transfer).state == state
+
+
+@pytest.mark.parametrize("at", [HOSPITAL, "exchange"])
+def test_a_consumer_that_withdraws_ends_the_negotiation_at_everybody(dealings: Dealings, at: str) -> None:
+    market, buyer = dealings.market, dealings.buyer(at=at)
+    buyer.request(market.wish(market.stents()), contract_id="urn:uuid:3")
+    dealings.carry()
+    paper = {"contract_id": "urn:uuid:3", "reason": "stopped", "at": ""}
+    deal: Any = buyer._market
+    deal.withdraw(sign("termination", paper, BUYER, market.keys[BUYER].secret("sign")))
+    dealings.carry()
+    record = (dealings.negotiations if at == HOSPITAL else market.negotiations).get("urn:uuid:3")
+    assert (record.state, record.rule) == (State.TERMINATED, "consumer.withdrew")
+    assert [one.state for one in market.contracts.all()] == ([] if at == HOSPITAL else [State.TERMINATED])
+    with pytest.raises(AccessDenied, match=r"consumer\.withdrew"):
+        buyer.accept("urn:uuid:3")
+
+
+def offered(dealings: Dealings, pid: str, role: str = "privacy_officer", **terms: str) -> Any:
+    """Let the officer answer a request with an offer."""
+    said = {"plan": "", "columns": "", "rounds": "", "until": "", "reason": "the committee allows less", "at": ""}
+    paper = {"contract": pid, **said, **terms}
+    key = dealings.market.people[role].secret("sign")
+    answer = dealings.offers.order(sign("contract.offer", paper, f"{HOSPITAL}/{role}", key), person(HOSPITAL, role))
+    dealings.carry()
+    return answer
+
+
+def bargain_of(dealings: Dealings) -> tuple[Buyer, Bargain]:
+    buyer = dealings.buyer()
+    table: Any = buyer._market
+    keys, directory = dealings.market.keys[BUYER], dealings.market.directory
+    return buyer, Bargain(buyer, keys, directory, table=table, folder=buyer._folder)
+
+
+def bargained(dealings: Dealings, rounds: int = 12) -> str:
+    """Let the buyer ask for federated use and return the contract's id."""
+    wish = replace(dealings.market.wish(dealings.market.stents(), "federated"), max_rounds=rounds)
+    dealings.buyer().request(wish, contract_id="urn:uuid:4")
+    dealings.carry()
+    return "urn:uuid:4"
+
+
+def test_an_offer_is_accepted_as_it_is_and_becomes_the_agreement(dealings: Dealings) -> None:
+    pid = bargained(dealings)
+    offered(dealings, pid, rounds="6", columns="age_band,systolic", until="2027-03-01T00:00:00.000Z")
+    buyer, bargain = bargain_of(dealings)
+    assert buyer.status(pid).state == State.OFFERED
+    said = bargain.offered(pid)
+    assert (said["max_rounds"], said["order"]["columns"], said["reason"]) == (
+        6, ["age_band", "systolic"], "the committee allows less",
+    )  # fmt: skip
+    with pytest.raises(TransitionForbidden):
+        dealings.negotiations.decide(pid, OFFICER, approved=True)  # while it waits for an answer
+    bargain.accept(pid)
+    dealings.carry()
+    assert dealings.negotiations.get(pid).state == State.ACCEPTED
+    dealings.hospital.connector.resume()
+    dealings.negotiations.decide(pid, OFFICER, approved=True)
+    dealings.carry()
+    buyer.accept(pid)
+    dealings.carry()
+    record = dealings.negotiations.get(pid)
+    assert record.state == State.FINALIZED
+    assert record.agreement is not None
+    signed = record.agreement["document"]
+    assert (signed["max_rounds"], signed["columns"]) == (6, ["age_band", "systolic"])
+    assert signed["expires"] == "2027-03-01T00:00:00.000Z"
+    states = [dealings.of(pid)[0].visits, dealings.of(pid)[1].visits]
+    assert (
+        states[0]
+        == states[1]
+        == dict.fromkeys(("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED", "FINALIZED"), 1)
+    )
+
+
+def test_an_offer_is_countered_and_the_rules_look_at_the_counter_again(dealings: Dealings) -> None:
+    pid = bargained(dealings)
+    offered(dealings, pid, rounds="3")
+    buyer, bargain = bargain_of(dealings)
+    bargain.counter(pid, {"max_rounds": 8})
+    dealings.carry()
+    record = dealings.negotiations.get(pid)
+    assert (record.state, record.asked["max_rounds"], record.offer) == (State.REQUESTED, 8, None)
+    dealings.hospital.connector.resume()  # told again, it is the same counter
+    dealings.negotiations.decide(pid, OFFICER, approved=True)
+    dealings.carry()
+    buyer.accept(pid)
+    dealings.carry()
+    assert dealings.negotiations.get(pid).state == State.FINALIZED
+
+
+def test_a_counter_that_the_rules_refuse_ends_the_negotiation(dealings: Dealings) -> None:
+    pid = bargained(dealings)
+    offered(dealings, pid, rounds="3")
+    bargain_of(dealings)[1].counter(pid, {"max_rounds": 0})
+    dealings.carry()
+    mine, theirs = dealings.of(pid)
+    assert (mine.state, theirs.state, dealings.negotiations.get(pid).rule) == (
+        "TERMINATED", "TERMINATED", "request.rounds",
+    )  # fmt: skip
+
+
+def test_an_offer_is_the_officers_and_within_the_rules(dealings: Dealings) -> None:
+    pid = bargained(dealings)
+    with pytest.raises(AccessDenied):
+        offered(dealings, pid, role="data_steward")
+    with pytest.raises(AccessDenied) as rounds:
+        offered(dealings, pid, rounds="0")
+    assert rounds.value.rule == "request.rounds"
+    for terms in ({"rounds": "many"}, {"until": "soon"}, {"columns": "nobody"}, {"plan": "barter"}):
+        with pytest.raises((RequestInvalid, CatalogError)):
+            offered(dealings, pid, **terms)
+    assert dealings.negotiations.get(pid).state == State.REQUESTED
+    product = dealings.market.hospital.products.all()[0]
+    dealings.market.buyers[BUYER].request(dealings.market.wish(product), contract_id="c-9")  # over gRPC
+    with pytest.raises(AccessDenied) as elsewhere:
+        offered(dealings, "c-9", rounds="")
+    assert elsewhere.value.rule == "offer.over_dsp"
+
+
+def test_what_was_not_offered_is_not_accepted(dealings: Dealings) -> None:
+    pid = bargained(dealings)
+    offered(dealings, pid, rounds="6")
+    mine, theirs = dealings.of(pid)
+    assert mine.request is not None
+    key = dealings.market.keys[BUYER].secret("sign")
+    for changed in ({"max_rounds": 12}, {"max_rounds": 6, "product": "hospital-a.other"}):
+        paper = sign("request", {**mine.request["document"], **changed}, BUYER, key)
+        told = message_of(replace(mine, paper=paper, state="ACCEPTED"), Message.ACCEPT)
+        answer = dealings.network[address_of(HOSPITAL)](BUYER, "POST", f"/negotiations/{theirs.pid}/events", told)
+        assert (answer.status, answer.document["code"]) in ((400, "offer.other"), (400, "request.differs"))
+    assert dealings.negotiations.get(pid).state == State.OFFERED
+    forged = sign("offer", {"contract_id": pid, "max_rounds": 12}, OTHER, dealings.market.keys[OTHER].secret("sign"))
+    told = message_of(replace(theirs, paper=forged), Message.OFFER)
+    answer = dealings.network[address_of(BUYER)](HOSPITAL, "POST", f"/negotiations/{pid}/offers", told)
+    assert answer.status == 400
 
 
 def test_a_refusal_of_the_rules_or_of_a_person_reaches_the_buyer_with_rule_and_next_step(dealings: Dealings) -> None:

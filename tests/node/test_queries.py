@@ -14,6 +14,7 @@ from tests.catalog.samples import sample_product
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
 from hdex.catalog.errors import OutsideAgreement
+from hdex.catalog.limits import Limits
 from hdex.federated.disclosure_regimes import strictest
 from hdex.federated.disclosure_register import smallest_solved
 from hdex.ledger.errors import LogFailed
@@ -187,7 +188,7 @@ def test_the_same_question_has_the_same_answer_and_costs_once(market: Market) ->
     buyer = market.buyers[BUYER]
     question = question_of({"kind": "count", "by": ["sex"], "where": where("systolic", ">=", 120)})
     first = buyer.query("c-1", question)
-    assert first["left"] == clauses.QUERIES_AGREED - 1
+    assert first["left"] == clauses.QUESTIONS_AGREED - 1
     assert buyer.query("c-1", question) == first
     runs = [event for event in market.hospital.ground.events() if event.action == "query.run"]
     assert [(event.decision, event.fields, event.rows) for event in runs] == [("allow", 2, ROWS)] * 2
@@ -195,15 +196,15 @@ def test_the_same_question_has_the_same_answer_and_costs_once(market: Market) ->
     assert market.hospital.ground.meter.totals()["answers"]["count"] == 2
 
 
-def test_a_budget_of_queries_ends(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clauses, "QUERIES_AGREED", 2)
-    market.finalized(market.hospital.products.versions("hospital-a.carotid-stents")[0].product, "query", "c-2")
+def test_a_budget_of_queries_ends(tmp_path: Path) -> None:
+    market = Market(tmp_path)
+    market.finalized(market.list_product(sample_product(limits=Limits(queries=2)), FRAME), "query", "c-2")
     buyer = market.buyers[BUYER]
     for by in ("sex", "restenosis"):
         buyer.query("c-2", Question(kind="count", by=(by,)))
     with pytest.raises(AccessDenied) as refused:
         buyer.query("c-2", Question(kind="count", by=("stent_model",)))
-    assert refused.value.rule == "agreement.queries"
+    assert refused.value.rule == "agreement.questions"
     assert buyer.query("c-2", Question(kind="count", by=("sex",)))["left"] == 0
 
 
@@ -230,19 +231,13 @@ def test_licence_mode_and_columns_are_asked_anew(market: Market) -> None:
     assert rule(market, kind="count") == "contract.revoked"
 
 
-def test_where_an_epsilon_is_promised_counts_are_noisy_alike_and_charged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hdex.node.hospital import negotiation
-
-    with_epsilon = lambda product, asked: {**clauses.clauses_of(product, asked), "epsilon": 1.0}  # noqa: E731
-    monkeypatch.setattr(negotiation, "clauses_of", with_epsilon)
+def test_where_an_epsilon_is_promised_counts_are_noisy_alike_and_charged(tmp_path: Path) -> None:
     market = Market(tmp_path)
-    market.finalized(market.list_product(sample_product(), FRAME), "query")
+    market.finalized(market.list_product(sample_product(limits=Limits(epsilon=1.0)), FRAME), "query")
     first = ask(market, kind="count", epsilon=0.6)
     assert first == ask(market, kind="count", epsilon=0.6)
     assert abs(first[0]["n"] - ROWS) < 60
-    assert rule(market, kind="count", by=["sex"], epsilon=0.6) == "budget.spent"
+    assert rule(market, kind="count", by=["sex"], epsilon=0.6) == "agreement.epsilon"
     assert rule(market, kind="count") == "query.epsilon"
     assert rule(market, kind="mean", column="systolic", epsilon=0.1) == "query.epsilon"
     ask(market, kind="count", by=["sex"], epsilon=0.4)

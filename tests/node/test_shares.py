@@ -112,7 +112,7 @@ def test_metadata_and_query_are_lines_of_json(web: TestClient, token: str) -> No
 def test_the_file_is_the_release_and_its_read_an_event_before_it(market: Market, web: TestClient, token: str) -> None:
     answer = web.get(address(web, token))
     assert pl.read_parquet(io.BytesIO(answer.content)).equals(released())
-    (event,) = [one for one in market.hospital.ground.events() if one.action == "export"]
+    (event,) = [one for one in market.hospital.ground.events() if one.action == "share.read"]
     assert (event.contract, event.rows, event.decision) == ("c-1", 400, "allow")
     assert market.hospital.ground.meter.totals()["shared file"]["bytes"] == len(answer.content)
     there = address(web, token)
@@ -169,9 +169,35 @@ def test_a_token_opens_its_own_contract_only(market: Market, web: TestClient, to
     assert ("key.release", "contract.foreign") in market.hospital.ground.refusals()
 
 
-def test_a_share_has_no_more_reads_than_its_quota(market: Market, web: TestClient, token: str) -> None:
-    answers = [web.get(address(web, token)).status_code for _ in range(9)]
-    assert answers == [200] * 8 + [403]
+def test_a_share_is_delivered_once_a_day_however_often_it_is_read(tmp_path: Path) -> None:
+    market = Market(tmp_path)
+    terms = replace(sample_product().terms, recipients=(BUYER,))
+    product = sample_product(terms=terms, delivery_modes=(DeliveryMode.DOWNLOAD,), max_deliveries=2)
+    market.finalized(market.list_product(product, released()), "download")
+    shares, book = market.hospital.shares, market.hospital.ground.book
+
+    def read() -> int:
+        table = shares.table(str(shares.profile("c-1", person(BUYER))["bearerToken"]))
+        until, _, signature = shares.address(table, "c-1")[0].partition("until=")[2].partition("&signature=")
+        return len(b"".join(shares.read("c-1", until, signature)[1]))
+
+    sizes = [read() for _ in range(12)]
+    used = book.spent("c-1")
+    assert (used["deliveries"], used["rows"], used["bytes"]) == (1, 400, sum(sizes))
+    market.later(days=1)
+    read()
+    assert book.spent("c-1")["deliveries"] == 2
+    market.later(days=1)
+    with pytest.raises(AccessDenied) as refused:
+        read()
+    assert refused.value.rule == "agreement.deliveries"
+    assert market.hospital.ground.refusals()[-1] == ("share.read", "agreement.deliveries")
+
+
+def test_a_share_may_be_read_every_day_of_its_term_unless_the_product_says_less(market: Market) -> None:
+    record = market.negotiations.get("c-1")
+    assert record.agreement is not None
+    assert record.agreement["document"]["max_deliveries"] == 366
 
 
 def test_who_asks_too_often_waits(market: Market, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

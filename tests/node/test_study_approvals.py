@@ -64,7 +64,7 @@ def test_asked_how_it_stands_a_node_keeps_the_study_for_its_people_and_says_each
     assert [standing(stage), standing(stage)] == ["", ""]
     assert started(stage) == [("deny", "approval.missing"), ("allow", None)]
     assert stage.joined() == 0
-    assert list(stage.market.negotiations._spent("c-1")) == []
+    assert stage.market.hospital.ground.book.rounds("c-1") == set()
 
 
 @pytest.mark.parametrize("end", ["denied", "revoked", "stranger"])

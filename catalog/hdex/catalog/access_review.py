@@ -126,6 +126,8 @@ NEXT: Mapping[AccessState, str] = {  # who must act
     _S.APPROVED: APPLICANT,  # asks for the contract
 }
 TIMED = (*OPEN, _S.APPROVED)
+UNAPPROVED = (_S.REFUSED, _S.WITHDRAWN, _S.LAPSED)
+REFUSED_DAYS = 90  # unless the file says otherwise
 
 
 class Overdue(StrEnum):
@@ -146,11 +148,18 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class ReviewPolicy:
-    """The file: calendar, deadlines by state, limits of a form."""
+    """The file: calendar, deadlines by state, limits of a form. refused_days: how long the papers of a request that was
+    refused, withdrawn or has lapsed are kept.
+    """
 
     calendar: WorkCalendar
     deadlines: Mapping[AccessState, Deadline]
     limits: FormLimits
+    refused_days: int = REFUSED_DAYS
+
+    def is_spent(self, entered: datetime, now: datetime) -> bool:
+        """Return whether the papers of a request that ended then are to be deleted now."""
+        return now >= entered + timedelta(days=self.refused_days)
 
     def due(self, state: AccessState, entered: datetime) -> datetime | None:
         """Return when the state's deadline ends; None for a state that waits for nobody."""
@@ -176,13 +185,17 @@ def read_review_policy(text: str) -> ReviewPolicy:
     try:
         table = tomllib.loads(text)
         calendar, states, limits = (table.pop(name) for name in ("calendar", "state", "limits"))
+        kept = table.pop("retention", {"refused_days": REFUSED_DAYS})
         if table:
             raise ValueError(f"unknown key {min(table)}")
         policy = ReviewPolicy(
             _calendar(calendar),
             {AccessState(name): _deadline(entry) for name, entry in states.items()},
             FormLimits(**{name: _count(value) for name, value in limits.items()}),
+            _count(kept.pop("refused_days")),
         )
+        if kept:
+            raise ValueError(f"unknown key {min(kept)}")
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise TermsInvalid(f"the review policy cannot be read: {error}") from error
     if set(policy.deadlines) != set(TIMED):

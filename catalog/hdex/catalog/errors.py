@@ -8,11 +8,12 @@ CatalogError
 │   ├── OrganisationInvalid         a declaration of an organisation cannot be right; carries rule and next step
 │   ├── AccessFormInvalid           an access request's form is incomplete; carries rule and next step
 │   ├── AgreementInvalid            an agreement is incomplete
+│   ├── AttestationInvalid          an attestation of deletion says too little; carries rule and next step
 │   ├── PolicyInvalid               a policy, request or state of the world cannot be read
 │   └── InvoiceInvalid              an invoice does not say what follows from its agreement and usage
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
-├── GuardUnmet                      a step of a product's life asks for more than there is; carries rule and next step
+├── GuardUnmet                      a step of a life asks for more than there is; carries rule and next step
 ├── OutsideAgreement                the agreement does not cover what was asked
 ├── NotListed                       no such product
 │   ├── ProductWithdrawn            it was listed and is not any more
@@ -66,6 +67,15 @@ class AgreementInvalid(DocumentInvalid):
     """An agreement is incomplete or contradicts itself."""
 
 
+class AttestationInvalid(DocumentInvalid):
+    """An attestation of deletion says too little, or keeps what no clause lets stay."""
+
+    def __init__(self, message: str, *, rule: str, next_step: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.next_step = next_step
+
+
 class PolicyInvalid(DocumentInvalid):
     """A policy, a request or a state of the world is not what ODRL or our profile says; the message names the place."""
 
@@ -88,7 +98,7 @@ class TransitionForbidden(CatalogError):
 
 
 class GuardUnmet(CatalogError):
-    """A step of a product's life asks for more than there is; `rule` and `next_step` say for what."""
+    """A step of a product's or contract's life asks for more than there is; `rule` and `next_step` say for what."""
 
     def __init__(self, message: str, *, rule: str, next_step: str) -> None:
         super().__init__(message)

@@ -16,6 +16,7 @@ from typing import cast
 
 from hdex.catalog.documents import Json, Scalar, digest, from_document, to_document
 from hdex.catalog.errors import ProductInvalid
+from hdex.catalog.limits import Limits, check_limits
 from hdex.catalog.metadata import (
     Agent,
     Ethics,
@@ -189,6 +190,7 @@ class DataProduct:
     max_deliveries: int | None = None  # complete sealed deliveries of one contract
     max_licences: int | None = None  # contracts that may stand at once, over all versions
     quota: Quota | None = None  # of one contract
+    limits: Limits | None = None  # of one contract: clauses of its agreement
     revenue: Revenue | None = None
     quality_report: QualityReport | None = None
     provenance: Provenance | None = None
@@ -341,6 +343,8 @@ def _check_record(product: DataProduct) -> None:
         _require(most is None or most > 0, f"{name} is below 1")
     if product.quota is not None:
         check_quota(product.quota)
+    if product.limits is not None:
+        check_limits(product.limits)
     if product.revenue is not None:
         check_revenue(product.revenue)
     if product.privacy.ethics is not None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from hdex.catalog.errors import PriceInvalid
 from hdex.catalog.money import rate_of, require_minor, rounded, say
 from hdex.catalog.price import Price, PricePlan, chosen_columns, for_columns, whole_weight
-from hdex.catalog.product import DataProduct
+from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import Text
 
 MOST_UNITS = 10**9
@@ -24,6 +24,11 @@ PLANS: Mapping[PricePlan, Text] = {
     PricePlan.SUBSCRIPTION: Text("month of subscription", "订阅月"),
     PricePlan.PER_ROUND: Text("training round", "训练轮次"),
 }
+
+SHARE_DELIVERY = Text(
+    "read as a share, each day on which a version is read is one delivery of its rows, however often it is read",
+    "以共享方式读取时，同一版本每个读取日计为一次交付，当日多次读取不重复计费",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,7 @@ def quote(product: DataProduct, order: Order, amounts: Amounts) -> Quote:
         subtotal_cents=subtotal,
         tax_cents=tax,
         total_cents=require_minor(subtotal + tax),
-        why=explained(listed, price, names, order.columns),
+        why=(*explained(listed, price, names, order.columns), *of_shares(product, price)),
     )
 
 
@@ -133,6 +138,13 @@ def tax_on(price: Price, subtotal: int) -> int:
 def decimal_text(units: Fraction) -> str:
     """Return units as an exact decimal text: their denominator is a divisor of 1,000."""
     return f"{(Decimal(units.numerator) / Decimal(units.denominator)).normalize():f}"
+
+
+def of_shares(product: DataProduct, price: Price) -> tuple[Text, ...]:
+    """Return in words what a delivery is where a product is read as a share and paid by its rows."""
+    if DeliveryMode.DOWNLOAD not in product.delivery_modes or price.plan != PricePlan.PER_1000_ROWS:
+        return ()
+    return (SHARE_DELIVERY,)
 
 
 def explained(listed: Price, price: Price, columns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[Text, ...]:

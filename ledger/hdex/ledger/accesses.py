@@ -8,7 +8,7 @@ from hdex.ledger.event import RELEASES, Action, Decision, Event
 from hdex.ledger.index import matches
 from hdex.ledger.ports import EventQuery
 
-NEED_GRANT = frozenset({Action.PRODUCT_READ, Action.EXPORT, Action.ROUND_SUBMIT})
+NEED_GRANT = frozenset({Action.PRODUCT_READ, Action.EXPORT, Action.SHARE_READ, Action.ROUND_SUBMIT})
 GRANT_CHANGES = frozenset({Action.GRANT_ISSUE, Action.GRANT_REVOKE})
 
 

@@ -33,6 +33,7 @@ class Action(StrEnum):
     PRODUCT_READ = "product.read"
     QUERY_RUN = "query.run"
     EXPORT = "export"
+    SHARE_READ = "share.read"
     KEY_RELEASE = "key.release"
     ROUND_JOIN = "round.join"
     ROUND_SUBMIT = "round.submit"
@@ -68,6 +69,7 @@ class Action(StrEnum):
     ACCESS_WITHDRAW = "access.withdraw"
     ACCESS_LAPSE = "access.lapse"
     ACCESS_ESCALATE = "access.escalate"
+    ACCESS_ERASE = "access.erase"
     ACCESS_MESSAGE = "access.message"
     ACCESS_READ = "access.read"
     GRANT_ISSUE = "grant.issue"
@@ -87,6 +89,12 @@ class Action(StrEnum):
     CONTRACT_OFFER = "contract.offer"
     CONTRACT_ACCEPT = "contract.accept"
     CONTRACT_FINALIZE = "contract.finalize"
+    CONTRACT_SUSPEND = "contract.suspend"
+    CONTRACT_RESUME = "contract.resume"
+    CONTRACT_EXPIRE = "contract.expire"
+    CONTRACT_COMPLETE = "contract.complete"
+    CONTRACT_OBLIGE = "contract.oblige"
+    CONTRACT_CLOSE = "contract.close"
     TRANSFER_REQUEST = "transfer.request"
     TRANSFER_START = "transfer.start"
     TRANSFER_SUSPEND = "transfer.suspend"
@@ -123,6 +131,7 @@ RELEASES = frozenset(
         Action.PRODUCT_READ,
         Action.QUERY_RUN,
         Action.EXPORT,
+        Action.SHARE_READ,
         Action.KEY_RELEASE,
         Action.ROUND_SUBMIT,
         Action.AGGREGATE_DECRYPT,

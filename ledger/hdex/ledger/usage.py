@@ -3,6 +3,8 @@
 The rules, in the order of the log, allowed entries only:
 - a delivery begins with the first `export` after the last `delivery.acknowledge`, and ends with the next one. However
   many ranges lie between, sent once or again after a broken line, it is one delivery and its rows count once;
+- the reads of a share (`share.read`) are never acknowledged: on each day, by the time of its entry in UTC, the first
+  read of a version is a delivery and its rows count; further reads of that day are none, whatever bytes they took;
 - a training round counts once, when its sums first left (`round.submit`); attempts at one round are one round;
 - every `query.run` is one query;
 - bytes are all that was released, ranges sent again included: they bound a contract and are not billed.
@@ -16,8 +18,9 @@ from enum import StrEnum
 from hdex.ledger.event import Action, Decision, Event
 from hdex.ledger.shard import parse_origin
 
-USES = frozenset({Action.EXPORT, Action.QUERY_RUN, Action.ROUND_SUBMIT})
-MARKS = frozenset({Action.DELIVERY_ACKNOWLEDGE, Action.ROUND_JOIN, Action.GRANT_ISSUE, Action.GRANT_REVOKE})
+USES = frozenset({Action.EXPORT, Action.SHARE_READ, Action.QUERY_RUN, Action.ROUND_SUBMIT})
+ENDS = frozenset({Action.GRANT_REVOKE, Action.CONTRACT_COMPLETE})  # of a licence, before its term is over
+MARKS = frozenset({Action.DELIVERY_ACKNOWLEDGE, Action.ROUND_JOIN, Action.GRANT_ISSUE}) | ENDS
 
 
 class Unit(StrEnum):
@@ -49,6 +52,7 @@ class Access:
     question: str = ""  # of a round: study and broadcast
     round: str = ""  # of a join: the round that the broadcast belongs to; empty in logs that did not say it yet
     grant: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,8 @@ class Usage:
     """What a contract used in one month, among the entries start <= index < size of one shard.
 
     first and last: index of the first and last entry that used something, None where none did. is_first: the first
-    use ever under the contract is among them. granted, revoked: times, empty where it did not happen before `size`.
+    use ever under the contract is among them. granted, revoked: when the licence began, and when it ended
+    before its term; empty where it did not happen before `size`.
     """
 
     contract: str
@@ -94,6 +99,7 @@ class Tally:
     """One contract's uses as the log goes by."""
 
     is_open: bool = False  # a delivery has begun and was not acknowledged
+    days: set[str] = field(default_factory=set)  # on which a share was read, with the version
     rounds: set[str] = field(default_factory=set)
     joined: dict[str, str] = field(default_factory=dict)  # question -> round
     total: Counts = field(default_factory=Counts)
@@ -122,6 +128,10 @@ class Tally:
         if access.action is Action.EXPORT:
             begins, self.is_open = not self.is_open, True
             return Unit.DELIVERY if begins else None
+        if access.action is Action.SHARE_READ:
+            day = day_of(access.version, access.time)
+            begins, self.days = day not in self.days, self.days | {day}
+            return Unit.DELIVERY if begins else None
         name = self.joined.get(access.question, access.question)
         if name in self.rounds:
             return None
@@ -142,7 +152,13 @@ def access_of(event: Event, origin: str, index: int) -> Access | None:
         question=f"{event.policy_digest}/{event.request_digest}",
         round=(event.result_digest or "") if event.action is Action.ROUND_JOIN else "",
         grant=event.grant or "",
+        version=event.version or "",
     )
+
+
+def day_of(version: str, time: str) -> str:
+    """Return the day on which a share of a version was read: what one delivery of it is."""
+    return f"{time[:10]} {version}"
 
 
 def month_of(origin: str, time: str) -> str:
@@ -170,7 +186,7 @@ def usage(contract: str, accesses: Iterable[Access], month: str, origin: str, *,
         within = (access.place.origin, access.place.month) == (origin, month) and access.place.index >= start
         if access.action is Action.GRANT_ISSUE:
             granted, grant = granted or access.time, access.grant
-        if access.action is Action.GRANT_REVOKE:
+        if access.action in ENDS:
             revoked = access.time
         if access.action in USES:
             is_first, any_before = is_first or (within and not any_before), True

@@ -81,6 +81,7 @@ class Wish:
     max_rounds: int = 0
     statement: str = ""
     order: Order = ALL
+    renews: str = ""  # the contract whose place it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ class Buyer:
         }
         if wish.order != ALL:
             document["order"] = to_document(wish.order)
+        if wish.renews:
+            document["renews"] = wish.renews
         answer = self._market.request(self._request_paper(document))
         return accepted(self._mine(answer, str(document["contract_id"])))
 

@@ -18,6 +18,7 @@ from hdex.ledger.event import format_time
 from hdex.node.buyer import Buyer, Wish
 from hdex.node.contract_record import ContractRecord
 from hdex.node.errors import AccessDenied
+from hdex.node.holder import Holder
 from hdex.node.question import Question, question_of, read_question
 
 FOUND = ("id", "version", "level", "modes", "title", "provider", "records", "price_cents", "currency")
@@ -26,9 +27,11 @@ FOUND = ("id", "version", "level", "modes", "title", "provider", "records", "pri
 class Exchange:
     """One buyer at the exchange."""
 
-    def __init__(self, buyer: Buyer | Path | str) -> None:
-        """buyer: the configuration's path, or a Buyer that is wired already."""
+    def __init__(self, buyer: Buyer | Path | str, holder: Holder | None = None) -> None:
+        """buyer: the configuration's path, or a Buyer that is wired already, and its Holder."""
         self._buyer = buyer if isinstance(buyer, Buyer) else opened(Path(buyer))
+        self._path = Path() if isinstance(buyer, Buyer) else Path(buyer)
+        self._holder = holder
 
     def find(self, text: str = "", *, lang: str = "en", mode: str = "", provider: str = "") -> pl.DataFrame:
         """Return the products that match, best first, one row each."""
@@ -71,6 +74,14 @@ class Exchange:
     def status(self, contract: str) -> ContractRecord:
         """Return where a contract stands."""
         return self._buyer.status(contract)
+
+    def standing(self, contract: str) -> dict[str, Any]:
+        """Return how a contract stands: its life, its term, what was used and what is due."""
+        return self._contracts().standing(contract)
+
+    def renew(self, contract: str, *, rounds: int | None = None) -> ContractRecord:
+        """Ask for a contract of the same terms that takes this one's place."""
+        return self._contracts().renew(contract, rounds=rounds)
 
     def accept(self, contract: str) -> ContractRecord:
         """Check the agreement against the request and sign it."""
@@ -116,6 +127,11 @@ class Exchange:
         products = [self.show(str(record.asked["product"])) for record in records]
         return study_skeleton(study, records, products)
 
+    def _contracts(self) -> Holder:
+        if self._holder is None:
+            self._holder = opened_holder(self._path)
+        return self._holder
+
     def _access(self, purpose: str, said: Mapping[str, Any]) -> AccessRequest:
         at = format_time(datetime.now(UTC))
         return replace(AccessRequest(purpose=purpose, recipient=self._buyer.me, at=at), **said)
@@ -130,6 +146,14 @@ def opened(config: Path) -> Buyer:
     from hdex.node.config import BuyerConfig, load
 
     return open_buyer(load(config, BuyerConfig))
+
+
+def opened_holder(config: Path) -> Holder:
+    """Return the buyer that a configuration names, with the contracts it has."""
+    from hdex.node.compose.client import open_holder
+    from hdex.node.config import BuyerConfig, load
+
+    return open_holder(load(config, BuyerConfig))
 
 
 def answer_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from hdex.catalog.contract import State
+from hdex.catalog.contract_life import LifeState
 from hdex.catalog.documents import from_document
 from hdex.catalog.quote import Order
 from hdex.catalog.terms import AccessRequest
@@ -25,6 +28,8 @@ REQUEST: dict[str, type] = {
     "access": dict,
 }
 ORDER = "order"  # may be left out: then the product's first price, and all columns
+RENEWS = "renews"  # may be left out: the contract of the same terms whose place this one takes
+UNTIL = "until"  # may be left out: the latest end that the contract may have, RFC 3339
 CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,159}")
 LONGEST_TEXT, MOST_ROUNDS = 4000, 1000
 
@@ -42,17 +47,31 @@ class ContractRecord:
     grant_id: str = ""
     revoked: bool = False
     approvals: Sequence[str] = ()  # roles that have approved, where one is not enough
+    life: str = ""  # of a final contract: LifeState; since: when it was entered, due: when deletion is to be attested
+    since: str = ""
+    due: str = ""
+    steps: Sequence[Envelope] = ()  # of its life, signed by the provider
+    attestation: Envelope | None = None
+    offer: Envelope | None = None  # the provider's, while it waits for an answer
 
     def moved(self, state: str, **changes: Any) -> "ContractRecord":
         """Return the record in another state."""
         return replace(self, state=state, **changes)
 
     def to_document(self) -> Document:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"approvals": list(self.approvals)}
+        lists = {"approvals": list(self.approvals), "steps": list(self.steps)}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | lists
 
     @classmethod
     def from_document(cls, document: Document) -> "ContractRecord":
         return cls(**document)
+
+    @property
+    def lives(self) -> LifeState | None:
+        """Where the life of a final contract stands; None before it is final."""
+        if self.state != State.FINALIZED:
+            return None
+        return LifeState(self.life) if self.life else LifeState.REVOKED if self.revoked else LifeState.ACTIVE
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -73,7 +92,7 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
     A signature says who wrote it, not that it is one. The consumer asks for itself: naming another as the recipient
     would borrow the other's name in the terms.
     """
-    if set(document) - {ORDER} != set(REQUEST) or any(
+    if set(document) - {ORDER, RENEWS, UNTIL} != set(REQUEST) or any(
         type(document[name]) is not kind for name, kind in REQUEST.items()
     ):
         raise RequestInvalid(f"a request has exactly the fields {', '.join(REQUEST)}")
@@ -83,11 +102,23 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid(f"a text of a request has {LONGEST_TEXT} characters at most")
     if not 0 <= document["max_rounds"] <= MOST_ROUNDS:
         raise RequestInvalid(f"a request asks for 0 to {MOST_ROUNDS} rounds")
+    if RENEWS in document and not (isinstance(document[RENEWS], str) and CONTRACT_ID.fullmatch(document[RENEWS])):
+        raise RequestInvalid("a renewal names a contract by its id")
+    if UNTIL in document and not is_moment(document[UNTIL]):
+        raise RequestInvalid("the latest end of a contract is a time as in 2027-06-30T00:00:00Z")
     order_of(document)
     access = from_document(AccessRequest, document["access"], "access")
     if access.recipient != document["consumer"]:
         raise AccessDenied("request.recipient", "ask in your own name", "the recipient is not who asks")
     return dict(document)
+
+
+def is_moment(text: object) -> bool:
+    """Return whether this is an RFC 3339 time that names its zone."""
+    try:
+        return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def order_of(asked: Mapping[str, Any]) -> Order:
@@ -109,6 +140,8 @@ def require_as_asked(asked: Mapping[str, Any], agreement: Mapping[str, Any]) -> 
         "max_rounds": asked["max_rounds"],
         "columns": asked.get(ORDER, {}).get("columns", []),
     }
+    if UNTIL in asked and datetime.fromisoformat(str(agreement.get("expires"))) > datetime.fromisoformat(asked[UNTIL]):
+        raise AccessDenied("agreement.differs", "ask the provider", "the agreement ends later than was asked")
     for name, value in same.items():
         if agreement.get(name) != value:
             raise AccessDenied("agreement.differs", "ask the provider", f"the agreement's {name} is not what was asked")

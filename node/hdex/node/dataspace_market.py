@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from hdex.catalog.contract import Party, State, agreement_digest
-from hdex.catalog.dsp import CONTEXT
-from hdex.catalog.product import DataProduct
+from hdex.catalog.contract import Party, State, TransferState, agreement_digest
+from hdex.catalog.dsp import CONTEXT, FORMATS
+from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.node.buyer import Market, Say
 from hdex.node.contract_record import ContractRecord, require_as_asked
 from hdex.node.directory import Directory
@@ -46,6 +46,8 @@ class BuyerDesk:
         raise AccessDenied("role", "", "this participant only asks")
 
     def require_paper(self, process: Process) -> None:
+        if (process.kind, process.state) == (Kind.NEGOTIATION, State.OFFERED):
+            self._require_offer(process)
         if (process.kind, process.state) != (Kind.NEGOTIATION, State.AGREED):
             return
         if process.paper is None or process.request is None:
@@ -55,6 +57,14 @@ class BuyerDesk:
         require_as_asked(process.request["document"], document)
         if agreement_id(document) != process.agreement_id:
             raise AccessDenied("agreement.other", "name the digest that is signed", "the id is of another agreement")
+
+    def _require_offer(self, process: Process) -> None:
+        """Raise unless an offer answers our request and is signed by its provider."""
+        if process.paper is None or process.request is None:
+            raise AccessDenied("paper.absent", "carry the signed offer", "the offer carries no paper")
+        provider = self.directory.require(str(process.request["document"]["provider"]), "hospital")
+        if verify("offer", process.paper, {provider.id: provider.sign_key}).get("contract_id") != process.pid:
+            raise AccessDenied("offer.other", "name the contract", "the offer is about another contract")
 
     def offer(self, process: Process) -> Document:
         return process.offer
@@ -114,7 +124,35 @@ class DataspaceMarket:
 
     def awaited(self, contract_id: str) -> ContractRecord:
         """Return the record once the provider has decided, or as it stands after `wait_s`."""
-        return self._waited(contract_id, frozenset({"", State.REQUESTED}))
+        return self._waited(contract_id, frozenset({"", State.REQUESTED, State.ACCEPTED}))
+
+    def answer(self, request: Envelope, *, verb: str) -> ContractRecord:
+        """Send a signed request as the acceptance ("accept") or the counter ("counter") of an offer."""
+        pid = str(request["document"]["contract_id"])
+        self.connector.act(pid, verb, paper=request, request=request)
+        return self.status(pid)
+
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        """End a negotiation that is not final; the provider is told, and the exchange where it carries it."""
+        pid, reason = str(termination["document"]["contract_id"]), str(termination["document"]["reason"])
+        if self.connector.process(pid).state != State.TERMINATED:
+            self.connector.act(pid, "terminate", paper=termination, reason=f"consumer.withdrew: {reason}")
+        return self.status(pid)
+
+    def transfer(self, contract_id: str) -> str:
+        """Ask for the data of a final contract over the protocol; return the transfer, started or as it then stands."""
+        negotiation = self.connector.process(contract_id)
+        asked = FORMATS[DeliveryMode((negotiation.request or {})["document"]["delivery_mode"])]
+        process = self.connector.request_transfer(
+            self.provider, self.address, agreement_id=negotiation.agreement_id, format=asked
+        )
+        self._waited_state(process.pid, frozenset({"", TransferState.REQUESTED}), self.wait_s)
+        return process.pid
+
+    def complete(self, pid: str) -> None:
+        """Tell the provider that a transfer is complete: what came was verified and its receipt is signed."""
+        if self.connector.process(pid).state == TransferState.STARTED:
+            self.connector.act(pid, "complete")
 
     def plan(self, question: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid("studies are planned at the exchange")
@@ -124,10 +162,12 @@ class DataspaceMarket:
 
     def _waited(self, pid: str, states: frozenset[str], wait_s: float | None = None) -> ContractRecord:
         """Return the record as soon as it has left these states, or as it stands after `wait_s`."""
-        longest = self.wait_s if wait_s is None else wait_s
+        self._waited_state(pid, states, self.wait_s if wait_s is None else wait_s)
+        return self.status(pid)
+
+    def _waited_state(self, pid: str, states: frozenset[str], longest: float) -> None:
         with self.desk.moved:
             self.desk.moved.wait_for(lambda: self.connector.process(pid).state not in states, longest)
-        return self.status(pid)
 
     def _datasets(self) -> list[Document]:
         """Return every data set of the provider that shows its signed manifest."""
@@ -158,6 +198,8 @@ def record_of(process: Process) -> ContractRecord:
     if process.state == State.TERMINATED:
         rule, _, next_step = process.reason.partition(": ")
         return record.moved(State.TERMINATED, rule=rule, next_step=next_step)
+    if process.state == State.OFFERED and process.paper is not None:
+        return record.moved(State.OFFERED, rule="offer.pending", next_step="accept or counter it", offer=process.paper)
     if process.state not in SEALED or process.paper is None:
         return record.moved(record.state, rule="approval.pending", next_step="the provider decides")
     paper = bytes.fromhex(agreement_digest(process.paper["document"]))

@@ -39,11 +39,18 @@ VERBS: dict[str, Verb] = {
     "HospitalAdminService.Ingest": Verb("hospital.datasets", (Action.INGEST_RUN,)),
     "HospitalAdminService.Classify": Verb("hospital.classifications", (Action.CLASSIFICATION_PROPOSE,)),
     "HospitalAdminService.Approve": Verb(
-        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle hospital.enclaves",
+        "hospital.approvals hospital.assessments hospital.erasures hospital.lifecycle hospital.enclaves "
+        "hospital.contract_lives hospital.offers",
         (
             *(Action.MAPPING_APPROVE, Action.CLASSIFICATION_APPROVE, Action.PRODUCT_REVIEW),
             *(Action.ERASURE_APPLY, Action.HOLD_PLACE, Action.HOLD_LIFT),
-            *(Action.STUDY_APPROVE, Action.QUERY_RUN),
+            *(
+                Action.STUDY_APPROVE,
+                Action.QUERY_RUN,
+                Action.CONTRACT_SUSPEND,
+                Action.CONTRACT_RESUME,
+                Action.CONTRACT_OFFER,
+            ),
         ),
     ),
     "HospitalAdminService.Deidentify": Verb("hospital.releases", (Action.DEIDENTIFY_RUN,)),
@@ -73,7 +80,8 @@ VERBS: dict[str, Verb] = {
     "AccessRequestService.GetAccessRequest": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
     "AccessRequestService.GetAccessDocument": Verb("hospital.access_requests", (Action.ACCESS_READ,)),
     "AccessRequestService.ListAccessRequests": Verb(
-        "hospital.access_requests", (Action.ACCESS_READ, Action.ACCESS_LAPSE, Action.ACCESS_ESCALATE)
+        "hospital.access_requests",
+        (Action.ACCESS_READ, Action.ACCESS_LAPSE, Action.ACCESS_ESCALATE, Action.ACCESS_ERASE),
     ),
     "AccessRequestService.DecideAccessRequest": Verb(
         "hospital.access_requests",
@@ -93,6 +101,9 @@ VERBS: dict[str, Verb] = {
     "HospitalService.SubmitRun": Verb("hospital.enclaves", (Action.STUDY_PLAN,)),
     "HospitalService.GetRun": Verb("hospital.enclaves", (Action.EXPORT, Action.CONTRACT_READ)),
     "HospitalAdminService.ListRuns": Verb("hospital.enclaves", (Action.STUDY_APPROVE,)),
+    "HospitalService.WithdrawRequest": Verb("hospital.negotiation", (Action.CONTRACT_TERMINATE,)),
+    "HospitalService.GetStanding": Verb("hospital.contract_standings", (Action.CONTRACT_READ,)),
+    "HospitalService.AttestDeletion": Verb("hospital.contract_lives", (Action.CONTRACT_CLOSE,)),
     "HospitalService.Query": Verb("hospital.queries", (Action.QUERY_RUN,)),
     "WitnessService.GetMirror": Verb("logbook", (Action.AUDIT_READ,)),
     "LogService.ReadLog": Verb("logbook", (Action.AUDIT_READ,)),
@@ -115,6 +126,7 @@ VERBS: dict[str, Verb] = {
     "ContractService.SubmitAgreement": Verb("exchange.contracts", (Action.CONTRACT_AGREE,)),
     "ContractService.Verify": Verb("exchange.contracts", (Action.CONTRACT_VERIFY,)),
     "ContractService.GetContract": Verb("exchange.contracts", (Action.CONTRACT_READ,)),
+    "ContractService.WithdrawContract": Verb("exchange.contracts", (Action.CONTRACT_TERMINATE,)),
     "ContractService.Revoke": Verb("exchange.contracts", (Action.GRANT_REVOKE,)),
     "StudyService.Plan": Verb("exchange.studies", (Action.STUDY_PLAN,)),
     "StudyService.Start": Verb("exchange.studies", (Action.STUDY_START, Action.ROUND_SEAL)),
@@ -246,7 +258,7 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/version": Action.PRODUCT_READ,
         "*/metadata": Action.PRODUCT_READ,
         "*/query": Action.PRODUCT_READ,
-        "/delta-sharing/files/{contract}": Action.EXPORT,
+        "/delta-sharing/files/{contract}": Action.SHARE_READ,
     },
     "hdex.node.wire.http_ledger": {
         "/add-checkpoint": BEGETS_ITSELF,

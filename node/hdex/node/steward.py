@@ -75,6 +75,15 @@ class Steward:
         paper = {"product": product, "version": version, "reason": reason, "at": format_time(datetime.now(UTC))}
         return self.sign(kind, product, paper)
 
+    def order_contract(self, kind: str, contract: str, reason: str) -> Document:
+        """Sign an order about a contract (`contract.suspend`, `.resume`) and have it carried out."""
+        return self.sign(kind, "", {"contract": contract, "reason": reason, "at": format_time(datetime.now(UTC))})
+
+    def offer(self, contract: str, reason: str, terms: Mapping[str, str]) -> Document:
+        """Sign other terms for a request (plan, columns, rounds, until; empty leaves one) and have them offered."""
+        paper = {"contract": contract, "reason": reason, "at": format_time(datetime.now(UTC)), **terms}
+        return self.sign("contract.offer", "", paper)
+
     def ingest(self, dataset: str, path: Path, view: str, say: Say) -> Document:
         """Have an export read; where a mapping is proposed, sign it and have the export kept."""
         answer = self.desk.ingest(dataset, path, view, say)

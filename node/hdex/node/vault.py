@@ -136,6 +136,27 @@ class Vault:
         for path in self._path(product, "").parent.glob("*.hdv"):
             path.unlink()
 
+    def remove(self, product: str, name: str) -> None:
+        """Delete one item for good, durable on return; one that is not there is no error.
+
+        Its salt is overwritten first: what the disk may keep of the rest has no key any more.
+        """
+        path = self._path(product, name)
+        if not path.exists():
+            return
+        ending = self._folder / f"{secrets.token_hex(16)}.tmp"  # after a stop it is swept like any other
+        try:
+            path.rename(ending)
+            with ending.open("r+b") as file:
+                file.write(bytes(min(HEADER_LIMIT, ending.stat().st_size)))
+                file.flush()
+                os.fsync(file.fileno())
+            ending.unlink()
+            sync_folder(path.parent)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise refused(error) from error
+
     def _path(self, product: str, name: str) -> Path:
         # Names are hashed: no name can leave the folder, and a listing of it says nothing.
         parts = [hashlib.sha256(part.encode()).hexdigest()[:40] for part in (product, f"{product}\n{name}")]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdex.node.cli import buy_invoices, buy_search, buy_use
+from hdex.node.cli import buy_contracts, buy_invoices, buy_search, buy_use
 from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
@@ -62,16 +62,6 @@ def show(product: Product, config: Config, as_json: Json = False) -> None:
 
     found, digest = buyer(config).show(product)
     show_document({"digest": digest, **found.document()}, as_json=as_json)
-
-
-@app.command()
-def status(contract: Contract, config: Config, as_json: Json = False) -> None:
-    """Show where a contract stands and what comes next."""
-    from hdex.node.cli.serving import show
-
-    record = buyer(config).status(contract)
-    found = {"contract": contract, "state": record.state, "rule": record.rule, "next_step": record.next_step}
-    show(found | {"grant": record.grant_id}, as_json=as_json)
 
 
 @app.command()
@@ -139,4 +129,5 @@ def buyer(config: Path) -> "Buyer":
     return open_buyer(settings)
 
 
+buy_contracts.register(app)
 buy_use.register(app)

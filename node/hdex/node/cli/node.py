@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from hdex.node.cli.node_billing import invoice_app, payments_app, statement
+from hdex.node.cli.node_contracts import app as contracts_app
 from hdex.node.cli.node_desk import desk, desk_code
 from hdex.node.cli.node_dsp import dsp
 from hdex.node.cli.node_enclave import review, runs
 from hdex.node.cli.node_erasure import erase, hold
+from hdex.node.cli.node_negotiations import app as negotiations_app
 from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.node_requests import app as requests_app
 from hdex.node.cli.node_requests import vetting as vetting_app
@@ -23,6 +25,8 @@ OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, pric
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 app.add_typer(requests_app, name="requests")
 app.add_typer(vetting_app, name="vetting")
+app.add_typer(contracts_app, name="contracts")
+app.add_typer(negotiations_app, name="negotiations")
 app.command()(erase)
 app.command()(hold)
 app.command()(withdraw)

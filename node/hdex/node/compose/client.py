@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hdex.ledger.ports import Chain
 from hdex.node import directory as directories
@@ -11,9 +12,14 @@ from hdex.node.auditor import Auditor
 from hdex.node.buyer import Buyer
 from hdex.node.compose.standing import now, open_chain
 from hdex.node.config import BuyerConfig, ExchangeConfig, HospitalConfig, IdentityFiles, Limits
+from hdex.node.contract_record import ContractRecord
 from hdex.node.customer import Customer
+from hdex.node.dataspace_market import record_of
 from hdex.node.directory import Directory
+from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.egress import allow
+from hdex.node.errors import NotFound
+from hdex.node.holder import Holder
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.reviewer import Reviewer
@@ -35,6 +41,30 @@ class Caller:
     channels: Channels
 
 
+class Knowing(RemoteExchange):
+    """The exchange, and what this buyer has negotiated itself: contracts that the exchange never saw."""
+
+    def __init__(self, channel: Any, processes: Path) -> None:  # a gRPC channel, whose type is the wire's
+        super().__init__(channel)
+        self._processes = processes
+
+    def status(self, contract_id: str) -> ContractRecord:
+        return negotiated(self._processes, contract_id) or super().status(contract_id)
+
+
+def negotiated(path: Path, contract_id: str) -> ContractRecord | None:
+    """Return a contract that was negotiated over the Dataspace Protocol, None where none of this id was."""
+    if not path.exists():
+        return None
+    processes = SqliteProcesses(path)
+    try:
+        return record_of(processes.get(contract_id))
+    except NotFound:
+        return None
+    finally:
+        processes.close()
+
+
 def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
     """Return a caller from its identity files."""
     tls = Tls.load(files)
@@ -50,13 +80,20 @@ def open_buyer(config: BuyerConfig) -> Buyer:
     config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = config.data_dir / "received"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Buyer(
-        config.id,
+    market = Knowing(who.channels(config.exchange.id), config.data_dir / "dsp" / "processes.db")
+    counter = RemoteHospitals(who.channels)
+    return Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=folder, clock=now)
+
+
+def open_holder(config: BuyerConfig) -> Holder:
+    """Return a buyer with the contracts it has."""
+    who, buyer = caller(config.identity, config.trust_domain, config.limits), open_buyer(config)
+    return Holder(
+        buyer,
         who.keys,
-        who.directory,
-        market=RemoteExchange(who.channels(config.exchange.id)),
-        counter=RemoteHospitals(who.channels),
-        folder=folder,
+        custodian=RemoteHospitals(who.channels),
+        ending=RemoteExchange(who.channels(config.exchange.id)),
+        folder=config.data_dir / "received",
         clock=now,
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hdex.node.bargain import Bargain
 from hdex.node.buyer import Buyer
 from hdex.node.compose.client import caller
 from hdex.node.compose.dataspace import local_log
@@ -14,9 +15,11 @@ from hdex.node.config import BuyerConfig, Dataspace
 from hdex.node.dataspace_market import BuyerDesk, DataspaceMarket
 from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
+from hdex.node.holder import Holder
 from hdex.node.wire.remote import RemoteHospitals
 
 HOST = "127.0.0.1"
+LAST_WORDS_S = 5.0  # for what was said last; what is not sent then goes out with the next command
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Dealing:
 
     buyer: Buyer
     market: DataspaceMarket
+    bargain: Bargain
+    holder: Holder
 
 
 @contextmanager
@@ -45,10 +50,14 @@ def dealing(config: BuyerConfig, provider: str, address: str, *, wait_s: float) 
     stop = threading.Event()
     serving = serve_line(line, HOST, stop)
     try:
+        buyer = Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=received, clock=now)
         yield Dealing(
-            Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=received, clock=now),
+            buyer,
             market,
+            Bargain(buyer, who.keys, who.directory, table=market, folder=received),
+            Holder(buyer, who.keys, custodian=counter, ending=market, folder=received, clock=now),
         )
+        line.outbox.drain(LAST_WORDS_S)
     finally:
         stop.set()
         line.connector.wake.set()

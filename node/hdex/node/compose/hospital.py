@@ -27,6 +27,9 @@ from hdex.node.hospital.assessments import Assessments, Bench
 from hdex.node.hospital.billing import Biller, Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.contract_lives import ContractLives, LifeRoom
+from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.delivery import Delivery, Pace, Store
@@ -36,7 +39,8 @@ from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
-from hdex.node.hospital.negotiation import Negotiations, Papers
+from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.populations import Populations
@@ -106,18 +110,28 @@ class HospitalParts:
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
-        papers = Papers(self.config.id, ground.keys.secret("sign"), now)
+        papers, door = Papers(self.config.id, ground.keys.secret("sign"), now), self.contract_door()
+        tell = {"tell": door.lived} if isinstance(door, ContractDoor) else {}
+        lives = ContractLives(
+            papers,
+            ContractShelf(ground.documents),
+            LifeRoom(self.staff, self.book, ground.documents, **tell),
+            directory=ground.directory,
+            recorder=ground.recorder,
+            facts=ground.facts,
+        )
         return Negotiations(
             papers,
             ground.documents,
             self.products,
             directory=ground.directory,
-            exchange=self.contract_door(),
+            exchange=door,
             authorizer=CedarAuthorizer(),
             recorder=ground.recorder,
             facts=ground.facts,
             meter=self.meter,
             gate=self.access.gate,
+            lives=lives,
         )
 
     def contract_door(self) -> Exchange:
@@ -137,7 +151,9 @@ class HospitalParts:
         ground = self.standing
         endpoint = ground.directory.member(self.config.id).endpoint
         address = self.config.dsp.address + PATH
-        desk = HospitalDesk(address, endpoint, self.products, self.negotiations, ground.directory, self.connectors)
+        desk = HospitalDesk(
+            address, endpoint, self.products, self.negotiations, ground.directory, self.offers(), self.connectors
+        )
         members = Members(self.config.id, self.config.trust_domain, self.config.identity, ground.directory)
         line = connect(members, self.config.dsp, desk, self.processes, ground.recorder)
         self.connectors.append(line.connector)
@@ -177,15 +193,24 @@ class HospitalParts:
         )
 
     def readings(self, enclaves: Enclaves, accesses: Accesses) -> Readings:
+        kept, access = self.standing.documents, self.access
+        counters = Counters(self.negotiations, access.requests, access.vettings, enclaves, self.book, kept)
+        market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
+        return Readings(kept, self.classifications, self.assessments, self.products, market=market)
+
+    def offers(self) -> Offers:
         ground = self.standing
-        counters = Counters(
-            self.negotiations, self.access.requests, self.access.vettings, enclaves, self.book, ground.documents
+        return Offers(
+            Papers(self.config.id, ground.keys.secret("sign"), now),
+            self.negotiations,
+            self.products,
+            self.staff,
+            directory=ground.directory,
+            recorder=ground.recorder,
         )
-        spent = EpsilonBudget(ground.log, ground.shards.past).spent
-        market = MarketReadings(counters, life=accesses.life_of, spent=spent, clock=now)
-        return Readings(
-            ground.documents, self.classifications, self.assessments, self.products, market=market.parts
-        )  # fmt: skip
+
+    def standings(self) -> ContractStandings:
+        return ContractStandings(self.negotiations.lives, self.standing.recorder, now)
 
     def buyers(self) -> Buyers:
         ground, uri = self.standing, f"spiffe://{self.config.trust_domain}/buyer/"
@@ -288,6 +313,8 @@ class HospitalParts:
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
             readings=self.readings(enclaves, accesses),
             accesses=accesses,
+            standings=self.standings(),
+            offers=self.offers(),
             meter=self.meter,
             log=ground.log,
         )
@@ -362,7 +389,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
     standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
-    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep)
+    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep, parts.negotiations.lives.sweep)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

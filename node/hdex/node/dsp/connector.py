@@ -201,7 +201,9 @@ class Connector:
                 self._ended(outgoing, process, reason)
             elif process.version == outgoing.after:
                 back = outgoing.before
-                again = process.with_(state=back.state, visits=back.visits, reason=reason, paper=back.paper)
+                again = process.with_(
+                    state=back.state, visits=back.visits, reason=reason, paper=back.paper, request=back.request
+                )
                 self._processes.settle(outgoing, again)
             else:
                 self._processes.settle(outgoing)

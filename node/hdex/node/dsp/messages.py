@@ -8,6 +8,8 @@ from hdex.catalog.dsp import CONTEXT
 from hdex.node.dsp.process import AnyMessage, Document, Kind, Process
 
 PAPER = "urn:hdex:paper"  # a signed paper beside the protocol's own members; an IRI needs no context
+CARRYING = frozenset({Message.REQUEST, Message.OFFER, Message.ACCEPT, Message.AGREEMENT, Message.VERIFICATION})
+ENDING = {"contract_id", "reason", "at"}  # members of a consumer's termination paper
 VERSION, PATH = "2025-1", "/dsp"
 FOLDER = {Kind.NEGOTIATION: "negotiations", Kind.TRANSFER: "transfers"}
 LONGEST_REASON = 500
@@ -76,9 +78,14 @@ def message_of(process: Process, message: AnyMessage, *, callback: str = "") -> 
         told |= {"code": message_code(process), "reason": [process.reason[:LONGEST_REASON] or "no reason was given"]}
     if callback:
         told["callbackAddress"] = callback
-    if process.paper is not None and message in {Message.REQUEST, Message.AGREEMENT, Message.VERIFICATION}:
+    if process.paper is not None and (message in CARRYING or is_ending(process.paper, message)):
         told[PAPER] = process.paper
     return told
+
+
+def is_ending(paper: Document, message: AnyMessage) -> bool:
+    """Return whether a paper is the signed word by which a consumer ends a negotiation."""
+    return message is Message.TERMINATION and set(paper.get("document", {})) == ENDING
 
 
 def message_code(process: Process) -> str:

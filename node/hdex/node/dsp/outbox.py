@@ -42,6 +42,9 @@ class Patience:
         return sum(self.pause(n).total_seconds() for n in doubling) > self.give_up_s or attempts > len(doubling)
 
 
+DRAIN_S = 0.05
+
+
 class Outbox:
     """Delivers what waits. `run` is the body of one thread; slow peers hold up nobody but themselves."""
 
@@ -73,6 +76,15 @@ class Outbox:
         for outgoing in ready:
             self.attempt(outgoing)
         return len(ready)
+
+    def drain(self, longest_s: float) -> bool:
+        """Wait until `run` has sent what may be sent now, `longest_s` at most; return whether nothing is left."""
+        pause, waited = threading.Event(), 0.0
+        while self._processes.waiting(self._clock()) and waited < longest_s:
+            self._connector.wake.set()
+            pause.wait(DRAIN_S)
+            waited += DRAIN_S
+        return not self._processes.waiting(self._clock())
 
     def attempt(self, outgoing: Outgoing) -> None:
         """Try one message once and say what became of it."""

@@ -6,7 +6,7 @@ from hdex.catalog.contract import Agreement, Message, Party, State, step
 from hdex.node.contract_record import ContractRecord, named, read_request, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, NotFound, SignatureInvalid
+from hdex.node.errors import AccessDenied, NotFound, RemoteRefused, SignatureInvalid
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.ports import Providers
 from hdex.node.failpoint import failpoint
@@ -97,6 +97,25 @@ class Contracts:
                 said = {"rule": "contract.revoked", "next_step": reason or "ask the provider"}
                 return self._store(record.moved(record.state, revoked=True, **said))
 
+    def withdrawn(self, envelope: Envelope, actor: Identity) -> ContractRecord:
+        """End a negotiation by its consumer's paper {contract_id, reason, at}: the provider first, then here."""
+        with self._recorder.refusals("contract.terminate", actor, contract=named(envelope, "contract_id")):
+            consumer = self._directory.require(actor.participant, "buyer")
+            paper = verify("termination", envelope, {consumer.id: consumer.sign_key})
+            record = self._record(named(envelope, "contract_id"))
+            if record.asked["consumer"] != consumer.id:
+                raise AccessDenied("contract.foreign", "", "the contract is between others")
+            if record.state == State.TERMINATED:
+                return record
+            step(State(record.state), Party.CONSUMER, Message.TERMINATION)
+            self._tell_withdrawn(record, envelope)
+            with self._changing:
+                record = self._record(record.contract_id)
+                ended = step(State(record.state), Party.CONSUMER, Message.TERMINATION)
+                with self._recorder.release("contract.terminate", actor, contract=record.contract_id):
+                    said = {"rule": "consumer.withdrew", "next_step": str(paper.get("reason", ""))}
+                    return self._store(record.moved(ended, **said))
+
     def status(self, contract_id: str, actor: Identity) -> ContractRecord:
         """Return the record to the two that negotiate, and to nobody else."""
         with self._recorder.refusals("contract.read", actor, contract=contract_id):
@@ -120,6 +139,16 @@ class Contracts:
     def all(self) -> list[ContractRecord]:
         """Return every record, oldest first."""
         return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]
+
+    def _tell_withdrawn(self, record: ContractRecord, envelope: Envelope) -> None:
+        """Tell the provider, unless a stop came before it was ever asked."""
+        try:
+            self._providers.withdraw(self._provider(record), envelope)
+        except NotFound:
+            return
+        except RemoteRefused as refused:
+            if refused.status != "NOT_FOUND":
+                raise
 
     def _requested(self, envelope: Envelope, asked: Document, actor: Identity) -> ContractRecord:
         """Return the record of a request; a new one is remembered and kept first."""

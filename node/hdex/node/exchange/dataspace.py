@@ -69,7 +69,10 @@ class ExchangeDesk:
         return policy_of(process, self._product(process))
 
     def entered(self, process: Process) -> None:
-        if process.role is Party.CONSUMER or process.state not in {State.REQUESTED, State.VERIFIED}:
+        if process.role is Party.CONSUMER or process.state not in {State.REQUESTED, State.VERIFIED, State.TERMINATED}:
+            return
+        if process.state == State.TERMINATED:
+            self._withdrawn(process)
             return
         try:
             record = self._asked(process) if process.state == State.REQUESTED else self._verified(process)
@@ -81,6 +84,12 @@ class ExchangeDesk:
             return
         if record is not None:
             self._answer(process, record)
+
+    def _withdrawn(self, process: Process) -> None:
+        """Carry a consumer's signed word that it ends the negotiation; what we ended ourselves is known."""
+        record = self.contracts.known(process.peer_pid)
+        if record is not None and record.state != State.TERMINATED and process.paper is not None:
+            self.contracts.withdrawn(process.paper, self._peer(process))
 
     def _asked(self, process: Process) -> ContractRecord | None:
         """Return what the provider has said; ask it where it has said nothing, but not all the time."""

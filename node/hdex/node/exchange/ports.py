@@ -20,6 +20,10 @@ class Providers(Protocol):
         """Return the provider's record once it accepts an agreement that both have signed: FINALIZED."""
         ...
 
+    def withdraw(self, provider: str, termination: Envelope) -> ContractRecord:
+        """Tell that the consumer has ended a negotiation and return the provider's record: TERMINATED."""
+        ...
+
 
 class SumOpening(Protocol):
     """The key holder while a study runs. Raises PeerUnavailable and RemoteRefused."""

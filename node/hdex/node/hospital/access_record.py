@@ -26,6 +26,7 @@ class AccessRecord:
     """One request. `endorsed`: who endorsed this revision, in order; history and messages: over all revisions.
 
     entered: when the present state began; escalated: when its deadline was found to have passed, else empty.
+    erased: when its papers were deleted, else empty.
     """
 
     envelope: Envelope
@@ -35,6 +36,7 @@ class AccessRecord:
     escalated: str = ""
     history: tuple[Document, ...] = ()
     messages: tuple[Document, ...] = ()
+    erased: str = ""
 
     @property
     def form(self) -> AccessForm:
@@ -72,6 +74,7 @@ class AccessRecord:
             "escalated": self.escalated,
             "history": list(self.history),
             "messages": list(self.messages),
+            "erased": self.erased,
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class AccessRecord:
             AccessState(document["state"]),
             str(document["entered"]),
             escalated=str(document["escalated"]),
+            erased=str(document.get("erased", "")),
             **lists,
         )
 

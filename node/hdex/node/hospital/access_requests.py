@@ -196,9 +196,13 @@ class AccessRequests:
         return self._shelf.get(name)
 
     def sweep(self) -> list[AccessRecord]:
-        """Do what the clock asks: end what has lapsed, escalate what is overdue once. Return what was touched."""
+        """Do what the clock asks: end what has lapsed, escalate what is overdue once, delete papers that are kept no
+        longer. Return what was touched.
+        """
         with self._changing:
-            return [moved for name, line in self._shelf.timed() if (moved := self._timed(name, line)) is not None]
+            touched = [moved for name, line in self._shelf.timed() if (moved := self._timed(name, line)) is not None]
+            due = [name for name, line in self._shelf.ended() if self.policy.is_spent(line.since, self._room.clock())]
+            return touched + [self._erased(name) for name in due]
 
     def about(self, applicant: str, product: str, version: str) -> list[AccessRecord]:
         """Return an applicant's requests for one product version, oldest first, as the clock leaves them."""
@@ -227,6 +231,16 @@ class AccessRequests:
         record = self.get(name)
         with self._recorder.release("access.escalate", self._room.me, request_digest=record.digest):
             return self._shelf.store(replace(record, escalated=format_time(now)))
+
+    def _erased(self, name: str) -> AccessRecord:
+        """Delete the papers of every revision of a request that ended without approval; remembered before."""
+        record = self.get(name)
+        product = shelf(record.form)[0]
+        with self._recorder.release("access.erase", self._room.me, request_digest=record.digest):
+            for one in self._room.vault.items(product):
+                if one.name.startswith(f"{name}/"):
+                    self._room.vault.remove(product, one.name)
+            return self._shelf.store(replace(record, erased=format_time(self._now(record))))
 
     def _submitted(
         self, before: AccessRecord | None, envelope: Envelope, document: bytes, actor: Identity

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime
 
-from hdex.catalog.access_review import OPEN, TIMED, AccessState
+from hdex.catalog.access_review import OPEN, TIMED, UNAPPROVED, AccessState
 from hdex.node.documents import Document, Documents
 from hdex.node.hospital.access_record import AccessRecord
 
@@ -21,6 +21,7 @@ class Line:
     state: AccessState
     since: datetime
     escalated: bool
+    erased: bool
 
 
 class AccessShelf:
@@ -49,6 +50,12 @@ class AccessShelf:
     def timed(self) -> list[tuple[str, Line]]:
         """Return the requests that a clock looks at."""
         return [(name, line) for name, line in list(self._known().items()) if line.state in TIMED]
+
+    def ended(self) -> list[tuple[str, Line]]:
+        """Return the requests that ended without approval and whose papers are still here."""
+        return [
+            (name, line) for name, line in list(self._known().items()) if line.state in UNAPPROVED and not line.erased
+        ]
 
     def waiting(self, applicant: str) -> int:
         """Return how many requests of an applicant wait for somebody."""
@@ -79,4 +86,5 @@ def line_of(document: Document) -> Line:
         AccessState(document["state"]),
         datetime.fromisoformat(document["entered"]),
         bool(document["escalated"]),
+        bool(document.get("erased")),
     )

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hdex.catalog.contract import Party, State, TransferState
+from hdex.catalog.contract_life import LifeArrow
 from hdex.catalog.dsp import FORMATS, dataset_id, dsp_dataset, offer
 from hdex.catalog.errors import CatalogError
-from hdex.catalog.product import DataProduct
+from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
 from hdex.node.dsp.connector import Connector
@@ -21,12 +22,14 @@ from hdex.node.dsp.ports import Desk, Processes
 from hdex.node.dsp.process import Document, Kind, Process
 from hdex.node.errors import AccessDenied, NodeError, NotFound, describe
 from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.identity import Identity
 from hdex.node.recorder import REFUSALS
 from hdex.node.signed import Envelope
 
+MOVES = {"suspend": TransferState.STARTED, "start": TransferState.SUSPENDED}  # verb -> from where
 DELIVERY = "urn:hdex:delivery:v1"  # sealed ranges over this node's gRPC port
 
 
@@ -39,6 +42,7 @@ class HospitalDesk:
     products: Products
     negotiations: Negotiations
     directory: Directory
+    offers: Offers
     connectors: list[Connector] = field(default_factory=list)  # the one that is served, once it is made
 
     def datasets(self, after: str, count: int) -> Sequence[Document]:
@@ -54,9 +58,13 @@ class HospitalDesk:
         require_asked(process, self._named(process.dataset), self.directory)
 
     def require_paper(self, process: Process) -> None:
-        if (process.kind, process.state) != (Kind.NEGOTIATION, State.VERIFIED):
-            return
-        require_countersigned(process, self.directory, self.negotiations.hospital)
+        if (process.kind, process.state) == (Kind.NEGOTIATION, State.VERIFIED):
+            require_countersigned(process, self.directory, self.negotiations.hospital)
+        if is_answer(process):
+            accepts = process.state == State.ACCEPTED
+            self.offers.require_answer(process.peer_pid, process.paper, accepts=accepts)
+        if (process.kind, process.state) == (Kind.TRANSFER, TransferState.COMPLETED):
+            self._require_received(process)
 
     def require_transfer(self, process: Process) -> None:
         contract_id = self._contract(process)
@@ -74,7 +82,9 @@ class HospitalDesk:
     def entered(self, process: Process) -> None:
         answers: dict[tuple[Kind, str], Callable[[Process], None]] = {
             (Kind.NEGOTIATION, State.REQUESTED): self._consider,
+            (Kind.NEGOTIATION, State.ACCEPTED): self._consider,
             (Kind.NEGOTIATION, State.VERIFIED): self._confirm,
+            (Kind.NEGOTIATION, State.TERMINATED): self._withdrawn,
             (Kind.TRANSFER, TransferState.REQUESTED): self._start,
         }
         answer = answers.get((process.kind, process.state))
@@ -86,14 +96,34 @@ class HospitalDesk:
             problem = describe(error)
             if problem.status not in REFUSALS:  # not the peer's doing: it is tried again
                 raise
-            self._end(process, f"{problem.rule}: {problem.message}")
+            if not process.ended:
+                self._end(process, f"{problem.rule}: {problem.message}")
+
+    def _withdrawn(self, process: Process) -> None:
+        self.negotiations.withdrawn(process.peer_pid, process.reason, self._peer(process))
+
+    def _require_received(self, process: Process) -> None:
+        """Raise AccessDenied where a file's transfer is called complete before its receipt is signed."""
+        contract_id, book = self._contract(process), self.negotiations.lives.book
+        if process.format == FORMATS[DeliveryMode.SEALED_FILE] and (
+            not book.has_delivered(contract_id) or book.is_delivering(contract_id)
+        ):
+            raise AccessDenied("transfer.unacknowledged", "fetch, verify and sign the receipt first")
 
     def _consider(self, process: Process) -> None:
-        record = self.negotiations.consider(process.request or {}, self._peer(process))
+        record = self._considered(process)
         if record.state == State.TERMINATED:
             self._end(process, f"{record.rule}: {record.next_step}")
         elif record.agreement is not None:  # decided before a stop
             self.connectors[0].act(process.pid, "agree", paper=record.agreement)
+        elif record.offer is not None and process.state == State.REQUESTED:  # offered before a stop
+            self.connectors[0].act(process.pid, "offer", paper=record.offer)
+
+    def _considered(self, process: Process) -> ContractRecord:
+        if not is_answer(process):
+            return self.negotiations.consider(process.request or {}, self._peer(process))
+        accepts = process.state == State.ACCEPTED
+        return self.offers.answered(process.peer_pid, process.paper or {}, self._peer(process), accepts=accepts)
 
     def _confirm(self, process: Process) -> None:
         self.negotiations.confirm(process.paper or {}, self._peer(process))
@@ -130,6 +160,14 @@ class HospitalDesk:
         return Identity(member.spiffe_id, member.kind, member.id)
 
 
+def is_answer(process: Process) -> bool:
+    """Return whether a consumer's message answers an offer of ours: it accepts it, or asks again."""
+    if process.kind is not Kind.NEGOTIATION or process.role is Party.CONSUMER:
+        return False
+    again = process.state == State.REQUESTED and process.visits.get(State.OFFERED.value, 0) > 0
+    return again or process.state == State.ACCEPTED
+
+
 @dataclass(slots=True)
 class ContractDoor:
     """The exchange as the negotiations call it: what was asked over the protocol is answered over the protocol."""
@@ -158,8 +196,21 @@ class ContractDoor:
         process = self._process(contract_id)
         if process is None:
             return self.exchange.submit_agreement(agreement)
-        if process.state == State.REQUESTED:
+        if process.state in (State.REQUESTED, State.ACCEPTED):
             process = self.connectors[0].act(process.pid, "agree", paper=agreement)
+        return self._record(contract_id, process)
+
+    def require_offers(self, contract_id: str) -> None:
+        if self._process(contract_id) is None:
+            self.exchange.require_offers(contract_id)
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        contract_id = str(offer["document"]["contract_id"])
+        process = self._process(contract_id)
+        if process is None:
+            return self.exchange.submit_offer(offer)
+        if process.state == State.REQUESTED:
+            process = self.connectors[0].act(process.pid, "offer", paper=offer)
         return self._record(contract_id, process)
 
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
@@ -170,6 +221,15 @@ class ContractDoor:
         for pid in sorted(about):
             self.connectors[0].act(pid, "terminate", reason=f"contract.revoked: {reason}")
         return self._record(contract_id, process)
+
+    def lived(self, record: ContractRecord, arrow: LifeArrow, reason: str) -> None:
+        """Tell the consumer's transfers what has become of their contract."""
+        process = self._process(record.contract_id)
+        verb = {LifeArrow.SUSPEND: "suspend", LifeArrow.RESUME: "start"}.get(arrow, "terminate")
+        for pid in self._transfers(process) if process is not None else ():
+            state = self.processes.get(pid).state
+            if verb == "terminate" or state == MOVES[verb]:
+                self.connectors[0].act(pid, verb, reason=f"contract.{arrow.value}: {reason}")
 
     def _transfers(self, process: Process) -> list[str]:
         """Return the transfers under an agreement that have not ended."""

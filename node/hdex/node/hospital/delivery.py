@@ -78,8 +78,9 @@ class Delivery:
     def range(self, contract_id: str, first_chunk: int, actor: Identity) -> Shipment:
         """Return the range that begins at `first_chunk`, or raise and deliver nothing; a refusal is an event."""
         with self._recorder.refusals("export", actor, contract=contract_id):
+            begins = {"deliveries": 0 if self._book.is_delivering(contract_id) else 1}
             record, agreement = self._negotiations.require_live(
-                contract_id, DeliveryMode.SEALED_FILE, actor.participant
+                contract_id, DeliveryMode.SEALED_FILE, actor.participant, begins
             )
             sealer = self._sealer(record, agreement)  # its product, version and file are those agreed
             if not 0 <= first_chunk < sealer.header.chunks:
@@ -95,7 +96,10 @@ class Delivery:
         """Remember a range, durably, before anything of it is sealed, let alone sent, unless a quota is used up."""
         first, stop = chunks
         size = min(stop * header.chunk_bytes, header.bytes) - first * header.chunk_bytes
+        rows = 0 if self._book.is_delivering(record.contract_id) else header.rows
         with self._book.delivering(record.contract_id, agreement.quota, rows=header.rows, size=size):
+            takes = {"rows": rows, "bytes": size}
+            self._negotiations.require_takes(record, agreement, DeliveryMode.SEALED_FILE, takes)
             self._quota.take(agreement, stop - first, of=header.chunks)
             return self._recorder.allow(
                 "export",

@@ -1,7 +1,7 @@
-"""How many complete deliveries a contract has had: counted durably before a range leaves, so that none is had for free.
+"""Receipts of complete deliveries, and how many chunks a contract was sent: counted durably before a range leaves.
 
-A delivery is complete when its receipt is signed. Who signs none has no more: the chunks authorised under a contract
-are bounded too, generously enough that a bad line may cut and resume.
+A delivery is complete when its receipt is signed; how many a contract has had, its log says. Who signs no receipt has
+no more: the chunks are bounded, generously enough that a bad line may cut and resume.
 """
 
 import threading
@@ -16,7 +16,7 @@ TIMES = 8  # each chunk of an agreed delivery, on average, before it counts as h
 
 
 class DeliveryQuota:
-    """What is left of each contract's deliveries."""
+    """The receipts of each contract, and the chunks it may still be sent."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -25,16 +25,16 @@ class DeliveryQuota:
     def take(self, agreement: Agreement, chunks: int, *, of: int) -> None:
         """Count the chunks of one range against the contract; durable on return.
 
-        of: chunks of one whole delivery. Raises AccessDenied where the agreed deliveries were had.
+        of: chunks of one whole delivery. Raises AccessDenied where too many were sent for the agreed deliveries.
         """
         agreed, contract = agreement.max_deliveries, agreement.request_id
         with self._counting:
-            had, before = len(self._receipts(contract)), int(self._known(COUNT, contract).get("chunks", 0))
-            if had >= agreed or before + chunks > agreed * of * TIMES:
+            before = int(self._known(COUNT, contract).get("chunks", 0))
+            if before + chunks > agreed * of * TIMES:
                 raise AccessDenied(
                     "agreement.deliveries",
                     "agree on another delivery",
-                    f"{agreed} complete deliveries are agreed, {had} were acknowledged, {before} chunks authorised",
+                    f"{agreed} complete deliveries are agreed, {before} chunks authorised",
                 )
             self._documents.put(COUNT, contract, {"chunks": before + chunks})
 

@@ -10,12 +10,15 @@ from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import KIND as ASSESSMENT
 from hdex.node.hospital.assessments import Assessments
 from hdex.node.hospital.classifications import Classifications
+from hdex.node.hospital.contract_lives import ORDERS as CONTRACT_ORDERS
+from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.datasets import Datasets
 from hdex.node.hospital.delivery import Delivery
 from hdex.node.hospital.enclaves import PAPERS, Enclaves
 from hdex.node.hospital.erasures import ACTIONS, Erasures
 from hdex.node.hospital.lifecycle import ORDERS, Lifecycle
 from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.offers import OFFER_ORDER, Offers
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.queries import Queries
@@ -52,6 +55,8 @@ class Hospital:
     statements: Statements
     readings: Readings
     accesses: Accesses
+    standings: ContractStandings
+    offers: Offers
     meter: Meter
     log: Log
 
@@ -61,11 +66,20 @@ class Hospital:
             return self.erasures.order(kind, envelope, actor=actor)
         if kind in ORDERS:
             return self.lifecycle.order(kind, envelope, actor=actor)
+        if kind in CONTRACT_ORDERS:
+            return self.negotiations.lives.order(kind, envelope, actor=actor)
+        if kind == OFFER_ORDER:
+            return self.offers.order(envelope, actor)
         if kind in PAPERS:
             return self.enclaves.sign(kind, envelope, actor)
         if kind == ASSESSMENT:
             return self.assessments.sign(dataset, envelope, actor=actor)
         return self.approvals.approve(kind, dataset, envelope, actor=actor)
+
+    def attest(self, envelope: Envelope, actor: Identity) -> Document:
+        """Close a contract by its consumer's attestation and return how it stands."""
+        record = self.negotiations.lives.attest(envelope, actor)
+        return self.standings.read(record.contract_id, actor)
 
     def status(self) -> dict[str, Any]:
         """Return what an operator looks at first."""

@@ -16,7 +16,6 @@ from hdex.federated.disclosure_regimes import strictest
 from hdex.node.documents import Document, Documents
 from hdex.node.enclave import Bounds, run
 from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
-from hdex.node.hospital.clauses import RUNS, RUNS_AGREED
 from hdex.node.hospital.enclave_rules import require_harmless
 from hdex.node.hospital.released import Opened, Released
 from hdex.node.hospital.staff import OFFICER, Staff
@@ -71,9 +70,8 @@ class Enclaves:
             for row in mine:
                 if row["script_digest"] == digest:
                     return told(row)
-            agreed = opened.agreement.clauses.get(RUNS, RUNS_AGREED)
-            if type(agreed) is not int or len(mine) >= agreed:
-                raise AccessDenied("agreement.enclave_runs", "agree on more runs", f"all {agreed} runs were submitted")
+            if digest not in self._released.book.scripts(contract_id):
+                self._released.require_takes(opened, DeliveryMode.ENCLAVE, {"enclave_runs": 1})
             row = {
                 "run": str(uuid.uuid4()),
                 "contract": contract_id,
@@ -138,6 +136,7 @@ class Enclaves:
         rows, digest = frame.height, str(row["script_digest"])
         said = opened.facts(rows=rows, fields=frame.width, request_digest=digest)
         with self._released.querying(opened, rows=rows):
+            self._released.require_takes(opened, DeliveryMode.ENCLAVE, {"queries": 1, "rows": rows})
             self._recorder.allow("query.run", actor, **said)
         try:
             outputs = run(str(row["script"]).encode(), frame, self._chamber.folder, self._chamber.bounds)

@@ -18,23 +18,19 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.access_views import turn
-from hdex.node.hospital.budgets import CLAUSE as EPSILON
-from hdex.node.hospital.budgets import LIMIT_WITHOUT_CLAUSE, limit_of
-from hdex.node.hospital.clauses import QUERIES, RUNS
+from hdex.node.hospital.clauses import EPSILON, QUESTIONS, ROWS_LEAVE, RUNS
+from hdex.node.hospital.contract_standings import standing_of
 from hdex.node.hospital.delivery_quota import KIND as DELIVERY
 from hdex.node.hospital.enclaves import CHECKED, SUBMITTED, Enclaves
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.query_register import KIND as ANSWERED
-from hdex.node.hospital.query_register import QueryRegister
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.signed import digest, signers
 from hdex.node.vetting import Vettings
 
-ACTIVE, EXPIRED, REVOKED = "ACTIVE", "EXPIRED", "REVOKED"  # where a contract stands once it was finalized
-COUNTED = frozenset({QUERIES, RUNS, EPSILON})  # clauses of which something is used up
+COUNTED = frozenset({QUESTIONS, RUNS, EPSILON})  # clauses of which something is used up, beside those named max_*
 RUN_READERS = {SUBMITTED: (STEWARD, OFFICER), CHECKED: (OFFICER,)}  # who signs the next step of a run
 Life = Callable[[str], list[Document]]  # contract -> what the log says of its steps
-Spent = Callable[[str, str], float]  # contract, product -> epsilon
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +46,11 @@ class Counters:
 
 
 class MarketReadings:
-    """One hospital's side of the market, for its own staff. life, spent: folded from the log."""
+    """One hospital's side of the market, for its own staff. life: read from the log."""
 
-    def __init__(self, counters: Counters, *, life: Life, spent: Spent, clock: Callable[[], datetime]) -> None:
+    def __init__(self, counters: Counters, *, life: Life, clock: Callable[[], datetime]) -> None:
         self._at = counters
-        self._register = QueryRegister(counters.documents)
         self._life = life
-        self._spent = spent
         self._clock = clock
 
     @property
@@ -64,7 +58,7 @@ class MarketReadings:
         """The parts by name; each takes the name of what is meant, or an empty text."""
         return {
             "waiting": lambda _: self.waiting(),
-            "contracts": lambda _: {"contracts": [self._line(one) for one in reversed(self._at.negotiations.all())]},
+            "contracts": lambda _: {"contracts": [self._line(one) for one in self._all()]},
             "contract": self.contract,
         }
 
@@ -97,6 +91,7 @@ class MarketReadings:
         """Return one contract whole: what was asked and agreed, what is used and left, receipts, its life. Raises
         NotFound.
         """
+        self._at.negotiations.lives.sweep()
         record = self._at.negotiations.get(name)
         agreement = agreed(record)
         return {
@@ -106,52 +101,38 @@ class MarketReadings:
             "agreement": agreement.document() if agreement else None,
             "agreement_digest": digest(agreement.document()) if agreement else "",
             "signed_by": signers(record.agreement) if record.agreement else [],
-            "grant": record.grant_id,
             "approvals": list(record.approvals),
-            "limits": self._limits(record, agreement) if agreement else [],
-            "clauses": {n: v for n, v in agreement.clauses.items() if n not in COUNTED} if agreement else {},
-            "used": asdict(self._at.book.used(name)),
+            "lines": self._limits(record, agreement) if agreement else [],
+            "clauses": {n: v for n, v in agreement.clauses.items() if not is_counted(n)} if agreement else {},
             "receipts": self._receipts(name),
-            "life": self._life(name),
+            "log": self._life(name),
         }
+
+    def _all(self) -> list[ContractRecord]:
+        """Return every contract as the clock leaves it, oldest first."""
+        self._at.negotiations.lives.sweep()
+        return self._at.negotiations.all()
 
     def _line(self, record: ContractRecord) -> Document:
         asked, agreement = record.asked, agreed(record)
-        return {
-            "contract": record.contract_id,
-            "state": life_state(record, agreement, self._clock()),
-            "product": asked["product"],
-            "version": asked["version"],
-            "consumer": asked["consumer"],
+        return standing_of(record, self._at.book, self._clock()) | {
             "purpose": asked["access"]["purpose"],
-            "mode": asked["delivery_mode"],
             "issued": agreement.issued if agreement else "",
             "expires": agreement.expires if agreement else "",
-            "rule": record.rule,
-            "next_step": record.next_step,
-            "revoked": record.revoked,
         }
 
     def _limits(self, record: ContractRecord, agreement: Agreement) -> list[Document]:
         """Return each limit with what was used of it: {"name", "agreed", "used", "period"}; the log's own counts."""
-        name, found = record.contract_id, list[Document]()
-        modes, clauses = agreement.delivery_modes, agreement.clauses
-        if "sealed_file" in modes:
-            found.append(limit("deliveries", agreement.max_deliveries, len(self._receipts(name))))
-        if agreement.max_rounds:
-            found.append(limit("rounds", agreement.max_rounds, self._at.book.used(name).rounds))
-        if QUERIES in clauses:
-            found.append(limit(QUERIES, clauses[QUERIES], self._register.count(name)))
-        if RUNS in clauses:
-            had = sum(row["contract"] == name for row in self._at.enclaves.all())
-            found.append(limit(RUNS, clauses[RUNS], had))
-        if EPSILON in clauses or "federated" in modes:
-            most = limit_of(clauses[EPSILON]) if EPSILON in clauses else LIMIT_WITHOUT_CLAUSE
-            found.append(limit(EPSILON, most, self._register.spent(name) + self._spent(name, agreement.product)))
+        standing = standing_of(record, self._at.book, self._clock())
+        limits, used = standing.get("limits", {}), standing.get("used", {})
+        idle = set() if agreement.max_rounds else {"rounds"}  # limits of other ways of delivery say nothing here
+        if not set(agreement.delivery_modes) & set(ROWS_LEAVE):
+            idle.add("deliveries")
+        found = [limit(name, most, used.get(name, 0)) for name, most in limits.items() if name not in idle]
         if agreement.quota is not None:
-            used, period = asdict(self._at.book.used(name, agreement.quota)), agreement.quota.period.value
-            bounds = {one: getattr(agreement.quota, one) for one in used}
-            found += [limit(f"quota_{n}", most, used[n], period) for n, most in bounds.items() if most is not None]
+            had, period = asdict(self._at.book.used(record.contract_id, agreement.quota)), agreement.quota.period.value
+            bounds = {one: getattr(agreement.quota, one) for one in had}
+            found += [limit(f"quota_{n}", most, had[n], period) for n, most in bounds.items() if most is not None]
         return found
 
     def _receipts(self, contract: str) -> list[Document]:
@@ -163,10 +144,14 @@ class MarketReadings:
         return [{"by": signers(one), "digest": digest(one["document"]), **texts(one["document"])} for one in kept]
 
 
-def limit(name: str, most: Any, used: float, period: str = "") -> Document:
-    """Return one line of what may be used; an agreed number that is none allows nothing."""
-    is_number = isinstance(most, int | float) and not isinstance(most, bool)
-    return {"name": name, "agreed": most if is_number else 0, "used": used, "period": period}
+def limit(name: str, most: float, used: float, period: str = "") -> Document:
+    """Return one line of what may be used."""
+    return {"name": name, "agreed": most, "used": used, "period": period}
+
+
+def is_counted(clause: str) -> bool:
+    """Return whether a clause stands among the limits."""
+    return clause in COUNTED or clause.startswith("max_")
 
 
 def texts(receipt: Mapping[str, Any]) -> dict[str, str]:
@@ -177,15 +162,6 @@ def texts(receipt: Mapping[str, Any]) -> dict[str, str]:
 def agreed(record: ContractRecord) -> Agreement | None:
     """Return the agreement of a record, None before one was signed."""
     return Agreement.from_document(record.agreement["document"]) if record.agreement else None
-
-
-def life_state(record: ContractRecord, agreement: Agreement | None, now: datetime) -> str:
-    """Return where a contract stands: of the negotiation until it was finalized, then of its own life."""
-    if record.revoked:
-        return REVOKED
-    if record.state != State.FINALIZED or agreement is None:
-        return record.state
-    return EXPIRED if now >= datetime.fromisoformat(agreement.expires) else ACTIVE
 
 
 def answered(documents: Documents) -> dict[tuple[str, str], Document]:

@@ -1,55 +1,46 @@
 """A provider's side of a contract: rules first, then a person, then two signatures, then the grant."""
 
 import hashlib
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from hdex.catalog.contract import Agreement, ConsumerKeys, Message, Party, State, agreement_digest, step
-from hdex.catalog.licence import Access
+from hdex.catalog.contract import Agreement, Message, Party, State, agreement_digest, step
+from hdex.catalog.contract_life import LifeState
+from hdex.catalog.licence import Access, limits_of
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.quote import ordered_price
 from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
 from hdex.node.authz import Authorizer
-from hdex.node.contract_record import ContractRecord, named, order_of, read_request
+from hdex.node.contract_record import RENEWS, UNTIL, ContractRecord, named, order_of, read_request
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.borders import Borders
-from hdex.node.hospital.clauses import clauses_of
+from hdex.node.hospital.contract_draft import draft, ends, is_standing, require_renewable
 from hdex.node.hospital.contract_gate import ContractGate, Passage
+from hdex.node.hospital.contract_lives import ContractLives
+from hdex.node.hospital.contract_shelf import Papers, about
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.terms_gate import TermsGate
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
-from hdex.node.recorder import Facts, Recorder
+from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, canonical, digest, sign, verify
 
-KIND, ROUNDS = "contract", "contract_rounds"
-TERM_DAYS = 365
 GRANT_DIGITS = 32
 LEVEL_5 = 5
 DECIDE = "HospitalAdminService.DecideRequest"  # action of the policies
 TWO_ROLES = 2  # give level 5 together: the policies name them
-REFUSED = "person.refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Papers:
-    """Who this provider is when it signs, and what time it is."""
-
-    hospital: str
-    sign_key: bytes
-    clock: Callable[[], datetime]
-
-    def __repr__(self) -> str:
-        return f"Papers({self.hospital})"
+DECIDED = (State.REQUESTED, State.OFFERED, State.ACCEPTED, State.AGREED)  # by a person, who may still say no
+REFUSED, WITHDRAWN = "person.refused", "consumer.withdrew"
+TERMINATION = "termination"  # a paper by which a consumer ends a negotiation
+Takes = Mapping[str, int | float]
 
 
 class Negotiations:
@@ -58,13 +49,12 @@ class Negotiations:
     def __init__(
         self, papers: Papers, documents: Documents, products: Products, *,
         directory: Directory, exchange: Exchange, authorizer: Authorizer, recorder: Recorder, facts: ChainFacts,
-        meter: Meter, gate: ContractGate,
+        meter: Meter, gate: ContractGate, lives: ContractLives,
     ) -> None:  # fmt: skip
         self._papers = papers
-        self._documents = documents
         self._products = products
         self._directory = directory
-        self._exchange = exchange
+        self._exchange = self.exchange = exchange
         self._authorizer = authorizer
         self._recorder = recorder
         self._facts = facts
@@ -72,7 +62,8 @@ class Negotiations:
         self._gate = gate
         self._borders = Borders(papers.hospital, documents, directory)
         self._terms = TermsGate(papers.hospital, authorizer, papers.clock)
-        self._changing = threading.RLock()  # a record is read and replaced in one step; not held while a peer is asked
+        self.lives = lives
+        self._shelf = lives.shelf
 
     def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Return TERMINATED with the rule and the next step, or REQUESTED: then a person decides."""
@@ -80,14 +71,15 @@ class Negotiations:
             consumer = self._directory.require(named(envelope, "consumer"), "buyer")
             asked = read_request(verify("request", envelope, {consumer.id: consumer.sign_key}))
             self._gate.refresh(consumer.id)
-            with self._changing:
+            self.lives.sweep()
+            with self._shelf.changing:
                 return self._known(asked) or self._considered(envelope, asked, actor)
 
     def decide(self, contract_id: str, actor: Identity, *, approved: bool, reason: str = "") -> ContractRecord:
         """Sign the agreement, or refuse: a person of this hospital says which; of level 5 two persons do."""
         with self._recorder.refusals("contract.agree" if approved else "contract.refuse", actor, contract=contract_id):
             self._gate.refresh(str(self._record(contract_id).asked["consumer"]))
-            with self._changing:
+            with self._shelf.changing:
                 record = self._decided(self._record(contract_id), actor, approved=approved, reason=reason)
             if record.state == State.TERMINATED and record.rule == REFUSED:
                 self._exchange.submit_decision(record.contract_id, record.rule, record.next_step)
@@ -103,7 +95,7 @@ class Negotiations:
             agreement = Agreement.from_document(envelope["document"])
             verify("agreement", envelope, self._directory.sign_keys(agreement.consumer, agreement.provider))
             paper = bytes.fromhex(agreement_digest(envelope["document"]))
-            with self._changing:
+            with self._shelf.changing:
                 record = self._record(agreement.request_id)
                 if record.agreement is None or digest(record.agreement["document"]) != digest(envelope["document"]):
                     raise AccessDenied(
@@ -113,17 +105,38 @@ class Negotiations:
                     raise AccessDenied("contract.revoked", record.next_step, "the contract was revoked")
                 held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
                 if record.state != State.FINALIZED:
-                    self._gate.require(held.product, record.asked, self._papers.clock())  # vetting may have ended since
+                    self._require_still(held.product, record)
                     record = self._finalize(record, envelope, paper, actor)
             failpoint("hospital.grant.issued")
             self._facts.issue_grant(record.grant_id, paper, datetime.fromisoformat(agreement.expires))
+            if RENEWS in record.asked:
+                self.lives.renewed(record.asked[RENEWS], record.contract_id, actor)
             return record
+
+    def withdraw(self, envelope: Envelope, actor: Identity) -> ContractRecord:
+        """End a negotiation by its consumer's paper {contract_id, reason, at}, whoever carries it."""
+        with self._recorder.refusals("contract.terminate", actor, contract=named(envelope, "contract_id")):
+            record = self._record(named(envelope, "contract_id"))
+            paper = verify(TERMINATION, envelope, self._directory.sign_keys(str(record.asked["consumer"])))
+            return self.withdrawn(record.contract_id, str(paper.get("reason", "")), actor)
+
+    def withdrawn(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
+        """Keep that the consumer has ended a negotiation; again changes nothing. Raises TransitionForbidden."""
+        with self._shelf.changing:
+            record = self._record(contract_id)
+            if record.state == State.TERMINATED:
+                return record
+            ended = step(State(record.state), Party.CONSUMER, Message.TERMINATION)
+            with self._recorder.release("contract.terminate", actor, **about(record.asked)):
+                return self._store(record.moved(ended, rule=WITHDRAWN, next_step=reason))
 
     def revoke(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
         """End a licence: the next range and the next round are refused."""
-        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._changing:
+        with self._recorder.refusals("grant.revoke", actor, contract=contract_id), self._shelf.changing:
             record = self._record(contract_id)
-            if not record.revoked:
+            if not record.revoked and record.lives is not None:
+                record = self.lives.revoke(record, reason, actor)
+            elif not record.revoked:
                 with self._recorder.release("grant.revoke", actor, **about(record.asked, record.grant_id)):
                     record = self._store(
                         record.moved(record.state, revoked=True, rule="contract.revoked", next_step=reason)
@@ -134,11 +147,11 @@ class Negotiations:
         return record
 
     def require_live(
-        self, contract_id: str, mode: DeliveryMode, consumer: str, used: Mapping[str, int] | None = None
+        self, contract_id: str, mode: DeliveryMode, consumer: str, takes: Takes | None = None
     ) -> tuple[ContractRecord, Agreement]:
-        """Return a contract that covers this mode for this consumer now, or raise.
+        """Return a contract that covers this access of this consumer now, or raise.
 
-        used: what the log says was used of each limit, by its name; a clause that limits what nobody counted refuses.
+        takes: how much the access takes of each limit, by its name; what was used before is counted from the log.
         """
         record = self._record(contract_id)
         if record.asked["consumer"] != consumer:
@@ -151,31 +164,32 @@ class Negotiations:
             )
         agreement = Agreement.from_document(record.agreement["document"])
         agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
+        require_active(record)
         held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
-        spent = {"rounds": len(self._spent(contract_id)), **(used or {})}
-        self._terms.require(held.product, agreement, record.asked, Access(mode.value, used=spent))
+        self._within(record, agreement, held.product, Access(mode.value, takes=takes or {}))
         self._require_within(agreement.product, agreement.version, consumer)
         self._gate.require_not_revoked(consumer)
         self._facts.require_not_revoked(record.grant_id, self._papers.clock())
         return record, agreement
 
-    def require_round(self, contract_id: str, agreement: Agreement, study: str, number: int) -> None:
-        """Raise AccessDenied unless this round of this study is spent already, or the contract has one left.
+    def require_takes(self, record: ContractRecord, agreement: Agreement, mode: DeliveryMode, takes: Takes) -> None:
+        """Raise AccessDenied where an access of a live contract, whose size is known only now, passes a limit."""
+        if set(takes) & set(limits_of(agreement)):
+            held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+            self._within(record, agreement, held.product, Access(mode.value, takes=takes))
+
+    def require_round(self, contract_id: str, agreement: Agreement, name: str) -> None:
+        """Raise AccessDenied unless the round of this name was joined already, or the contract has one left.
 
         The contract's rounds are those of all studies together: else a new study id would buy as many again.
         """
-        spent = self._spent(contract_id)
-        if round_key(study, number) in spent:
-            return
-        held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
-        access = Access(DeliveryMode.FEDERATED.value, takes={"rounds": 1}, used={"rounds": len(spent)})
-        self._terms.require(held.product, agreement, self._record(contract_id).asked, access)
+        if name not in self.lives.book.rounds(contract_id):
+            self.require_takes(self._record(contract_id), agreement, DeliveryMode.FEDERATED, {"rounds": 1})
 
-    def spend_round(self, contract_id: str, study: str, number: int) -> None:
-        """Count one round of one study against the contract, durably on return; again counts once."""
-        with self._changing:
-            rounds = sorted({*self._spent(contract_id), round_key(study, number)})
-            self._documents.put(ROUNDS, contract_id, {"rounds": rounds})
+    def _within(self, record: ContractRecord, agreement: Agreement, product: DataProduct, access: Access) -> None:
+        """Hold one access against terms and agreement, with what the log says was used before."""
+        used = self.lives.book.spent(record.contract_id)
+        self._terms.require(product, agreement, record.asked, replace(access, used=used))
 
     @property
     def hospital(self) -> str:
@@ -201,14 +215,14 @@ class Negotiations:
 
     def all(self) -> list[ContractRecord]:
         """Return every record, oldest first."""
-        return [ContractRecord.from_document(document) for document in self._documents.all(KIND)]
+        return self._shelf.all()
 
     def _considered(self, envelope: Envelope, asked: dict[str, Any], actor: Identity) -> ContractRecord:
         record = ContractRecord(asked["contract_id"], step(None, Party.CONSUMER, Message.REQUEST), envelope)
         product = self._products.live(asked["product"], asked["manifest_digest"])
         if (product.provider.id, product.version) != (asked["provider"], asked["version"]):
             raise AccessDenied("request.product", "ask for what is listed", "the provider or version is another")
-        refusal = self._refusal(product, asked)
+        refusal = self.refusal(product, asked)
         if refusal is not None:
             self._recorder.deny("contract.refuse", actor, refusal.rule, **about(asked))
             ended = step(State.REQUESTED, Party.PROVIDER, Message.TERMINATION)
@@ -218,7 +232,7 @@ class Negotiations:
             return self._store(record.moved(record.state, **said))
 
     def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
-        if record.state not in {State.REQUESTED, State.AGREED} or record.revoked:
+        if record.state not in DECIDED or record.revoked:
             return record
         if not approved:
             self._recorder.deny("contract.refuse", actor, REFUSED, **about(record.asked))
@@ -226,13 +240,16 @@ class Negotiations:
             return self._store(record.moved(ended, rule=REFUSED, next_step=reason))
         if record.state == State.AGREED:
             return record
+        step(State(record.state), Party.PROVIDER, Message.AGREEMENT)  # not while an offer waits for its answer
         asked = record.asked
         product = self._products.live(asked["product"], asked["manifest_digest"])
         if product.terms.expires and self._papers.clock() >= datetime.fromisoformat(product.terms.expires):
             raise AccessDenied("terms.expired", "offer a new version with new terms", "the product's terms have ended")
         self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
+        self.lives.require_attested(record.asked["consumer"])
         passage = self._gate.require(product, asked, self._papers.clock())
-        self._require_licence(product)
+        self._require_licence(product, asked)
+        self._require_renewable(product, asked, passage)
         data: dict[str, str | int] = {"kind": "hospital", "participant": self._papers.hospital, "level": product.level}
         self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
         if product.level >= LEVEL_5 or passage.asks:
@@ -242,7 +259,7 @@ class Negotiations:
         agreement = self._sign_agreement(record, product, passage)
         with self._recorder.release("contract.agree", actor, **about(record.asked)):
             said = {"agreement": agreement, "rule": "", "next_step": "the consumer signs"}
-            return self._store(record.moved(step(State.REQUESTED, Party.PROVIDER, Message.AGREEMENT), **said))
+            return self._store(record.moved(step(State(record.state), Party.PROVIDER, Message.AGREEMENT), **said))
 
     def _approved(self, record: ContractRecord, actor: Identity) -> ContractRecord:
         """Return the record with one more approval: two persons of two roles give level 5."""
@@ -253,7 +270,8 @@ class Negotiations:
             approvals = sorted({*record.approvals, actor.role})
             return self._store(record.moved(record.state, approvals=approvals, **said))
 
-    def _refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
+    def refusal(self, product: DataProduct, asked: dict[str, Any]) -> AccessDenied | None:
+        """Return why the rules refuse what is asked, None where it may wait for a person."""
         mode = str(asked["delivery_mode"])
         if not product.allows(mode):
             offered = ", ".join(product.delivery_modes)
@@ -268,7 +286,8 @@ class Negotiations:
             return AccessDenied(decision.rule, decision.next_step)
         try:
             self._require_within(product.id, product.version, asked["consumer"])
-            self._gate.require(product, asked, self._papers.clock())
+            self.lives.require_attested(asked["consumer"])
+            self._require_renewable(product, asked, self._gate.require(product, asked, self._papers.clock()))
         except AccessDenied as refused:
             return refused
         return None
@@ -283,12 +302,27 @@ class Negotiations:
         """Raise AccessDenied where the national grade keeps this version from where the consumer stores things."""
         self._borders.require_recipient(self._products.dataset(product), version, consumer)
 
-    def _require_licence(self, product: DataProduct) -> None:
-        """Raise AccessDenied where as many licences stand as the product allows: one that has ended frees its place."""
+    def _require_still(self, product: DataProduct, record: ContractRecord) -> None:
+        """Raise AccessDenied where what stood when the agreement was signed stands no more: vetting, attestations."""
+        self.lives.require_attested(record.asked["consumer"])
+        self._require_renewable(product, record.asked, self._gate.require(product, record.asked, self._papers.clock()))
+
+    def _require_renewable(self, product: DataProduct, asked: dict[str, Any], passage: Passage) -> None:
+        """Raise AccessDenied where a request is a renewal that may not be."""
+        if RENEWS in asked:
+            expires = ends(product, self._papers.clock(), passage.until, asked.get(UNTIL))
+            require_renewable(self._shelf.find(asked[RENEWS]), asked, expires)
+
+    def _require_licence(self, product: DataProduct, asked: dict[str, Any]) -> None:
+        """Raise AccessDenied where as many licences stand as the product allows: one that has ended frees its place.
+
+        So does the one that this request renews.
+        """
         if product.max_licences is None:
             return
-        now = self._papers.clock()
-        standing = sum(one.asked["product"] == product.id and is_standing(one, now) for one in self.all())
+        now, renews = self._papers.clock(), asked.get(RENEWS)
+        others = [one for one in self.all() if one.asked["product"] == product.id and one.contract_id != renews]
+        standing = sum(is_standing(one, now) for one in others)
         if standing >= product.max_licences:
             raise AccessDenied(
                 "product.licences",
@@ -301,85 +335,39 @@ class Negotiations:
         state = step(verified, Party.PROVIDER, Message.FINALIZE)
         grant_id = hashlib.sha256(b"hdex/grant/v1\n" + paper).hexdigest()[:GRANT_DIGITS]
         with self._recorder.release("grant.issue", actor, **about(record.asked, grant_id)):
-            return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, rule="", next_step=""))
+            said = {
+                "rule": "",
+                "next_step": "",
+                "life": LifeState.ACTIVE.value,
+                "since": format_time(self._papers.clock()),
+            }
+            return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, **said))
 
     def _sign_agreement(self, record: ContractRecord, product: DataProduct, passage: Passage) -> Envelope:
-        asked, now = record.asked, self._papers.clock()
-        consumer = self._directory.member(asked["consumer"])
-        agreement = Agreement(
-            id=f"agreement-{record.contract_id}",
-            request_id=record.contract_id,
-            product=product.id,
-            version=product.version,
-            manifest_digest=asked["manifest_digest"],
-            provider=self._papers.hospital,
-            consumer=consumer.id,
-            consumer_keys=ConsumerKeys(consumer.sign_key.hex(), consumer.hpke_key.hex()),
-            purpose=asked["access"]["purpose"],
-            delivery_modes=(DeliveryMode(asked["delivery_mode"]),),
-            expires=ends(product, now, passage.until),
-            issued=format_time(now),
-            price=ordered_price(product, order_of(asked)),
-            columns=order_of(asked).columns,
-            quota=product.quota,
-            max_rounds=asked["max_rounds"],
-            max_deliveries=product.max_deliveries or 1,
-            clauses={**clauses_of(product, asked), **(passage.clauses or {})},
-        )
+        consumer = self._directory.member(record.asked["consumer"])
+        agreement = draft(record, product, passage, consumer=consumer, now=self._papers.clock())
         return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
-
-    def _spent(self, contract_id: str) -> list[str]:
-        try:
-            return [str(key) for key in self._documents.get(ROUNDS, contract_id)["rounds"]]
-        except NotFound:
-            return []
 
     def _known(self, asked: dict[str, Any]) -> ContractRecord | None:
         """Return the record of this request; raise AccessDenied where its id stands for another one."""
-        try:
-            record = self._record(asked["contract_id"])
-        except NotFound:
-            return None
-        if digest(record.asked) != digest(asked):
+        record = self._shelf.find(asked["contract_id"])
+        if record is not None and digest(record.asked) != digest(asked):
             raise AccessDenied("contract.other", "choose a new contract id", "this id stands for another request")
         return record
 
     def _record(self, contract_id: str) -> ContractRecord:
-        return ContractRecord.from_document(self._documents.get(KIND, contract_id))
+        return self._shelf.get(contract_id)
 
     def _store(self, record: ContractRecord) -> ContractRecord:
-        self._documents.put(KIND, record.contract_id, record.to_document())
-        return record
+        return self._shelf.store(record)
 
 
-def is_standing(record: ContractRecord, now: datetime) -> bool:
-    """Return whether a licence is agreed and has not ended."""
-    if record.agreement is None or record.revoked or record.state == State.TERMINATED:
-        return False
-    return now < datetime.fromisoformat(record.agreement["document"]["expires"])
-
-
-def ends(product: DataProduct, now: datetime, until: datetime | None = None) -> str:
-    """Return when an agreement of today ends: after a year, with the product's terms, or with the use approved."""
-    limits = [now + timedelta(days=TERM_DAYS), *([until] if until else [])]
-    if product.terms.expires:
-        limits.append(datetime.fromisoformat(product.terms.expires))
-    return format_time(min(limits))
-
-
-def round_key(study: str, number: int) -> str:
-    """Return how a spent round is named: a study by its digest, for an id may be used again."""
-    return f"{study}/{number}"
-
-
-def about(asked: dict[str, Any], grant_id: str = "") -> Facts:
-    """Return what every event of a contract says of it."""
-    facts = Facts(
-        product=asked["product"],
-        version=asked["version"],
-        contract=asked["contract_id"],
-        purpose=asked["access"]["purpose"],
-    )
-    if grant_id:
-        facts["grant"] = grant_id
-    return facts
+def require_active(record: ContractRecord) -> None:
+    """Raise AccessDenied where a final contract does not serve now."""
+    if record.lives is LifeState.ACTIVE:
+        return
+    said = record.steps[-1]["document"] if record.steps else {}
+    if record.lives is LifeState.SUSPENDED:
+        says = f"suspended: {said.get('reason', '')}"
+        raise AccessDenied("contract.suspended", "wait until the provider resumes the contract", says)
+    raise AccessDenied("contract.ended", "agree on a new contract", f"the contract is {record.lives}")

@@ -25,6 +25,14 @@ class Exchange(Protocol):
         """Hand over the agreement this provider has signed."""
         ...
 
+    def require_offers(self, contract_id: str) -> None:
+        """Raise AccessDenied unless this contract's consumer can be told of an offer."""
+        ...
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        """Hand over an offer that answers a consumer's request."""
+        ...
+
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
         """Tell that a licence has ended."""
         ...

@@ -11,6 +11,7 @@ import polars as pl
 from hdex.catalog.documents import from_document
 from hdex.catalog.errors import PreviewRefused
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
+from hdex.catalog.limits import Limits
 from hdex.catalog.metadata import Agent, Ethics, Health, Notice, Provenance, PublisherFacts
 from hdex.catalog.preview import aggregate_preview, synthetic_preview
 from hdex.catalog.price import Price
@@ -92,6 +93,7 @@ class Offer:
     max_deliveries: int | None = None
     max_licences: int | None = None
     quota: Quota | None = None
+    limits: Limits | None = None
     revenue: Revenue | None = None
     fingerprint: tuple[str, ...] | None = None  # columns whose last digit differs by buyer
 
@@ -103,7 +105,7 @@ class Offer:
 
 SAID = (  # fields that an offer and a product share by name
     *("title", "description", "terms", "price", "keywords", "notice", "publisher", "access_body", "health", "plans"),
-    *("max_deliveries", "max_licences", "quota", "revenue"),
+    *("max_deliveries", "max_licences", "quota", "limits", "revenue"),
 )
 
 

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.catalog.licence import limits_of
 from hdex.catalog.product import DeliveryMode
 from hdex.federated.disclosure_regimes import Regime, strictest
 from hdex.node.access_proof import AccessProof
 from hdex.node.errors import AccessDenied
-from hdex.node.hospital.budgets import CLAUSE as EPSILON
-from hdex.node.hospital.budgets import limit_of
-from hdex.node.hospital.clauses import QUERIES, QUERIES_AGREED
+from hdex.node.hospital.clauses import EPSILON
 from hdex.node.hospital.query_answer import Cells, Line, answer, cells_of
-from hdex.node.hospital.query_register import QueryRegister
+from hdex.node.hospital.query_register import Asked, QueryRegister
 from hdex.node.hospital.released import Opened, Released
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -55,13 +54,15 @@ class Queries:
     def ask(self, contract_id: str, document: Mapping[str, Any], actor: Identity) -> Answered:
         """Return the answer, or raise and tell nothing; a refusal is an event."""
         with self._recorder.refusals("query.run", actor, contract=contract_id), self._register.asking:
-            opened = self._released.open(contract_id, DeliveryMode.QUERY, actor.participant)  # 1 the licence lives
+            opened = self._released.open(
+                contract_id, DeliveryMode.QUERY, actor.participant, {"queries": 1}
+            )  # 1 it lives
             question = question_of(document)  # 2 the grammar knows it
             require_columns(opened, question)  # 3 on the columns agreed
             frame = self._released.frame(opened)
             with self._released.querying(opened, rows=frame.height):
                 told = self._told(opened, frame, question)  # 4 it gives nobody away, 5 the budget has it
-                body = {"question": question.document(), "rows": told, "left": self._left(opened)}
+                body = {"question": question.document(), "rows": told, "left": self._left(opened, question)}
                 data = canonical(body)
                 said = opened.facts(rows=frame.height, fields=len(told), request_digest=question.digest())
                 said["result_digest"] = hashlib.sha256(data).hexdigest()
@@ -76,31 +77,34 @@ class Queries:
         floors = strictest().of_level(product.level)
         cells = cells_of(frame, question)
         about = {"consumer": opened.agreement.consumer, "product": product.id, "version": product.version}
-        before = self._register.answered(about["consumer"], about["product"], about["version"])
-        is_new = all((row["contract"], row["digest"]) != (contract, question.digest()) for row in before)
+        answered = self._register.answered(about["consumer"], about["product"])
+        before = answered.pop(product.version, [])
+        is_new = question.digest() not in self._released.book.questions(contract)
         if is_private(opened):
-            told = self._noisy(opened, cells, question, floors=floors, is_new=is_new)
+            told = self._noisy(opened, cells, question, floors=floors)
         else:
             if question.epsilon:
                 raise AccessDenied("query.epsilon", "ask without epsilon", "the contract promises no noise")
             told = answer(frame, question, cells, floors)
             if all(row["digest"] != question.digest() for row in before):
                 self._register.require_apart(frame, cells, shown(told), before, floor=floors.cell)
+                asked = Asked(frame, question, cells, shown(told))
+                for version, rows in answered.items():
+                    then = self._released.rows_of(opened, version)
+                    self._register.require_versions_apart(asked, then, (before, rows), floor=floors.cell)
         if is_new:
-            self._require_left(opened)
+            takes = {"questions": 1, "rows": frame.height, "epsilon": question.epsilon}
+            self._released.require_takes(opened, DeliveryMode.QUERY, takes)
             self._register.keep(contract, about, question, shown(told))
         return told
 
-    def _noisy(self, opened: Opened, cells: Cells, question: Question, *, floors: Regime, is_new: bool) -> list[Line]:
+    def _noisy(self, opened: Opened, cells: Cells, question: Question, *, floors: Regime) -> list[Line]:
         """Return counts with two-sided geometric noise, the same for the same question; small ones blank after it.
 
         Cells of one question are of different rows: it costs its epsilon once.
         """
         if question.kind not in COUNTING or not question.epsilon:
             raise AccessDenied("query.epsilon", "ask counts, with an epsilon", "the contract promises privacy by noise")
-        limit = limit_of(opened.agreement.clauses[EPSILON])
-        if is_new and self._register.spent(opened.record.contract_id) + question.epsilon > limit * (1 + 1e-12):
-            raise AccessDenied("budget.spent", "agree on more epsilon, or ask less", "too little epsilon is left")
         salt = f"{opened.record.grant_id}\n{question.digest()}".encode()
         seed = derive(self._secret, salt=salt, info=b"hdex/query-noise/v1")
         noise = geometric(np.random.default_rng(list(seed)), question.epsilon, len(cells.levels))
@@ -111,27 +115,16 @@ class Queries:
             for level, count in zip(cells.levels, counts, strict=True)
         ]
 
-    def _left(self, opened: Opened) -> int:
-        return max(0, agreed_queries(opened) - self._register.count(opened.record.contract_id))
-
-    def _require_left(self, opened: Opened) -> None:
-        if not self._left(opened):
-            raise AccessDenied(
-                "agreement.queries",
-                "agree on more queries; those answered may be asked again",
-                f"all {agreed_queries(opened)} queries agreed are answered",
-            )
+    def _left(self, opened: Opened, question: Question) -> int | None:
+        """Return how many different questions are left after this one; None where the contract limits none."""
+        agreed = limits_of(opened.agreement).get("questions")
+        asked = self._released.book.questions(opened.record.contract_id) | {question.digest()}
+        return None if agreed is None else max(0, int(agreed) - len(asked))
 
 
 def shown(lines: list[Line]) -> list[int]:
     """Return which cells of an answer are not blank."""
     return [at for at, line in enumerate(lines) if line["n"] is not None]
-
-
-def agreed_queries(opened: Opened) -> int:
-    """Return how many different questions a contract has."""
-    agreed = opened.agreement.clauses.get(QUERIES, QUERIES_AGREED)
-    return agreed if type(agreed) is int and agreed >= 0 else 0
 
 
 def is_private(opened: Opened) -> bool:

@@ -3,11 +3,13 @@
 Kept are the questions, not the rows: a released version does not change, so its rows are found again. A cell must not
 come closer than the floor to a union of cells of an earlier answer (`disclosure_cells`), and no combination of whole
 populations and of cells that were told may be solved for fewer (`disclosure_register`): else the blank of one answer is
-the rest of others. Compared are answers over one version of one product.
+the rest of others. Answers over two versions of a
+product are compared too: their difference tells who came and who went.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,12 +17,14 @@ import polars as pl
 from hdex.federated.disclosure_cells import Mask, is_too_close
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
-from hdex.node.hospital.query_answer import Cells, cells_of
+from hdex.node.hospital.query_answer import Cells, Labels, cells_of
+from hdex.node.hospital.query_versions import SideBySide
 from hdex.node.question import Question, question_of
 
 KIND = "query_answered"
 MOST_CELLS = 400  # that one organisation is told of one version: each is an equation
 PRIME = 2**31 - 1  # products of two entries stay in 64 bits
+Rows = tuple[Sequence[Document], Sequence[Document]]
 COARSER = "ask the same groups as before, or populations that differ by more patients"
 
 
@@ -31,21 +35,13 @@ class QueryRegister:
         self._documents = documents
         self.asking = threading.RLock()
 
-    def answered(self, consumer: str, product: str, version: str) -> list[Document]:
-        """Return what an organisation has had answered of one version, oldest first."""
-        asked = (consumer, product, version)
-        rows = self._documents.all(KIND)
-        return [row for row in rows if (row["consumer"], row["product"], row["version"]) == asked]
-
-    def count(self, contract: str) -> int:
-        """Return how many different questions were answered under a contract."""
-        return sum(row["contract"] == contract for row in self._documents.all(KIND))
-
-    def spent(self, contract: str) -> float:
-        """Return the epsilon that a contract's questions have cost."""
-        return sum(
-            float(row["question"]["epsilon"]) for row in self._documents.all(KIND) if row["contract"] == contract
-        )
+    def answered(self, consumer: str, product: str) -> dict[str, list[Document]]:
+        """Return what an organisation has had answered of a product by version, oldest first."""
+        found: dict[str, list[Document]] = {}
+        for row in self._documents.all(KIND):
+            if (row["consumer"], row["product"]) == (consumer, product):
+                found.setdefault(str(row["version"]), []).append(row)
+        return found
 
     def keep(self, contract: str, about: Document, question: Question, told: Sequence[int]) -> None:
         """Remember an answered question. about: consumer, product, version; told: the cells that were not blank."""
@@ -61,13 +57,55 @@ class QueryRegister:
         told: the cells of this answer that are not blank.
         """
         earlier = [(cells_of(frame, question_of(row["question"])), row["told"]) for row in before]
-        if any(is_too_close(cells.partition(), one.partition(), floor) for one, _ in earlier):
-            raise AccessDenied("query.cells", COARSER, "a cell comes too close to one of an earlier answer")
-        masks = distinct([mask for one, shown in (*earlier, (cells, told)) for mask in masks_of(one, shown)])
-        if len(masks) > MOST_CELLS:
-            raise AccessDenied("query.register_full", "ask coarser tables", f"more than {MOST_CELLS} cells were told")
-        if masks and smallest_support(masks) < floor:
-            raise AccessDenied("query.solvable", COARSER, "together with earlier answers this tells of few patients")
+        require_far(cells, [one for one, _ in earlier], floor)
+        require_unsolvable([(cells, told), *earlier], floor)
+
+    def require_versions_apart(self, asked: "Asked", then: pl.DataFrame, rows: Rows, *, floor: int) -> None:
+        """Raise AccessDenied where this answer and those over both versions together tell of fewer than `floor` rows.
+
+        then: the rows of another version; rows: what was answered of this version and of that one.
+        """
+        of_now, of_then = ([(question_of(row["question"]), row["told"]) for row in part] for part in rows)
+        for question, _ in of_then:
+            side = SideBySide(asked.frame, then, sorted({*asked.question.columns, *question.columns}))
+            over = spread(cells_of(then, question), side.of_then)
+            require_far(spread(asked.cells, side.of_now), [over], floor)
+        every = {name for question, _ in (*of_now, *of_then) for name in question.columns}
+        side = SideBySide(asked.frame, then, sorted(every | set(asked.question.columns)))
+        told = [(spread(asked.cells, side.of_now), asked.told)]
+        told += [(spread(cells_of(asked.frame, one), side.of_now), shown) for one, shown in of_now]
+        told += [(spread(cells_of(then, one), side.of_then), shown) for one, shown in of_then]
+        require_unsolvable(told, floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question over one version's rows, its cells, and those of them that would be told."""
+
+    frame: pl.DataFrame
+    question: Question
+    cells: Cells
+    told: Sequence[int]
+
+
+def spread(cells: Cells, over: Callable[[Labels], Labels]) -> Cells:
+    """Return cells over the people of two versions."""
+    return Cells(over(cells.labels), cells.levels, cells.is_ordered)
+
+
+def require_far(cells: Cells, earlier: Sequence[Cells], floor: int) -> None:
+    """Raise AccessDenied where a cell comes closer than `floor` rows to cells of an earlier answer."""
+    if any(is_too_close(cells.partition(), one.partition(), floor) for one in earlier):
+        raise AccessDenied("query.cells", COARSER, "a cell comes too close to one of an earlier answer")
+
+
+def require_unsolvable(answers: Sequence[tuple[Cells, Sequence[int]]], floor: int) -> None:
+    """Raise AccessDenied where what was told can be solved for fewer than `floor` rows. answers: cells, those told."""
+    masks = distinct([mask for one, shown in answers for mask in masks_of(one, shown)])
+    if len(masks) > MOST_CELLS:
+        raise AccessDenied("query.register_full", "ask coarser tables", f"more than {MOST_CELLS} cells were told")
+    if masks and smallest_support(masks) < floor:
+        raise AccessDenied("query.solvable", COARSER, "together with earlier answers this tells of few patients")
 
 
 def masks_of(cells: Cells, told: Sequence[int]) -> list[Mask]:

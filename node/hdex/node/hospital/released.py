@@ -1,6 +1,6 @@
 """The rows that a contract opens: its licence live, its mode agreed, its version served. Asked at every access."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.product import DeliveryMode, Role
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Documents
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied, NotFound, VaultSealed
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.usage_book import UsageBook
@@ -64,9 +64,14 @@ class Released:
         self._book = book
         self._clock = clock
 
-    def open(self, contract_id: str, mode: DeliveryMode, consumer: str) -> Opened:
-        """Return the contract, or raise: revoked, expired, another mode, withdrawn product, no rows."""
-        record, agreement = self._negotiations.require_live(contract_id, mode, consumer)
+    def open(
+        self, contract_id: str, mode: DeliveryMode, consumer: str, takes: Mapping[str, int] | None = None
+    ) -> Opened:
+        """Return the contract, or raise: revoked, suspended, ended, used up, another mode, withdrawn product, no rows.
+
+        takes: how much this access takes of each limit of the contract, by its name.
+        """
+        record, agreement = self._negotiations.require_live(contract_id, mode, consumer, takes)
         held = self._products.serving(agreement.product, agreement.manifest_digest, self._clock())
         require_consent(self._documents, held)
         if not held.product.allows(mode) or held.product.release is None:
@@ -74,6 +79,15 @@ class Released:
                 f"level.{held.product.level}.no_{mode}", "use the federated way", "no rows of this serve"
             )
         return Opened(record, agreement, held)
+
+    def require_takes(self, opened: Opened, mode: DeliveryMode, takes: Mapping[str, int | float]) -> None:
+        """Raise AccessDenied where an access, whose size is known only now, passes a limit of the contract."""
+        self._negotiations.require_takes(opened.record, opened.agreement, mode, takes)
+
+    @property
+    def book(self) -> UsageBook:
+        """What the log says was used."""
+        return self._book
 
     def querying(self, opened: Opened, *, rows: int) -> AbstractContextManager[None]:
         """Run a body that writes the event of one query, unless the contract's quota is used up."""
@@ -87,6 +101,20 @@ class Released:
         """Return the released rows with the contract's columns."""
         frame = self._vault.read_frame(opened.held.dataset, release_name(opened.held.product.version))
         return frame.select(name for name in opened.columns() if name in frame.columns)
+
+    def rows_of(self, opened: Opened, version: str) -> pl.DataFrame:
+        """Return the rows of another version of a contract's product: to compare answers with, never to tell.
+
+        Raises AccessDenied where they are gone.
+        """
+        try:
+            return self._vault.read_frame(opened.held.dataset, release_name(version))
+        except (NotFound, VaultSealed) as gone:
+            raise AccessDenied(
+                "query.version_gone",
+                "ask what was asked of that version already, or ask the hospital",
+                "answers over an earlier version cannot be compared: its rows are gone",
+            ) from gone
 
 
 def require_consent(documents: Documents, held: Held) -> None:

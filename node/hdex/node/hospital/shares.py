@@ -2,7 +2,8 @@
 
 Only for products of level 1 and 2. The token names one contract and is kept as its digest; every request asks anew
 whether the licence lives, every read of the file is an event before its first byte, and a long read asks again on its
-way. A share holds one table with one version: releases are written once.
+way. A share holds one table with one version: releases are written once. Nobody acknowledges a share: the first read of
+a version on a day is a delivery, and the log says which that is.
 """
 
 import hashlib
@@ -22,7 +23,6 @@ from hdex.ledger.event import format_time
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, IdentityRefused, NotFound
-from hdex.node.hospital.delivery_quota import DeliveryQuota
 from hdex.node.hospital.released import Opened, Released, release_name
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -76,7 +76,6 @@ class Shares:
         self._recorder = recorder
         self._secret = derive(secret, salt=b"", info=b"hdex/share-address/v1")
         self._endpoint = endpoint
-        self._quota = DeliveryQuota(files.documents)
         self._clock = clock
         self._shapes: dict[str, tuple[str, int, int]] = {}
 
@@ -139,10 +138,13 @@ class Shares:
         said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=size)
         if product.release is not None:
             said["result_digest"] = product.release.sha256
-        counted = self._files.released.delivering(opened, rows=rows, size=size)
-        with self._recorder.refusals("export", actor, contract=contract), counted:
-            self._quota.take(opened.agreement, 1, of=1)
-            self._recorder.allow("export", actor, **said)
+        book = self._files.released.book
+        with self._recorder.refusals("share.read", actor, contract=contract):
+            begins = 0 if book.is_read_today(contract, product.version) else 1  # a delivery: one a day and version
+            takes = {"deliveries": begins, "rows": begins * rows, "bytes": size}
+            with self._files.released.delivering(opened, rows=begins * rows, size=size):
+                self._files.released.require_takes(opened, DeliveryMode.DOWNLOAD, takes)
+                self._recorder.allow("share.read", actor, **said)
         return size, self._pieces(opened, name, size)
 
     def contract_of(self, token: str) -> str:

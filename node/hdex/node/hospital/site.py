@@ -117,7 +117,6 @@ class HospitalSite:
             raise
         for kind, name in names_of(study):
             self._rooms.documents.put(kind, name, {"study": study.digest()})
-        self._rooms.negotiations.spend_round(study.contracts[self._site], study.digest(), request.round)
         failpoint("site.round.joined")
 
     def _join(self, request: RoundRequest, agreement: Agreement, facts: Facts) -> None:
@@ -178,7 +177,8 @@ class HospitalSite:
     def _check(self, request: RoundRequest) -> Agreement:
         study = request.study
         agreement = self._admissible(study, request.envelope, request.round)
-        self._rooms.negotiations.require_round(study.contracts[self._site], agreement, study.digest(), request.round)
+        name = round_name(study.digest(), request.round)
+        self._rooms.negotiations.require_round(study.contracts[self._site], agreement, name)
         return agreement
 
     def _admissible(self, study: Study, envelope: bytes, number: int) -> Agreement:

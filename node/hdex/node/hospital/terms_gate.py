@@ -11,7 +11,7 @@ from typing import Any
 
 from hdex.catalog.contract import Agreement
 from hdex.catalog.documents import from_document
-from hdex.catalog.licence import Access, decide_access
+from hdex.catalog.licence import Access, decide_access, limits_of
 from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import AccessRequest, Outcome, TermsDecision, decide
 from hdex.ledger.event import format_time
@@ -38,7 +38,7 @@ class TermsGate:
         """Raise AccessDenied unless terms and agreement permit this access now, and the policies let them."""
         found = decide_access(product.terms, agreement, self._request(asked), access)
         if found.outcome is not Outcome.PERMITTED:
-            raise AccessDenied(found.rule, found.next_step, found.why.en)
+            raise AccessDenied(found.rule, found.next_step, found.why.en + counted(agreement, access, found.rule))
         consumer = agreement.consumer
         holder = Identity(f"urn:hdex:buyer:{consumer}", "buyer", consumer)  # on whose behalf, whoever carries it
         resource: dict[str, str | int] = {
@@ -52,3 +52,12 @@ class TermsGate:
     def _request(self, asked: Mapping[str, Any]) -> AccessRequest:
         access = from_document(AccessRequest, asked["access"], "access")
         return replace(access, at=format_time(self._clock()))
+
+
+def counted(agreement: Agreement, access: Access, rule: str) -> str:
+    """Return how much was agreed and used, where a rule is about a count; else nothing."""
+    name = rule.removeprefix("agreement.")
+    most = limits_of(agreement).get(name)
+    if most is None:
+        return ""
+    return f" Agreed: {most:f}, used: {access.used.get(name, 0):g}, asked: {access.takes.get(name, 0):g}."

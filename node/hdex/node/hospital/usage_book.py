@@ -7,23 +7,44 @@ are reckoned from here, under a signed head of the log.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from hdex.catalog.invoice import UsageSaid
 from hdex.catalog.quota import Quota, QuotaPeriod, Used, require_quota
 from hdex.ledger.errors import LogFailed
-from hdex.ledger.event import Action, format_time, parse
+from hdex.ledger.event import Action, Decision, Event, format_time, parse
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.shard import origin_of, parse_origin
-from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, month_of, usage
+from hdex.ledger.usage import Access, Counts, Place, Tally, access_of, day_of, month_of, usage
 from hdex.node.access_proof import AccessProof
 from hdex.node.errors import NotFound
 from hdex.node.hospital.log_fold import LogFold
 
 NAMES_CONTRACT = b'"contract":'
+ASKING = frozenset({Action.QUERY_RUN, Action.STUDY_PLAN, Action.ROUND_JOIN})
 PAPERS = frozenset({Action.INVOICE_ISSUE, Action.INVOICE_CREDIT})
+
+
+@dataclass(slots=True)
+class Asked:
+    """What was asked under one contract: each question with its epsilon, each script, what rounds cost."""
+
+    questions: dict[str, Decimal] = field(default_factory=dict)
+    scripts: set[str] = field(default_factory=set)
+    rounds_epsilon: Decimal = Decimal(0)
+
+    def take(self, event: Event) -> None:
+        """Count one entry. A question or script that comes again is the same one."""
+        digest, epsilon = event.request_digest or "", Decimal(repr(event.epsilon or 0))
+        if event.action is Action.QUERY_RUN:
+            self.questions[digest] = epsilon
+        elif event.action is Action.STUDY_PLAN:
+            self.scripts.add(digest)
+        elif event.action is Action.ROUND_JOIN:
+            self.rounds_epsilon += epsilon
 
 
 class UsageBook:
@@ -37,6 +58,7 @@ class UsageBook:
         self._fold = LogFold(log, past, clear=self._clear, take=self._take)
         self._accesses: dict[str, list[Access]] = {}  # by contract, in the order of the log
         self._tallies: dict[str, Tally] = {}
+        self._asked: dict[str, Asked] = {}
         self._papers: dict[str, Place] = {}  # digest of an invoice -> its entry
         self._counting = threading.RLock()  # between the look and the event nobody else may use
 
@@ -84,6 +106,55 @@ class UsageBook:
         """Return what was used so far, over the period of the quota where one is given."""
         with self._counting:
             return self._used(self._folded(contract), quota or Quota())
+
+    def spent(self, contract: str) -> dict[str, int | float]:
+        """Return what the log says was used of every limit an agreement may have, by the limit's name."""
+        with self._counting:
+            tally, asked = self._folded(contract), self._asked.get(contract, Asked())
+            counts = tally.total
+            return {
+                "queries": counts.queries,
+                "rows": counts.rows,
+                "bytes": counts.bytes,
+                "deliveries": counts.deliveries,
+                "rounds": len(tally.rounds | set(tally.joined.values())),
+                "questions": len(asked.questions),
+                "enclave_runs": len(asked.scripts),
+                "epsilon": float(sum(asked.questions.values(), asked.rounds_epsilon)),
+            }
+
+    def rounds(self, contract: str) -> set[str]:
+        """Return the names of the rounds that were joined under a contract."""
+        with self._counting:
+            tally = self._folded(contract)
+            return tally.rounds | set(tally.joined.values())
+
+    def questions(self, contract: str) -> set[str]:
+        """Return the digests of the questions that were answered under a contract."""
+        with self._counting:
+            self._fold.read()
+            return set(self._asked.get(contract, Asked()).questions)
+
+    def scripts(self, contract: str) -> set[str]:
+        """Return the digests of the scripts that were submitted under a contract."""
+        with self._counting:
+            self._fold.read()
+            return set(self._asked.get(contract, Asked()).scripts)
+
+    def is_delivering(self, contract: str) -> bool:
+        """Return whether a delivery has begun and was not acknowledged."""
+        with self._counting:
+            return self._folded(contract).is_open
+
+    def is_read_today(self, contract: str, version: str) -> bool:
+        """Return whether a share of a version was read on this day already: further reads are the same delivery."""
+        with self._counting:
+            return day_of(version, format_time(self._clock())) in self._folded(contract).days
+
+    def has_delivered(self, contract: str) -> bool:
+        """Return whether rows have left under a contract."""
+        with self._counting:
+            return self._folded(contract).total.deliveries > 0
 
     def contracts(self) -> list[str]:
         """Return every contract that used anything, sorted."""
@@ -157,6 +228,7 @@ class UsageBook:
     def _clear(self) -> None:
         self._accesses.clear()
         self._tallies.clear()
+        self._asked.clear()
 
     def _take(self, leaf: bytes, origin: str, index: int) -> None:
         if NAMES_CONTRACT not in leaf:  # most entries name none, and reading them would cost ten times as much
@@ -164,6 +236,8 @@ class UsageBook:
         event = parse(leaf)
         if event.action in PAPERS and event.result_digest:
             self._papers[event.result_digest] = Place(origin, index, month_of(origin, event.time))
+        if event.decision is Decision.ALLOW and event.contract is not None and event.action in ASKING:
+            self._asked.setdefault(event.contract, Asked()).take(event)
         access = access_of(event, origin, index)
         if access is not None and event.contract is not None:
             self._accesses.setdefault(event.contract, []).append(access)

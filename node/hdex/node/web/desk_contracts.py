@@ -13,14 +13,18 @@ from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import Route
 
-WAITING, LIVE = ("REQUESTED",), ("AGREED", "VERIFIED", "FINALIZED", "ACTIVE")
+WAITING, LIVE = ("REQUESTED", "OFFERED"), ("ACCEPTED", "AGREED", "VERIFIED", "ACTIVE", "SUSPENDED", "OBLIGATIONS_OPEN")
 DECIDERS = ("data_steward", "privacy_officer", "ethics_committee")
-ENDERS = ("data_steward", "privacy_officer")
-ACTS = {
+ENDERS, ORDERER = ("data_steward", "privacy_officer"), "privacy_officer"
+ENDABLE = ("AGREED", "VERIFIED", "ACTIVE", "SUSPENDED")
+ORDERS = {"ACTIVE": "suspend", "SUSPENDED": "resume"}  # state -> what the privacy officer may order by a paper
+ACTS = {  # what is done -> what the page says then
     "approve": "approved",
     "refuse": "refused",
     "revoke": "revoked",
-}  # what is done -> what the page says then
+    "suspend": "ordered",
+    "resume": "ordered",
+}
 Row = Mapping[str, Any]
 
 
@@ -41,16 +45,16 @@ class ContractsPart:
 
     def listed(self, visit: Visit) -> Response:
         """Return every contract: those that wait, those in force, those that are over."""
-        found = self._steward.desk.read("contracts")["contracts"]
-        waiting = [one for one in found if one["state"] in WAITING]
-        live = [one for one in found if one["state"] in LIVE]
-        over = [one for one in found if one["state"] not in (*WAITING, *LIVE)]
+        found = list(reversed(self._steward.desk.read("contracts")["contracts"]))
+        waiting = [one for one in found if standing(one) in WAITING]
+        live = [one for one in found if standing(one) in LIVE]
+        over = [one for one in found if standing(one) not in (*WAITING, *LIVE)]
         return page("desk_contracts.html", visit, parted=[("waiting", waiting), ("live", live), ("over", over)])
 
     def shown(self, visit: Visit) -> Response:
         """Return one contract whole. Raises NotFound."""
         found = self._found(visit)
-        limits = [(one, left_of(one)) for one in found["limits"]]
+        limits = [(one, left_of(one)) for one in found["lines"]]
         return page("desk_contract.html", visit, found=found, limits=limits, acts=acts_of(found, visit.role))
 
     def asked(self, visit: Visit) -> Response:
@@ -68,6 +72,8 @@ class ContractsPart:
         desk = self._steward.desk
         if act == "revoke":
             desk.revoke(name, text(visit, "reason"))
+        elif act in ORDERS.values():
+            self._steward.order_contract(f"contract.{act}", name, text(visit, "reason"))
         else:
             require_shown(visit, desk.read("contract", name)["request"])
             reason = text(visit, "reason") if act == "refuse" else ""
@@ -85,9 +91,16 @@ def contract_path(name: str) -> str:
 
 def acts_of(found: Row, role: str) -> list[str]:
     """Return what this person may do about a contract as it stands; the node has the last word."""
-    if found["state"] == "REQUESTED":
+    state = standing(found)
+    if state == "REQUESTED":
         return ["approve", "refuse"] if role in DECIDERS else []
-    return ["revoke"] if found["state"] in LIVE and role in ENDERS else []
+    ordered = [ORDERS[state]] if state in ORDERS and role == ORDERER else []
+    return [*ordered, *(["revoke"] if state in ENDABLE and role in ENDERS else [])]
+
+
+def standing(one: Row) -> str:
+    """Return where a contract stands: in its own life once it is final, before in its negotiation."""
+    return str(one.get("life") or one["state"])
 
 
 def left_of(limit: Row) -> tuple[float, int]:

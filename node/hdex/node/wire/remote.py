@@ -15,7 +15,7 @@ from hdex.node.auditor_logs import ShownLog
 from hdex.node.container import Part
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
-from hdex.node.errors import PeerUnavailable
+from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.signed import Envelope
 from hdex.node.wire.messages import dump, pack, read_object, record_of, unpack
 from hdex.proto.v1 import (
@@ -47,7 +47,7 @@ class RemoteExchange:
     def publish(self, manifest: Envelope) -> str:
         return str(self._products.Publish(exchange_pb2.PublishProductRequest(manifest=pack(manifest))).digest)
 
-    def withdraw(self, notice: Envelope) -> None:
+    def withdraw_product(self, notice: Envelope) -> None:
         self._products.Withdraw(exchange_pb2.WithdrawProductRequest(notice=pack(notice)))
 
     def amend(self, step: Envelope) -> str:
@@ -72,6 +72,17 @@ class RemoteExchange:
             self._contracts.SubmitAgreement(exchange_pb2.SubmitAgreementRequest(agreement=pack(agreement)))
         )
 
+    def require_offers(self, contract_id: str) -> None:
+        raise AccessDenied(
+            "offer.over_dsp",
+            "refuse with a reason that says what you would agree to",
+            "only who negotiates over the Dataspace Protocol can be offered other terms",
+        )
+
+    def submit_offer(self, offer: Envelope) -> ContractRecord:
+        self.require_offers(str(offer["document"]["contract_id"]))
+        raise AssertionError  # the line above has raised
+
     def verify(self, agreement: Envelope) -> ContractRecord:
         return record_of(self._contracts.Verify(exchange_pb2.VerifyRequest(agreement=pack(agreement))))
 
@@ -81,6 +92,11 @@ class RemoteExchange:
     def revoke(self, contract_id: str, reason: str) -> ContractRecord:
         message = exchange_pb2.RevokeContractRequest(contract_id=contract_id, reason=reason)
         return record_of(self._contracts.Revoke(message))
+
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        """End a negotiation as its consumer."""
+        message = exchange_pb2.WithdrawContractRequest(termination=pack(termination))
+        return record_of(self._contracts.WithdrawContract(message))
 
     def plan(self, question: Mapping[str, Any]) -> Document:
         request = exchange_pb2.PlanStudyRequest(question=dump(dict(question)))
@@ -105,6 +121,18 @@ class RemoteHospitals:
     def confirm(self, provider: str, agreement: Envelope) -> ContractRecord:
         message = hospital_pb2.ConfirmAgreementRequest(agreement=pack(agreement))
         return record_of(self._stub(provider).ConfirmAgreement(message))
+
+    def withdraw(self, provider: str, termination: Envelope) -> ContractRecord:
+        message = hospital_pb2.WithdrawRequestRequest(termination=pack(termination))
+        return record_of(self._stub(provider).WithdrawRequest(message))
+
+    def standing(self, provider: str, contract_id: str) -> Document:
+        message = hospital_pb2.GetStandingRequest(contract_id=contract_id)
+        return read_object(self._stub(provider).GetStanding(message).document)
+
+    def attest(self, provider: str, attestation: Envelope) -> Document:
+        message = hospital_pb2.AttestDeletionRequest(attestation=pack(attestation))
+        return read_object(self._stub(provider).AttestDeletion(message).document)
 
     def deliver(self, provider: str, contract_id: str, first_chunk: int) -> Iterator[Part]:
         message = hospital_pb2.DeliverRequest(contract_id=contract_id, first_chunk=first_chunk)

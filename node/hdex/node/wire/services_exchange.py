@@ -105,6 +105,11 @@ class ContractServicer(exchange_pb2_grpc.ContractServiceServicer):
     def Revoke(self, request: exchange_pb2.RevokeContractRequest, context: Context) -> common_pb2.ContractStatus:
         return status_message(self._contracts.revoked(request.contract_id, request.reason, caller(context)))
 
+    def WithdrawContract(
+        self, request: exchange_pb2.WithdrawContractRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(self._contracts.withdrawn(unpack(request.termination), caller(context)))
+
 
 class StudyServicer(exchange_pb2_grpc.StudyServiceServicer):
     """Studies."""

@@ -124,6 +124,23 @@ class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
     ) -> common_pb2.ContractStatus:
         return status_message(self._hospital.negotiations.consider(unpack(request.request), caller(context)))
 
+    def WithdrawRequest(
+        self, request: hospital_pb2.WithdrawRequestRequest, context: Context
+    ) -> common_pb2.ContractStatus:
+        return status_message(self._hospital.negotiations.withdraw(unpack(request.termination), caller(context)))
+
+    def GetStanding(
+        self, request: hospital_pb2.GetStandingRequest, context: Context
+    ) -> hospital_pb2.GetStandingResponse:
+        document = self._hospital.standings.read(request.contract_id, caller(context))
+        return hospital_pb2.GetStandingResponse(document=dump(document))
+
+    def AttestDeletion(
+        self, request: hospital_pb2.AttestDeletionRequest, context: Context
+    ) -> hospital_pb2.AttestDeletionResponse:
+        document = self._hospital.attest(unpack(request.attestation), caller(context))
+        return hospital_pb2.AttestDeletionResponse(document=dump(document))
+
     def ConfirmAgreement(
         self, request: hospital_pb2.ConfirmAgreementRequest, context: Context
     ) -> common_pb2.ContractStatus:

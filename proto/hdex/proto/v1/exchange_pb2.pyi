@@ -193,6 +193,12 @@ class RevokeContractRequest(_message.Message):
     reason: str
     def __init__(self, contract_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class WithdrawContractRequest(_message.Message):
+    __slots__ = ("termination",)
+    TERMINATION_FIELD_NUMBER: _ClassVar[int]
+    termination: _common_pb2.Envelope
+    def __init__(self, termination: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
 class PlanStudyRequest(_message.Message):
     __slots__ = ("question",)
     QUESTION_FIELD_NUMBER: _ClassVar[int]

@@ -438,6 +438,11 @@ class ContractServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RevokeContractRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
                 _registered_method=True)
+        self.WithdrawContract = channel.unary_unary(
+                '/hdex.proto.v1.ContractService/WithdrawContract',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawContractRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
+                _registered_method=True)
 
 
 class ContractServiceServicer:
@@ -479,6 +484,12 @@ class ContractServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WithdrawContract(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContractServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -510,6 +521,11 @@ def add_ContractServiceServicer_to_server(servicer, server):
             'Revoke': grpc.unary_unary_rpc_method_handler(
                     servicer.Revoke,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RevokeContractRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.SerializeToString,
+            ),
+            'WithdrawContract': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawContract,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawContractRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.SerializeToString,
             ),
     }
@@ -674,6 +690,33 @@ class ContractService:
             target,
             '/hdex.proto.v1.ContractService/Revoke',
             hdex_dot_proto_dot_v1_dot_exchange__pb2.RevokeContractRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawContract(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ContractService/WithdrawContract',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.WithdrawContractRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
             options,
             channel_credentials,

@@ -213,6 +213,36 @@ class AcknowledgeDeliveryResponse(_message.Message):
     document: bytes
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
 
+class WithdrawRequestRequest(_message.Message):
+    __slots__ = ("termination",)
+    TERMINATION_FIELD_NUMBER: _ClassVar[int]
+    termination: _common_pb2.Envelope
+    def __init__(self, termination: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class GetStandingRequest(_message.Message):
+    __slots__ = ("contract_id",)
+    CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]
+    contract_id: str
+    def __init__(self, contract_id: _Optional[str] = ...) -> None: ...
+
+class GetStandingResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class AttestDeletionRequest(_message.Message):
+    __slots__ = ("attestation",)
+    ATTESTATION_FIELD_NUMBER: _ClassVar[int]
+    attestation: _common_pb2.Envelope
+    def __init__(self, attestation: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
+
+class AttestDeletionResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
 class QueryRequest(_message.Message):
     __slots__ = ("contract_id", "question")
     CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]

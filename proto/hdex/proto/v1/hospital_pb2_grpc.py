@@ -710,6 +710,21 @@ class HospitalServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.FromString,
                 _registered_method=True)
+        self.WithdrawRequest = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/WithdrawRequest',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.WithdrawRequestRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
+                _registered_method=True)
+        self.GetStanding = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/GetStanding',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingResponse.FromString,
+                _registered_method=True)
+        self.AttestDeletion = channel.unary_unary(
+                '/hdex.proto.v1.HospitalService/AttestDeletion',
+                request_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionResponse.FromString,
+                _registered_method=True)
 
 
 class HospitalServiceServicer:
@@ -764,6 +779,24 @@ class HospitalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WithdrawRequest(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStanding(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttestDeletion(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HospitalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -806,6 +839,21 @@ def add_HospitalServiceServicer_to_server(servicer, server):
                     servicer.GetRun,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.SerializeToString,
+            ),
+            'WithdrawRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawRequest,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.WithdrawRequestRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.SerializeToString,
+            ),
+            'GetStanding': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStanding,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingResponse.SerializeToString,
+            ),
+            'AttestDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttestDeletion,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1025,6 +1073,87 @@ class HospitalService:
             '/hdex.proto.v1.HospitalService/GetRun',
             hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_hospital__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/WithdrawRequest',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.WithdrawRequestRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStanding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/GetStanding',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.GetStandingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttestDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.HospitalService/AttestDeletion',
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_hospital__pb2.AttestDeletionResponse.FromString,
             options,
             channel_credentials,
             insecure,
