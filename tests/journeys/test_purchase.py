@@ -7,8 +7,9 @@ from tests.journeys.stage import LEVEL_5_HOME, Stage, eventually, refusal
 
 from hdex.node.demo import acts_access, acts_market, rows
 from hdex.node.demo.setting import APPLICANT, BUYER
+from hdex.node.holder import Holder
 from hdex.node.signed import verify
-from hdex.node.wire.remote import RemoteHospitals
+from hdex.node.wire.remote import RemoteExchange, RemoteHospitals
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
 SEALED, FEDERATED = "sealed_file", "federated"
@@ -83,6 +84,35 @@ def test_the_next_range_of_a_revoked_contract_is_refused(stage: Stage) -> None:
     about = [event for event in stage.events(PROVIDER) if event.get("contract") == contract_id]
     assert (about[-1]["action"], about[-1]["decision"], about[-1]["reason"]) == ("export", "deny", "contract.revoked")
     eventually(lambda: not stage.chain().is_granted(grant, datetime.now(UTC)), "the revocation on the chain")
+    holder = holder_of(stage)
+    found = holder.standing(contract_id)
+    assert (found["life"], found["transfer"], found["overdue"]) == ("OBLIGATIONS_OPEN", "TERMINATED", False)
+    assert refusal(lambda: holder.attest(contract_id, ["all"], copies=1)).rule == "attestation.file_here"
+    assert holder.delete(contract_id) > 0
+    assert holder.attest(contract_id, ["what had come of the file"], copies=1)["life"] == "CLOSED"
+    listed = {one["contract"]: one for one in stage.officer(PROVIDER).desk.read("contracts")["contracts"]}
+    assert [step["arrow"] for step in listed[contract_id]["steps"]] == ["revoke", "oblige", "close"]
+    wanted = ["grant.revoke", "contract.oblige", "contract.close"]
+    assert [one for one in stage.actions(PROVIDER, contract=contract_id) if one in wanted] == wanted
+
+
+def holder_of(stage: Stage) -> Holder:
+    """Return the buyer with the contracts it has, over the wire."""
+    buyer, channels = stage.memory.cast.buyer, stage.channels(BUYER)
+    hospitals, exchange = RemoteHospitals(channels), RemoteExchange(channels("exchange"))
+    return Holder(
+        buyer, buyer._keys, custodian=hospitals, ending=exchange, folder=buyer._folder, clock=lambda: datetime.now(UTC)
+    )
+
+
+def test_a_withdrawn_request_ends_at_exchange_and_hospital(stage: Stage) -> None:
+    memory, holder = stage.reach("vetting"), holder_of(stage)
+    asked = acts_market.wish(memory, str(memory.products[PROVIDER]["product"]), SEALED)
+    acts_access.admit(memory, asked.product, SEALED)
+    memory.cast.buyer.request(asked, contract_id="withdrawn")
+    assert holder.withdraw("withdrawn", "the project was stopped").state == "TERMINATED"
+    records = {one.contract_id: one for one in stage.officer(PROVIDER).desk.requests()}
+    assert (records["withdrawn"].state, records["withdrawn"].rule) == ("TERMINATED", "consumer.withdrew")
 
 
 def test_nobody_fetches_on_the_contract_of_another(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from hdex.catalog.contract_life import LifeState
 from hdex.catalog.errors import TransitionForbidden
 from hdex.catalog.limits import Limits
 from hdex.catalog.product import DataProduct
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.signed import sign
 
 
@@ -48,6 +48,18 @@ def test_how_a_contract_stands_is_the_providers_word_with_what_the_log_counts(ma
     assert foreign.value.rule == "contract.foreign"
     (listed,) = market.standings("hospital-a").all()
     assert (listed["consumer"], listed["overdue"]) == (BUYER, False)
+
+
+def test_a_provider_that_is_away_leaves_the_negotiated_word(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    market.finalized(market.stents())
+
+    def away(provider: str, contract_id: str) -> Any:
+        raise PeerUnavailable("it is away")
+
+    monkeypatch.setattr(market.counters[BUYER], "standing", away)
+    found = market.holder().standing("c-1")
+    assert found["state"] == "FINALIZED"
+    assert "does not answer" in found["next_step"]
 
 
 def test_what_lies_here_is_not_attested_as_deleted(market: Market) -> None:

@@ -14,7 +14,7 @@ from hdex.ledger.event import format_time
 from hdex.node.buyer import Buyer, Wish
 from hdex.node.contract_record import ContractRecord, order_of
 from hdex.node.durable import write_atomic
-from hdex.node.errors import AccessDenied
+from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, canonical, sign
 
@@ -62,7 +62,10 @@ class Holder:
             found["offer"] = record.offer["document"]
         if record.state != State.FINALIZED:
             return found
-        return found | self._custodian.standing(str(record.asked["provider"]), contract_id)
+        try:
+            return found | self._custodian.standing(str(record.asked["provider"]), contract_id)
+        except PeerUnavailable:
+            return found | {"next_step": "the provider does not answer; ask again for how the contract stands there"}
 
     def renew(self, contract_id: str, *, rounds: int | None = None, statement: str = "") -> ContractRecord:
         """Ask for a contract of the same terms that takes another one's place; both sides sign it as any other."""

@@ -54,7 +54,9 @@ def negotiate(  # noqa: PLR0913  # typer: each option is a parameter
         talk("contract", contract)
         if withdraw:
             record = one.holder.withdraw(contract, withdraw)
-        elif accept:
+            show({"contract": contract, "state": record.state, "rule": record.rule}, as_json=as_json)
+            return
+        if accept:
             record = one.bargain.accept(contract)
         elif counter:
             terms: dict[str, Any] = {"order": to_document(order)} if plan or columns else {}
@@ -81,10 +83,9 @@ def begun(one: "Dealing", contract: str, wish: "Wish") -> "ContractRecord":
 def settled(one: "Dealing", record: "ContractRecord") -> dict[str, Any]:
     """Wait for the provider's word, sign an agreement that is what was asked, and return where the contract stands."""
     contract = record.contract_id
-    if record.state != "TERMINATED":
-        record = one.market.awaited(contract)
-    if record.agreement is not None:
-        record = one.buyer.accept(contract)
+    record = one.market.awaited(contract)
+    if record.agreement is not None or record.state == "TERMINATED":
+        record = one.buyer.accept(contract)  # raises with rule and next step where it was ended
     found: dict[str, Any] = {"state": record.state, "rule": record.rule, "next_step": record.next_step}
     if record.state == "OFFERED":
         found["offer"] = one.bargain.offered(contract)

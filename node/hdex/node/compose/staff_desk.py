@@ -5,8 +5,6 @@ machine alone.
 import threading
 from pathlib import Path
 
-from fastapi import FastAPI
-
 from hdex.node.code_slot import collect
 from hdex.node.compose.client import open_billing, open_reviewer, open_steward
 from hdex.node.compose.standing import now
@@ -67,7 +65,7 @@ def opened(config: HospitalConfig | ExchangeConfig, desk: Path, port: int) -> tu
     return who, Door(Sessions(clock=now, denied=denied), lambda: collect(desk, who, now()), port)
 
 
-def serve_app(app: FastAPI, door: Door, who: Identity, *, stop: threading.Event) -> str:
+def serve_app(app: object, door: Door, who: Identity, *, stop: threading.Event) -> str:
     """Serve an application until `stop`; return the address that signs in once."""
     serve_pages(app, Listen(http_port=door.port), stop=stop)
     return f"http://127.0.0.1:{door.port}/sign-in?code={door.sessions.issue(who)}"

@@ -118,18 +118,13 @@ class ContractLives:
 
     def sweep(self) -> list[str]:
         """Do what the clock asks: end every contract whose term has ended, and return them."""
-        me, ended = self._me(), []
+        ended = []
         while (name := self._shelf.next_due(self._papers.clock())) is not None:
-            with self._shelf.changing:
-                record = self._final(name)
-                if record.lives in LIVE:
-                    evidence = self._evidence(record, reason="its term has ended")
-                    record = self._settled(self._move(record, LifeArrow.EXPIRE, evidence, actor=me), me)
-            self._room.tell(record, LifeArrow.EXPIRE, "its term has ended")
+            self._expired(name)
             ended.append(name)
         for name in self._shelf.unsettled():
             with self._shelf.changing:
-                self._settled(self._final(name), me)
+                self._settled(self._final(name), self._me())
         return ended
 
     def require_attested(self, consumer: str) -> None:
@@ -138,14 +133,23 @@ class ContractLives:
         late = [one for one in self._shelf.owing() if one.due < now]
         if not late:
             return
-        organisation = self._directory.member(consumer).organisation
+        organisation = self._organisation(consumer)
         for one in late:
-            if one.consumer == consumer or self._directory.member(one.consumer).organisation == organisation:
+            if one.consumer == consumer or self._organisation(one.consumer) == organisation:
                 raise AccessDenied(
                     "contract.attestation_overdue",
                     f"attest deletion first: hdex buy attest {one.contract_id}",
                     f"deletion under contract {one.contract_id} was to be attested by {format_time(one.due)}",
                 )
+
+    def _expired(self, name: str) -> None:
+        me, reason = self._me(), "its term has ended"
+        with self._shelf.changing:
+            record = self._final(name)
+            if record.lives in LIVE:
+                evidence = self._evidence(record, reason=reason)
+                record = self._settled(self._move(record, LifeArrow.EXPIRE, evidence, actor=me), me)
+        self._room.tell(record, LifeArrow.EXPIRE, reason)
 
     def _closed(self, record: ContractRecord, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Return the contract closed under an attestation, whether or not one was owed."""
@@ -246,6 +250,13 @@ class ContractLives:
         if paper is not None:
             facts["request_digest"] = digest(paper)
         return facts
+
+    def _organisation(self, participant: str) -> str:
+        """Return whose participant this is; one that has left the consortium is its own."""
+        try:
+            return self._directory.member(participant).organisation
+        except NotFound:
+            return participant
 
     def _me(self) -> Identity:
         member = self._directory.member(self._papers.hospital)
