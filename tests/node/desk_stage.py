@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from tests.node.desk_calls import Called, LocalOffice, LocalTill
 from tests.node.market_stage import BUYER, OTHER, Market, person
 from tests.node.record_stage import Record
 
 from hdex.ledger.note import Signer, cosign
+from hdex.node.compose.staff_desk import hospital_parts
 from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
-from hdex.node.errors import NodeError, RemoteRefused, describe
+from hdex.node.errors import NodeError
 from hdex.node.hospital.accesses import Accesses, Buyers, Question, buyer_of
 from hdex.node.hospital.approvals import Approvals
+from hdex.node.hospital.contract_lives import ORDERS as CONTRACT_ORDERS
+from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import WAITING, StudyApprovals
 from hdex.node.identity import Identity
-from hdex.node.keys import STANDARD, MemoryKeys
+from hdex.node.reviewer import Reviewer
 from hdex.node.sessions import Sessions
 from hdex.node.signed import Envelope
 from hdex.node.steward import Say, Steward
@@ -61,13 +65,11 @@ class House:
         self.record = Record(folder, HOSPITAL)
         self.market: Market = self.record.market
         ground = self.record.ground
-        self.keys = {**self.record.staff, COMMITTEE: MemoryKeys(dict(STANDARD))}
+        self.keys = self.market.people
         people = Staff(HOSPITAL, {role: keys.public("sign") for role, keys in self.keys.items()})
         studies = StudyApprovals(people, ground.documents, ground.recorder, clock=self.market.clock)
         review = self.record.classifications.contested
         self.approvals = Approvals(people, ground.documents, ground.recorder, review=review, studies=studies)
-        record = self.record
-        self.readings = Readings(ground.documents, record.classifications, record.assessments, record.products)
         self.anchored = 0
         self.accesses = Accesses(
             ground.log,
@@ -75,7 +77,17 @@ class House:
             buyers=buyers_of(self.market, HOSPITAL),
             anchored=lambda: self.anchored,
             needed=1,
+            questions=lambda: answered(ground.documents),
         )
+        record, side = self.record, self.market.hospitals[HOSPITAL]
+        counters = Counters(
+            side.negotiations, side.requests, side.vettings, side.enclaves, ground.book, ground.documents
+        )  # fmt: skip
+        market = MarketReadings(counters, life=self.accesses.life_of, clock=self.market.clock)
+        self.readings = Readings(
+            ground.documents, record.classifications, record.assessments, record.products, market=market.parts
+        )  # fmt: skip
+        self.till = LocalTill(self.market, ground)
 
     def ask(self, **changed: Any) -> str:
         """Have a study ask that nobody has approved; return its digest."""
@@ -90,6 +102,12 @@ class House:
         list(market.hospital.delivery.range("c-1", 0, person(BUYER)).chunks)
         with suppress(NodeError):
             market.hospital.delivery.range("c-1", 0, person(OTHER))
+
+    def reviewer(self, role: str) -> Reviewer:
+        """Return a person who vets and reviews."""
+        side = self.market.hospitals[HOSPITAL]
+        office = LocalOffice(side.vettings, side.requests, person(HOSPITAL, role), self.market.clock)
+        return Reviewer(f"{HOSPITAL}/{role}", self.keys[role], office, office, self.market.clock)
 
     def cosign(self) -> None:
         """Have a witness vouch for the log as it stands."""
@@ -109,30 +127,20 @@ def buyers_of(market: Market, hospital: str) -> Buyers:
     )
 
 
-class LocalDesk:
-    """The node as one person calls it, without a wire: refusals arrive as the wire brings them."""
+class LocalDesk(Called):
+    """A hospital's node for its own people."""
 
     def __init__(self, house: House, role: str) -> None:
         self._house, self._who = house, person(HOSPITAL, role)
-        self.away: NodeError | None = None
 
-    def __getattribute__(self, name: str) -> Any:
-        found = object.__getattribute__(self, name)
-        if name.startswith("_") or not callable(found):
-            return found
+    def decide(self, contract_id: str, *, approve: bool, reason: str = "") -> ContractRecord:
+        return self._house.market.negotiations.decide(contract_id, self._who, approved=approve, reason=reason)
 
-        def told(*given: Any, **named: Any) -> Any:
-            if self.away is not None:
-                raise self.away
-            try:
-                return found(*given, **named)
-            except Exception as error:
-                problem = describe(error)
-                if problem.status == "INTERNAL":
-                    raise
-                raise RemoteRefused(problem.rule, problem.next_step, problem.message, status=problem.status) from error
+    def revoke(self, contract_id: str, reason: str) -> ContractRecord:
+        return self._house.market.negotiations.revoke(contract_id, reason, self._who)
 
-        return told
+    def runs(self) -> list[Document]:
+        return self._house.market.hospital.enclaves.listed(self._who)
 
     def classify(self, dataset: str, say: Say) -> Document:
         return self._house.record.classifications.classify(dataset, actor=self._who, say=say)
@@ -141,6 +149,10 @@ class LocalDesk:
         record = self._house.record
         if kind.startswith("product."):
             return record.lifecycle.order(kind, envelope, actor=self._who)
+        if kind.startswith("enclave."):
+            return self._house.market.hospital.enclaves.sign(kind, envelope, self._who)
+        if kind in CONTRACT_ORDERS:
+            return self._house.market.negotiations.lives.order(kind, envelope, actor=self._who)
         if kind == "assessment":
             return record.assessments.sign(dataset, envelope, actor=self._who)
         return self._house.approvals.approve(kind, dataset, envelope, actor=self._who)
@@ -170,8 +182,8 @@ class LocalDesk:
     def read(self, part: str, dataset: str = "", version: str = "") -> Document:
         return self._house.readings.read(part, dataset, version)
 
-    def accesses(self, question: Mapping[str, str], *, skip: int, limit: int) -> Document:
-        return self._house.accesses.find(Question(**question), skip=skip, limit=limit)
+    def accesses(self, question: Mapping[str, str], *, before: int, limit: int) -> Document:
+        return self._house.accesses.find(Question(**question), before=before, limit=limit)
 
 
 class Seat:
@@ -185,7 +197,8 @@ class Seat:
         self.door = Door(self.sessions, list, PORT, is_tls)
         self.desk = LocalDesk(house, role)
         steward, self.drafts = Steward(f"{HOSPITAL}/{role}", house.keys[role], self.desk), MemoryDrafts()
-        self.app = create_desk_app(self.door, DeskPages(steward, self.drafts), DeskActs(steward, self.drafts))
+        parts = hospital_parts(steward, house.reviewer(role), house.till)
+        self.app = create_desk_app(self.door, DeskPages(steward, self.drafts), DeskActs(steward, self.drafts), parts)
         base = BASE.replace("http", "https") if is_tls else BASE
         self.browser = TestClient(self.app, base_url=base, follow_redirects=False, raise_server_exceptions=False)
         self.base = base

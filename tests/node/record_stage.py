@@ -24,7 +24,6 @@ from hdex.node.hospital.releases import ReleaseOrder, Releases, Workshop
 from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.study_approvals import StudyApprovals
 from hdex.node.identity import Identity
-from hdex.node.keys import STANDARD, MemoryKeys
 from hdex.node.signed import Envelope, sign
 from hdex.node.synthetic import Truth, generate
 
@@ -83,7 +82,7 @@ class Record:
         self.detectors = 0
         workshop = Workshop(ground.documents, side.vault, ground.keys, self.detector, self.reports)
         self.releases = Releases(workshop, self.datasets, self.classifications, ground.recorder)
-        self.staff = {role: MemoryKeys(dict(STANDARD)) for role in ("data_steward", "privacy_officer")}
+        self.staff = {role: self.market.people[role] for role in ("data_steward", "privacy_officer")}
         staff = {role: keys.public("sign") for role, keys in self.staff.items()}
         me, door = (
             Publisher(hospital, ground.keys, ground.documents, self.market.clock),

@@ -76,6 +76,43 @@ def test_pages_hold_every_access_once(desk: Desk) -> None:
     assert [row["index"] for page in pages for row in page] == list(range(22, -1, -1))
 
 
+def test_a_log_that_grows_between_two_pages_doubles_and_drops_no_access(desk: Desk) -> None:
+    desk.record(23, contract="c-1")
+    seen, before = [], 0
+    for _ in range(10):  # twice as many pages as there are
+        found = desk.accesses.find(Question(), before=before, limit=5)
+        seen += [row["index"] for row in found["rows"]]
+        desk.record(3, contract="c-1")  # newer than every page that follows
+        before = found["next"]
+        if not before:
+            break
+    assert seen == list(range(22, -1, -1))
+
+
+def test_one_kind_of_access_is_asked_for_and_its_question_stands_beside_it(desk: Desk) -> None:
+    desk.record(2, contract="c-1")
+    desk.record(1, "query.run", contract="c-1", request_digest="ab" * 32)
+    desk.record(1, "query.run", contract="c-1", request_digest="cd" * 32)
+    desk.accesses = Accesses(
+        desk.ground.log, desk.folder, buyers=desk.accesses._buyers, anchored=desk.covered, needed=1,
+        questions=lambda: {("c-1", "ab" * 32): {"kind": "count"}, ("c-2", "cd" * 32): {"kind": "mean"}},
+    )  # fmt: skip
+    found = desk.accesses.find(Question(action="query.run"))
+    assert [row.get("question") for row in found["rows"]] == [None, {"kind": "count"}]
+    with pytest.raises(RequestInvalid):
+        Question(action="ingest.run")
+
+
+def test_the_life_of_a_contract_is_its_steps_and_papers_not_its_accesses(desk: Desk) -> None:
+    for action in ("contract.request", "contract.read", "contract.agree", "grant.issue", "export", "grant.revoke"):
+        desk.record(1, action, contract="c-1")
+    desk.record(1, "contract.request", contract="c-2")
+    assert [step["action"] for step in desk.accesses.life_of("c-1")] == [
+        "contract.request", "contract.agree", "grant.issue", "grant.revoke",
+    ]  # fmt: skip
+    assert desk.accesses.life_of("none") == []
+
+
 @pytest.mark.parametrize(
     ("question", "total"),
     [

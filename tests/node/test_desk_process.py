@@ -94,7 +94,8 @@ def test_an_officer_approves_a_study_through_the_page_and_a_steward_may_not(sett
             assert officer.post(path, data=forms[path]).status_code == 403  # no origin
             answer = officer.post(path, data=forms[path], headers={"origin": origin})
             assert "Approved: your signature is kept." in said(answer.text)
-            for page in ("/datasets", "/products", "/zh/accesses", "/accesses.csv", "/zh/studies"):
+            market = ("/organisations", "/requests", "/contracts", "/runs", "/queries", "/zh/revenue", "/requests.csv")
+            for page in ("/datasets", "/products", "/zh/accesses", "/accesses.csv", "/zh/studies", *market):
                 assert officer.get(page).status_code == 200, page
             code = hdex("node", "desk-code", "--desk", staff(setting, "privacy_officer")[3]).stdout.strip()
             another = f"{origin}/sign-in?code={code}"
@@ -105,6 +106,20 @@ def test_an_officer_approves_a_study_through_the_page_and_a_steward_may_not(sett
             assert refused.status_code == 403
             assert "no-rule-permits" in said(refused.text)
             assert "Nothing waits for you" in said(steward.get("/").text)
+
+
+def test_the_exchange_s_people_vet_at_a_desk_of_their_own(setting: Setting) -> None:
+    config = setting.config_file("exchange")
+    folder = setting.home("exchange") / "staff" / "exchange_operator"
+    with running("serve", '"message": "serving"', "--config", config, group="exchange"):
+        given = ("--config", config, "--desk", folder, "--port", free_port())
+        with running("desk", r"^pages +(http://\S+)$", *given, group="exchange") as (found, _):
+            with closing(browser(found[1])) as operator:
+                assert "No organisation has applied" in said(operator.get("/").text)
+                assert "平台审核工作台" in said(operator.get("/zh/organisations").text)
+                assert operator.get("/organisations/nobody").status_code == 404
+            code = hdex("exchange", "desk-code", "--desk", folder).stdout.strip()
+            browser(f"{found[1].partition('?')[0]}?code={code}").close()
 
 
 def test_a_desk_needs_a_person_s_folder(setting: Setting, tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from hdex.catalog.spreadsheet import RISKY, cell, to_csv
 from hdex.node.desk_review import BY_HAND, Draft, lines_of, required
 from hdex.node.errors import NotFound, RequestInvalid
-from hdex.node.web.desk_tasks import COMMITTEE, OFFICER, STEWARD, dataset_tasks, study_state, study_task, tasks
+from hdex.node.web.desk_tasks import (
+    COMMITTEE,
+    OFFICER,
+    STEWARD,
+    dataset_tasks,
+    study_state,
+    study_task,
+    tasks,
+    terms_of,
+)
 from hdex.node.web.desk_views import AccessSearch, figures, orders_of, told
 from hdex.node.web.desk_words import DeskWords
 
@@ -81,14 +90,51 @@ def test_who_must_still_speak_about_a_study(
 
 
 def test_everything_that_waits_is_listed_studies_first() -> None:
+    request = {"name": "r/1", "next": STEWARD, "due": "2026-11-20", "overdue": True, "escalated_to": OFFICER}
+    waiting: dict[str, list[dict[str, Any]]] = {
+        "requests": [{**request, "name": "r-2", "due": "2026-12-01", "overdue": False, "escalated_to": ""}, request],
+        "contracts": [{"name": "c-1", "product": "p"}],
+        "vettings": [{"name": "buyer", "role": STEWARD}],
+        "runs": [
+            {"name": "x", "state": "SUBMITTED", "roles": [STEWARD, OFFICER]},
+            {"name": "y", "state": "CHECKED", "roles": [OFFICER]},
+        ],
+    }
     suspended = {"product": "p", "version": "1", "state": "SUSPENDED"}
     found = tasks(
         datasets=[dataset("none")],
         studies=[{"study": "s", "level": 2, "said": {}}],
         products=[suspended, {**suspended, "state": "LISTED"}],
-        requests=2,
+        waiting=waiting,
     )
-    assert [task.key for task in found] == ["study", "request", "classify", "resume"]
+    keys = ["study", "access_late", "access", "contract", "vetting", "script", "output", "classify", "resume"]
+    assert [task.key for task in found] == keys
+    late = found[1]
+    assert (late.roles, late.path) == ((STEWARD, OFFICER), "/requests/r%2F1")
+    assert found[-4].roles == (STEWARD, OFFICER)
+    assert found[-3].roles == (OFFICER,)
+    for lang in ("en", "zh"):
+        assert all(DeskWords(lang).say(f"task.{task.key}", **task.values) for task in found)
+
+
+@pytest.mark.parametrize(
+    ("ends", "state", "told"),
+    [
+        ("", "LISTED", ""),
+        ("2026-11-21T00:00:00.000Z", "LISTED", "terms_ended"),
+        ("2026-11-22T23:00:00.000Z", "EXPIRED", "terms_ended"),
+        ("2026-12-22T00:00:00.000Z", "LISTED", "terms_end"),
+        ("2026-12-23T00:00:00.000Z", "LISTED", ""),
+        ("2026-11-21T00:00:00.000Z", "REVOKED", ""),
+        ("2026-11-21T00:00:00.000Z", "DEIDENTIFIED", ""),
+    ],
+)
+def test_terms_that_end_are_a_task_of_the_newest_version(ends: str, state: str, told: str) -> None:
+    assert terms_of({"state": state, "terms_end": ends}, "2026-11-22") == told
+    found = [
+        task.key for task in dataset_tasks(dataset("approved", version(state=state, terms_end=ends)), "2026-11-22")
+    ]
+    assert [key for key in found if key.startswith("terms")] == ([told] if told else [])
 
 
 def test_a_change_says_what_it_was_and_why() -> None:
@@ -134,26 +180,27 @@ def test_a_reason_is_one_line_or_refused(text: str) -> None:
 
 
 def test_a_search_s_address_leads_back_to_it() -> None:
-    asked = {"product": "p & q", "decision": "deny", "since": "2026-11-01", "until": "2026-11-30", "page": "3"}
+    asked = {"product": "p & q", "decision": "deny", "since": "2026-11-01", "until": "2026-11-30", "before": "37"}
     search = AccessSearch.read(asked)
     assert search.address() == "product=p+%26+q&decision=deny&since=2026-11-01&until=2026-11-30"
-    assert search.address(page=4).endswith("page=4")
+    assert search.address(before=20).endswith("before=20")
+    assert search.before == 37
     assert search.question()["until"] == "2026-12-01T00:00:00.000Z"
     assert not search.is_odd
 
 
-@given(st.dictionaries(st.sampled_from(["product", "decision", "since", "until", "page"]), st.text(max_size=12)))
+@given(st.dictionaries(st.sampled_from(["product", "decision", "since", "until", "before"]), st.text(max_size=12)))
 def test_no_address_breaks_a_search(asked: dict[str, str]) -> None:
     search = AccessSearch.read(asked)
-    assert search.page >= 1
+    assert search.before >= 0
     assert AccessSearch.read(dict(search.values)).values == search.values
 
 
-@pytest.mark.parametrize("asked", [{"page": "-1"}, {"page": "0"}, {"page": "9" * 9}, {"product": "x" * 300}])
+@pytest.mark.parametrize("asked", [{"before": "-1"}, {"before": "x"}, {"before": "9" * 16}, {"product": "x" * 300}])
 def test_what_makes_no_sense_is_left_out_and_said(asked: dict[str, str]) -> None:
     search = AccessSearch.read(asked)
     assert search.is_odd
-    assert (search.page, search.values) == (1, ())
+    assert (search.before, search.values) == (0, ())
 
 
 def test_a_level_5_report_has_no_figures_of_rows() -> None:

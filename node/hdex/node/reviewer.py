@@ -44,9 +44,15 @@ class Reviewer:
         self._keys = keys
         self._clock = clock
 
-    def decide_vetting(self, participant: str, arrow: str, reason: str, *, until: str = "") -> Document:
-        """Sign a decision about an organisation's newest application that it fits. `until`: RFC 3339, to approve."""
+    def decide_vetting(
+        self, participant: str, arrow: str, reason: str, *, until: str = "", shown: str = ""
+    ) -> Document:
+        """Sign a decision about an organisation's newest application that it fits. `until`: RFC 3339, to approve.
+
+        shown: the digest of the application that was read, where one is meant and no newer one.
+        """
         found = self.vettings.vettings_of(self.office, participant)
+        found = [one for one in found if shown in ("", one["digest"])]
         fitting = [one for one in found if arrow in one["allowed"]] or found
         if not fitting:
             raise NotFound(f"no application of {participant} is here: hdex node vetting list shows them")
@@ -60,12 +66,11 @@ class Reviewer:
         }
         return self.vettings.decide_vetting(self.office, self._signed(VETTING_DECISION, paper))
 
-    def decide_request(self, name: str, arrow: str, reason: str) -> Document:
-        """Sign a decision about a request as it reads now."""
-        read = self.reviews.request(self.office, name)
+    def decide_request(self, name: str, arrow: str, reason: str, *, shown: str = "") -> Document:
+        """Sign a decision about a request as it reads now; shown: as it was read, else the node refuses."""
         paper = {
             "id": name,
-            "digest": read["digest"],
+            "digest": shown or self.reviews.request(self.office, name)["digest"],
             "arrow": arrow,
             "reason": reason,
             "at": format_time(self._clock()),

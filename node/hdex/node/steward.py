@@ -31,7 +31,7 @@ class Desk(Protocol):
     def runs(self) -> list[Document]: ...
     def status(self) -> Document: ...
     def read(self, part: str, dataset: str = "", version: str = "") -> Document: ...
-    def accesses(self, question: Mapping[str, str], *, skip: int, limit: int) -> Document: ...
+    def accesses(self, question: Mapping[str, str], *, before: int, limit: int) -> Document: ...
 
 
 class Steward:
@@ -57,14 +57,17 @@ class Steward:
         self.assess(dataset, version, offer, say)
         return self.desk.publish(dataset, version, offer, say)
 
-    def review(self, run: str, *, approve: bool) -> Document:
-        """Sign the script of a run that waits to be run, or the output of one that waits to be released."""
+    def review(self, run: str, *, approve: bool, reason: str = "", shown: str = "") -> Document:
+        """Sign the script of a run that waits to be run, or the output of one that waits to be released.
+
+        shown: the digest of what was read; where another waits by now, the node refuses.
+        """
         row = next((one for one in self.desk.runs() if one["run"] == run), None)
         if row is None:
             raise NotFound("no such run waits for a person")
         is_script = row["state"] == "SUBMITTED"
-        digest = row["script_digest"] if is_script else row["output_digest"]
-        paper = {"run": run, "digest": digest, "approve": approve}
+        digest = shown or (row["script_digest"] if is_script else row["output_digest"])
+        paper = {"run": run, "digest": digest, "approve": approve, **({"reason": reason} if reason else {})}
         return self.sign("enclave.script" if is_script else "enclave.output", "", paper)
 
     def order(self, kind: str, product: str, reason: str, *, version: str = "") -> Document:

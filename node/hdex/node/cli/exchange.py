@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdex.node.cli.node_desk import desk_code, office
 from hdex.node.cli.options import Config
 from hdex.node.cli.vetting import vetting_app
 
@@ -27,6 +28,8 @@ def reviewer(config: Path, desk: Path, role: str) -> "Reviewer":
 
 
 app.add_typer(vetting_app(reviewer, "exchange_operator"), name="vetting")
+app.command("desk")(office)
+app.command("desk-code")(desk_code)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""`hdex node desk|desk-code`: the pages of one person of the hospital, on that person's own machine."""
+"""`hdex node desk|desk-code`, `hdex exchange desk|desk-code`: one person's pages, on that person's own machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +32,23 @@ def desk(config: Config, desk: DeskFolder, port: Port = 8490, tls: Tls = False) 
     stop = threading.Event()
     stop_on_signals(stop)
     talk("pages", serve_desk(settings, desk, port, tls=tls, stop=stop))
+    stop.wait()
+
+
+def office(config: Config, desk: DeskFolder, port: Port = 8495, tls: Tls = False) -> None:
+    """Serve the pages of a person who vets organisations to this machine's browser until told to stop."""
+    import threading
+
+    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.config import ExchangeConfig, load
+
+    settings = load(config, ExchangeConfig)
+    prepare(settings.data_dir, [])
+    from hdex.node.compose.staff_desk import serve_office
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    talk("pages", serve_office(settings, desk, port, tls=tls, stop=stop))
     stop.wait()
 
 

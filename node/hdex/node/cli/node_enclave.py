@@ -23,6 +23,7 @@ def review(
     desk: DeskFolder,
     *,
     refuse: Annotated[bool, typer.Option("--refuse", help="Refuse instead of signing.")] = False,
+    reason: Annotated[str, typer.Option(help="Why it is refused; the buyer reads it.")] = "",
     steward: Annotated[bool, typer.Option("--steward", help="Sign as the data steward; scripts only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -30,5 +31,5 @@ def review(
     from hdex.node.cli.node import staff
     from hdex.node.cli.serving import show
 
-    answer = staff(config, desk, STEWARD if steward else OFFICER).review(run, approve=not refuse)
+    answer = staff(config, desk, STEWARD if steward else OFFICER).review(run, approve=not refuse, reason=reason)
     show({"run": run, "state": answer["state"], "rule": answer["rule"]}, as_json=as_json)

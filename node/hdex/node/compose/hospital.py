@@ -38,6 +38,7 @@ from hdex.node.hospital.enclaves import Chamber, Enclaves
 from hdex.node.hospital.erasures import Erasures
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
+from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.payments import Payments
@@ -191,9 +192,11 @@ class HospitalParts:
             clock=now,
         )
 
-    def readings(self) -> Readings:
-        kept, standings = self.standing.documents, self.standings()
-        return Readings(kept, self.classifications, self.assessments, self.products, contracts=standings.all)
+    def readings(self, enclaves: Enclaves, accesses: Accesses) -> Readings:
+        kept, access = self.standing.documents, self.access
+        counters = Counters(self.negotiations, access.requests, access.vettings, enclaves, self.book, kept)
+        market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
+        return Readings(kept, self.classifications, self.assessments, self.products, market=market)
 
     def offers(self) -> Offers:
         ground = self.standing
@@ -230,6 +233,7 @@ class HospitalParts:
             buyers=self.buyers(),
             anchored=lambda: ground.anchoring().status().anchored_size,
             needed=self.config.witnesses,
+            questions=lambda: answered(ground.documents),
         )
 
     def released(self) -> Released:
@@ -282,6 +286,7 @@ class HospitalParts:
 
     def hospital(self) -> Hospital:
         ground, settlement = self.standing, self.settlement()
+        enclaves, accesses = self.enclaves(), self.accesses()
         return Hospital(
             id=self.config.id,
             datasets=self.datasets,
@@ -300,14 +305,14 @@ class HospitalParts:
             delivery=self.delivery(),
             queries=self.queries(),
             shares=self.shares,
-            enclaves=self.enclaves(),
+            enclaves=enclaves,
             lifecycle=self.lifecycle,
             assessments=self.assessments,
             erasures=Erasures(self.staff, ground.documents, ground.eraser, ground.recorder),
             settlement=settlement,
             statements=Statements(self.config.id, settlement.billing, settlement, self.book),
-            readings=self.readings(),
-            accesses=self.accesses(),
+            readings=self.readings(enclaves, accesses),
+            accesses=accesses,
             standings=self.standings(),
             offers=self.offers(),
             meter=self.meter,

@@ -14,7 +14,8 @@ from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.signed import signers
 
-LINE = ("id", "state", "next", "due", "overdue", "applicant", "product", "version", "title", "precheck", "revision")
+LINE = ("id", "state", "next", "due", "overdue", "escalated_to", "applicant", "product", "version", "title", "precheck",
+        "revision")  # fmt: skip
 
 
 def request_view(record: AccessRecord, requests: AccessRequests, now: datetime) -> Document:

@@ -21,6 +21,8 @@ from hdex.node.documents import Document
 from hdex.node.errors import RequestInvalid
 
 ACCESSES = (*sorted(RELEASES), Action.ROUND_JOIN)
+OF_LIFE = ("contract.", "grant.", "transfer.", "delivery.", "invoice.")
+LOOKS = (Action.CONTRACT_READ, Action.TRANSFER_READ)
 BATCH = 1000
 MOST_ROWS = 500
 LONGEST = 256
@@ -37,14 +39,22 @@ class Question:
     decision: str = ""
     since: str = ""
     until: str = ""
+    action: str = ""
 
     def __post_init__(self) -> None:
         if any(len(getattr(self, name)) > LONGEST for name in self.__dataclass_fields__):
             raise RequestInvalid(f"a field of a question has {LONGEST} characters at most")
         if self.decision not in ("", *Decision):
             raise RequestInvalid("the decision is allow or deny")
+        if self.action not in ("", *ACCESSES):
+            raise RequestInvalid(f"an access is one of {', '.join(ACCESSES)}")
 
-    def query(self, action: Action, contract: str | None, actor: tuple[str, ...], *, limit: int) -> EventQuery:
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The kinds of access that are asked for."""
+        return (self.action,) if self.action else ACCESSES
+
+    def query(self, action: str, contract: str | None, actor: tuple[str, ...], *, limit: int) -> EventQuery:
         """Return what is asked of the index for one kind of access."""
         return EventQuery(
             action=action,
@@ -83,9 +93,12 @@ class Accesses:
     """The accesses of the log that is written now. anchored: how many entries the chain covers, or ChainUnavailable."""
 
     def __init__(
-        self, log: Log, folder: Path, *, buyers: Buyers, anchored: Callable[[], int], needed: int
+        self, log: Log, folder: Path, *, buyers: Buyers, anchored: Callable[[], int], needed: int,
+        questions: Callable[[], Mapping[tuple[str, str], Document]] = dict,
     ) -> None:  # fmt: skip
+        """questions: (contract, digest) -> the question that was answered, as it was asked."""
         self._log = log
+        self._questions = questions
         self._folder = folder
         self._buyers = buyers
         self._anchored = anchored
@@ -94,17 +107,43 @@ class Accesses:
         self._index: SqliteEventIndex | None = None
         self._origin = ""
 
-    def find(self, question: Question, *, skip: int = 0, limit: int = MOST_ROWS) -> Document:
-        """Return the accesses asked for, newest first, with how many there are and how far the log is proven."""
-        if skip < 0 or not 0 < limit <= MOST_ROWS:
+    def find(self, question: Question, *, before: int = 0, skip: int = 0, limit: int = MOST_ROWS) -> Document:
+        """Return the accesses asked for, newest first, with how many there are and how far the log is proven.
+
+        before: only those of entries before this one; 0: from the newest on. `next` is where the next page begins, 0
+        where there is none. Who pages by it sees every access once, though the log grows meanwhile.
+        """
+        if skip < 0 or before < 0 or not 0 < limit <= MOST_ROWS:
             raise RequestInvalid(f"a page has 1 to {MOST_ROWS} accesses, and none before the first")
         holders = self._buyers.holders()
         with self._lock:
             index = self._caught_up()
             found = sorted(self._positions(index, question, holders), reverse=True)
-        proven = self._proven()
-        rows = [self._row(position, holders, proven) for position in found[skip : skip + limit]]
-        return {"total": len(found), "rows": rows, "log": proven}
+        proven, asked = self._proven(), self._questions()
+        due = [position for position in found if not before or position < before][skip:]
+        rows = [self._row(position, holders, proven, asked) for position in due[:limit]]
+        follows = rows[-1]["index"] if len(due) > limit else 0
+        return {"total": len(found), "rows": rows, "next": follows, "log": proven}
+
+    def life_of(self, contract: str) -> list[Document]:
+        """Return what the log of this year says of a contract's life, oldest first: steps and papers, no access."""
+        with self._lock:
+            index = self._caught_up()
+            found = sorted(index.search(EventQuery(contract=contract, limit=index.size())))
+        proven, events = self._proven(), [(position, self._event(position)) for position in found]
+        return [
+            {
+                "index": position,
+                "time": event.time,
+                "action": event.action.value,
+                "decision": event.decision.value if event.decision else "",
+                "reason": event.reason or "",
+                "role": event.role or "",
+                "state": state(position, proven),
+            }
+            for position, event in events
+            if event.action.value.startswith(OF_LIFE) and event.action not in LOOKS
+        ]
 
     def _positions(self, index: SqliteEventIndex, question: Question, holders: Mapping[str, str]) -> set[int]:
         """Return where the accesses stand that answer a question.
@@ -121,7 +160,10 @@ class Accesses:
         denied = found & searched(index, replace(question, decision=Decision.DENY.value))
         return found - {one for one in denied if self._buyers.of(self._event(one), holders) != asked}
 
-    def _row(self, position: int, holders: Mapping[str, str], proven: Mapping[str, Any]) -> Document:
+    def _row(
+        self, position: int, holders: Mapping[str, str], proven: Mapping[str, Any],
+        asked: Mapping[tuple[str, str], Document],
+    ) -> Document:  # fmt: skip
         """Return one access: codes, counts and names of organisations, as the event and the contracts state them."""
         event = self._event(position)
         told: Document = {
@@ -131,6 +173,8 @@ class Accesses:
             "consumer": self._buyers.of(event, holders),
             "state": state(position, proven),
         }
+        if question := asked.get((event.contract or "", event.request_digest or "")):
+            told["question"] = question
         names = ("product", "version", "purpose", "contract", "role", "decision", "reason", "rows", "epsilon")
         return told | {name: value for name in names if (value := getattr(event, name)) is not None}
 
@@ -172,7 +216,7 @@ def searched(
     index: SqliteEventIndex, question: Question, *, contract: str | None = None, actor: tuple[str, ...] = ()
 ) -> set[int]:
     """Return where the accesses stand that an index finds, whoever they were for."""
-    queries = (question.query(action, contract, actor, limit=index.size()) for action in ACCESSES)
+    queries = (question.query(action, contract, actor, limit=index.size()) for action in question.actions)
     return {position for query in queries for position in index.search(query)}
 
 

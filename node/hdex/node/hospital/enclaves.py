@@ -29,6 +29,7 @@ SCRIPT_PAPER, OUTPUT_PAPER = "enclave.script", "enclave.output"
 PAPERS = (SCRIPT_PAPER, OUTPUT_PAPER)
 SUBMITTED, CHECKED, REFUSED, RELEASED = "SUBMITTED", "CHECKED", "REFUSED", "RELEASED"
 MOST_SCRIPT = 64 * 1024
+LONGEST_REASON = 400
 NEXT = {
     SUBMITTED: "a person of the hospital reads the script",
     CHECKED: "the privacy officer reads the output",
@@ -82,7 +83,9 @@ class Enclaves:
                 return told(self._move(row, SUBMITTED))
 
     def sign(self, kind: str, envelope: Envelope, actor: Identity) -> Document:
-        """Carry out what a person signed about a script or an output: {"run", "digest", "approve"}."""
+        """Carry out what a person signed about a script or an output: {"run", "digest", "approve"}; a no may say why
+        ("reason"), and the buyer reads it.
+        """
         with self._recorder.refusals("study.approve", actor), self._running:
             if kind == OUTPUT_PAPER and actor.role != OFFICER:
                 raise AccessDenied("approve.role", f"ask the {OFFICER}", "an output is released by another role")
@@ -97,7 +100,8 @@ class Enclaves:
             digest = str(paper["digest"])
             self._recorder.allow("study.approve", actor, **opened.facts(request_digest=digest))
             if paper.get("approve") is not True:
-                return self._move(row, REFUSED, rule="person.refused", next_step="ask the hospital why")
+                said = str(paper.get("reason", ""))[:LONGEST_REASON] or "ask the hospital why"
+                return self._move(row, REFUSED, rule="person.refused", next_step=said)
             return self._run(row, opened, actor) if kind == SCRIPT_PAPER else self._move(row, RELEASED)
 
     def fetch(self, contract_id: str, run_id: str, actor: Identity) -> tuple[Document, dict[str, bytes]]:

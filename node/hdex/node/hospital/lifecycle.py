@@ -43,6 +43,7 @@ ORDERS: Mapping[str, Arrow] = {  # kinds of signed papers by which a person orde
     "product.withdraw": Arrow.REVOKE,
 }
 NOTICE = Notice()
+ORDER = "product_order"  # kind of the papers that were carried out
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Lifecycle:
                     held if is_done(held, arrow) else self.move(held, arrow, evidence, actor=actor, reason=reason)
                     for held in self._due(product_id, str(paper["version"]), arrow)
                 ]
-            self._me.documents.put("product_order", digest(paper), {"envelope": envelope})
+            self._me.documents.put(ORDER, digest(paper), {"envelope": envelope})
         for held in moved:
             self.tell(held)
         return {"product": product_id, "versions": {held.product.version: held.state.value for held in moved}}
@@ -162,7 +163,7 @@ class Lifecycle:
 
     def _require_new(self, paper: Document) -> None:
         """Raise AccessDenied where this very order was carried out: a copy of it must not suspend again."""
-        if digest(paper) in self._me.documents.keys("product_order"):
+        if digest(paper) in self._me.documents.keys(ORDER):
             raise AccessDenied("product.order", "sign a new order", "this order was carried out already")
 
 

@@ -5,6 +5,7 @@ Everything is read as the verbs keep it; nothing here changes, signs or decides 
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from hdex.catalog.lifecycle import PRODUCT
@@ -16,6 +17,7 @@ from hdex.node.hospital.assessments import DRAFT, Assessments, document_of
 from hdex.node.hospital.classifications import KIND as CLASSIFICATION
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.datasets import INGEST
+from hdex.node.hospital.lifecycle import NOTICE, ORDER
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.releases import KIND as RELEASE
 from hdex.node.signed import digest, signers
@@ -29,14 +31,14 @@ class Readings:
 
     def __init__(
         self, documents: Documents, classifications: Classifications, assessments: Assessments, products: Products, *,
-        contracts: Callable[[], list[Document]] = list,
+        market: Mapping[str, Callable[[str], Document]] | None = None,
     ) -> None:  # fmt: skip
-        """contracts: how every contract stands."""
+        """market: parts that others read, by name."""
         self._documents = documents
         self._classifications = classifications
         self._assessments = assessments
         self._products = products
-        self._contracts = contracts
+        self._market = market or {}
 
     def read(self, part: str, dataset: str = "", version: str = "") -> Document:
         """Return one part of the desk. Raises NotFound, and RequestInvalid for a part there is none of."""
@@ -45,7 +47,8 @@ class Readings:
             "classification": lambda: self._classification(dataset[:LONGEST_NAME]),
             "version": lambda: self._version(dataset[:LONGEST_NAME], version[:LONGEST_NAME]),
             "products": self._all_products,
-            "contracts": lambda: {"contracts": self._contracts()},
+            "product": lambda: self._product(dataset[:LONGEST_NAME], version[:LONGEST_NAME]),
+            **{name: partial(self._market[name], dataset[:LONGEST_NAME]) for name in self._market},
         }
         if part not in parts:
             raise RequestInvalid(f"a desk has the parts {', '.join(parts)}")
@@ -96,6 +99,7 @@ class Readings:
             "signed_by": sorted(self._assessments.signers(draft.id, version)) if draft else [],
             "state": held.state.value if held else "DEIDENTIFIED",
             "listed_from": held.listed_from if held else "",
+            "terms_end": (draft.terms.expires or "") if draft else "",
         }
 
     def _classification(self, name: str) -> Document:
@@ -124,6 +128,27 @@ class Readings:
 
     def _all_products(self) -> Document:
         return {"products": [told(held) for held in reversed(self._products.every())]}
+
+    def _product(self, product: str, version: str) -> Document:
+        held = self._products.get(product, version)
+        notice = held.product.notice or NOTICE
+        ordered = self._orders(product)
+        steps = [{**step, "ordered_by": ordered.get(step["reason"], [])} for step in told(held)["history"]]
+        return {
+            **told(held),
+            "history": steps,
+            "manifest_signed_by": signers(held.envelope),
+            "assessed_by": sorted(self._assessments.signers(product, version)),
+            "listing_days": notice.listing_days,
+            "supersession_days": notice.supersession_days,
+            "delivery_modes": list(held.product.delivery_modes),
+        }
+
+    def _orders(self, product: str) -> dict[str, list[str]]:
+        """Return reason -> who signed the order that gave it, of one product."""
+        papers = [one["envelope"] for one in self._documents.all(ORDER)]
+        mine = [paper for paper in papers if paper["document"]["product"] == product]
+        return {str(paper["document"]["reason"]): signers(paper) for paper in mine}
 
     def _draft(self, name: str, version: str) -> DataProduct | None:
         found = self._found(DRAFT, f"{name}/{version}")
@@ -158,6 +183,7 @@ def told(held: Held) -> Document:
         "expires": product.terms.expires or "",
         "arrows": list(PRODUCT.allowed_from(held.state)),
         "history": [
-            {name: step["document"][name] for name in ("arrow", "to", "reason", "at")} for step in held.history
+            {name: step["document"][name] for name in ("arrow", "to", "reason", "at")} | {"by": signers(step)}
+            for step in held.history
         ],
     }

@@ -1,5 +1,7 @@
 """The hospital's desk, for the browser of one person's own machine. No page needs a script."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 
 from hdex.node.web.auditor_app import root_of
@@ -7,14 +9,16 @@ from hdex.node.web.desk_acts import DeskActs
 from hdex.node.web.desk_door import Door
 from hdex.node.web.desk_frame import DeskFrame, add_page
 from hdex.node.web.desk_pages import DeskPages
+from hdex.node.web.desk_routes import Part, add_parts
 from hdex.node.web.desk_words import DeskWords
 from hdex.node.web.words import LANGUAGES
 
 
-def create_desk_app(door: Door, pages: DeskPages, acts: DeskActs) -> FastAPI:
-    """Return the application."""
+def create_desk_app(door: Door, pages: DeskPages, acts: DeskActs, parts: Sequence[Part] = ()) -> FastAPI:
+    """Return the application of a hospital's desk: its own pages, and those of the parts."""
     desk = DeskFrame(door)
     app = desk.app("hdex desk")
+    add_parts(app, desk, parts, DeskWords)
     for lang in LANGUAGES:
         root, words = root_of(lang), DeskWords(lang)
         see, do = desk.seen(words), desk.done(words)
@@ -33,6 +37,7 @@ def create_desk_app(door: Door, pages: DeskPages, acts: DeskActs) -> FastAPI:
         add_page(app, f"{root}/studies/{{digest}}/{{verdict}}", see(pages.study))
         add_page(app, f"{root}/studies/{{digest}}/{{verdict}}", do(acts.decide_study), method="POST")
         add_page(app, f"{root}/products", see(pages.products))
+        add_page(app, f"{root}/products/{{product}}/{{version}}", see(pages.product))
         add_page(app, f"{root}/products/{{product}}/{{version}}/{{order}}", see(pages.order))
         add_page(app, f"{root}/products/{{product}}/{{version}}/{{order}}", do(acts.order_product), method="POST")
         add_page(app, f"{root}/accesses", see(pages.accesses))

@@ -1,5 +1,7 @@
 """The desk's pages: each asks the node what it shows, in the person's own name. Nothing here changes anything."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Protocol
 
 from fastapi.responses import Response
@@ -11,7 +13,8 @@ from hdex.node.signed import digest
 from hdex.node.steward import Steward
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import page
-from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks
+from hdex.node.web.desk_routes import sheet
+from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks, terms_of
 from hdex.node.web.desk_views import (
     COLUMNS,
     CSV_COLUMNS,
@@ -22,7 +25,6 @@ from hdex.node.web.desk_views import (
     figures,
     is_met,
     orders_of,
-    pages_of,
     told,
 )
 
@@ -49,20 +51,24 @@ class DeskPages:
         """Return what waits for whom."""
         desk = self._steward.desk
         status, products = desk.status(), desk.read("products")["products"]
-        waiting = sum(state == "REQUESTED" for state in status["contracts"].values())
+        waiting = desk.read("waiting")
         found = tasks(
-            datasets=desk.read("datasets")["datasets"], studies=status["studies"], products=products, requests=waiting
+            datasets=desk.read("datasets")["datasets"],
+            studies=status["studies"],
+            products=products,
+            waiting=waiting,
+            today=waiting["today"],
         )
         mine = [task for task in found if visit.role in task.roles]
         others = [task for task in found if visit.role not in task.roles]
         live = sum(state == "FINALIZED" for state in status["contracts"].values())
-        return page(
-            "desk_overview.html", visit, mine=mine, others=others, node=status, waiting=waiting, live=live
-        )  # fmt: skip
+        asked = len(waiting["requests"]) + len(waiting["contracts"])
+        return page("desk_overview.html", visit, mine=mine, others=others, node=status, waiting=asked, live=live)
 
     def datasets(self, visit: Visit) -> Response:
         """Return every data set with its state and next step."""
-        found = [(one, list(dataset_tasks(one))) for one in self._steward.desk.read("datasets")["datasets"]]
+        today = self._steward.desk.read("waiting")["today"]
+        found = [(one, list(dataset_tasks(one, today))) for one in self._steward.desk.read("datasets")["datasets"]]
         return page("desk_datasets.html", visit, datasets=found)
 
     def classification(self, visit: Visit) -> Response:
@@ -127,6 +133,21 @@ class DeskPages:
         found = [(one, orders_of(one)) for one in self._steward.desk.read("products")["products"]]
         return page("desk_products.html", visit, products=found)
 
+    def product(self, visit: Visit) -> Response:
+        """Return one version: its public notice, its life with who signed each step. Raises NotFound."""
+        desk = self._steward.desk
+        found, today = desk.read("product", visit.path("product"), visit.path("version")), desk.read("waiting")["today"]
+        ends = {"terms_end": found["expires"], "state": found["state"]}
+        terms = terms_of(ends, today)
+        return page(
+            "desk_product.html",
+            visit,
+            found=found,
+            orders=orders_of(found),
+            terms=terms,
+            notice_over=bool(found["listed_from"]) and found["listed_from"][:10] <= today,
+        )
+
     def order(self, visit: Visit) -> Response:
         """Return one version with the question whether this order is meant. Raises NotFound."""
         order, wanted = visit.path("order"), (visit.path("product"), visit.path("version"))
@@ -138,15 +159,13 @@ class DeskPages:
     def accesses(self, visit: Visit) -> Response:
         """Return one page of who read what; the whole search is in the address."""
         search = AccessSearch.read(visit.request.query_params)
-        skip = PER_PAGE * (search.page - 1)
-        found = self._steward.desk.accesses(search.question(), skip=skip, limit=PER_PAGE)
+        found = self._steward.desk.accesses(search.question(), before=search.before, limit=PER_PAGE)
         return page(
             "desk_accesses.html",
             visit,
             search=search,
             asked=dict(search.values),
             found=found,
-            pages=pages_of(found["total"]),
             decisions=DECISIONS,
             columns=COLUMNS,
         )
@@ -154,14 +173,18 @@ class DeskPages:
     def accesses_sheet(self, visit: Visit) -> Response:
         """Return the accesses of a search as CSV, the newest MOST_IN_SHEET of them."""
         question = AccessSearch.read(visit.request.query_params).question()
-        rows: list[dict[str, Any]] = []
-        while len(rows) < MOST_IN_SHEET:
-            found = self._steward.desk.accesses(question, skip=len(rows), limit=AT_ONCE)["rows"]
-            rows += found
-            if len(found) < AT_ONCE:
-                break
         say = visit.words.say
         head = [say(f"accesses.{'rule' if name == 'reason' else name}") for name in CSV_COLUMNS]
-        content = to_csv(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows))
-        headers = {"content-disposition": f'attachment; filename="{CSV_NAME}"'}
-        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+        rows = islice(every_access(self._steward, question), MOST_IN_SHEET)
+        return sheet(CSV_NAME, to_csv(head, ([row.get(name) for name in CSV_COLUMNS] for row in rows)))
+
+
+def every_access(steward: Steward, question: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the accesses that answer a question, newest first, each once: pages are parted by the log's entries."""
+    before = 0
+    while True:
+        found = steward.desk.accesses(question, before=before, limit=AT_ONCE)
+        yield from found["rows"]
+        before = found["next"]
+        if not before:
+            return

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,8 @@ STEWARD, OFFICER, COMMITTEE = "data_steward", "privacy_officer", "ethics_committ
 TWO_PERSONS_FROM = 4  # level
 WAITING, APPROVED, DENIED = "waiting", "approved", "denied"
 CLASSIFYING = {"none": ("classify", STEWARD), "outdated": ("outdated", STEWARD), "pending": ("second", OFFICER)}
+OFFERED = ("ASSESSED", "NOTICE", "LISTED", "SUSPENDED", "EXPIRED")  # states in which the end of the terms is news
+SOON_DAYS = 30
 Row = Mapping[str, Any]
 
 
@@ -22,17 +25,55 @@ class Task:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-def tasks(*, datasets: Sequence[Row], studies: Sequence[Row], products: Sequence[Row], requests: int) -> list[Task]:
-    """Return everything that waits: studies first, they wait for an answer from outside."""
+def tasks(
+    *,
+    datasets: Sequence[Row],
+    studies: Sequence[Row],
+    products: Sequence[Row],
+    waiting: Mapping[str, Sequence[Row]],
+    today: str = "",
+) -> list[Task]:
+    """Return everything that waits, first who waits for an answer from outside. waiting: as the node tells it."""
     found = [task for study in studies if (task := study_task(study))]
-    if requests:
-        found.append(Task("request", (OFFICER,), "", {"name": str(requests)}))
-    found += [task for dataset in datasets for task in dataset_tasks(dataset)]
+    found += market_tasks(waiting)
+    found += [task for dataset in datasets for task in dataset_tasks(dataset, today)]
     return found + [
         Task("resume", (OFFICER,), "/products", {"name": str(one["product"]), "version": str(one["version"])})
         for one in products
         if one["state"] == "SUSPENDED"
     ]
+
+
+def market_tasks(waiting: Mapping[str, Sequence[Row]]) -> Iterator[Task]:
+    """Yield what organisations wait for: requests by their deadline, contracts, vettings, runs."""
+    for one in sorted(waiting["requests"], key=lambda row: str(row["due"])):
+        key = "access_late" if one["overdue"] else "access"
+        roles = tuple(role for role in (one["next"], one["escalated_to"]) if role)
+        yield Task(key, roles, market_path("requests", one), {"name": str(one["name"]), "until": str(one["due"])[:10]})
+    for one in waiting["contracts"]:
+        values = {"name": str(one["name"]), "product": str(one["product"])}
+        yield Task("contract", (OFFICER, COMMITTEE), market_path("contracts", one), values)
+    for one in waiting["vettings"]:
+        yield Task("vetting", (str(one["role"]),), market_path("organisations", one), {"name": str(one["name"])})
+    for one in waiting["runs"]:
+        key = "script" if one["state"] == "SUBMITTED" else "output"
+        yield Task(key, tuple(one["roles"]), market_path("runs", one), {"name": str(one["name"])[:8]})
+
+
+def market_path(kind: str, one: Row) -> str:
+    """Return the address of what waits."""
+    return f"/{kind}/{quote(str(one['name']), safe='')}"
+
+
+def terms_of(version: Row, today: str) -> str:
+    """Return how the terms of a version that is offered stand: over, soon over, or an empty text. today: a day."""
+    ends = str(version.get("terms_end", ""))[:10]
+    if not ends or version["state"] not in OFFERED:
+        return ""
+    if ends <= today:
+        return "terms_ended"
+    soon = date.fromisoformat(today) + timedelta(days=SOON_DAYS)
+    return "terms_end" if ends <= soon.isoformat() else ""
 
 
 def study_task(study: Row) -> Task | None:
@@ -52,8 +93,8 @@ def study_state(study: Row) -> str:
     return APPROVED if len(said) >= needed else WAITING
 
 
-def dataset_tasks(dataset: Row) -> Iterator[Task]:
-    """Yield what comes next for a data set and its versions."""
+def dataset_tasks(dataset: Row, today: str = "") -> Iterator[Task]:
+    """Yield what comes next for a data set and its versions; with a day, whether the terms of the newest end."""
     name = str(dataset["dataset"])
     if (state := dataset["classification"]) in CLASSIFYING:
         key, role = CLASSIFYING[state]
@@ -62,6 +103,10 @@ def dataset_tasks(dataset: Row) -> Iterator[Task]:
         yield Task("deidentify", (STEWARD,), "/datasets", {"name": name})
     newest = dataset["versions"][-1:]  # an older one is nobody's task once a newer is made
     yield from (task for version in newest if (task := version_task(name, version)))
+    for version in newest:
+        if today and (key := terms_of(version, today)):
+            values = {"name": name, "version": str(version["version"]), "until": str(version["terms_end"])[:10]}
+            yield Task(key, (STEWARD,), version_path(name, values["version"]), values)
 
 
 def version_task(dataset: str, version: Row) -> Task | None:

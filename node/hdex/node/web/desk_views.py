@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +10,7 @@ from hdex.node.web.auditor_views import LONGEST, day
 from hdex.node.web.words import share
 
 PER_PAGE = 50
+LONGEST_INDEX = 16  # digits
 FIELDS = ("product", "consumer", "purpose", "decision")
 DECISIONS = ("allow", "deny")
 ORDERS = {"suspend": "suspend", "resume": "resume", "withdraw": "revoke"}  # the page's word -> the lifecycle's arrow
@@ -26,7 +26,7 @@ class AccessSearch:
     values: tuple[tuple[str, str], ...] = ()
     since: str = ""  # days
     until: str = ""
-    page: int = 1
+    before: int = 0  # the page begins below this entry of the log; 0: at the newest
     is_odd: bool = False
 
     @classmethod
@@ -35,13 +35,13 @@ class AccessSearch:
         given = {name: asked.get(name, "").strip() for name in FIELDS}
         kept = {name: text for name, text in given.items() if text and is_known(name, text)}
         (since, odd_since), (until, odd_until) = day(asked.get("since", "")), day(asked.get("until", ""))
-        number = asked.get("page", "1")
-        is_number = number.isascii() and number.isdecimal() and 0 < len(number) < 7 and int(number) > 0
+        entry = asked.get("before", "0")
+        is_number = entry.isascii() and entry.isdecimal() and len(entry) < LONGEST_INDEX
         return cls(
             tuple(kept.items()),
             f"{since:%Y-%m-%d}" if since else "",
             f"{until:%Y-%m-%d}" if until else "",
-            int(number) if is_number else 1,
+            int(entry) if is_number else 0,
             odd_since or odd_until or not is_number or len(kept) < sum(map(bool, given.values())),
         )
 
@@ -55,21 +55,16 @@ class AccessSearch:
             asked["until"] = f"{after:%Y-%m-%d}T00:00:00.000Z"
         return asked
 
-    def address(self, *, page: int | None = None) -> str:
-        """Return the query string of this search, or of another page of it."""
+    def address(self, *, before: int = 0) -> str:
+        """Return the query string of this search, or of the page of it that begins below an entry."""
         days = {name: text for name, text in (("since", self.since), ("until", self.until)) if text}
         held: dict[str, Any] = dict(self.values) | days
-        return urlencode({**held, "page": page} if page else held)
+        return urlencode({**held, "before": before} if before else held)
 
 
 def is_known(name: str, text: str) -> bool:
     """Return whether a field of a search can be asked for."""
     return len(text) <= LONGEST and (name != "decision" or text in DECISIONS)
-
-
-def pages_of(total: int) -> int:
-    """Return how many pages a number of accesses fills."""
-    return ceil(total / PER_PAGE)
 
 
 @dataclass(frozen=True, slots=True)

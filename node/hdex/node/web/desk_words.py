@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hdex.catalog.purposes import purposes
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
-FILE = "desk.toml"
+FILE, MARKET = "desk.toml", "desk_market.toml"
 
 
 def table() -> dict[str, Any]:
@@ -21,16 +22,35 @@ class DeskWords(PageWords):
     NAVIGATION: ClassVar[tuple[tuple[str, str], ...]] = (
         ("/", "overview"),
         ("/datasets", "datasets"),
-        ("/studies", "studies"),
         ("/products", "products"),
+        ("/organisations", "organisations"),
+        ("/requests", "requests"),
+        ("/contracts", "contracts"),
+        ("/studies", "studies"),
+        ("/runs", "runs"),
+        ("/queries", "queries"),
+        ("/revenue", "revenue"),
         ("/accesses", "accesses"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (FILE, "auditor.toml")
+    FILES: ClassVar[tuple[str, ...]] = (FILE, MARKET, "auditor.toml")
 
     def treatment(self, action: str) -> str:
         """Return what became of a column."""
         return Words.name(self, "action", action)
 
+    def purpose(self, code: str) -> str:
+        """Return what a use is called, with its code; the code alone where the vocabulary does not have it."""
+        known = purposes().get(code)
+        return f"{known.label.say(self.lang)} ({code})" if known else code
+
     def roles(self, names: tuple[str, ...]) -> str:
         """Return who is meant: one role or the other."""
         return self.say("page.or").join(self.name("role", name) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeWords(DeskWords):
+    """The words of the exchange's office: it vets organisations."""
+
+    NAVIGATION: ClassVar[tuple[tuple[str, str], ...]] = (("/", "organisations"),)
+    FILES: ClassVar[tuple[str, ...]] = ("desk_office.toml", *DeskWords.FILES)

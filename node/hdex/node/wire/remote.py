@@ -218,8 +218,8 @@ class RemoteDesk:
         request = hospital_pb2.ReadDeskRequest(part=part, dataset=dataset, version=version)
         return read_object(self._stub.ReadDesk(request).document)
 
-    def accesses(self, question: Mapping[str, str], *, skip: int, limit: int) -> Document:
-        request = hospital_pb2.ListAccessesRequest(**question, skip=skip, page_size=limit)
+    def accesses(self, question: Mapping[str, str], *, before: int, limit: int) -> Document:
+        request = hospital_pb2.ListAccessesRequest(**question, before=before, skip=0, page_size=limit)
         return read_object(self._stub.ListAccesses(request).document)
 
 

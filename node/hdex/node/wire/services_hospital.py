@@ -105,8 +105,11 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
             decision=request.decision,
             since=request.since,
             until=request.until,
+            action=request.action,
         )
-        document = self._hospital.accesses.find(question, skip=request.skip, limit=request.page_size)
+        document = self._hospital.accesses.find(
+            question, before=request.before, skip=request.skip, limit=request.page_size
+        )
         return hospital_pb2.ListAccessesResponse(document=dump(document))
 
 

@@ -140,7 +140,7 @@ class ReadDeskResponse(_message.Message):
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
 
 class ListAccessesRequest(_message.Message):
-    __slots__ = ("product", "consumer", "purpose", "decision", "since", "until", "skip", "page_size")
+    __slots__ = ("product", "consumer", "purpose", "decision", "since", "until", "skip", "page_size", "before", "action")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,8 @@ class ListAccessesRequest(_message.Message):
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
     product: str
     consumer: str
     purpose: str
@@ -157,7 +159,9 @@ class ListAccessesRequest(_message.Message):
     until: str
     skip: int
     page_size: int
-    def __init__(self, product: _Optional[str] = ..., consumer: _Optional[str] = ..., purpose: _Optional[str] = ..., decision: _Optional[str] = ..., since: _Optional[str] = ..., until: _Optional[str] = ..., skip: _Optional[int] = ..., page_size: _Optional[int] = ...) -> None: ...
+    before: int
+    action: str
+    def __init__(self, product: _Optional[str] = ..., consumer: _Optional[str] = ..., purpose: _Optional[str] = ..., decision: _Optional[str] = ..., since: _Optional[str] = ..., until: _Optional[str] = ..., skip: _Optional[int] = ..., page_size: _Optional[int] = ..., before: _Optional[int] = ..., action: _Optional[str] = ...) -> None: ...
 
 class ListAccessesResponse(_message.Message):
     __slots__ = ("document",)
