@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -34,20 +35,30 @@ class Line:
     value: str
 
 
-def sheet(product: DataProduct, lang: str) -> str:
-    """Return the sheet as HTML; every text of the product is escaped."""
-    environment = Environment(
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("hdex.catalog.web", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("hdex.catalog.web").joinpath("static/sheet.css").read_text(encoding="utf-8")
-    return environment.get_template("sheet.html").render(
+
+
+def sheet(product: DataProduct, lang: str, *, linked: str = "") -> str:
+    """Return the sheet as HTML; every text of the product is escaped.
+
+    linked: address of its style sheet; without it the style stands in the page, which then loads nothing.
+    """
+    style = "" if linked else files("hdex.catalog.web").joinpath("static/sheet.css").read_text(encoding="utf-8")
+    template = _environment().get_template("sheet.html")
+    return template.render(
         product=product,
         lang=lang,
         style=style,
+        linked=linked,
         t=speaker(lang),
         word=lambda section, name: word(section, name, lang),
         formats=formats,
