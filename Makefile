@@ -73,14 +73,15 @@ bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and
 bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers, rounds beside stock Flower
 	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
 
-bench-catalog: $(VENV)/.dev ## measure search at 10^3 to 10^5 products, and what a fingerprint survives
-	@$(BIN)/python bench/bench_search.py; code=$$?; $(BIN)/python bench/bench_fingerprint.py && exit $$code
+bench-catalog: $(VENV)/.dev ## measure search at 10^3 to 10^5 products, pages under 16 clients, and what a fingerprint survives
+	@code=0; for b in search pages fingerprint; do $(BIN)/python bench/bench_$$b.py || code=1; done; exit $$code
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
 		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py \
 		tests/journeys/test_region.py tests/node/test_study_superlink.py tests/journeys/test_dsp.py \
-		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py --timeout 3600 $(ARGS)
+		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py \
+		tests/catalog/test_bench_pages.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

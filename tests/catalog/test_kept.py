@@ -16,7 +16,7 @@ from hdex.catalog.index import Catalogue
 from hdex.catalog.index_memory import MemoryIndex
 from hdex.catalog.web.app import create_app
 from hdex.catalog.web.assets import Assets, is_named, takes_gzip
-from hdex.catalog.web.kept import KEPT_S, MOST_PAGES, KeptPages
+from hdex.catalog.web.kept import BRIEFLY_S, KEPT_S, KeptPages
 
 PAGE = "page " * 400
 
@@ -35,10 +35,10 @@ class Rendered:
 class Kept:
     """Kept pages before a counting application, with their clock and revision at hand."""
 
-    def __init__(self, answer: Response | None = None) -> None:
+    def __init__(self, answer: Response | None = None, most: int = 100) -> None:
         self.now, self.revision = 0.0, 0
         self.app = Rendered(answer or Response(PAGE, media_type="text/html"))
-        self.pages = KeptPages(self.app, revision=lambda: self.revision, clock=lambda: self.now)
+        self.pages = KeptPages(self.app, revision=lambda: self.revision, clock=lambda: self.now, most=most)
         self.web = TestClient(self.pages)
 
 
@@ -55,6 +55,14 @@ def test_a_page_is_rendered_once_until_something_changes_or_its_time_is_over() -
     assert kept.app.asked == 3
     kept.web.get("/a?c")
     assert kept.app.asked == 4
+
+
+def test_what_tells_of_this_moment_is_kept_briefly() -> None:
+    kept = Kept()
+    kept.web.get("/status")
+    kept.now += BRIEFLY_S + 0.1
+    kept.web.get("/status")
+    assert kept.app.asked == 2
 
 
 def test_a_change_while_a_page_is_rendered_makes_it_old() -> None:
@@ -113,12 +121,13 @@ def test_what_is_not_the_same_for_everybody_is_not_kept(answer: Response, method
 
 
 def test_what_is_kept_is_bounded() -> None:
-    kept = Kept()
-    for number in range(MOST_PAGES + 5):
+    kept = Kept(most=5)
+    for number in (0, 1, 2, 3, 4, 0, 5, 0):  # the sixth makes the one go that nobody asked for longest
         kept.web.get(f"/?{number}")
-    assert len(kept.pages._pages) == MOST_PAGES
-    kept.web.get("/?0")
-    assert kept.app.asked == MOST_PAGES + 6  # the oldest had gone
+    assert kept.app.asked == 6
+    kept.web.get("/?1")
+    assert kept.app.asked == 7
+    assert len(kept.pages._pages) == 5
 
 
 def test_many_who_ask_at_once_are_one_question() -> None:

@@ -113,7 +113,7 @@ def test_the_page_tells_how_to_check_it_offline() -> None:
 def test_the_python_of_the_page_is_python_and_calls_what_there_is(product: DataProduct) -> None:
     from hdex.node.client import Exchange
 
-    text = api_of(product).python
+    text = api_of(product, product.digest()).python
     compile(text, "page", "exec")
     for verb in re.findall(r"exchange\.(\w+)\(", text):
         assert callable(getattr(Exchange, verb))
@@ -127,7 +127,7 @@ def test_the_commands_and_calls_of_the_page_are_there() -> None:
 
     verbs = get_command(app).commands  # type: ignore[attr-defined]  # a group
     for product in (RICH, federated_only()):
-        api = api_of(product)
+        api = api_of(product, product.digest())
         assert [line.split()[2] for line in api.commands if line.split()[2] not in verbs] == []
         assert [call for call in api.calls if f"/{call}" not in METHODS] == []
 
@@ -138,7 +138,7 @@ def test_renderings_are_those_that_the_record_can_be_told_in() -> None:
         assert web.get(f"{PRODUCT}/{name}").status_code == 200
     assert plain.get(f"{PRODUCT}/healthdcat").status_code == 404
     assert "healthdcat" not in plain.get(PRODUCT).text
-    assert web.get(f"{PRODUCT}/dsp").json()["@id"] == api_of(RICH).dataset
+    assert web.get(f"{PRODUCT}/dsp").json()["@id"] == api_of(RICH, RICH.digest()).dataset
     assert web.get(f"{PRODUCT}/manifest.exe").status_code == 404
 
 

@@ -33,7 +33,7 @@ def test_an_exchange_tells_how_it_stands(stage: Stage) -> None:
 
 def test_a_product_s_page_shows_what_the_exchange_s_log_remembers(stage: Stage) -> None:
     stage.reach("publish")
-    product = next(iter(stage.memory.products.values()))
+    product = next(iter(stage.memory.products.values()))["product"]
     code, body = fetched(stage, f"/products/{product}")
     assert code == 200
     assert b"catalogue.publish" in body

@@ -1,7 +1,9 @@
 """The catalogue's web application. Read only: every address answers GET and HEAD and stores nothing."""
 
 import logging
+from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -19,15 +21,15 @@ from hdex.catalog.errors import NotListed, ProductInvalid, ProductWithdrawn
 from hdex.catalog.healthdcat import health_dataset
 from hdex.catalog.index import Catalogue
 from hdex.catalog.ports import LIMIT, Listing, Page, Query
-from hdex.catalog.product import levels
-from hdex.catalog.terms import purposes
+from hdex.catalog.product import Provider, levels
+from hdex.catalog.terms import Text, purposes
 from hdex.catalog.web import facets, formats
 from hdex.catalog.web.assets import Assets
 from hdex.catalog.web.feeds import SavedFeeds, feed_answer
 from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
 from hdex.catalog.web.kept import KeptPages
 from hdex.catalog.web.labels import LANGUAGES, speaker, word
-from hdex.catalog.web.product_page import Rows, Told, product_values
+from hdex.catalog.web.product_page import Digests, Rows, Told, product_values
 from hdex.catalog.web.sheet import sheet
 from hdex.catalog.web.status import ExchangeStatus, age, status_document
 
@@ -41,6 +43,8 @@ Clock = Callable[[], datetime]
 SavedFeed = Callable[[str], Feed | None]
 NEWEST = 3
 NAMED_BY = {"price": "basis"}  # facet -> section of the labels, where they differ
+RENDERERS_AT_ONCE = 2
+MOST_PROVIDERS = 10_000  # whose names are kept
 MAIN_WAY = ("REQUESTED", "AGREED", "VERIFIED", "FINALIZED")
 JSON_LD = "application/ld+json"
 RENDERERS: Mapping[str, tuple[Callable[..., Mapping[str, object]], str]] = {
@@ -77,6 +81,7 @@ def create_app(
     base: the exchange's public address, for links in JSON-LD (the Host header is a visitor's word, not ours).
     """
     app = FastAPI(title="hdex catalogue", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.renderers = ThreadPoolExecutor(RENDERERS_AT_ONCE, thread_name_prefix="page")
     pages = Pages(index, Told(timeline=timeline, versions=versions, contracts=contracts, status=status), clock, base)
     for lang in LANGUAGES:
         root = "" if lang == LANGUAGES[0] else f"/{lang}"
@@ -106,10 +111,13 @@ def create_app(
 
 
 def _route(app: FastAPI, path: str, page: Callable[[Request, str], Response], lang: str) -> None:
-    def answer(request: Request) -> Response:
-        return page(request, lang)
+    """Answer a path with a page, rendered by one of few threads: many would only take turns at one processor."""
+    renderers: ThreadPoolExecutor = app.state.renderers
 
-    app.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False, response_model=None)
+    async def answer(request: Request) -> Response:
+        return await get_running_loop().run_in_executor(renderers, page, request, lang)
+
+    app.add_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 class Pages:
@@ -120,6 +128,8 @@ class Pages:
         self._told = told
         self._clock = clock
         self._base = base
+        self._digests = Digests()
+        self._providers: dict[str, Text] = {}
         self.assets = Assets("hdex.catalog.web")
         self._templates = Environment(
             loader=PackageLoader("hdex.catalog.web", "templates"),
@@ -162,7 +172,8 @@ class Pages:
     def product(self, request: Request, lang: str) -> Response:
         """Return one product's page."""
         at, listing = self._clock().isoformat(), self._listing(request)
-        shown = product_values(listing, request.query_params, self._told, lang=lang, at=at)
+        digest = self._digests.of(listing.product)
+        shown = product_values(listing, digest, request.query_params, self._told, lang=lang, at=at)
         return self._render("product.html", request, lang, shown)
 
     def sheet(self, request: Request, lang: str) -> Response:
@@ -251,10 +262,25 @@ class Pages:
                 return held_purpose.label.say(lang) if held_purpose else value
             if facet != "provider":
                 return word(NAMED_BY.get(facet, facet), value, lang)
-            listed = self._index.find(Query(provider=value, limit=1)).hits
-            return listed[0].product.provider.name.say(lang) if listed else value
+            return self._provider(value).say(lang)
 
+        for hit in found.hits:
+            self._know(hit.product.provider)
         return name
+
+    def _provider(self, provider_id: str) -> Text:
+        """Return a hospital's name as one of its listings says it: looked up once, then as the newest page shows it."""
+        known = self._providers.get(provider_id)
+        if known is None:
+            listed = self._index.find(Query(provider=provider_id, limit=1)).hits
+            known = listed[0].product.provider.name if listed else Text(provider_id, provider_id)
+            self._know(Provider(provider_id, known))
+        return known
+
+    def _know(self, provider: Provider) -> None:
+        if len(self._providers) >= MOST_PROVIDERS:
+            self._providers.clear()
+        self._providers[provider.id] = provider.name
 
     def _render(
         self, template: str, request: Request, lang: str, shown: Mapping[str, object], *, status: int = 200

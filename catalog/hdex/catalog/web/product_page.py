@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 
-from hdex.catalog.dsp import FORMATS, dataset_id
+from hdex.catalog.dsp import FORMATS, dataset_id, offer_id
 from hdex.catalog.errors import ProductInvalid
 from hdex.catalog.healthdcat import require_complete
 from hdex.catalog.ports import Listing
@@ -18,6 +18,7 @@ from hdex.catalog.web.status import ExchangeStatus
 
 Rows = Sequence[Mapping[str, object]]
 SECTIONS = ("overview", "schema", "quality", "privacy", "policy", "price", "preview", "provenance", "api")
+MOST_DIGESTS = 20_000
 RENDERINGS = ("manifest", "dcat", "healthdcat", "dsp", "croissant")
 
 
@@ -36,8 +37,27 @@ class Told:
     status: Callable[[], ExchangeStatus] | None = None
 
 
-def product_values(listing: Listing, asked: QueryParams, told: Told, *, lang: str, at: str) -> dict[str, object]:
-    """Return the values of the page's template. at: the present moment, RFC 3339."""
+class Digests:
+    """The digests of manifests that were shown: making one is a third of a page's cost, and a version keeps its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, product: DataProduct) -> str:
+        """Return the digest of a product as the catalogue holds it, where a version never changes."""
+        key = product.id, product.version
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MOST_DIGESTS:
+                self._known.clear()
+            found = self._known[key] = product.digest()
+        return found
+
+
+def product_values(
+    listing: Listing, digest: str, asked: QueryParams, told: Told, *, lang: str, at: str
+) -> dict[str, object]:
+    """Return the values of the page's template. digest: of the manifest; at: the present moment, RFC 3339."""
     product = listing.product
     titles, rows = views.preview_table(product, lang)
     return {
@@ -54,10 +74,10 @@ def product_values(listing: Listing, asked: QueryParams, told: Told, *, lang: st
         "preview_titles": titles,
         "preview_rows": rows,
         "price": priced(product, Asked.read(asked.multi_items()), lang),
-        "digest": product.digest(),
+        "digest": digest,
         "timeline": None if told.timeline is None else told.timeline(product.id),
         "versions": versions_of(listing, told),
-        "api": api_of(product),
+        "api": api_of(product, digest),
         "renderings": renderings_of(product),
     }
 
@@ -100,8 +120,8 @@ USES = {
 }
 
 
-def api_of(product: DataProduct) -> Api:
-    """Return how to find, ask for and use a product from a program."""
+def api_of(product: DataProduct, digest: str) -> Api:
+    """Return how to find, ask for and use a product from a program. digest: of its manifest."""
     mode = product.delivery_modes[0]
     purpose = product.terms.permitted[0] if product.terms.permitted else "DUO:0000042"
     line, verb = USES[mode]
@@ -121,7 +141,7 @@ def api_of(product: DataProduct) -> Api:
              *(CALLS[one] for one in product.delivery_modes))  # fmt: skip
     return Api(
         dataset_id(product),
-        f"urn:hdex:offer:{product.digest()}",
+        offer_id(digest),
         tuple(FORMATS[one] for one in product.delivery_modes),
         purpose,
         mode.value,
