@@ -155,3 +155,26 @@ def test_a_stranger_s_rows_stay_text() -> None:
     page = client([RICH], versions=lambda _: rows).get(f"{PRODUCT}?plan={EVIL}&columns={EVIL}&quantity={EVIL}").text
     assert "<script" not in page
     assert "<img" not in page
+
+
+def test_the_sheet_says_every_field_in_the_reader_s_language() -> None:
+    from hdex.catalog.documents import to_document
+    from hdex.catalog.web.labels import labels
+
+    def names(document: object) -> set[str]:
+        if isinstance(document, dict) and set(document) != {"en", "zh"}:
+            return set(document).union(*map(names, document.values()))
+        return set().union(*map(names, document)) if isinstance(document, list) else set()
+
+    parts = (RICH.publisher, RICH.access_body, RICH.health, RICH.privacy, RICH.price, RICH.notice, RICH.provenance)
+    told = set().union(*(names(to_document(part)) for part in parts)) - {column.name for column in RICH.columns}
+    assert sorted(told - set(labels()["field"])) == []
+    words = sheet_words("/zh")
+    for text in ("公立医院", "电子健康档案, 医疗器械", "成本补偿", "类型"):
+        assert text in words
+    assert "False" not in words
+
+
+def sheet_words(lang: str) -> str:
+    page = client([RICH]).get(f"{lang}{PRODUCT}/sheet").text
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())

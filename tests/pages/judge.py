@@ -17,7 +17,12 @@ from tests.pages.browser import Browser, running_browser
 
 PHONE, DESK = 390, 1280
 TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
-BY_SIGHT = ["color-contrast", "target-size", "link-in-text-block"]  # what width and scheme can change
+BY_SIGHT = [  # what width and scheme can change
+    "color-contrast",
+    "target-size",
+    "link-in-text-block",
+    "scrollable-region-focusable",
+]
 HERE = Path(__file__).parent
 
 
