@@ -4,9 +4,15 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from starlette.testclient import TestClient
 from tests.catalog.samples import sample_product, sample_status
 from tests.catalog.test_pages import client
 
+from hdex.catalog.errors import IndexUnavailable
+from hdex.catalog.index import Catalogue
+from hdex.catalog.index_memory import MemoryIndex
+from hdex.catalog.ports import Page, Query
+from hdex.catalog.web.app import create_app
 from hdex.catalog.web.labels import labels
 from hdex.catalog.web.status import ExchangeStatus, Health, Trouble, age
 
@@ -69,3 +75,16 @@ def test_without_a_status_there_is_no_page() -> None:
 )
 def test_a_span_is_told_in_the_unit_a_person_would_choose(seconds: int, told: str) -> None:
     assert age(timedelta(seconds=seconds), ("d", "h", "min", "s")) == told
+
+
+def test_an_index_that_does_not_answer_has_its_own_page() -> None:
+    class Away(MemoryIndex):
+        def find(self, query: Query) -> Page:
+            raise IndexUnavailable("the database does not answer")
+
+    web = TestClient(create_app(Catalogue(Away())), raise_server_exceptions=False)
+    for root, words in (("", "The catalogue does not answer now"), ("/zh", "目录暂时无法访问")):
+        answer = web.get(f"{root}/products")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert words in answer.text
+        assert answer.headers["content-security-policy"].startswith("default-src 'self'")

@@ -17,7 +17,7 @@ from hdex.catalog.atom import Feed, atom_feed, match_of
 from hdex.catalog.croissant import croissant
 from hdex.catalog.dcat import dataset
 from hdex.catalog.dsp import dsp_dataset
-from hdex.catalog.errors import NotListed, ProductInvalid, ProductWithdrawn
+from hdex.catalog.errors import IndexUnavailable, NotListed, ProductInvalid, ProductWithdrawn
 from hdex.catalog.healthdcat import health_dataset
 from hdex.catalog.index import Catalogue
 from hdex.catalog.ports import LIMIT, Listing, Page, Query
@@ -104,6 +104,7 @@ def create_app(
         _route(app, "/feeds/{token}", SavedFeeds(feed).answer, "en")
     app.mount("/static", pages.assets, name="static")
     app.add_exception_handler(HTTPException, pages.problem)
+    app.add_exception_handler(IndexUnavailable, pages.away)
     app.add_exception_handler(Exception, pages.failure)
     app.add_middleware(KeptPages, revision=lambda: index.revision)
     app.add_middleware(SecurityHeaders)
@@ -225,6 +226,14 @@ class Pages:
         status = cast(HTTPException, error).status_code
         key = {404: "not_found", 410: "gone"}.get(status, "refused")
         return self._render("problem.html", request, _lang(request), {"status": status, "key": key}, status=status)
+
+    async def away(self, request: Request, error: Exception) -> Response:
+        """Return the page for an index whose database does not answer: it is nobody's request that was wrong."""
+        logger.warning("the index does not answer", extra={"reason": type(error).__name__})
+        shown = {"status": 503, "key": "away"}
+        answer = self._render("problem.html", request, _lang(request), shown, status=503)
+        answer.headers["retry-after"] = "10"
+        return answer
 
     async def failure(self, request: Request, error: Exception) -> Response:
         """Return the page for our own fault; the log gets the error, the reader does not."""
