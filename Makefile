@@ -73,16 +73,18 @@ bench-ledger: $(VENV)/.dev ## measure every bar of the ledger beside a chain and
 bench-federated: $(VENV)/.dev $(PEERS)/.done ## measure studies beside statsmodels and lifelines, Paillier beside peers, rounds beside stock Flower
 	@$(BIN)/python bench/bench_federated.py && $(BIN)/python bench/bench_federated_grids.py
 
-bench-catalog: $(VENV)/.dev $(PEERS)/.done ## measure search, negotiations, delivery beside a copy and age, fingerprint, Shapley split
-	@code=0; for b in search negotiations delivery fingerprint shapley; do \
+bench-catalog: $(VENV)/.dev $(PEERS)/.done ## measure search, negotiations, delivery beside a copy and age, pages, fingerprint, Shapley split
+	@code=0; for b in search negotiations delivery pages fingerprint shapley; do \
 		echo "bench_$$b"; $(BIN)/python bench/bench_$$b.py || code=1; done; \
 	$(BIN)/python bench/catalog_bars.py; exit $$code
 
 soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the ledger at 10^7 events
 	@HDEX_SOAK=1 $(BIN)/python -m pytest -q -rs tests/faults tests/node/test_study_process.py \
-		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py tests/journeys/test_demo_data.py \
+		tests/journeys/test_deaths.py tests/journeys/test_study_deaths.py tests/journeys/test_demo.py \
+		tests/journeys/test_demo_data.py \
 		tests/journeys/test_region.py tests/node/test_study_superlink.py tests/journeys/test_dsp.py \
-		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py --timeout 3600 $(ARGS)
+		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py \
+		tests/catalog/test_bench_pages.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

@@ -1,6 +1,7 @@
 """Products for tests: plausible, complete, and different from each other by number."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from hdex.catalog.metadata import Agent, Health, HealthCategory, Period, PublisherFacts, PublisherType
 from hdex.catalog.price import Cost, Price, PriceBasis, PricePlan
@@ -19,6 +20,7 @@ from hdex.catalog.product import (
     Temporal,
 )
 from hdex.catalog.terms import Terms, Text
+from hdex.catalog.web.status import AnchorShown, Cosigned, ExchangeStatus, LogShown, MembersShown, Trouble
 
 HOSPITALS = {
     "hospital-a": Text("Jinghua Hospital", "京华医院"),
@@ -220,3 +222,29 @@ def _numbered(n: int) -> DataProduct:
         individuals_band=f"{300 + 10 * n}-{400 + 10 * n}",
         issued=f"2026-{1 + n % 10:02d}-{1 + n % 28:02d}T08:00:00.000Z",
     )
+
+
+def sample_status(*troubles: Trouble, **given: object) -> ExchangeStatus:
+    """Return how a well exchange stands, with what the test gives in its place."""
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    lines = tuple(Cosigned(f"hospital-{name}", at - timedelta(minutes=number)) for number, name in enumerate("abc"))
+    note = "hdex/exchange/2026\n1204\n" + "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=\n\n— hdex/exchange/2026 AAAA\n"
+    plain = ExchangeStatus(
+        version="0.1.0",
+        at=at,
+        since=at - timedelta(days=3),
+        log=LogShown(
+            origin="hdex/exchange/2026", size=1204, cosigned_size=1204, root="ab" * 32, checkpoint=note,
+            cosigned=lines, asked=3,
+        ),
+        anchor=AnchorShown(size=1200, block=88, waited=timedelta(seconds=4)),
+        members=(
+            MembersShown(role="buyer", listed=2),
+            MembersShown(role="exchange", listed=1),
+            MembersShown(role="hospital", listed=3, online=3),
+        ),
+        listed=32,
+        newest="2026-11-20T09:30:00.000Z",
+        troubles=troubles,
+    )  # fmt: skip
+    return replace(plain, **given)  # type: ignore[arg-type]  # given by the test, by field name

@@ -37,6 +37,11 @@ def dataset_id(product: DataProduct) -> str:
     return f"urn:hdex:product:{product.id}:{product.version}"
 
 
+def offer_id(digest: str) -> str:
+    """Return the id of the terms in the manifest of this digest."""
+    return f"urn:hdex:offer:{digest}"
+
+
 def offer(product: DataProduct) -> Json:
     """Return the terms as one `Offer`; its id is that of the manifest, so that terms cannot change under it.
 
@@ -47,7 +52,7 @@ def offer(product: DataProduct) -> Json:
     duties = ({"action": ACTIONS.get(one, one)} for one in product.terms.duties)
     return {
         "@type": "Offer",
-        "@id": f"urn:hdex:offer:{product.digest()}",
+        "@id": offer_id(product.digest()),
         **rules,
         "prohibition": [*prohibited, {"action": "distribute"}],
         "obligation": [{"action": "compensate"}, *duties],

@@ -23,6 +23,12 @@ class Catalogue:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._publishing = threading.Lock()  # reading the version held and replacing it is one step
+        self._changes = 0
+
+    @property
+    def revision(self) -> int:
+        """A number that is another one after each change made through this object: what was read before is old then."""
+        return self._changes
 
     def publish(self, document: Mapping[str, object], envelope: bytes) -> DataProduct:
         """List one product version, or raise and list nothing. The same version again changes nothing.
@@ -35,6 +41,7 @@ class Catalogue:
             if held is not None and is_held(product, held):
                 return held.product
             self._index.publish(product, envelope)
+            self._changes += 1
         return product
 
     def withdraw(self, product_id: str) -> None:
@@ -42,6 +49,7 @@ class Catalogue:
         with self._publishing:
             self._held(product_id)
             self._index.mark(product_id, ProductState.REVOKED)
+            self._changes += 1
 
     def mark(self, product_id: str, version: str, state: ProductState) -> ProductState:
         """Return how a version stands after its provider's word: a final state stays, an older version changes nothing.
@@ -53,6 +61,7 @@ class Catalogue:
             if held.product.version != version or held.state == state or held.state in FINAL:
                 return held.state
             self._index.mark(product_id, state)
+            self._changes += 1
             return state
 
     def held(self, product_id: str) -> Listing | None:

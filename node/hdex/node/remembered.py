@@ -14,6 +14,7 @@ HASHES = "heads and hashes only, published on purpose; entries are not served he
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
 OWN_PAPERS = "shows a hospital's own staff their own papers before they sign: columns, measures, states, no record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
+STANDS = "tells how the exchange itself stands: heads, counts by role, nothing of a product's use or of a person"
 FEED = "says of the public catalogue what a saved search matches; its address is the secret, and no caller is known"
 LOOKS = "the look of the pages"
 READ_BEFORE = "the auditor's own machine: what it shows was read by calls that left an event in every log"
@@ -157,9 +158,12 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/products": PUBLIC,
         "*/products.atom": PUBLIC,
         "*/products/{product_id}": PUBLIC,
+        "*/products/{product_id}/sheet": PUBLIC,
         "*/contracts": PUBLIC,
+        "*/status": STANDS,
+        "/status.json": STANDS,
         "/products/{product_id}/manifest": PUBLIC,
-        "/products/{product_id}/dcat": PUBLIC,
+        "/products/{product_id}/{rendering}": PUBLIC,
         "/feeds/{token}": FEED,
         "/static": LOOKS,
     },

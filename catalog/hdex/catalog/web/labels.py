@@ -15,14 +15,13 @@ def labels() -> dict[str, dict[str, dict[str, str]]]:
     return tomllib.loads(files("hdex.catalog.web").joinpath("labels.toml").read_text(encoding="utf-8"))
 
 
+@cache
 def speaker(lang: str) -> Say:
     """Return the function that says a key in `lang`. An unknown key is a programming error and raises KeyError."""
-
-    def say(key: str) -> str:
-        section, _, name = key.partition(".")
-        return labels()[section][name][lang]
-
-    return say
+    said = {
+        f"{section}.{name}": words[lang] for section, entries in labels().items() for name, words in entries.items()
+    }
+    return said.__getitem__
 
 
 def word(section: str, name: str, lang: str) -> str:

@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ from hdex.catalog.terms import purposes
 from hdex.catalog.web import formats
 from hdex.catalog.web.labels import speaker, word
 
+VALUES = {"categories": "category", "basis": "basis", "plan": "plan", "type": "publisher"}  # field -> its words
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of zip entries: the same product, the same bytes
 
 
@@ -34,20 +36,30 @@ class Line:
     value: str
 
 
-def sheet(product: DataProduct, lang: str) -> str:
-    """Return the sheet as HTML; every text of the product is escaped."""
-    environment = Environment(
+@cache
+def _environment() -> Environment:
+    return Environment(
         loader=PackageLoader("hdex.catalog.web", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("hdex.catalog.web").joinpath("static/sheet.css").read_text(encoding="utf-8")
-    return environment.get_template("sheet.html").render(
+
+
+def sheet(product: DataProduct, lang: str, *, linked: str = "") -> str:
+    """Return the sheet as HTML; every text of the product is escaped.
+
+    linked: address of its style sheet; without it the style stands in the page, which then loads nothing.
+    """
+    style = "" if linked else files("hdex.catalog.web").joinpath("static/sheet.css").read_text(encoding="utf-8")
+    template = _environment().get_template("sheet.html")
+    return template.render(
         product=product,
         lang=lang,
         style=style,
+        linked=linked,
         t=speaker(lang),
         word=lambda section, name: word(section, name, lang),
         formats=formats,
@@ -122,18 +134,20 @@ def lines(document: object, lang: str) -> list[Line]:
     """Return a document's fields as lines; words in two languages as those of the reader's."""
     if not isinstance(document, Mapping):
         return []
-    return [Line(name.replace("_", " "), said(value, lang)) for name, value in document.items()]
+    return [Line(word("field", name, lang), said(value, lang, name=name)) for name, value in document.items()]
 
 
-def said(value: object, lang: str) -> str:
-    """Return a value as a reader sees it."""
+def said(value: object, lang: str, *, name: str = "") -> str:
+    """Return a field's value as a reader sees it."""
     if isinstance(value, Mapping):
         if set(value) == {"en", "zh"}:
             return str(value[lang])
-        return "; ".join(f"{name.replace('_', ' ')}: {said(one, lang)}" for name, one in value.items())
+        return "; ".join(f"{word('field', one, lang)}: {said(held, lang, name=one)}" for one, held in value.items())
     if isinstance(value, list):
-        return ", ".join(said(one, lang) for one in value) or "-"
-    return str(value)
+        return ", ".join(said(one, lang, name=name) for one in value) or "-"
+    if isinstance(value, bool):
+        return word("preview", "yes" if value else "no", lang)
+    return word(VALUES[name], str(value), lang) if name in VALUES else str(value)
 
 
 def dumped(document: object) -> str:

@@ -14,10 +14,12 @@ from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.dataspace import ExchangeDesk
+from hdex.node.exchange.histories import Histories
 from hdex.node.exchange.indexes import open_index
 from hdex.node.exchange.journals import open_journal
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.notices import Courier, Outbox
+from hdex.node.exchange.public_status import PublicStatus, Sources
 from hdex.node.exchange.searches import Searches
 from hdex.node.exchange.studies import Coordinator, Studies
 from hdex.node.exchange.study_process import StudyProcess
@@ -38,7 +40,8 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     standing = Standing(config)
     catalogue = Catalogue(open_index(config.catalogue_index, standing.data))
     searches = make_searches(standing, config, catalogue)
-    listings = Listings(catalogue, standing.directory, standing.recorder, listed=searches)
+    histories = Histories(standing.documents, node=config.id, clock=now)
+    listings = Listings(catalogue, standing.directory, standing.recorder, listed=searches, history=histories)
     contracts = Contracts(
         listings,
         standing.documents,
@@ -48,7 +51,14 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     )
     channels = ChannelServer()
     studies = make_studies(standing, config, contracts, channels)
-    app = create_app(catalogue, feed=searches.feed, base=config.public_url)
+    app = create_app(
+        catalogue,
+        timeline=histories.timeline,
+        versions=histories.versions,
+        feed=searches.feed,
+        status=public_status(standing, config, catalogue, channels),
+        base=config.public_url,
+    )
     serve_pages(app, config.listen, stop=standing.stop)
     vettings = exchange_vettings(standing, config)
     if config.dsp is not None:
@@ -57,6 +67,23 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     standing.serving = standing.serve([*adders, vetting_adder(vettings)])
     watch_clock(standing.stop, vettings.expire)
     return standing
+
+
+def public_status(
+    standing: Standing, config: ExchangeConfig, catalogue: Catalogue, channels: ChannelServer
+) -> PublicStatus:
+    """Return what the exchange tells everybody of itself."""
+    sources = Sources(
+        log=standing.log,
+        published=standing.keeper.published,
+        anchoring=standing.anchoring,
+        lines=channels.sites,
+        directory=standing.directory,
+        catalogue=catalogue,
+        witnesses=frozenset(peer.id for peer in config.witness_peers),
+        needed=config.witnesses,
+    )
+    return PublicStatus(sources, clock=now)
 
 
 def serve_dsp(standing: Standing, dsp: Dataspace, catalogue: Catalogue, contracts: Contracts) -> HttpServing:

@@ -12,8 +12,10 @@ from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Listing, Page, Query
 from hdex.catalog.product import DataProduct
 from hdex.ledger.document import load
+from hdex.ledger.log import Receipt
 from hdex.node.directory import Directory
 from hdex.node.errors import AccessDenied, RequestInvalid
+from hdex.node.exchange.histories import History
 from hdex.node.identity import Identity
 from hdex.node.recorder import Recorder
 from hdex.node.signed import Envelope, digest, verify
@@ -44,12 +46,14 @@ class Listings:
     """The catalogue behind identity and log."""
 
     def __init__(
-        self, catalogue: Catalogue, directory: Directory, recorder: Recorder, *, listed: Listed | None = None
-    ) -> None:
+        self, catalogue: Catalogue, directory: Directory, recorder: Recorder, *,
+        listed: Listed | None = None, history: History | None = None,
+    ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._directory = directory
         self._recorder = recorder
         self._listed = listed
+        self._history = history
 
     def publish(self, envelope: Envelope, actor: Identity) -> str:
         """List a signed manifest and return its digest, or raise and list nothing."""
@@ -62,8 +66,9 @@ class Listings:
                     "publish.foreign", "publish under your own id", "the manifest names another provider"
                 )
             listed = self._recorder.release("catalogue.publish", actor, product=product.id, version=product.version)
-            with listed, self._telling(product.id):
+            with listed as receipt, self._telling(product.id):
                 self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
+            self._keep(product.id, product.version, ("catalogue.publish", ProductState.LISTED.value), receipt)
             return product.digest()
 
     def withdraw(self, envelope: Envelope, actor: Identity) -> None:
@@ -74,8 +79,10 @@ class Listings:
             listing = self._catalogue.get(str(notice.get("product", "")))
             if listing.product.provider.id != provider.id:
                 raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
-            with self._recorder.release("catalogue.withdraw", actor, product=listing.product.id):
-                self._catalogue.withdraw(listing.product.id)
+            product = listing.product
+            with self._recorder.release("catalogue.withdraw", actor, product=product.id) as receipt:
+                self._catalogue.withdraw(product.id)
+            self._keep(product.id, product.version, ("catalogue.withdraw", ProductState.REVOKED.value), receipt)
 
     def amend(self, envelope: Envelope, actor: Identity) -> str:
         """Keep a step of a product's life, at the signed word of its provider; return how it stands here now.
@@ -94,11 +101,18 @@ class Listings:
                 raise AccessDenied("withdraw.foreign", "ask the provider", "the product has another provider")
             with self._recorder.release(
                 f"{subject}.{verb}", actor, product=product, version=version, policy_digest=digest(said)
-            ):
-                if held is None or to == ProductState.NOTICE:
-                    return to
-                with self._telling(product):
-                    return self._catalogue.mark(product, version, ProductState(to)).value
+            ) as receipt:
+                stands = to
+                if held is not None and to != ProductState.NOTICE:
+                    with self._telling(product):
+                        stands = self._catalogue.mark(product, version, ProductState(to)).value
+            if held is not None:  # what was never listed has no page
+                self._keep(product, version, (f"{subject}.{verb}", to), receipt)
+            return stands
+
+    def _keep(self, product: str, version: str, step: tuple[str, str], receipt: Receipt) -> None:
+        if self._history is not None:
+            self._history.add(product, version, step, receipt)
 
     @contextmanager
     def _telling(self, product_id: str) -> Iterator[None]:

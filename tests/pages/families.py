@@ -1,0 +1,73 @@
+"""Every page that people see, by family: what serves it, and its addresses. A new page is judged by a line here.
+
+Each address is judged in English as it stands and in Chinese under /zh. `enter` is opened once before the others: it
+signs a browser in.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.pages import sites
+from tests.pages.sites import Site
+
+Serve = Callable[[Path], "Iterator[Site]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Pages of one application. serve: a generator that yields its Site and cleans up after it."""
+
+    serve: Serve
+    paths: tuple[str, ...]
+
+
+PRODUCT = "/products/hospital-a.carotid-stents"
+STUDY = f"/studies/{sites.DIGEST}"
+STENTS = "/datasets/stents"
+FAMILIES = {
+    "catalogue": Family(
+        sites.catalogue,
+        (
+            "/",
+            "/products",
+            "/products?q=stent&level=2&mode=sealed_file",
+            "/products?q=carotix",
+            "/products?q=moonstone&level=2",
+            PRODUCT,
+            f"{PRODUCT}?purpose=HDEX:underwriting&disease=E11&commercial=yes",
+            f"{PRODUCT}?purpose=DUO:0000007&disease=I65.2",
+            f"{PRODUCT}?plan=one_off&columns=age_band&columns=ldl&quantity=2",
+            "/products/hospital-c.hiv-stents",
+            "/products/hospital-b.complete",
+            "/products/hospital-b.complete/sheet",
+            "/products/hospital-b.gone",
+            "/contracts",
+            "/status",
+            "/nowhere",
+        ),
+    ),
+    "empty catalogue": Family(sites.empty_catalogue, ("/", "/products", "/contracts", "/status")),
+    "auditor": Family(
+        sites.auditor,
+        ("/", "/events", "/events?decision=deny", "/events?product=none", "/logs/hospital-a/5", "/alerts", "/report",
+         "/nowhere"),
+    ),
+    "desk": Family(
+        sites.desk,
+        ("/", "/datasets", f"{STENTS}/classification", "/studies", f"{STUDY}/approve", f"{STUDY}/deny", "/products",
+         "/products/hospital-a.carotid-stents/1.0.0/suspend", "/accesses", "/accesses?consumer=nobody", "/nowhere",
+         "/sign-in"),
+    ),
+    "steward": Family(
+        sites.steward, ("/", f"{STENTS}/classification", f"{STENTS}/versions/1.0.0", "/datasets", "/products")
+    ),
+    "papers": Family(sites.papers, ("/invoice", "/credit-note", "/statement")),
+}  # fmt: skip
+
+
+@contextmanager
+def served(family: str, folder: Path) -> Iterator[Site]:
+    """Serve one family until the block ends."""
+    yield from FAMILIES[family].serve(folder)

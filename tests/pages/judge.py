@@ -1,0 +1,112 @@
+"""What two outside judges say of a page: axe-core in a real browser, html-validate of the document as served.
+
+Both come from the tools folder that `.ci/run` fills. By hand, anywhere on PATH:
+`npm install --prefix DIR axe-core html-validate`, then PATH=DIR/node_modules/.bin:$PATH.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.catalog.test_browser import CHROMIUM
+from tests.pages.browser import Browser, running_browser
+
+PHONE, DESK = 390, 1280
+TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+BY_SIGHT = [  # what width and scheme can change
+    "color-contrast",
+    "target-size",
+    "link-in-text-block",
+    "scrollable-region-focusable",
+]
+HERE = Path(__file__).parent
+
+
+def modules() -> Path | None:
+    """Return the node_modules folder that holds both judges, None where they are not installed."""
+    program = shutil.which("html-validate")
+    if program is None or shutil.which("node") is None:
+        return None
+    found = next((up for up in Path(program).resolve().parents if up.name == "node_modules"), None)
+    return found if found is not None and (found / "axe-core" / "axe.min.js").exists() else None
+
+
+def missing() -> str:
+    """Return why no page can be judged here, "" where it can."""
+    if CHROMIUM is None:
+        return "chromium is not installed"
+    return "" if modules() is not None else "axe-core and html-validate are not installed"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found wrong with one page. Nothing is what every test asks for."""
+
+    invalid: list[str]  # against the HTML standard
+    barriers: list[str]  # to people, by WCAG 2.2 AA and best practice
+    wider: list[str]  # what sticks out of a phone's width
+    console: list[str]
+
+    def faults(self) -> list[str]:
+        """Return all of them."""
+        return [*self.invalid, *self.barriers, *self.wider, *self.console]
+
+
+class Judge:
+    """One browser, one validator, for as many pages as come."""
+
+    def __init__(self, browser: Browser, validator: "subprocess.Popen[str]", axe: str) -> None:
+        self.browser = browser
+        self._validator = validator
+        self._axe = axe
+
+    def page(self, address: str) -> Judged:
+        """Judge the page at an address: at the desk in light, at a phone's width in dark."""
+        self.browser.look(width=DESK)
+        html = self.browser.open(address)
+        self.browser.evaluate(self._axe)
+        barriers = self._barriers({"type": "tag", "values": TAGS})
+        self.browser.look(width=PHONE, dark=True)
+        by_sight = self._barriers({"type": "rule", "values": BY_SIGHT})
+        return Judged(
+            self.invalid(html),
+            [*barriers, *(f"{one} (phone, dark)" for one in by_sight)],
+            self._wider(),
+            self.browser.console(),
+        )
+
+    def invalid(self, html: str) -> list[str]:
+        """Return what is wrong with a document against the HTML standard."""
+        if self._validator.stdin is None or self._validator.stdout is None:
+            raise RuntimeError("the validator has no pipes")
+        self._validator.stdin.write(json.dumps({"html": html}) + "\n")
+        self._validator.stdin.flush()
+        return [str(one) for one in json.loads(self._validator.stdout.readline())]
+
+    def _barriers(self, only: dict[str, object]) -> list[str]:
+        options = json.dumps({"runOnly": only, "resultTypes": ["violations"]})
+        shown = "found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(' ')}: ${n.failureSummary}`))"
+        found = self.browser.evaluate(f"axe.run(document, {options}).then(found => {shown})")
+        return [" ".join(str(one).split()) for one in found]
+
+    def _wider(self) -> list[str]:
+        width = int(self.browser.evaluate("document.scrollingElement.scrollWidth"))
+        return [] if width <= PHONE else [f"the page is {width} px wide on a phone of {PHONE} px"]
+
+
+@contextmanager
+def sitting() -> Iterator[Judge]:
+    """Yield the judge. Ask `missing()` first."""
+    found = modules()
+    if found is None:
+        raise RuntimeError(missing())
+    command = ["node", str(HERE / "validate.mjs"), str(found)]
+    with (
+        running_browser() as browser,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as validator,
+    ):
+        yield Judge(browser, validator, (found / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
