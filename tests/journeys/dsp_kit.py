@@ -207,6 +207,9 @@ class Session:
             if not self.expected or document.get("@type") != self.expected:
                 return 404, {}
             self.schemas.require(document)
+            if document["@type"] == "TransferStartMessage" and not self.is_provider:
+                if not document.get("dataAddress", {}).get("endpoint"):
+                    raise Broken("a pull is started without saying from where")
             self.expected, self.heard = "", document
             if "callbackAddress" in document:
                 self.theirs, self.theirs_at = document["consumerPid"], document["callbackAddress"]
@@ -359,6 +362,12 @@ class Kit:
             stamp = {"timestamp": "2026-11-22T12:00:00.123456789Z"}
             told["agreement"] = {"@type": "Agreement", "@id": str(uuid.uuid4()), **policy, **stamp}
             told["callbackAddress"] = session.callback
+        if name == "start" and session.is_provider:
+            told["dataAddress"] = {
+                "@type": "DataAddress",
+                "endpoint": "http://example.com",
+                "endpointType": "https://w3id.org/idsa/v4.1/HTTP",
+            }
         if name in {"accept", "finalize"}:
             told["eventType"] = {"accept": "ACCEPTED", "finalize": "FINALIZED"}[name]
         if name in {"terminate", "suspend"}:

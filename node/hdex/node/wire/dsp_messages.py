@@ -7,7 +7,7 @@ and bounded. Signed papers come under an IRI of our own. Source: Dataspace Proto
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hdex.catalog.contract import Message, TransferMessage
 from hdex.catalog.dsp import CONTEXT
@@ -23,7 +23,10 @@ Address = Annotated[str, Field(min_length=1, max_length=2048)]
 Timestamp = Annotated[
     str, Field(max_length=64, pattern=r"^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$")
 ]
-Context = Annotated[list[Text], Field(max_length=16)]
+# JSON-LD reads a list of one context and that context alone alike, and processors that compact write the latter.
+Context = Annotated[
+    list[Text], Field(max_length=16), BeforeValidator(lambda held: [held] if isinstance(held, str) else held)
+]
 Operator = Literal[
     "eq", "gt", "gteq", "lteq", "hasPart", "isA", "isAllOf", "isAnyOf", "isNoneOf", "isPartOf", "lt", "term-lteq",
     "neq",
