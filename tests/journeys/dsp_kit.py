@@ -207,9 +207,9 @@ class Session:
             if not self.expected or document.get("@type") != self.expected:
                 return 404, {}
             self.schemas.require(document)
-            if document["@type"] == "TransferStartMessage" and not self.is_provider:
-                if not document.get("dataAddress", {}).get("endpoint"):
-                    raise Broken("a pull is started without saying from where")
+            pulls = document["@type"] == "TransferStartMessage" and not self.is_provider
+            if pulls and not document.get("dataAddress", {}).get("endpoint"):
+                raise Broken("a pull is started without saying from where")
             self.expected, self.heard = "", document
             if "callbackAddress" in document:
                 self.theirs, self.theirs_at = document["consumerPid"], document["callbackAddress"]

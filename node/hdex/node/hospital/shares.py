@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from hdex.catalog.product import DeliveryMode
 from hdex.ledger.event import format_time
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, IdentityRefused, NotFound
+from hdex.node.errors import AccessDenied, IdentityRefused, NodeError, NotFound
 from hdex.node.hospital.delivery_quota import DeliveryQuota
 from hdex.node.hospital.released import Opened, Released, release_name
 from hdex.node.identity import Identity
@@ -30,9 +31,10 @@ from hdex.node.recorder import Recorder
 from hdex.node.stream import derive
 from hdex.node.vault import Vault
 
-KIND = "share_token"
+KIND, PARTS = "share_token", "share_parts"
 TOKEN_DAYS, ADDRESS_S = 30, 300
 PIECE = 4 * 1024 * 1024  # bytes between two looks at the licence
+TIMES = 8  # of its file that an address gives: readers look whether it is there, read its end, then the rest
 HIGHEST_LEVEL = 2
 SCHEMA = "release"
 SPARK: dict[type[pl.DataType], str] = {
@@ -52,6 +54,44 @@ class Table:
     bytes: int
     rows: int
     expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The part of a file that a reader asks for: from `first` to `last`, which is None where it wants all that follows;
+    a `first` below 0 counts from the end."""
+
+    first: int = 0
+    last: int | None = None
+
+    def within(self, size: int) -> tuple[int, int]:
+        """Return (start, stop) in a file of this size. Raises RangeOutside where nothing of it is asked."""
+        start = max(0, size + self.first) if self.first < 0 else self.first
+        stop = size if self.last is None else min(size, self.last + 1)
+        if start >= stop:
+            raise RangeOutside(size)
+        return start, stop
+
+
+WHOLE = Wanted()
+
+
+class RangeOutside(NodeError):
+    """Nothing of the file lies in the range asked."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes; the range asked begins behind them, or ends before it begins")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A part of a file on its way: bytes from `start` to before `stop` of `size`."""
+
+    start: int
+    stop: int
+    size: int
+    pieces: Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +119,7 @@ class Shares:
         self._quota = DeliveryQuota(files.documents)
         self._clock = clock
         self._shapes: dict[str, tuple[str, int, int]] = {}
+        self._counting = threading.Lock()  # two parts asked at once must not both be the last
 
     def profile(self, contract_id: str, actor: Identity) -> Document:
         """Return a profile with a new token; an earlier one of the contract ends. A refusal is an event."""
@@ -121,40 +162,69 @@ class Shares:
     def address(self, table: Table, contract: str) -> tuple[str, datetime]:
         """Return the path and query of a signed address of the file, and when it ends."""
         until = self._clock() + timedelta(seconds=ADDRESS_S)
-        seconds = str(int(until.timestamp()))
-        return f"/delta-sharing/files/{contract}?until={seconds}&signature={self._signature(contract, seconds)}", until
+        end = str(milliseconds(until))
+        return f"/delta-sharing/files/{contract}?until={end}&signature={self._signature(contract, end)}", until
 
-    def read(self, contract: str, until: str, signature: str) -> tuple[int, Iterator[bytes]]:
-        """Return (size, pieces of the file) once the address holds and the event is durable."""
+    def size(self, contract: str, until: str, signature: str) -> int:
+        """Return how long the file of an address is, after an event; readers ask before they read ranges."""
+        opened, actor = self._addressed(contract, until, signature)
+        self._recorder.allow("product.read", actor, **opened.facts())
+        return self._size(opened)
+
+    def read(self, contract: str, until: str, signature: str, *, wanted: Wanted = WHOLE) -> Reading:
+        """Return a part of the file once the address holds and the event is durable. Raises RangeOutside."""
+        opened, actor = self._addressed(contract, until, signature)
+        product, size = opened.held.product, self._size(opened)
+        start, stop = wanted.within(size)
+        rows = int(self._release(opened)["records"])
+        said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=stop - start)
+        if product.release is not None:
+            said["result_digest"] = product.release.sha256
+        counted = self._files.released.delivering(opened, rows=rows, size=stop - start)
+        with self._recorder.refusals("export", actor, contract=contract), counted:
+            self._count(opened, until, stop - start, of=size)
+            self._recorder.allow("export", actor, **said)
+        return Reading(start, stop, size, self._pieces(opened, start, stop))
+
+    def _addressed(self, contract: str, until: str, signature: str) -> tuple[Opened, Identity]:
         expected = self._signature(contract, until)
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise IdentityRefused("the address is not one of ours")
-        if self._clock().timestamp() >= int(until):
+        if milliseconds(self._clock()) >= int(until):
             raise IdentityRefused("the address has ended; ask the table again")
-        opened, actor = self._by_contract(contract)
-        product = opened.held.product
-        name = release_name(product.version)
-        size = self._files.vault.stat(opened.held.dataset, name).size
-        rows = int(self._release(opened)["records"])
-        said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=size)
-        if product.release is not None:
-            said["result_digest"] = product.release.sha256
-        counted = self._files.released.delivering(opened, rows=rows, size=size)
-        with self._recorder.refusals("export", actor, contract=contract), counted:
-            self._quota.take(opened.agreement, 1, of=1)
-            self._recorder.allow("export", actor, **said)
-        return size, self._pieces(opened, name, size)
+        return self._by_contract(contract)
+
+    def _count(self, opened: Opened, until: str, length: int, *, of: int) -> None:
+        """Count a part against the contract, durably: an address is one read, in parts, and TIMES over at most."""
+        contract, now = opened.record.contract_id, milliseconds(self._clock())
+        with self._counting:
+            had = {key: int(n) for key, n in self._known_parts(contract).items() if int(key) > now}
+            if until not in had:
+                self._quota.take(opened.agreement, 1, of=1)
+            if had.get(until, 0) + length > TIMES * of:
+                raise AccessDenied("share.again", "ask the table again", f"an address gives its file {TIMES} times")
+            self._files.documents.put(PARTS, contract, had | {until: had.get(until, 0) + length})
+
+    def _known_parts(self, contract: str) -> Document:
+        try:
+            return self._files.documents.get(PARTS, contract)
+        except NotFound:
+            return {}
+
+    def _size(self, opened: Opened) -> int:
+        return self._files.vault.stat(opened.held.dataset, release_name(opened.held.product.version)).size
 
     def contract_of(self, token: str) -> str:
         """Return the contract that a token names."""
         return str(self._row(digest_of(token))["contract"])
 
-    def _pieces(self, opened: Opened, name: str, size: int) -> Iterator[bytes]:
+    def _pieces(self, opened: Opened, start: int, stop: int) -> Iterator[bytes]:
         contract, consumer = opened.record.contract_id, opened.agreement.consumer
-        for start in range(0, size, PIECE):
-            if start:
+        name = release_name(opened.held.product.version)
+        for place in range(start, stop, PIECE):
+            if place > start:
                 self._open(contract, consumer)  # revoked on the way: the rest stays here
-            piece = self._files.vault.read_range(opened.held.dataset, name, start, PIECE)
+            piece = self._files.vault.read_range(opened.held.dataset, name, place, min(PIECE, stop - place))
             self._files.meter.add("shared file", len(piece))
             yield piece
 
@@ -207,6 +277,11 @@ class Shares:
 
     def _keys(self) -> list[str]:
         return list(self._files.documents.keys(KIND))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a moment as an address has it: two addresses asked one after the other are two."""
+    return int(moment.timestamp() * 1000)
 
 
 def digest_of(token: str) -> str:
