@@ -75,6 +75,12 @@ def test_a_context_alone_is_read_as_the_list_of_it(document: dict[str, Any]) -> 
         read(document | {"@context": "https://w3id.org/dspace/2024/1/context.json"})
 
 
+def test_an_address_is_the_same_with_a_slash_at_its_end() -> None:
+    (first,) = [one for one in OWN if one["@type"] == "TransferRequestMessage"]
+    said = read(first | {"callbackAddress": "https://buyer.example/dsp/"})
+    assert said.callback == "https://buyer.example/dsp"
+
+
 def test_every_type_has_an_example() -> None:
     assert {one["@type"] for one in OWN} == TYPES
 

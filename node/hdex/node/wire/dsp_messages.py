@@ -283,7 +283,7 @@ def read_message(raw: bytes, allowed: frozenset[str]) -> Said:
         message=told.message(),
         provider_pid=getattr(told, "provider_pid", None) or "",
         consumer_pid=getattr(told, "consumer_pid", None) or "",
-        callback=getattr(told, "callback", None) or "",
+        callback=(getattr(told, "callback", None) or "").rstrip("/"),  # peers write both forms; paths begin with one
         offer=kept(getattr(told, "offer", None)),
         agreement=kept(getattr(told, "agreement", None)),
         agreement_id=getattr(told, "agreement_id", ""),
