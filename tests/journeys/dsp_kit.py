@@ -207,6 +207,9 @@ class Session:
             if not self.expected or document.get("@type") != self.expected:
                 return 404, {}
             self.schemas.require(document)
+            pulls = document["@type"] == "TransferStartMessage" and not self.is_provider
+            if pulls and not document.get("dataAddress", {}).get("endpoint"):
+                raise Broken("a pull is started without saying from where")
             self.expected, self.heard = "", document
             if "callbackAddress" in document:
                 self.theirs, self.theirs_at = document["consumerPid"], document["callbackAddress"]
@@ -244,7 +247,7 @@ def kit(connector: str) -> Iterator["Kit"]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            session = sessions.get(self.path.split("/")[1])
+            session = None if "//" in self.path else sessions.get(self.path.split("/")[1])
             status, answer = session.take(body) if session else (404, {})
             raw = json.dumps(answer).encode()
             self.send_response(status)
@@ -281,7 +284,8 @@ class Kit:
     def play(self, prefix: str, number: str) -> Session:
         """Play one sequence. Raises Broken at the first difference."""
         name = uuid.uuid4().hex
-        session = Session(prefix, number, f"{self.callback}/{name}", self.schemas)
+        slash = "/" * (int(number) % 2)  # peers write their address with and without one at its end
+        session = Session(prefix, number, f"{self.callback}/{name}{slash}", self.schemas)
         self.sessions[name] = session
         first, *steps = SUITES[prefix][number].split()
         self.begin(session) if first == "begin" else self.request(session)
@@ -359,6 +363,12 @@ class Kit:
             stamp = {"timestamp": "2026-11-22T12:00:00.123456789Z"}
             told["agreement"] = {"@type": "Agreement", "@id": str(uuid.uuid4()), **policy, **stamp}
             told["callbackAddress"] = session.callback
+        if name == "start" and session.is_provider:
+            told["dataAddress"] = {
+                "@type": "DataAddress",
+                "endpoint": "http://example.com",
+                "endpointType": "https://w3id.org/idsa/v4.1/HTTP",
+            }
         if name in {"accept", "finalize"}:
             told["eventType"] = {"accept": "ACCEPTED", "finalize": "FINALIZED"}[name]
         if name in {"terminate", "suspend"}:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.journeys.dsp_kit import SCHEMAS, Schemas
 
 from hdex.catalog.contract import Message, Party, State, TransferMessage, TransferState
+from hdex.catalog.dsp import CONTEXT
 from hdex.node.dsp.messages import catalog, error, message_of, shown, versions
 from hdex.node.dsp.process import Kind, Process
 from hdex.node.dsp.said import Said
@@ -62,6 +64,21 @@ def test_own_examples_are_read(document: dict[str, Any]) -> None:
     said = read(document)
     assert said.message.partition(":")[0] == document["@type"]
     assert said.consumer_pid == document.get("consumerPid", "")
+
+
+@pytest.mark.parametrize("document", OWN, ids=[one["@type"] for one in OWN])
+def test_a_context_alone_is_read_as_the_list_of_it(document: dict[str, Any]) -> None:
+    """Processors of JSON-LD write a list of one context as that context."""
+    alone = read(document | {"@context": CONTEXT})
+    assert replace(alone, digest="") == replace(read(document | {"@context": [CONTEXT]}), digest="")
+    with pytest.raises(RequestInvalid):
+        read(document | {"@context": "https://w3id.org/dspace/2024/1/context.json"})
+
+
+def test_an_address_is_the_same_with_a_slash_at_its_end() -> None:
+    (first,) = [one for one in OWN if one["@type"] == "TransferRequestMessage"]
+    said = read(first | {"callbackAddress": "https://buyer.example/dsp/"})
+    assert said.callback == "https://buyer.example/dsp"
 
 
 def test_every_type_has_an_example() -> None:

@@ -1,7 +1,7 @@
 """Delta Sharing: the protocol's own words, one share per contract, each read an event, revoked within the next request.
 
-Requests and answers as delta-io/delta-sharing's PROTOCOL.md prints them (REST API, reader version 1): hand-made, the
-official client is not installed here.
+Requests and answers as delta-io/delta-sharing's PROTOCOL.md prints them (REST API, reader version 1), and as its Python
+client 1.4.2 was seen to ask: it looks at a file, reads ranges, and opens it again for each pass.
 """
 
 import io
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import polars as pl
@@ -32,7 +32,7 @@ from hdex.node.hospital import shares as engine
 from hdex.node.hospital.shares import digest_of, plain_name, spark_schema
 from hdex.node.wire.http_limits import Rate
 from hdex.node.wire.http_server import serve_https
-from hdex.node.wire.http_sharing import sharing_routes
+from hdex.node.wire.http_sharing import sharing_routes, wanted_of
 
 TABLE = "/delta-sharing/shares/c-1/schemas/release/tables/carotid-stents"
 
@@ -59,6 +59,12 @@ def web(market: Market) -> Iterator[TestClient]:
 
 def get(web: TestClient, path: str, token: str) -> Any:
     return web.get(path, headers={"Authorization": f"Bearer {token}"})
+
+
+def parts_of(there: str) -> tuple[str, str]:
+    """Return until and signature of an address."""
+    given = parse_qs(urlsplit(there).query)
+    return given["until"][0], given["signature"][0]
 
 
 def lines(answer: Any) -> list[dict[str, Any]]:
@@ -119,7 +125,7 @@ def test_the_file_is_the_release_and_its_read_an_event_before_it(market: Market,
     market.hospital.ground.store.fails = True
     assert web.get(there).status_code == 500
     with pytest.raises(LogFailed):
-        market.hospital.shares.read("c-1", there.partition("until=")[2][:10], there.rpartition("=")[2])
+        market.hospital.shares.read("c-1", *parts_of(there))
 
 
 def test_a_revoked_licence_ends_with_the_next_request_and_on_the_way(
@@ -127,8 +133,7 @@ def test_a_revoked_licence_ends_with_the_next_request_and_on_the_way(
 ) -> None:
     monkeypatch.setattr(engine, "PIECE", 512)
     there = address(web, token)
-    until, signature = there.partition("until=")[2][:10], there.rpartition("=")[2]
-    _, pieces = market.hospital.shares.read("c-1", until, signature)
+    pieces = market.hospital.shares.read("c-1", *parts_of(there)).pieces
     assert len(next(pieces)) == 512
     market.negotiations.revoke("c-1", "ended", OFFICER)
     with pytest.raises(AccessDenied, match="revoked"):
@@ -143,7 +148,9 @@ def test_addresses_are_short_lived_and_signed(market: Market, web: TestClient, t
     assert web.get(there[:-1] + ("0" if there[-1] != "0" else "1")).status_code == 401
     assert web.get(there.replace("/c-1?", "/c-2?")).status_code == 401
     assert web.get("/delta-sharing/files/c-1").status_code == 400
-    assert web.get("/delta-sharing/files/c-1?until=٣&signature=x").status_code == 400
+    for until in ("٣", "9" * 16, "", "-1"):
+        assert web.get(f"/delta-sharing/files/c-1?until={until}&signature=x").status_code == 400
+    assert web.head(there.replace("/c-1?", "/c-2?")).status_code == 401
     market.later(seconds=engine.ADDRESS_S)
     assert web.get(there).status_code == 401
 
@@ -179,7 +186,7 @@ def test_a_share_is_delivered_once_a_day_however_often_it_is_read(tmp_path: Path
     def read() -> int:
         table = shares.table(str(shares.profile("c-1", person(BUYER))["bearerToken"]))
         until, _, signature = shares.address(table, "c-1")[0].partition("until=")[2].partition("&signature=")
-        return len(b"".join(shares.read("c-1", until, signature)[1]))
+        return len(b"".join(shares.read("c-1", until, signature).pieces))
 
     sizes = [read() for _ in range(12)]
     used = book.spent("c-1")
@@ -198,6 +205,57 @@ def test_a_share_may_be_read_every_day_of_its_term_unless_the_product_says_less(
     record = market.negotiations.get("c-1")
     assert record.agreement is not None
     assert record.agreement["document"]["max_deliveries"] == 366
+
+
+def test_ranges_are_those_of_http_and_each_its_own_event(market: Market, web: TestClient, token: str) -> None:
+    there = address(web, token)
+    whole = web.get(there)
+    size = len(whole.content)
+    looked = web.head(there)
+    assert (looked.status_code, looked.content) == (200, b"")
+    assert {"content-length": str(size), "accept-ranges": "bytes"}.items() <= dict(looked.headers).items()
+    for asked, start, stop in (
+        ("bytes=0-3", 0, 4), ("bytes=4-", 4, size), (f"bytes=4-{size * 9}", 4, size), ("bytes=-8", size - 8, size),
+        (f"bytes=-{size * 9}", 0, size),
+    ):  # fmt: skip
+        answer = web.get(there, headers={"Range": asked})
+        assert (answer.status_code, answer.content) == (206, whole.content[start:stop]), asked
+        assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
+        assert answer.headers["content-length"] == str(stop - start)
+    for asked in (f"bytes={size}-", "bytes=9-3"):
+        answer = web.get(there, headers={"Range": asked})
+        assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{size}")
+    reads = [one.bytes for one in market.hospital.ground.events() if one.action == "share.read"]
+    assert reads == [size, 4, size - 4, size - 4, 8, size]
+
+
+NO_RANGES = ["", "bytes=", "bytes=-", "bytes=-0", "bytes=0-1,4-5", "rows=0-1", "bytes=a-b", "bytes=٣-"]
+
+
+@pytest.mark.parametrize("asked", NO_RANGES)
+def test_a_range_that_is_none_is_left_unheeded(asked: str) -> None:
+    assert wanted_of(asked) is None
+
+
+def test_a_file_is_read_as_the_official_client_reads_it(market: Market, web: TestClient, token: str) -> None:
+    """A look and the end, then a read whose answer is dropped, a look and the columns: for each of its two passes."""
+    there = address(web, token)
+    size = int(web.head(there).headers["content-length"])
+    for _ in range(2):
+        tail = web.get(there, headers={"Range": f"bytes={max(0, size - 65536)}-{size - 1}"})
+        assert tail.content.endswith(b"PAR1")
+        with web.stream("GET", there) as dropped:
+            assert dropped.status_code == 200
+        assert web.head(there).status_code == 200
+        body = web.get(there, headers={"Range": f"bytes=0-{size - 1}"})
+        assert pl.read_parquet(io.BytesIO(body.content)).equals(released())
+
+
+def test_a_licence_that_ended_ends_looks_and_ranges(market: Market, web: TestClient, token: str) -> None:
+    there = address(web, token)
+    market.negotiations.revoke("c-1", "ended", OFFICER)
+    assert web.head(there).status_code == 403
+    assert web.get(there, headers={"Range": "bytes=0-3"}).status_code == 403
 
 
 def test_who_asks_too_often_waits(market: Market, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

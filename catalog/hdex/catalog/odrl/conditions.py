@@ -3,6 +3,8 @@
 Source: ODRL Information Model 2.2, section 2.5.
 """
 
+from collections.abc import Collection
+
 from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.odrl.graph import Graph, Iri, Term
 from hdex.catalog.odrl.names import DESCRIPTIVE, ODRL, RDF, RDF_TYPE, short, words
@@ -62,6 +64,8 @@ class Conditions:
             return self._constraint(node)
         if len(used) > 1 or self._graph.objects(node, ODRL + "leftOperand"):
             raise PolicyInvalid(f"constraint {node[:80]} joins in more than one way; nest them instead")
+        if problem := self._unknown(node, {*OPERANDS, ODRL + "uid"}):
+            return Constraint(id=node, left="", operator=short(used[0]), right=(), problem=problem)
         return LogicalConstraint(node, short(used[0]), self._read(node, used[0], (*above, node)))
 
     def _constraint(self, node: str) -> Constraint:
@@ -93,8 +97,11 @@ class Conditions:
     def _problem(self, node: str, operator: str) -> str:
         if operator not in words().operators:
             return f"unknown operator {short(operator)[:80]}"
+        return self._unknown(node, _KNOWN)
+
+    def _unknown(self, node: str, known: Collection[str]) -> str:
         for predicate in self._graph.predicates(node):
-            if predicate not in _KNOWN and predicate != RDF_TYPE and not predicate.startswith(DESCRIPTIVE):
+            if predicate not in known and predicate != RDF_TYPE and not predicate.startswith(DESCRIPTIVE):
                 return f"unknown property {short(predicate)[:80]}"
         return ""
 

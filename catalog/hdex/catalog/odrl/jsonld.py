@@ -10,7 +10,7 @@ from typing import cast
 
 from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.odrl.graph import Graph, Iri, Literal, Term
-from hdex.catalog.odrl.names import DCT, ODRL, PREFIXES, RDF, RDF_TYPE, SCHEMES, XSD, expand, words
+from hdex.catalog.odrl.names import DCT, DESCRIPTIONS, ODRL, PREFIXES, RDF, RDF_TYPE, SCHEMES, XSD, expand, words
 
 MAX_DEPTH = 32
 MAX_PREFIXES = 50
@@ -27,9 +27,6 @@ _NAMES = frozenset(
         "attributingParty", "compensatedParty", "compensatingParty", "consentedParty", "consentingParty",
         "contractedParty", "contractingParty", "informedParty", "informingParty", "trackedParty", "trackingParty",
     )
-)  # fmt: skip
-_DESCRIPTIONS = (
-    "title", "description", "name", "label", "comment", "creator", "issued", "created", "modified", "timestamp",
 )  # fmt: skip
 
 
@@ -101,7 +98,7 @@ class _Reader:
     def _predicate(self, key: str, where: str) -> str:
         if key.startswith("@"):
             raise PolicyInvalid(f"{where}: {key[:40]!r} is not taken in this form of JSON-LD")
-        if key in _DESCRIPTIONS:
+        if key in DESCRIPTIONS:
             return DCT + key
         if ":" in key or key in words().properties:
             return expand(key, self._prefixes)

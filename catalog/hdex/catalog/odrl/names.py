@@ -37,6 +37,12 @@ DESCRIPTIVE = tuple(
     PREFIXES[prefix]
     for prefix in ("dct", "rdf", "rdfs", "skos", "dc", "foaf", "owl", "vcard", "schema", "prov", "dcat")
 )
+# The same without a namespace, or in that of ODRL by mistake.
+DESCRIPTIONS = frozenset(
+    {
+        "title", "description", "name", "label", "comment", "creator", "issued", "created", "modified", "timestamp",
+    }
+)  # fmt: skip
 SCHEMES = ("http://", "https://", "urn:", "did:", "mailto:", "ftp://", "tag:", "_:", "spiffe://", "ark:", "doi:")
 
 

@@ -10,7 +10,7 @@ from hdex.catalog.errors import PolicyInvalid
 from hdex.catalog.odrl.conditions import Conditions
 from hdex.catalog.odrl.graph import Graph, Iri
 from hdex.catalog.odrl.jsonld import parse as parse_json
-from hdex.catalog.odrl.names import DCT, DESCRIPTIVE, ODRL, PROFILE, RDF, RDF_TYPE, short, words
+from hdex.catalog.odrl.names import DCT, DESCRIPTIONS, DESCRIPTIVE, ODRL, PROFILE, RDF, RDF_TYPE, short, words
 from hdex.catalog.odrl.policy import Conflict, Duty, Policy, Rule, RuleKind, Scope
 from hdex.catalog.odrl.turtle import parse as parse_turtle
 
@@ -22,7 +22,19 @@ MAX_RULES = 2_000
 MAX_NAMED = 50_000
 MAX_ANCESTORS = 32
 _RULES = {"permission": RuleKind.PERMISSION, "prohibition": RuleKind.PROHIBITION}
-_OBLIGATION_TYPES = ("Duty", "Obligation")
+# What each kind of thing may be said to have; a word of ODRL in another place changes nothing, and is not read over.
+_FUNCTIONS = (
+    "function", "assigner", "assignee", "attributedParty", "attributingParty", "compensatedParty", "compensatingParty",
+    "consentedParty", "consentingParty", "contractedParty", "contractingParty", "informedParty", "informingParty",
+    "trackedParty", "trackingParty", "payeeParty",
+)  # fmt: skip
+_SHARED = ("uid", "action", "target", "output", "relation", *_FUNCTIONS)
+_POLICY_HAS = frozenset(
+    {*_SHARED, *_RULES, "obligation", "conflict", "profile", "inheritFrom", "inheritAllowed", "inheritRelation"}
+)
+_RULE_HAS = frozenset({*_SHARED, "constraint", "duty", "remedy", "failure"})
+_SCOPE_HAS = frozenset({"uid", "refinement", "source", "partOf", "hasPolicy", "includedIn", "implies", "scope"})
+_DUTY_HAS = frozenset({*_SHARED, "constraint", "consequence", "failure"})
 
 
 def read_graph(source: object, *, blank: str = "p") -> Graph:
@@ -66,6 +78,7 @@ class _PolicyReader:
         self._conditions = Conditions(graph)
         self._shared: tuple[str, ...] = ()  # the policies whose own parties, assets and actions hold for all rules
         self._count = 0
+        self._looked: dict[str, str] = {}
         self._problems: list[str] = []
         self._notes: list[str] = []
 
@@ -103,6 +116,8 @@ class _PolicyReader:
         if not known:
             self._problems.append(f"the policy inherits from {policy[:80]}, which is not at hand")
             return []
+        if unknown := self._unknown(policy, _POLICY_HAS):
+            self._problems.append(f"the policy has an {unknown}")
         if self._graph.objects(policy, DCT + "isReplacedBy"):
             self._problems.append("the policy says that another one replaces it")  # 2.8: it is void
         for profile in self._graph.texts(policy, ODRL + "profile"):
@@ -145,7 +160,7 @@ class _PolicyReader:
             assigners=self._scopes(rule, "assigner"),
             constraints=self._conditions.of(rule, ODRL + "constraint"),
             duties=self._duties(rule, condition, may_fail=kind is RuleKind.PERMISSION),
-            problem=self._unknown(rule),
+            problem=self._unknown(rule, _RULE_HAS) or self._misread(rule, *self._shared),
         )
 
     def _scopes(self, rule: str, word: str) -> tuple[Scope, ...]:
@@ -194,15 +209,33 @@ class _PolicyReader:
             targets=frozenset(graph.texts(duty, ODRL + "target")),
             constraints=self._conditions.of(duty, ODRL + "constraint"),
             consequences=self._duties(duty, ODRL + "consequence", may_fail=False),
-            problem=self._unknown(duty),
+            problem=self._unknown(duty, _DUTY_HAS) or self._misread(duty),
         )
 
-    def _unknown(self, node: str) -> str:
-        """Return what is said of a rule in words that the profile does not know; such a rule decides nothing."""
+    def _misread(self, *owners: str) -> str:
+        """Return what is said of an action, asset or party in a word of ODRL that has no meaning there.
+
+        What other vocabularies say of assets and parties are facts: refinements may be about them.
+        """
+        words_of = (ODRL + "action", ODRL + "target", ODRL + "assigner", ODRL + "assignee")
+        named = (node for one in owners for node in self._graph.texts(one, *words_of))
+        return next(filter(None, map(self._odd, named)), "")
+
+    def _odd(self, node: str) -> str:
+        if node not in self._looked:  # many rules may name one asset of which much is said
+            said = (predicate.removeprefix(ODRL) for predicate in self._graph.predicates(node))
+            odd = next((local for local in said if local.isalpha() and local not in _SCOPE_HAS | DESCRIPTIONS), "")
+            is_policy = not self._graph.types(node).isdisjoint(POLICY_TYPES)
+            self._looked[node] = f"unknown property {odd[:80]} of {node[:80]}" if odd and not is_policy else ""
+        return self._looked[node]
+
+    def _unknown(self, node: str, known: frozenset[str]) -> str:
+        """Return what is said of a policy, rule or duty that the profile does not know of such; it decides nothing."""
         for predicate in self._graph.predicates(node):
             local = predicate.removeprefix(ODRL)
-            if predicate == RDF_TYPE or predicate.startswith(DESCRIPTIVE):
+            if predicate == RDF_TYPE or predicate.startswith(DESCRIPTIVE) or local in DESCRIPTIONS:
                 continue
-            if local == predicate or local not in words().properties:
-                return f"unknown property {short(predicate)[:80]}"
+            if local == predicate or local not in known:
+                place = " here" if local in words().properties else ""
+                return f"unknown property{place} {short(predicate)[:80]}"
         return ""

@@ -222,12 +222,18 @@ class ConformanceDesk:
         now = connector.process(process.pid)
         if (now.state, now.visits) != (process.state, process.visits):
             return
+        said: Document = {"reason": "the profile says so"} if do in {"terminate", "suspend"} else {}
+        if do == "start" and process.role is Party.PROVIDER and process.format.endswith("-PULL"):
+            said["data_address"] = data_address(self.address)  # who pulls must be told from where
         try:
-            connector.act(
-                process.pid, do, **({"reason": "the profile says so"} if do in {"terminate", "suspend"} else {})
-            )
+            connector.act(process.pid, do, **said)
         except Exception as failure:  # said to whoever runs the kit: the profile asks for what cannot be
             logger.warning("a reaction was refused", extra={"reaction": do, "reason": describe(failure).message})
+
+
+def data_address(endpoint: str) -> Document:
+    """Return where the data of a transfer would be; nothing is served there under the profile."""
+    return {"@type": "DataAddress", "endpointType": "https://w3id.org/idsa/v4.1/HTTP", "endpoint": f"{endpoint}/data"}
 
 
 def offer_of(name: str) -> Document:

@@ -125,7 +125,7 @@ class Connector:
     ) -> Process:
         """Ask a provider for an offer of it; return the process, whose state is empty until the provider answers."""
         process = Process(
-            kind=Kind.NEGOTIATION, role=Party.CONSUMER, pid=pid or new_pid(), peer=peer, address=address,
+            kind=Kind.NEGOTIATION, role=Party.CONSUMER, pid=pid or new_pid(), peer=peer, address=address.rstrip("/"),
             dataset=str(offer.get("target", "")), offer=offer, paper=paper, request=paper,
         )  # fmt: skip
         return self._asked(process)
@@ -133,7 +133,7 @@ class Connector:
     def request_transfer(self, peer: str, address: str, *, agreement_id: str, format: str) -> Process:
         """Ask a provider for the data of an agreement; return the process."""
         process = Process(
-            kind=Kind.TRANSFER, role=Party.CONSUMER, pid=new_pid(), peer=peer, address=address,
+            kind=Kind.TRANSFER, role=Party.CONSUMER, pid=new_pid(), peer=peer, address=address.rstrip("/"),
             agreement_id=agreement_id, format=format,
         )  # fmt: skip
         return self._asked(process)

@@ -22,7 +22,7 @@ from hdex.catalog.product import DeliveryMode
 from hdex.ledger.event import format_time
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, IdentityRefused, NotFound
+from hdex.node.errors import AccessDenied, IdentityRefused, NodeError, NotFound
 from hdex.node.hospital.released import Opened, Released, release_name
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -52,6 +52,44 @@ class Table:
     bytes: int
     rows: int
     expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The part of a file that a reader asks for: from `first` to `last`, which is None where it wants all that follows;
+    a `first` below 0 counts from the end."""
+
+    first: int = 0
+    last: int | None = None
+
+    def within(self, size: int) -> tuple[int, int]:
+        """Return (start, stop) in a file of this size. Raises RangeOutside where nothing of it is asked."""
+        start = max(0, size + self.first) if self.first < 0 else self.first
+        stop = size if self.last is None else min(size, self.last + 1)
+        if start >= stop:
+            raise RangeOutside(size)
+        return start, stop
+
+
+WHOLE = Wanted()
+
+
+class RangeOutside(NodeError):
+    """Nothing of the file lies in the range asked."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes; the range asked begins behind them, or ends before it begins")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A part of a file on its way: bytes from `start` to before `stop` of `size`."""
+
+    start: int
+    stop: int
+    size: int
+    pieces: Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +158,55 @@ class Shares:
     def address(self, table: Table, contract: str) -> tuple[str, datetime]:
         """Return the path and query of a signed address of the file, and when it ends."""
         until = self._clock() + timedelta(seconds=ADDRESS_S)
-        seconds = str(int(until.timestamp()))
-        return f"/delta-sharing/files/{contract}?until={seconds}&signature={self._signature(contract, seconds)}", until
+        end = str(milliseconds(until))
+        return f"/delta-sharing/files/{contract}?until={end}&signature={self._signature(contract, end)}", until
 
-    def read(self, contract: str, until: str, signature: str) -> tuple[int, Iterator[bytes]]:
-        """Return (size, pieces of the file) once the address holds and the event is durable."""
-        expected = self._signature(contract, until)
-        if not hmac.compare_digest(expected.encode(), signature.encode()):
-            raise IdentityRefused("the address is not one of ours")
-        if self._clock().timestamp() >= int(until):
-            raise IdentityRefused("the address has ended; ask the table again")
-        opened, actor = self._by_contract(contract)
-        product = opened.held.product
-        name = release_name(product.version)
-        size = self._files.vault.stat(opened.held.dataset, name).size
+    def size(self, contract: str, until: str, signature: str) -> int:
+        """Return how long the file of an address is, after an event; readers ask before they read ranges."""
+        opened, actor = self._addressed(contract, until, signature)
+        self._recorder.allow("product.read", actor, **opened.facts())
+        return self._size(opened)
+
+    def read(self, contract: str, until: str, signature: str, *, wanted: Wanted = WHOLE) -> Reading:
+        """Return a part of the file once the address holds and the event is durable. Raises RangeOutside."""
+        opened, actor = self._addressed(contract, until, signature)
+        product, size = opened.held.product, self._size(opened)
+        start, stop = wanted.within(size)
         rows = int(self._release(opened)["records"])
-        said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=size)
+        said = opened.facts(rows=rows, fields=len(opened.columns()), bytes=stop - start)
         if product.release is not None:
             said["result_digest"] = product.release.sha256
         book = self._files.released.book
         with self._recorder.refusals("share.read", actor, contract=contract):
             begins = 0 if book.is_read_today(contract, product.version) else 1  # a delivery: one a day and version
-            takes = {"deliveries": begins, "rows": begins * rows, "bytes": size}
-            with self._files.released.delivering(opened, rows=begins * rows, size=size):
+            takes = {"deliveries": begins, "rows": begins * rows, "bytes": stop - start}
+            with self._files.released.delivering(opened, rows=begins * rows, size=stop - start):
                 self._files.released.require_takes(opened, DeliveryMode.DOWNLOAD, takes)
                 self._recorder.allow("share.read", actor, **said)
-        return size, self._pieces(opened, name, size)
+        return Reading(start, stop, size, self._pieces(opened, start, stop))
+
+    def _addressed(self, contract: str, until: str, signature: str) -> tuple[Opened, Identity]:
+        expected = self._signature(contract, until)
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
+            raise IdentityRefused("the address is not one of ours")
+        if milliseconds(self._clock()) >= int(until):
+            raise IdentityRefused("the address has ended; ask the table again")
+        return self._by_contract(contract)
+
+    def _size(self, opened: Opened) -> int:
+        return self._files.vault.stat(opened.held.dataset, release_name(opened.held.product.version)).size
 
     def contract_of(self, token: str) -> str:
         """Return the contract that a token names."""
         return str(self._row(digest_of(token))["contract"])
 
-    def _pieces(self, opened: Opened, name: str, size: int) -> Iterator[bytes]:
+    def _pieces(self, opened: Opened, start: int, stop: int) -> Iterator[bytes]:
         contract, consumer = opened.record.contract_id, opened.agreement.consumer
-        for start in range(0, size, PIECE):
-            if start:
+        name = release_name(opened.held.product.version)
+        for place in range(start, stop, PIECE):
+            if place > start:
                 self._open(contract, consumer)  # revoked on the way: the rest stays here
-            piece = self._files.vault.read_range(opened.held.dataset, name, start, PIECE)
+            piece = self._files.vault.read_range(opened.held.dataset, name, place, min(PIECE, stop - place))
             self._files.meter.add("shared file", len(piece))
             yield piece
 
@@ -209,6 +259,11 @@ class Shares:
 
     def _keys(self) -> list[str]:
         return list(self._files.documents.keys(KIND))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a moment as an address has it: two addresses asked one after the other are two."""
+    return int(moment.timestamp() * 1000)
 
 
 def digest_of(token: str) -> str:

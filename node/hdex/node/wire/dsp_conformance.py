@@ -44,7 +44,7 @@ def conformance_routes(connector: Connector, peer: str) -> list[Route]:
         def start(raw: bytes) -> Response:
             asked = checked(NegotiationStart, read_object(raw))
             offer = offer_of(asked.offer_id) | {"target": asked.dataset_id}
-            process = connector.request(peer, asked.address.rstrip("/"), offer=offer)
+            process = connector.request(peer, asked.address, offer=offer)
             return JSONResponse({"consumerPid": process.pid})
 
         return await started(request, "negotiations", start)
@@ -53,7 +53,7 @@ def conformance_routes(connector: Connector, peer: str) -> list[Route]:
         def start(raw: bytes) -> Response:
             asked = checked(TransferBegin, read_object(raw))
             process = connector.request_transfer(
-                peer, asked.address.rstrip("/"), agreement_id=asked.agreement_id, format=asked.format
+                peer, asked.address, agreement_id=asked.agreement_id, format=asked.format
             )
             return JSONResponse({"consumerPid": process.pid})
 

@@ -7,7 +7,7 @@ and bounded. Signed papers come under an IRI of our own. Source: Dataspace Proto
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hdex.catalog.contract import Message, TransferMessage
 from hdex.catalog.dsp import CONTEXT
@@ -23,7 +23,10 @@ Address = Annotated[str, Field(min_length=1, max_length=2048)]
 Timestamp = Annotated[
     str, Field(max_length=64, pattern=r"^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$")
 ]
-Context = Annotated[list[Text], Field(max_length=16)]
+# JSON-LD reads a list of one context and that context alone alike, and processors that compact write the latter.
+Context = Annotated[
+    list[Text], Field(max_length=16), BeforeValidator(lambda held: [held] if isinstance(held, str) else held)
+]
 Operator = Literal[
     "eq", "gt", "gteq", "lteq", "hasPart", "isA", "isAllOf", "isAnyOf", "isNoneOf", "isPartOf", "lt", "term-lteq",
     "neq",
@@ -280,7 +283,7 @@ def read_message(raw: bytes, allowed: frozenset[str]) -> Said:
         message=told.message(),
         provider_pid=getattr(told, "provider_pid", None) or "",
         consumer_pid=getattr(told, "consumer_pid", None) or "",
-        callback=getattr(told, "callback", None) or "",
+        callback=(getattr(told, "callback", None) or "").rstrip("/"),  # peers write both forms; paths begin with one
         offer=kept(getattr(told, "offer", None)),
         agreement=kept(getattr(told, "agreement", None)),
         agreement_id=getattr(told, "agreement_id", ""),

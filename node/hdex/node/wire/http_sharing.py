@@ -6,6 +6,7 @@ token is all that is known of a caller; what it opens is decided by `hospital.sh
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hdex.node.errors import describe
-from hdex.node.hospital.shares import SCHEMA, Shares, Table
+from hdex.node.hospital.shares import SCHEMA, WHOLE, RangeOutside, Shares, Table, Wanted
 from hdex.node.wire.http_limits import Rate, RateLimit
 
 logger = logging.getLogger(__name__)
-NDJSON = "application/x-ndjson; charset=utf-8"
+NDJSON, OCTETS = "application/x-ndjson; charset=utf-8", "application/octet-stream"
+RANGES = {"Accept-Ranges": "bytes"}
+RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 VERSION = {"Delta-Table-Version": "0", "delta-sharing-capabilities": "responseformat=parquet"}
 MOST_BODY = 64 * 1024
 REQUESTS = Rate(per_s=20, burst=100)
@@ -124,14 +127,33 @@ def query(shares: Shares, request: Request, token: str) -> Response:
 
 
 def file(shares: Shares, request: Request, token: str) -> Response:
-    """Stream the file of a signed address; the address is the licence, the token is not asked again."""
-    given = request.query_params
-    until = given.get("until", "")
-    if not until.isascii() or not until.isdigit() or len(until) > 12:
+    """Stream the file of a signed address, or a range of it; the address is the licence: no token is asked."""
+    given, contract = request.query_params, request.path_params["contract"]
+    until, signature = given.get("until", ""), given.get("signature", "")
+    if not until.isascii() or not until.isdigit() or len(until) > 15:
         return refused(400, "the address has no end")
-    size, pieces = shares.read(request.path_params["contract"], until, given.get("signature", ""))
+    if request.method == "HEAD":
+        return Response(headers=RANGES | {"Content-Length": str(shares.size(contract, until, signature))})
+    wanted = wanted_of(request.headers.get("range", ""))
+    try:
+        reading = shares.read(contract, until, signature, wanted=wanted or WHOLE)
+    except RangeOutside as error:
+        return Response(status_code=416, headers=RANGES | {"Content-Range": f"bytes */{error.size}"})
     # where the licence ends on the way the connection breaks, and the reader sees that the file is short
-    return StreamingResponse(pieces, media_type="application/octet-stream", headers={"Content-Length": str(size)})
+    headers = RANGES | {"Content-Length": str(reading.stop - reading.start)}
+    if wanted is not None:
+        headers["Content-Range"] = f"bytes {reading.start}-{reading.stop - 1}/{reading.size}"
+    return StreamingResponse(reading.pieces, 206 if wanted else 200, headers, OCTETS)
+
+
+def wanted_of(header: str) -> Wanted | None:
+    """Return the one range that a Range header asks for; None where it asks for none, several, or cannot be read."""
+    match = RANGE.fullmatch(header)
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return Wanted(-int(match[2])) if int(match[2]) else None
+    return Wanted(int(match[1]), int(match[2]) if match[2] else None)
 
 
 def asked(table: Table, request: Request) -> Table | None:
