@@ -95,7 +95,10 @@ def test_following_a_contract_is_asked_for_and_ends_with_it(us: Organisation) ->
     path = f"/contracts/{contract}"
     assert "refresh" not in us.browser.get(path).headers
     live = us.browser.get(f"{path}?live=1")
-    assert live.headers["refresh"] == "5"
+    assert live.headers["refresh"] == f"5; url={path}?live=2"
+    assert us.browser.get(f"{path}?live=119").headers["refresh"].endswith("?live=120")
+    for ended in ("120", "121", "99999", "x", "-1", "٣"):  # by itself: else nobody's browser would ever lie idle
+        assert "refresh" not in us.browser.get(f"{path}?live={ended}").headers
     assert "Stop" in said(live.text)
     us.decide(contract, approved=False)
     assert "refresh" not in us.browser.get(f"{path}?live=1").headers

@@ -76,49 +76,74 @@ def caller(files: IdentityFiles, trust_domain: str, limits: Limits) -> Caller:
 
 def open_buyer(config: BuyerConfig) -> Buyer:
     """Return a buyer at its exchange."""
-    who = caller(config.identity, config.trust_domain, config.limits)
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = config.data_dir / "received"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    market = Knowing(who.channels(config.exchange.id), config.data_dir / "dsp" / "processes.db")
-    counter = RemoteHospitals(who.channels)
-    return Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=folder, clock=now)
+    return buyer_of(config, organisation_caller(config))
 
 
 def open_holder(config: BuyerConfig) -> Holder:
     """Return a buyer with the contracts it has."""
-    who, buyer = caller(config.identity, config.trust_domain, config.limits), open_buyer(config)
-    return Holder(
-        buyer,
-        who.keys,
-        custodian=RemoteHospitals(who.channels),
-        ending=RemoteExchange(who.channels(config.exchange.id)),
-        folder=config.data_dir / "received",
-        clock=now,
-    )
+    return holder_of(config, organisation_caller(config))
 
 
 def open_applicant(config: BuyerConfig) -> Applicant:
     """Return an organisation that asks to be vetted and for access."""
-    who = caller(config.identity, config.trust_domain, config.limits)
-    folder = config.data_dir / "requests"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    offices, reviews = RemoteOffices(who.channels), RemoteReviews(who.channels)
-    return Applicant(config.id, who.keys, offices=offices, reviews=reviews, folder=folder, clock=now)
+    return applicant_of(config, organisation_caller(config))
 
 
 def open_customer(config: BuyerConfig) -> Customer:
     """Return a buyer about money."""
-    who, buyer = caller(config.identity, config.trust_domain, config.limits), open_buyer(config)
+    return customer_of(config, organisation_caller(config))
+
+
+def organisation_caller(config: BuyerConfig) -> Caller:
+    """Return a buying organisation as a caller."""
+    return caller(config.identity, config.trust_domain, config.limits)
+
+
+def buyer_of(config: BuyerConfig, who: Caller) -> Buyer:
+    """Return a buyer over channels and keys that are open already."""
+    folder, counter = folder_of(config, "received"), RemoteHospitals(who.channels)
+    market = Knowing(who.channels(config.exchange.id), config.data_dir / "dsp" / "processes.db")
+    return Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=folder, clock=now)
+
+
+def holder_of(config: BuyerConfig, who: Caller) -> Holder:
+    """Return a buyer with the contracts it has, over channels and keys that are open already."""
+    return Holder(
+        buyer_of(config, who),
+        who.keys,
+        custodian=RemoteHospitals(who.channels),
+        ending=RemoteExchange(who.channels(config.exchange.id)),
+        folder=folder_of(config, "received"),
+        clock=now,
+    )
+
+
+def applicant_of(config: BuyerConfig, who: Caller) -> Applicant:
+    """Return an applicant over channels and keys that are open already."""
+    offices, reviews = RemoteOffices(who.channels), RemoteReviews(who.channels)
+    folder = folder_of(config, "requests")
+    return Applicant(config.id, who.keys, offices=offices, reviews=reviews, folder=folder, clock=now)
+
+
+def customer_of(config: BuyerConfig, who: Caller) -> Customer:
+    """Return a customer over channels and keys that are open already."""
     return Customer(
         config.id,
         who.keys,
         who.directory,
         till=RemoteInvoices(who.channels),
-        status=buyer.status,
-        received=config.data_dir / "received",
+        status=buyer_of(config, who).status,
+        received=folder_of(config, "received"),
         clock=now,
     )
+
+
+def folder_of(config: BuyerConfig, name: str) -> Path:
+    """Return a folder of the data folder that nobody else may read, made where it is not there."""
+    folder = config.data_dir / name
+    for one in (config.data_dir, folder):
+        one.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def open_billing(config: HospitalConfig, desk: Path) -> RemoteBilling:

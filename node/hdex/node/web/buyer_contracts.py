@@ -32,6 +32,7 @@ from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import HTTP_STATUS, page
 
 LIVE_S = 5  # how often a page that is followed is loaded again: only where a person has asked for it
+MOST_LOOKS = 120  # then it stops by itself: a browser that nobody sits before must lie idle and be signed out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,10 @@ class ContractPages:
                     say=say)  # fmt: skip
 
     def one(self, visit: Visit) -> Response:
-        """Return one contract; `?live=1` has the browser load it again every few seconds."""
+        """Return one contract; `?live=1` has the browser load it again every few seconds, for ten minutes."""
         found = self._desk.standing(visit.path("contract"))
-        is_live = visit.request.query_params.get("live") == "1"
-        state = state_of(found)
+        state, looks = state_of(found), looked(visit.request.query_params.get("live", ""))
+        is_live = 0 < looks < MOST_LOOKS and state not in OVER
         answer = page(
             "buyer_contract.html",
             visit,
@@ -86,8 +87,8 @@ class ContractPages:
             purposes=purposes(),
             say=say,
         )
-        if is_live and state not in OVER:
-            answer.headers["refresh"] = str(LIVE_S)
+        if is_live:
+            answer.headers["refresh"] = f"{LIVE_S}; url={visit.request.url.path}?live={looks + 1}"
         return answer
 
     def query(self, visit: Visit) -> Response:
@@ -135,3 +136,8 @@ class ContractPages:
             return self._desk.buyer.show(product)[0].columns
         except NodeError:
             return ()
+
+
+def looked(live: str) -> int:
+    """Return how often a page was loaded since a person asked to follow it; 0 where nobody did."""
+    return int(live) if live.isascii() and live.isdecimal() and len(live) < 5 else 0
