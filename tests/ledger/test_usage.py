@@ -43,6 +43,26 @@ def test_a_second_delivery_begins_after_the_first_was_acknowledged() -> None:
     assert (found.deliveries, found.rows, found.first, found.last) == (2, 800, 0, 3)
 
 
+def test_a_share_is_one_delivery_per_day_and_version_whatever_was_read() -> None:
+    def read(version: str) -> tuple[Action, dict[str, Any]]:
+        return Action.SHARE_READ, {"rows": 400, "bytes": 10, "version": version}
+
+    same = counted(log(read("1.0.0"), read("1.0.0"), read("1.0.0")))
+    assert (same.deliveries, same.rows, same.bytes) == (1, 400, 30)
+    assert counted(log(read("1.0.0"), read("1.1.0"), read("1.0.0"))).deliveries == 2
+    later = log(read("1.0.0"), day="2026-11-20") + [
+        replace(one, place=Place(ORIGIN, 7, MONTH)) for one in log(read("1.0.0"))
+    ]
+    assert counted(later).deliveries == 2
+    beside = counted(log(export(), read("1.0.0"), export(), (ACK, {})))
+    assert beside.deliveries == 2  # an acknowledgement ends the file's delivery and no share's
+
+
+def test_a_contract_that_is_given_back_has_ended() -> None:
+    story = log((Action.GRANT_ISSUE, {"grant": "g1"}), (Action.CONTRACT_COMPLETE, {"grant": "g1"}))
+    assert counted(story).revoked == story[1].time
+
+
 def test_a_round_counts_once_however_often_it_was_attempted() -> None:
     attempts: list[tuple[Action, dict[str, Any]]] = [
         (JOIN, {"question": "s/1", "round": "r1"}),

@@ -188,6 +188,8 @@ def access_log(*more: dict[str, object]) -> list[Event]:
         ([{**READ, "grant": "never"}], 2, "not issued before"),
         ([{**READ, "grant": "late"}, {"action": Action.GRANT_ISSUE, "grant": "late"}], 2, "not issued before"),
         ([{"action": Action.GRANT_REVOKE, "grant": "g"}, {**READ, "grant": "g"}], 3, "revoked before"),
+        ([{"action": Action.CONTRACT_COMPLETE, "grant": "g"}, {**READ, "grant": "g"}], 3, "revoked before"),
+        ([{"action": Action.SHARE_READ, "decision": Decision.ALLOW}], 2, "names no grant"),
     ],
 )
 def test_an_access_without_decision_or_live_grant_is_found(

@@ -130,6 +130,8 @@ def written(*events: Event) -> LogCopy:
 
 
 ISSUE = make_event(NODE, 0, Action.GRANT_ISSUE, grant="g")
+ALLOW = Decision.ALLOW
+BACK = make_event(NODE, 2, Action.CONTRACT_COMPLETE, grant="g")
 REVOKE = make_event(NODE, 2, Action.GRANT_REVOKE, grant="g")
 
 
@@ -140,6 +142,11 @@ REVOKE = make_event(NODE, 2, Action.GRANT_REVOKE, grant="g")
         ([make_event(NODE, 0, Action.EXPORT, decision=Decision.ALLOW)], 0, "names no grant"),
         ([make_event(NODE, 0, Action.EXPORT, decision=Decision.ALLOW, grant="g")], 0, "not issued before"),
         ([ISSUE, REVOKE, make_event(NODE, 3, Action.EXPORT, decision=Decision.ALLOW, grant="g")], 2, "revoked before"),
+        (
+            [ISSUE, BACK, make_event(NODE, 3, Action.SHARE_READ, decision=ALLOW, grant="g")],
+            2,
+            "revoked before",
+        ),
         ([ISSUE, make_event("hospital-b", 1, Action.AUDIT_READ)], 1, "another node"),
         ([make_event(NODE, 0, Action.AUDIT_READ), make_event(NODE, -200, Action.AUDIT_READ)], 1, "before that of"),
         ([make_event(NODE, 200, Action.AUDIT_READ)], 0, "younger than a cosignature"),

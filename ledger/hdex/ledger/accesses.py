@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from hdex.ledger.event import RELEASES, Action, Decision, Event
+from hdex.ledger.event import GRANT_ENDS, RELEASES, Action, Decision, Event
 from hdex.ledger.index import matches
 from hdex.ledger.ports import EventQuery
 
 NEED_GRANT = frozenset({Action.PRODUCT_READ, Action.EXPORT, Action.SHARE_READ, Action.ROUND_SUBMIT})
-GRANT_CHANGES = frozenset({Action.GRANT_ISSUE, Action.GRANT_REVOKE})
+GRANT_CHANGES = GRANT_ENDS | {Action.GRANT_ISSUE}
 
 
 class Access(Protocol):
@@ -28,7 +28,7 @@ class Access(Protocol):
 
 
 class GrantBook:
-    """When each grant was issued and revoked, over all logs.
+    """When each grant was issued and revoked or given back, over all logs.
 
     Within one log the order of entries decides; between logs the written times do, within a tolerance.
     """
@@ -65,7 +65,7 @@ class GrantBook:
             return
         if event.action is Action.GRANT_ISSUE:
             self._issued.setdefault(event.grant, []).append((number, index, event.at))
-        if event.action is Action.GRANT_REVOKE:
+        if event.action in GRANT_ENDS:
             self._revoked.setdefault(event.grant, []).append((number, index, event.at))
 
 

@@ -137,6 +137,7 @@ RELEASES = frozenset(
         Action.AGGREGATE_DECRYPT,
     }
 )  # something leaves the participant: each needs a decision
+GRANT_ENDS = frozenset({Action.GRANT_REVOKE, Action.CONTRACT_COMPLETE})  # before its term
 
 
 class Decision(StrEnum):

@@ -22,7 +22,7 @@ from hashlib import sha256
 
 from hdex.ledger.accesses import NEED_GRANT
 from hdex.ledger.alarm import Alarm, Severity
-from hdex.ledger.event import Action, Decision, Event
+from hdex.ledger.event import GRANT_ENDS, Action, Decision, Event
 from hdex.ledger.monitor_log import Limits, Look, Seen, late
 from hdex.ledger.monitor_state import Access, LogState, MonitorState, Times
 from hdex.ledger.ports import ChainRecord
@@ -113,7 +113,7 @@ def note_grant(grants: dict[str, Times], event: Event) -> None:
     issued, revoked = grants.get(event.grant, NOBODY)
     if event.action is Action.GRANT_ISSUE:
         issued = min(issued or event.at, event.at)
-    elif event.action is Action.GRANT_REVOKE:
+    elif event.action in GRANT_ENDS:
         revoked = min(revoked or event.at, event.at)
     else:
         return

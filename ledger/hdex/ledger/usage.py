@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hdex.ledger.event import Action, Decision, Event
+from hdex.ledger.event import GRANT_ENDS, Action, Decision, Event
 from hdex.ledger.shard import parse_origin
 
 USES = frozenset({Action.EXPORT, Action.SHARE_READ, Action.QUERY_RUN, Action.ROUND_SUBMIT})
-ENDS = frozenset({Action.GRANT_REVOKE, Action.CONTRACT_COMPLETE})  # of a licence, before its term is over
-MARKS = frozenset({Action.DELIVERY_ACKNOWLEDGE, Action.ROUND_JOIN, Action.GRANT_ISSUE}) | ENDS
+MARKS = frozenset({Action.DELIVERY_ACKNOWLEDGE, Action.ROUND_JOIN, Action.GRANT_ISSUE}) | GRANT_ENDS
 
 
 class Unit(StrEnum):
@@ -186,7 +185,7 @@ def usage(contract: str, accesses: Iterable[Access], month: str, origin: str, *,
         within = (access.place.origin, access.place.month) == (origin, month) and access.place.index >= start
         if access.action is Action.GRANT_ISSUE:
             granted, grant = granted or access.time, access.grant
-        if access.action in ENDS:
+        if access.action in GRANT_ENDS:
             revoked = access.time
         if access.action in USES:
             is_first, any_before = is_first or (within and not any_before), True

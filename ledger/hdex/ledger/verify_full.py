@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from hdex.ledger.accesses import NEED_GRANT
 from hdex.ledger.errors import EventInvalid, NoteInvalid
-from hdex.ledger.event import RELEASES, Action, Decision, format_time
+from hdex.ledger.event import GRANT_ENDS, RELEASES, Action, Decision, format_time
 from hdex.ledger.frontier import Frontier
 from hdex.ledger.merkle import leaf_hash
 from hdex.ledger.ports import Anchor
@@ -250,7 +250,7 @@ class _Audit:
         if grant is not None and leaf.decision is not Decision.DENY:
             if action is Action.GRANT_ISSUE:
                 self._live.setdefault(grant, True)
-            if action is Action.GRANT_REVOKE:
+            if action in GRANT_ENDS:
                 self._live[grant] = False
         if action not in NEED_GRANT or leaf.decision is not Decision.ALLOW:
             return ""
