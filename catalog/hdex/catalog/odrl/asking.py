@@ -5,7 +5,7 @@ https://w3id.org/force/compliance-report (Slabbinck et al., "Interoperable Inter
 Policies", 2025).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from hdex.catalog.errors import PolicyInvalid
@@ -25,6 +25,7 @@ _WORLD_FIELDS = frozenset(
 )
 _PERFORMED_FIELDS = frozenset({"action", "party", "target", "at", "context"})
 _PAYMENT_FIELDS = frozenset({"amount", "unit", "party", "target", "at"})
+_STATING = ("", "eq", "isA", "isAllOf")  # the operators by which a request's constraint says what is so
 MAX_ITEMS = 10_000
 MAX_VALUES = 100  # of one left operand
 MAX_COUNT = 2**53 - 1
@@ -35,8 +36,11 @@ def read_request(source: Source) -> Request:
     if isinstance(source, Mapping) and not any(key in source for key in _LINKED):
         return _plain_request(source)
     graph = read_graph(source, blank="q")
-    for asked in graph.of_type(SOTW + "EvaluationRequest"):
-        return _evaluation_request(graph, asked)
+    evaluated = [*graph.of_type(SOTW + "EvaluationRequest")]
+    if len(evaluated) > 1:
+        raise PolicyInvalid(f"the request asks {len(evaluated)} questions; one evaluation request is asked")
+    if evaluated:
+        return _evaluation_request(graph, evaluated[0])
     asking = [*graph.of_type(REQUEST_TYPE)] or [s for s in graph.held if graph.objects(s, ODRL + "permission")]
     rules = [(one, rule) for one in asking for rule in graph.names(one, ODRL + "permission")]
     if len(rules) != 1:
@@ -52,10 +56,11 @@ def read_world(source: Source | None) -> World:
         return _plain_world(source)
     graph = read_graph(source, blank="w")
     issued = [text for s in graph.held if s.endswith("currentTime") for text in graph.texts(s, DCT + "issued")]
-    values = dict(_parameters(graph, None))
+    values: dict[str, tuple[Term, ...]] = {}
+    _add(values, _parameters(graph, None))
     timed = issued or [value.text for value in values.pop(ODRL + "dateTime", ())]
     return World(
-        time=moment(timed[0], "the world's time") if timed else None,
+        time=moment(_single(timed, "time", "world"), "the world's time") if timed else None,
         values=values,
         duties=dict(_duty_reports(graph)),
         facts=graph,
@@ -64,9 +69,10 @@ def read_world(source: Source | None) -> World:
 
 def _evaluation_request(graph: Graph, asked: str) -> Request:
     def one(name: str) -> str:
-        return next(iter(graph.texts(asked, SOTW + name)), "")
+        return _single(graph.texts(asked, SOTW + name), name)
 
-    values = dict(_parameters(graph, asked))
+    values = _stated(graph, asked, SOTW + "context")
+    _add(values, _parameters(graph, asked))
     timed = values.pop(ODRL + "dateTime", ()) or graph.objects(asked, DCT + "issued")
     return Request(
         id=asked,
@@ -75,23 +81,16 @@ def _evaluation_request(graph: Graph, asked: str) -> Request:
         assignee=one("requestingParty"),
         target=one("requestedTarget"),
         values=values,
-        time=moment(timed[0].text, "the request's time") if timed else None,
+        time=_timed(timed),
         facts=graph,
     )
 
 
 def _odrl_request(graph: Graph, request: str, rule: str) -> Request:
     def one(name: str) -> str:
-        found = graph.texts(rule, ODRL + name) or graph.texts(request, ODRL + name)
-        if len(found) > 1:
-            raise PolicyInvalid(f"the request names {len(found)} values of {name}; one is asked")
-        return next(iter(found), "")
+        return _single(graph.texts(rule, ODRL + name) or graph.texts(request, ODRL + name), name)
 
-    values: dict[str, tuple[Term, ...]] = {}
-    for node in graph.names(rule, ODRL + "constraint"):
-        left = next(iter(graph.texts(node, ODRL + "leftOperand")), "")
-        values[left] = (*values.get(left, ()), *graph.objects(node, ODRL + "rightOperand"))
-        _bounded(len(values[left]), left[:80])
+    values = _stated(graph, rule, ODRL + "constraint", SOTW + "context")
     timed = values.pop(ODRL + "dateTime", ())
     action = one("action")
     return Request(
@@ -101,9 +100,38 @@ def _odrl_request(graph: Graph, request: str, rule: str) -> Request:
         assignee=one("assignee"),
         target=one("target"),
         values=values,
-        time=moment(timed[0].text, "the request's time") if timed else None,
+        time=_timed(timed),
         facts=graph,
     )
+
+
+def _stated(graph: Graph, subject: str, *predicates: str) -> dict[str, tuple[Term, ...]]:
+    """Return what a request's constraints say is so, by left operand."""
+    values: dict[str, tuple[Term, ...]] = {}
+    for node in graph.names(subject, *predicates):
+        left = _single(graph.texts(node, ODRL + "leftOperand"), "leftOperand")
+        operator = _single(graph.texts(node, ODRL + "operator"), "operator").removeprefix(ODRL)
+        if operator not in _STATING:
+            raise PolicyInvalid(f"the request's {operator[:80]} states no value: a request's constraints are eq")
+        _add(values, [(left, tuple(graph.objects(node, ODRL + "rightOperand")))])
+    return values
+
+
+def _add(values: dict[str, tuple[Term, ...]], more: Iterable[tuple[str, tuple[Term, ...]]]) -> None:
+    for left, said in more:
+        values[left] = tuple(dict.fromkeys((*values.get(left, ()), *said)))
+        _bounded(len(values[left]), left[:80])
+
+
+def _timed(said: Sequence[Term]) -> datetime | None:
+    return moment(_single([one.text for one in said], "time"), "the request's time") if said else None
+
+
+def _single(found: Sequence[str], name: str, of: str = "request") -> str:
+    """Return the one text of a name, empty without any."""
+    if len(found) > 1:
+        raise PolicyInvalid(f"the {of} names {len(found)} values of {name}; one is asked")
+    return next(iter(found), "")
 
 
 def _parameters(graph: Graph, asked: str | None) -> Iterator[tuple[str, tuple[Term, ...]]]:
@@ -115,7 +143,6 @@ def _parameters(graph: Graph, asked: str | None) -> Iterator[tuple[str, tuple[Te
             word = _FEATURES.get(local, local[:1].lower() + local[1:]) if local != feature else feature
             left = ODRL + word if ODRL + word in words().left_operands else word
             values = tuple(graph.objects(node, SOTW + "value"))
-            _bounded(len(values), feature[:80])
             yield left, values
 
 
