@@ -8,7 +8,7 @@ import pytest
 from tests.catalog.samples import federated_only, sample_catalogue, sample_product
 
 from hdex.catalog import index_sqlite_file
-from hdex.catalog.documents import canonical
+from hdex.catalog.canonical import canonical
 from hdex.catalog.errors import IndexUnreadable
 from hdex.catalog.index_sqlite import SqliteIndex
 from hdex.catalog.lifecycle import ProductState

@@ -29,7 +29,7 @@ def to_document(value: object) -> object:
     kind = type(value)
     if kind in _PLAIN:
         return value
-    names = _field_names(kind)
+    names = _field_names(cast(Hashable, kind))
     if names is not None:
         named = ((name, getattr(value, name)) for name in names)
         return {name: to_document(held) for name, held in named if held is not None}
@@ -43,9 +43,9 @@ def to_document(value: object) -> object:
 
 
 @cache
-def _field_names(kind: type) -> tuple[str, ...] | None:
+def _field_names(kind: Hashable) -> tuple[str, ...] | None:
     """Return the fields of a dataclass, None for any other type."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+    return tuple(field.name for field in fields(kind)) if isinstance(kind, type) and is_dataclass(kind) else None
 
 
 def from_document(kind: type[T], document: object, where: str = "") -> T:

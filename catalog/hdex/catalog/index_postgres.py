@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hdex.catalog.asked import terms
-from hdex.catalog.documents import canonical
+from hdex.catalog.canonical import canonical
 from hdex.catalog.errors import IndexUnavailable
 from hdex.catalog.facets import FACETS, facet_values
 from hdex.catalog.index_postgres_text import han_vector, question, word_vector

@@ -20,8 +20,8 @@ import pydantic_core
 
 from hdex.catalog import index_sqlite_file as file
 from hdex.catalog.asked import WEIGHTS, Term, TermKind, terms
+from hdex.catalog.canonical import canonical
 from hdex.catalog.columnar import Columns, Ints
-from hdex.catalog.documents import canonical
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.listing_bytes import read_document, read_listing
 from hdex.catalog.ports import Index, Listing, Page, Query
