@@ -69,6 +69,7 @@ def addresses(products: Sequence[str]) -> dict[str, dict[str, list[str]]]:
               for one in fresh]  # fmt: skip
     pages = ["/", "/zh/", "/status", "/zh/status", *fresh[:400], *results[:400]]
     weights = list(accumulate([20, 20, 5, 5, *(12 / (rank + 1) for rank in range(len(pages) - 4))]))
+    mixed = chosen.choices(pages, cum_weights=weights, k=REQUESTS)
     return {
         "same": {
             "home": ["/"] * REQUESTS,
@@ -82,7 +83,7 @@ def addresses(products: Sequence[str]) -> dict[str, dict[str, list[str]]]:
                 f"{one}{'&' if '?' in one else '?'}x={number}" for number, one in enumerate(fresh[: REQUESTS // 4])
             ],
         },
-        "mixed": {"all": chosen.choices(pages, cum_weights=weights, k=REQUESTS)},
+        "mixed": {"all": mixed, "again": mixed},  # at first nothing was rendered: the bar is held against that
     }
 
 
@@ -156,16 +157,18 @@ def held_against(rows: Sequence[dict[str, Any]], sizes: dict[str, int]) -> list[
     if QUICK:
         return []
     mixed = next(one for one in rows if one["visit"] == "mixed")
-    found = [("page at 16 clients, p99 ms", mixed["p99_ms"], BAR_MS)]
     first = max(size for name, size in sizes.items() if name != "style and mark") + sizes["style and mark"]
-    found.append(("first load, bytes", first, BAR_BYTES))
-    return [{"bar": name, "found": value, "asked": most, "met": value <= most} for name, value, most in found]
+    found = (
+        ("99th percentile at 16 clients", f"<= {BAR_MS:g} ms", mixed["p99_ms"], mixed["p99_ms"] <= BAR_MS),
+        ("first load as it travels", f"<= {BAR_BYTES / 1000:g} kB", first / 1000, first <= BAR_BYTES),
+    )
+    return [dict(zip(("bar", "pass", "measured", "met"), one, strict=True)) for one in found]
 
 
 def told(rows: Sequence[dict[str, Any]], sizes: dict[str, int], bars: Sequence[dict[str, Any]]) -> str:
     """Return the tables as Markdown."""
-    lines = ["| bar | asked | found | |", "| --- | --- | --- | --- |"]
-    lines += [f"| {b['bar']} | <= {b['asked']:g} | {b['found']:g} | {'met' if b['met'] else 'missed'} |" for b in bars]
+    lines = ["| bar | pass | measured | |", "| --- | --- | --- | --- |"]
+    lines += [f"| {b['bar']} | {b['pass']} | {b['measured']:.4g} | {'met' if b['met'] else 'missed'} |" for b in bars]
     lines += ["", f"{CLIENTS} clients, {PRODUCTS:,} products, one process.", ""]
     names = ("visit", "page", "requests", "p50_ms", "p99_ms", "max_ms", "per_s", "server_cpu_ms")
     lines += [f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
