@@ -58,9 +58,17 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "BillingService": ("IssueInvoice", "CreditInvoice", "ListIssued", "GetStatement", "ImportPayments"),
     "InvoiceService": ("ListInvoices", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
-    "LogService": ("ReadLog",),
-    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", *SEARCHES),
-    "ContractService": ("Request", "SubmitDecision", "SubmitAgreement", "Verify", "GetContract", "Revoke"),
+    "LogService": ("ReadLog", "GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"),
+    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", "Render", "Precheck", "Quote", *SEARCHES),
+    "ContractService": (
+        "Request",
+        "SubmitDecision",
+        "SubmitAgreement",
+        "Verify",
+        "GetContract",
+        "ListContracts",
+        "Revoke",
+    ),
     "StudyService": ("Plan", "Start"),
     "ChannelService": ("Connect",),
     "KeyHolderService": ("CreateKey", "OpenSum"),
@@ -71,6 +79,7 @@ METHODS: dict[str, str] = {
     for service, methods in SERVICES.items()
     for method in methods
 } | {f"/grpc.health.v1.Health/{method}": f"Health.{method}" for method in ("Check", "Watch")}
+METHODS["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"] = "ServerReflection.ServerReflectionInfo"
 
 UNKNOWN_METHOD = "unknown-method"
 DEFAULT_DENY = "no-rule-permits"

@@ -82,6 +82,13 @@ def serve_known(app: Any, address: tuple[str, int], identity: IdentityFiles) -> 
     return started(configured(app, KnownConnection, **files), address)
 
 
+def serve_welcoming(app: Any, address: tuple[str, int], identity: IdentityFiles) -> HttpServing:
+    """Serve an ASGI app as `serve_https` does, to visitors too; a certificate, where one is shown, must be the CA's."""
+    files: dict[str, Any] = {"ssl_certfile": identity.certificate, "ssl_keyfile": identity.private_key}
+    files |= {"ssl_ca_certs": str(identity.ca), "ssl_cert_reqs": ssl.CERT_OPTIONAL}
+    return started(configured(app, KnownConnection, **files), address)
+
+
 def serve_unprotected(app: Any, port: int) -> HttpServing:
     """Serve an ASGI app over plain HTTP on this machine's own address, to whoever is on it."""
     return started(configured(app, KnownConnection, tls=False), ("127.0.0.1", port))
