@@ -49,8 +49,9 @@ check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budge
 lint: $(VENV)/.dev ## rewrite what ruff can mend
 	@$(BIN)/ruff check -q --fix .; $(BIN)/ruff format -q .
 
-proto: $(VENV)/.dev ## generate proto/ code again
+proto: $(VENV)/.dev ## generate proto/ code and the OpenAPI documents again
 	@$(BIN)/python proto/generate.py
+	@$(BIN)/python docs/openapi.py
 
 contracts: ## compile the Solidity contract again and compare (needs node)
 	@ledger/hdex/ledger/contracts/compile.sh --check

@@ -5,15 +5,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
+WELL_KNOWN = Path(grpc_tools.__file__).resolve().parent / "_proto"  # google/protobuf/*.proto, as the tool ships them
 
 
 def generate(out: Path) -> list[Path]:
     """Return the generated files, relative to `out`."""
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("hdex/proto/v1/*.proto"))
-    flags = [f"-I{ROOT}", f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
+    flags = [f"-I{ROOT}", f"-I{WELL_KNOWN}", f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
     if protoc.main(["protoc", *flags, *sources]) != 0:
         raise SystemExit("protoc refused the .proto files")
     return sorted(path.relative_to(out) for path in out.rglob("*_pb2*.py*"))

@@ -74,11 +74,13 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "WitnessService.AddCheckpoint": (None, PROCESSES),
     "WitnessService.GetMirror": (None, PROCESSES | AUDITOR),
     "LogService.ReadLog": (None, AUDITOR),
+    **{f"LogService.Get{what}": (None, EVERYONE) for what in ("Checkpoint", "InclusionProof", "ConsistencyProof")},
     "ExchangeService.Publish": ("exchange", HOSPITAL),
     "ExchangeService.Withdraw": ("exchange", HOSPITAL),
     "ExchangeService.Amend": ("exchange", HOSPITAL),
     "ExchangeService.Find": ("exchange", EVERYONE),
     "ExchangeService.Show": ("exchange", EVERYONE),
+    **{f"ExchangeService.{name}": ("exchange", EVERYONE) for name in ("Render", "Precheck", "Quote")},
     "ExchangeService.SaveSearch": ("exchange", EVERYONE),
     "ExchangeService.ListSearches": ("exchange", EVERYONE),
     "ExchangeService.RemoveSearch": ("exchange", EVERYONE),
@@ -89,6 +91,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "ContractService.SubmitAgreement": ("exchange", HOSPITAL | BUYER),
     "ContractService.Revoke": ("exchange", HOSPITAL),
     "ContractService.GetContract": ("exchange", HOSPITAL | HOSPITAL_STAFF | BUYER | {("buyer", ADMIN)} | AUDITOR),
+    "ContractService.ListContracts": ("exchange", HOSPITAL | HOSPITAL_STAFF | BUYER | {("buyer", ADMIN)} | AUDITOR),
     "StudyService.Plan": ("exchange", BUYER),
     "StudyService.Start": ("exchange", BUYER),
     "ChannelService.Connect": ("exchange", HOSPITAL | REGION),
@@ -104,6 +107,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "AccessRequestService.WithdrawAccessRequest": ("hospital", BUYER),
     "Health.Check": (None, EVERYONE),
     "Health.Watch": (None, EVERYONE),
+    "ServerReflection.ServerReflectionInfo": (None, EVERYONE),
 }
 
 

@@ -1,6 +1,7 @@
 """Where a participant serves its log and witness over HTTPS, and that it is off unless a port is named."""
 
 import http.client
+import json
 import socket
 import ssl
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hdex.node.config import Listen
 from hdex.node.demo.setting import TRUST_DOMAIN, Setting
 from hdex.node.errors import CannotListen
 from hdex.node.identity import server_name
+from hdex.node.wire.services_ledger import ledger_adders
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,14 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def checkpoint_of(standing: Standing, port: int) -> str:
-    """Return the checkpoint that a participant shows at a port, under its own name and the consortium's CA."""
+def checkpoint_of(standing: Standing, port: int, path: str = "/checkpoint") -> str:
+    """Return what a participant shows at a port, under its own name and the consortium's CA."""
     context = ssl.create_default_context(cafile=str(standing.config.identity.ca))
     name = server_name(standing.config.id, TRUST_DOMAIN)
     connection = http.client.HTTPSConnection(name, port, timeout=20)
     raw = socket.create_connection(("127.0.0.1", port), timeout=20)
     connection.sock = context.wrap_socket(raw, server_hostname=name)
-    connection.request("GET", "/checkpoint")
+    connection.request("GET", path)
     found = connection.getresponse().read().decode()
     connection.close()
     return found
@@ -65,9 +67,53 @@ def test_without_a_port_nothing_is_served_and_the_exchanges_pages_are_no_ledger(
     assert opened(exchange(setting), tmp_path, Listen(http_port=free_port())).serve_http() is None
 
 
+def test_a_participant_answers_over_rest_at_the_port_that_is_named_for_it_and_at_no_other(
+    setting: Setting, tmp_path: Path
+) -> None:
+    port = free_port()
+    standing = opened(exchange(setting), tmp_path, Listen(api_port=port))
+    ledger = ledger_adders(standing.witness, standing.logbook)
+    serving = standing.serve_api(ledger, standing.door())
+    assert serving is not None
+    head = json.loads(checkpoint_of(standing, port, "/api/v1/log/checkpoint"))["checkpoint"]
+    assert parse_checkpoint(head).origin.split("/")[1] == standing.config.id
+    assert json.loads(checkpoint_of(standing, port, "/healthz")) == {"status": "SERVING"}
+    standing.stop.set()
+    assert json.loads(checkpoint_of(standing, port, "/healthz")) == {"status": "NOT_SERVING"}
+    serving.stop()
+    assert opened(exchange(setting), tmp_path, Listen()).serve_api(ledger, standing.door()) is None
+    standing.log.close()
+
+
 def test_a_taken_port_is_named(setting: Setting, tmp_path: Path) -> None:
     standing = opened(hospital(setting), tmp_path, Listen(http_port=free_port()))
     address = (standing.config.listen.host, standing.config.listen.http_port)
     with socket.create_server(address), pytest.raises(CannotListen, match=str(address[1])):
         standing.serve_http()
     standing.log.close()
+
+
+def test_the_configuration_switches_reflection_and_no_default_does(setting: Setting, tmp_path: Path) -> None:
+    config = exchange(setting)
+    assert config.listen.reflection is False
+    for switched in (False, True):
+        standing = opened(config, tmp_path, replace(config.listen, reflection=switched))
+        seen = _Seen()
+        for add in standing.with_health([]):
+            add(seen)  # type: ignore[arg-type]  # the part of a server that it needs
+        assert ("grpc.reflection.v1alpha.ServerReflection" in seen.services) is switched
+        assert "grpc.health.v1.Health" in seen.services
+        standing.log.close()
+
+
+class _Seen:
+    """Takes services where a server takes them."""
+
+    def __init__(self) -> None:
+        self.services: list[str] = []
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Take no notice."""
+
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        self.services.append(service)

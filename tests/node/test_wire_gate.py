@@ -7,6 +7,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 from tests.node.wire_stage import (
     DOMAIN,
     FIND,
@@ -80,6 +82,23 @@ def test_an_error_travels_with_rule_and_next_step(exchange: Exchange, authority:
     with pytest.raises(RemoteRefused, match="level 5 does not leave") as caught:
         exchange.call(tls_of(authority, "hospital/hospital-a"), request=b"rule")
     assert (caught.value.rule, caught.value.next_step) == ("level-5-no-file", NEXT_STEP)
+
+
+def test_an_error_carries_the_details_that_other_clients_read(exchange: Exchange, authority: pki.Authority) -> None:
+    assert exchange.serving is not None
+    tls = tls_of(authority, "hospital/hospital-a")
+    credentials = grpc.ssl_channel_credentials(tls.ca, tls.private_key, tls.certificate)
+    options = [("grpc.ssl_target_name_override", f"exchange.{DOMAIN}")]
+    bare: Any = grpc.secure_channel(f"127.0.0.1:{exchange.serving.port}", credentials, options)
+    with bare, pytest.raises(grpc.RpcError) as caught:
+        bare.unary_unary(FIND)(b"rule", timeout=10)
+    failed: Any = caught.value
+    (raw,) = [value for key, value in failed.trailing_metadata() if key == "grpc-status-details-bin"]
+    status = Status.FromString(raw)
+    info = ErrorInfo()
+    assert (status.code, len(status.details), status.details[0].Unpack(info)) == (7, 1, True)
+    assert (status.message, info.reason, info.domain) == ("level 5 does not leave as a file", "LEVEL_5_NO_FILE", "hdex")
+    assert dict(info.metadata) == {"rule": "level-5-no-file", "next_step": NEXT_STEP}
 
 
 def test_the_unforeseen_leaks_nothing_to_the_peer_and_nothing_to_the_log(
@@ -167,7 +186,7 @@ def test_a_call_that_did_not_pass_the_gate_has_no_caller() -> None:
         pass
 
     with pytest.raises(IdentityRefused):
-        caller(Nowhere())  # type: ignore[arg-type]  # any object that is no call
+        caller(Nowhere())
 
 
 def test_keys_do_not_show(authority: pki.Authority) -> None:

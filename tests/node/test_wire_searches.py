@@ -18,6 +18,7 @@ from hdex.node import pki
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.config import Limits
 from hdex.node.errors import RemoteRefused
+from hdex.node.exchange.enquiries import Enquiries
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.notices import Outbox
 from hdex.node.exchange.searches import Searches
@@ -55,7 +56,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         audit=lambda _: None, denied=pki.DenyList(tmp_path / "denied.txt"), clock=lambda: datetime.now(UTC),
         limits=Limits(),
     )  # fmt: skip
-    servicer = ExchangeServicer(listings, searches)
+    servicer = ExchangeServicer(listings, searches, Enquiries(listings, market.clock, "https://exchange.hdex.test"))
 
     def add(server: grpc.Server) -> None:
         exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(servicer, server)

@@ -61,14 +61,15 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "BillingService": ("IssueInvoice", "CreditInvoice", "ListIssued", "GetStatement", "ImportPayments"),
     "InvoiceService": ("ListInvoices", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
-    "LogService": ("ReadLog",),
-    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", *SEARCHES),
+    "LogService": ("ReadLog", "GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"),
+    "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", "Render", "Precheck", "Quote", *SEARCHES),
     "ContractService": (
         "Request",
         "SubmitDecision",
         "SubmitAgreement",
         "Verify",
         "GetContract",
+        "ListContracts",
         "Revoke",
         "WithdrawContract",
     ),
@@ -82,6 +83,7 @@ METHODS: dict[str, str] = {
     for service, methods in SERVICES.items()
     for method in methods
 } | {f"/grpc.health.v1.Health/{method}": f"Health.{method}" for method in ("Check", "Watch")}
+METHODS["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"] = "ServerReflection.ServerReflectionInfo"
 
 UNKNOWN_METHOD = "unknown-method"
 DEFAULT_DENY = "no-rule-permits"

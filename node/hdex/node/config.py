@@ -20,15 +20,18 @@ class Listen:
 
     http_port: a hospital's or key holder's log and witness (HTTPS), an exchange's pages, the chain's JSON-RPC.
     ledger_port: an exchange's log and witness (HTTPS), beside its pages.
+    api_port: REST and OpenAPI (HTTPS). reflection: tell members over gRPC which services there are.
     """
 
     grpc_port: int = 0
     http_port: int = 0
     host: str = "127.0.0.1"
     ledger_port: int = 0
+    api_port: int = 0
+    reflection: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("grpc_port", "http_port", "ledger_port"):
+        for name in ("grpc_port", "http_port", "ledger_port", "api_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ConfigInvalid(f"{name} is {getattr(self, name)}; a port is 0 to 65535")
 

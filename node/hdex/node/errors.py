@@ -10,12 +10,14 @@ NodeError
 |-- PeerUnavailable        another participant does not answer
 |-- RemoteRefused          another participant answered no: carries its rule and next step
 |-- NotFound, AlreadyExists
+|-- OutOfTree              a proof is asked of more entries than a log has
 |-- VaultDamaged           stored bytes no longer have their digest
 |-- VaultSealed            a key was shredded: what it protected is gone for good
 |-- DatabaseDamaged        a database of the data folder is lost or unreadable
 |-- DiskFull               no space left: nothing was stored
 |-- LimitExceeded          a message, a rate or a deadline is beyond its bound
 |-- RequestInvalid         a message cannot be read
+|-- KeyConflict            an idempotency key stands for another call, or for one that is not over: carries what to do
 |-- InvoiceRefused         an invoice does not hold against agreement, signature or log
 |-- PaymentsInvalid        a bank statement cannot be read; the message names the line
 `-- CannotListen           an address is taken or not ours
@@ -89,6 +91,10 @@ class NotFound(NodeError):
     """What was asked for is not here."""
 
 
+class OutOfTree(NodeError):
+    """A proof is asked about entries that the log does not have."""
+
+
 class AlreadyExists(NodeError):
     """What was to be stored is already here: nothing is written twice."""
 
@@ -115,6 +121,10 @@ class LimitExceeded(NodeError):
 
 class RequestInvalid(NodeError):
     """A message of a peer cannot be read."""
+
+
+class KeyConflict(AccessDenied):
+    """An idempotency key stands for another call, or for one whose outcome is not known yet."""
 
 
 class InvoiceRefused(NodeError):
@@ -172,6 +182,7 @@ STATUSES: dict[str, str] = {
     "ContainerInvalid": "DATA_LOSS",
     "PeerUnavailable": "UNAVAILABLE",
     "NotFound": "NOT_FOUND",
+    "OutOfTree": "OUT_OF_RANGE",
     "AlreadyExists": "ALREADY_EXISTS",
     "VaultDamaged": "DATA_LOSS",
     "VaultSealed": "FAILED_PRECONDITION",
@@ -179,6 +190,7 @@ STATUSES: dict[str, str] = {
     "DiskFull": "RESOURCE_EXHAUSTED",
     "LimitExceeded": "RESOURCE_EXHAUSTED",
     "RequestInvalid": "INVALID_ARGUMENT",
+    "KeyConflict": "ABORTED",
     "PaymentsInvalid": "INVALID_ARGUMENT",
     "InvoiceRefused": "FAILED_PRECONDITION",
     "CannotListen": "UNAVAILABLE",

@@ -10,7 +10,7 @@ from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint
 from hdex.ledger.shard import parse_origin
 from hdex.node.auditor_logs import ShownLog
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied, NotFound, OutOfTree
 from hdex.node.identity import Identity
 from hdex.node.keeper import Keeper
 from hdex.node.meter import Meter
@@ -63,6 +63,30 @@ class Logbook:
         if self._shards is None or year in (0, present):
             return self._shown(self._log, newest, years, start=start, end=end)
         return self._past(self._shards, year, years, start=start, end=end)
+
+    def published(self) -> str:
+        """Return the newest checkpoint that is shown to everybody, with the cosignatures it has."""
+        return self._keeper.published()
+
+    def inclusion(self, index: int, tree_size: int = 0) -> tuple[int, bytes, list[bytes]]:
+        """Return (tree size, leaf hash, proof) of an entry; size 0: of the published checkpoint. Raises OutOfTree."""
+        size = self._size(tree_size)
+        if index >= size:
+            raise OutOfTree(f"entry {index} is asked of a tree of {size}")
+        (leaf,) = self._log.leaf_hashes(index, index + 1)
+        return size, leaf, self._log.inclusion(index, size)
+
+    def consistency(self, old_size: int, tree_size: int = 0) -> tuple[int, list[bytes]]:
+        """Return (tree size, proof) that a tree contains an older one. Raises OutOfTree."""
+        size = self._size(tree_size)
+        if not 1 <= old_size <= size:
+            raise OutOfTree(f"an older tree of {old_size} is asked of one of {size}; it has 1 to {size} entries")
+        return size, self._log.consistency(old_size, size)
+
+    def _size(self, asked: int) -> int:
+        if asked > self._log.size:
+            raise OutOfTree(f"a tree of {asked} is asked, the log has {self._log.size} entries")
+        return asked or parse_checkpoint(self.published()).size
 
     def _past(self, shards: Years, year: int, years: tuple[int, ...], *, start: int, end: int) -> ShownLog:
         """Return the log of an ended year: its file is open while its entries are read."""

@@ -10,6 +10,7 @@ from hdex.ledger.event import Action
 
 NOTHING_OF_ANYONE = "says only that the process serves"
 BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask for the next checkpoint, without end"
+INTERFACE = "tells the names of methods and messages, which are published with the source"
 HASHES = "heads and hashes only, published on purpose; entries are not served here"
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
 OWN_PAPERS = "shows a hospital's own staff their own papers before they sign: columns, measures, states, no record"
@@ -120,6 +121,9 @@ VERBS: dict[str, Verb] = {
     ),
     "ExchangeService.Find": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.Show": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.Render": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.Precheck": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.Quote": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.SaveSearch": Verb("exchange.searches", (Action.SEARCH_SAVE,)),
     "ExchangeService.ListSearches": Verb("exchange.searches", (Action.SEARCH_READ,)),
     "ExchangeService.RemoveSearch": Verb("exchange.searches", (Action.SEARCH_REMOVE,)),
@@ -129,6 +133,7 @@ VERBS: dict[str, Verb] = {
     "ContractService.Verify": Verb("exchange.contracts", (Action.CONTRACT_VERIFY,)),
     "ContractService.GetContract": Verb("exchange.contracts", (Action.CONTRACT_READ,)),
     "ContractService.WithdrawContract": Verb("exchange.contracts", (Action.CONTRACT_TERMINATE,)),
+    "ContractService.ListContracts": Verb("exchange.contracts", (Action.CONTRACT_READ,)),
     "ContractService.Revoke": Verb("exchange.contracts", (Action.GRANT_REVOKE,)),
     "StudyService.Plan": Verb("exchange.studies", (Action.STUDY_PLAN,)),
     "StudyService.Start": Verb("exchange.studies", (Action.STUDY_START, Action.ROUND_SEAL)),
@@ -147,6 +152,10 @@ SILENT: dict[str, str] = {
     "BillingService.GetStatement": OWN_COUNTS,
     "HospitalAdminService.ReadDesk": OWN_PAPERS,
     "WitnessService.AddCheckpoint": BEGETS_ITSELF,
+    "LogService.GetCheckpoint": HASHES,
+    "LogService.GetInclusionProof": HASHES,
+    "LogService.GetConsistencyProof": HASHES,
+    "ServerReflection.ServerReflectionInfo": INTERFACE,
     "Health.Check": NOTHING_OF_ANYONE,
     "Health.Watch": NOTHING_OF_ANYONE,
 }
@@ -263,6 +272,7 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "/organisations/{participant}": Action.VETTING_READ,
         "/organisations/{participant}/{digest}/{arrow}": BY_CALL,
     },
+    "hdex.node.wire.api_app": {"/healthz": NOTHING_OF_ANYONE, "/api/v1/openapi.json": INTERFACE},
     "hdex.node.wire.chain_rpc": {"POST": CHAIN_KEEPS},
     "hdex.node.wire.dsp_app": {
         "/.well-known/dspace-version": NOTHING_OF_ANYONE,

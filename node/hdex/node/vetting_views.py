@@ -7,6 +7,10 @@ from hdex.node.vetting import Vettings
 from hdex.node.vetting_record import VettingRecord
 
 LINE = ("participant", "state", "next", "code", "name", "country", "valid_until", "digest")
+FIELDS = (
+    *("participant", "digest", "state", "next", "allowed", "valid_until", "code", "name", "country"),
+    *("rules", "organisation", "history"),
+)  # of a whole view
 
 
 def vetting_view(record: VettingRecord, vettings: Vettings) -> Document:

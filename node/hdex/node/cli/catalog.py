@@ -1,6 +1,5 @@
 """`hdex catalog ...`"""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,17 +79,12 @@ def export(
 
 def render(product: "DataProduct", form: Form, *, base: str, lang: str, envelope: dict[str, object]) -> bytes:
     """Return a product in another form."""
-    from hdex.catalog.croissant import croissant
-    from hdex.catalog.dcat import dataset
-    from hdex.catalog.dsp import dsp_dataset
-    from hdex.catalog.healthdcat import health_dataset
+    from hdex.catalog.renderings import render as rendered
+    from hdex.catalog.web.sheet import evidence_pack
 
-    if form in (Form.SHEET, Form.PACK):
-        from hdex.catalog.web.sheet import evidence_pack, sheet
-
-        return sheet(product, lang).encode() if form is Form.SHEET else evidence_pack(product, envelope, base=base)
-    made = {Form.DCAT: dataset, Form.HEALTHDCAT: health_dataset, Form.DSP: dsp_dataset, Form.CROISSANT: croissant}
-    return (json.dumps(made[form](product, base=base), indent=1, ensure_ascii=False) + "\n").encode()
+    if form is Form.PACK:
+        return evidence_pack(product, envelope, base=base)
+    return rendered(product, form.value, base=base, lang=lang)
 
 
 def read(path: Path) -> dict[str, object]:

@@ -14,6 +14,7 @@ from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import ConfigInvalid
 from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.dataspace import ExchangeDesk
+from hdex.node.exchange.enquiries import Enquiries
 from hdex.node.exchange.histories import Histories
 from hdex.node.exchange.indexes import open_index
 from hdex.node.exchange.journals import open_journal
@@ -31,7 +32,7 @@ from hdex.node.wire.http_server import HttpServing
 from hdex.node.wire.pages import serve_pages
 from hdex.node.wire.remote import RemoteHospitals, RemoteKeyHolder
 from hdex.node.wire.services_access import vetting_adder
-from hdex.node.wire.services_exchange import exchange_adders
+from hdex.node.wire.services_exchange import CatalogueDesk, exchange_adders
 from hdex.node.wire.webhooks import Webhooks
 
 
@@ -63,7 +64,8 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
     vettings = exchange_vettings(standing, config)
     if config.dsp is not None:
         standing.dsp = serve_dsp(standing, config.dsp, catalogue, contracts)
-    adders = exchange_adders(listings, contracts, studies, channels, searches)
+    desk = CatalogueDesk(listings, searches, Enquiries(listings, now, config.public_url))
+    adders = exchange_adders(desk, contracts, studies, channels)
     standing.serving = standing.serve([*adders, vetting_adder(vettings)])
     watch_clock(standing.stop, vettings.expire)
     return standing

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -32,6 +33,7 @@ from hdex.node.docket import Docket
 from hdex.node.documents import SqliteDocuments
 from hdex.node.errors import DatabaseDamaged
 from hdex.node.facts import ChainFacts
+from hdex.node.idempotency import KeyBook
 from hdex.node.identity import Identity
 from hdex.node.keeper import Keeper
 from hdex.node.keys import KeyProvider, data_key, read_passphrase
@@ -42,9 +44,12 @@ from hdex.node.meter import Meter
 from hdex.node.pki import DenyList
 from hdex.node.recorder import DETAIL, Recorder, move_details
 from hdex.node.remembered import AT_GATE
+from hdex.node.sealing import Sealing
+from hdex.node.wire.api_app import Api, api_app, collected, health_route
 from hdex.node.wire.channels import Channels
+from hdex.node.wire.health import health_adder, reflection_adder
 from hdex.node.wire.http_ledger import Offer, ledger_app
-from hdex.node.wire.http_server import HttpServing, serve_https
+from hdex.node.wire.http_server import HttpServing, serve_browsers, serve_https
 from hdex.node.wire.interceptors import Access, Doorkeeper
 from hdex.node.wire.remote import RemoteWitness
 from hdex.node.wire.server import Adder, Serving, serve
@@ -79,6 +84,7 @@ class Standing:
         self.serving: Serving | None = None
         self.http: HttpServing | None = None
         self.dsp: HttpServing | None = None
+        self.api: HttpServing | None = None
         self.routes: list[Any] = []  # what a participant serves over HTTPS beside its log
 
     @cached_property
@@ -207,14 +213,35 @@ class Standing:
 
     def serve(self, adders: Sequence[Adder]) -> Serving:
         """Serve these services and those of the ledger, and keep the log, until `stop` is set."""
-        ledger = ledger_adders(self.witness, self.logbook)
-        serving = serve(self.config.listen.grpc, [*adders, *ledger], tls=self.tls, door=self.door())
+        served, door = [*adders, *ledger_adders(self.witness, self.logbook)], self.door()
+        serving = serve(self.config.listen.grpc, self.with_health(served), tls=self.tls, door=door)
         self.http = self.serve_http()
+        self.api = self.serve_api(served, door)
         threading.Thread(target=self.keeper.run, args=(self.stop,), name="keeper", daemon=True).start()
         self.facts.start(self.stop)
         self.watch_alerts()
         logger.info("serving", extra={"participant": self.config.id, "port": serving.port})
         return serving
+
+    def with_health(self, adders: Sequence[Adder]) -> list[Adder]:
+        """Return services with that of health, and with reflection where the configuration switches it on."""
+        names = sorted({method.split("/")[1] for method in collected(adders)})
+        more = [health_adder(names, self.is_serving)]
+        if self.config.listen.reflection:
+            more.append(reflection_adder([*names, "grpc.health.v1.Health"]))
+        return [*adders, *more]
+
+    def is_serving(self) -> bool:
+        """Return whether calls are answered: without its log a participant refuses them."""
+        return not self.stop.is_set() and not self.log.failed
+
+    def serve_api(self, adders: Sequence[Adder], door: Doorkeeper) -> HttpServing | None:
+        """Serve the same services over REST, where the configuration names a port for it."""
+        listen = self.config.listen
+        if not listen.api_port:
+            return None
+        app = api_app(Api(door, collected(adders), self.is_serving, time.monotonic))
+        return serve_browsers(app, (listen.host, listen.api_port), self.config.identity)
 
     def watch_alerts(self) -> None:
         """Raise alerts about this participant's own log until `stop` is set."""
@@ -229,7 +256,7 @@ class Standing:
         if not port:
             return None
         app = ledger_app(Offer(self.log, self.keeper.published, self.witness))
-        app.router.routes.extend(self.routes)
+        app.router.routes.extend([*self.routes, health_route(self.is_serving)])
         return serve_https(app, (listen.host, port), self.config.identity)
 
     def door(self) -> Doorkeeper:
@@ -244,6 +271,7 @@ class Standing:
             denied=DenyList(self.config.identity.denied),
             clock=now,
             limits=self.config.limits,
+            keys=KeyBook(self.documents, Sealing(data_key(self.keys, "idempotency")), now),
         )
 
     def remember(self, access: Access) -> None:
@@ -259,7 +287,7 @@ class Standing:
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
         self.stop.wait()
-        for one in (self.http, self.dsp):
+        for one in (self.http, self.dsp, self.api):
             if one is not None:
                 one.stop()
         if self.serving is not None:

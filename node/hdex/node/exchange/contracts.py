@@ -127,6 +127,18 @@ class Contracts:
             self._recorder.allow("contract.read", actor, contract=contract_id)
             return record
 
+    def mine(self, actor: Identity, *, state: str = "", product: str = "") -> list[ContractRecord]:
+        """Return the contracts of the caller's organisation, as consumer or provider, in the order of their ids."""
+        found = [
+            record
+            for record in self.all()
+            if actor.participant in {record.asked["consumer"], self._provider(record)}
+            and state in ("", record.state)
+            and product in ("", record.asked["product"])
+        ]
+        self._recorder.allow("contract.read", actor, rows=len(found))
+        return sorted(found, key=lambda record: record.contract_id)
+
     def level(self, record: ContractRecord) -> int:
         """Return the level of the product that a contract is about. Raises NotListed when it is no longer listed."""
         return self._listings.live(record.asked["product"], record.asked["manifest_digest"]).product.level

@@ -125,16 +125,18 @@ class Listings:
             if self._listed is not None:
                 self._listed.listed(product_id)
 
-    def find(self, query: Query, actor: Identity) -> Page:
-        """Return one page of listings."""
+    def find(self, query: Query, actor: Identity | None) -> Page:
+        """Return one page of listings. actor: None for a visitor of the public catalogue, of whom nothing is kept."""
         page = self._catalogue.find(query)
-        self._recorder.allow("catalogue.read", actor, rows=len(page.hits))
+        if actor is not None:
+            self._recorder.allow("catalogue.read", actor, rows=len(page.hits))
         return page
 
-    def show(self, product_id: str, actor: Identity) -> Listing:
-        """Return one live listing."""
+    def show(self, product_id: str, actor: Identity | None) -> Listing:
+        """Return one live listing. actor: as `find` takes it."""
         listing = self._catalogue.get(product_id)
-        self._recorder.allow("catalogue.read", actor, product=product_id, version=listing.product.version)
+        if actor is not None:
+            self._recorder.allow("catalogue.read", actor, product=product_id, version=listing.product.version)
         return listing
 
     def live(self, product_id: str, manifest_digest: str) -> Listing:

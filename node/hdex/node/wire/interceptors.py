@@ -1,4 +1,4 @@
-"""The gate before every handler: bounds, identity, permission, durable audit; and errors on their way out.
+"""The gate before every gRPC handler: bounds, identity, permission, durable audit; and errors on their way out.
 
 Order, for every call: 1 deadline and size, 2 who calls (certificate looked at anew), 3 may they, 4 the message is read,
 5 the access is remembered durably, 6 the handler runs. A handler that raises is answered from the one error table.
@@ -7,66 +7,23 @@ Order, for every call: 1 deadline and size, 2 who calls (certificate looked at a
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NoReturn, TypeAlias
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 import grpc
 
-from hdex.node.authz import METHODS, Authorizer, Decision
-from hdex.node.config import Limits
-from hdex.node.errors import (
-    AccessDenied,
-    ConfigInvalid,
-    IdentityRefused,
-    LimitExceeded,
-    RequestInvalid,
-    describe,
-)
-from hdex.node.identity import Identity, check_peer
+from hdex.node.errors import LimitExceeded, RequestInvalid, describe
+from hdex.node.wire.admission import Access, Admission, Doorkeeper, caller, visitor
+from hdex.node.wire.admission import admitted as admitted_context
+from hdex.node.wire.conduct import conduct, require_no_key
+from hdex.node.wire.problems import details_trailer
 
 logger = logging.getLogger(__name__)
 RULE_KEY, NEXT_STEP_KEY = "hdex-rule", "hdex-next-step"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context = grpc.ServicerContext
-_callers: WeakKeyDictionary[Context, Identity] = WeakKeyDictionary()  # gone with their calls
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One attempt to call, as it is remembered before anything happens."""
-
-    method: str
-    action: str
-    caller: Identity | None  # None: the certificate did not identify anyone
-    allow: bool
-    rule: str
-    request_sha256: str  # of the serialised request; empty for a stream of requests
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Doorkeeper:
-    """What the gate needs to decide. `audit` returns only when the access is durable; what it raises is the answer."""
-
-    kind: str  # of the participant that serves
-    participant: str
-    trust_domain: str
-    authorizer: Authorizer
-    audit: Callable[[Access], None]
-    denied: Callable[[], frozenset[int]]
-    clock: Callable[[], datetime]
-    limits: Limits
-
-
-def caller(context: Context) -> Identity:
-    """Return who calls, inside a handler. Raises IdentityRefused for a call that did not pass the gate."""
-    try:
-        return _callers[context]
-    except KeyError:
-        raise IdentityRefused("this call did not pass the gate") from None
+IDEMPOTENCY_KEY = "idempotency-key"
+__all__ = ["Access", "Doorkeeper", "Gate", "caller", "visitor"]  # of the gate, whichever file they stand in
 
 
 class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
@@ -91,7 +48,9 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its 
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[(handler.request_streaming, handler.response_streaming)]
         # Without a deserialiser the gate sees the raw bytes: nobody's message is parsed before he is let in.
-        made: Handler = make(wrapped, request_deserializer=None, response_serializer=handler.response_serializer)
+        # A unary answer leaves `_Call` as bytes already.
+        serializer = handler.response_serializer if handler.response_streaming else None
+        made: Handler = make(wrapped, request_deserializer=None, response_serializer=serializer)
         return made
 
 
@@ -101,14 +60,15 @@ class _Call:
     def __init__(self, door: Doorkeeper, method: str, handler: Handler) -> None:
         self._door = door
         self._method = method
-        self._action = METHODS.get(method, method)
+        self._admission = Admission(door, method)
         self._handler = handler
 
-    def unary(self, raw: Any, context: Context) -> object:
-        """Answer with one message."""
+    def unary(self, raw: Any, context: Context) -> bytes:
+        """Answer with one message, serialised: under an idempotency key it may be an earlier one."""
         try:
             request = self._admit(raw, context)
-            answer = self._behaviour()(request, context)
+            key = metadata_of(context, IDEMPOTENCY_KEY)
+            answer = conduct(self._door.keys, self._admission.action, self._handler, key=key)(request, context)
         except Exception as error:  # the edge: every error becomes a status
             self._fail(context, error)
         logger.info("call answered", extra={"method": self._method})
@@ -118,6 +78,7 @@ class _Call:
         """Answer with a stream of messages; who receives it must stay identified."""
         try:
             request = self._admit(raw, context)
+            require_no_key(metadata_of(context, IDEMPOTENCY_KEY))
             for answer in self._behaviour()(request, context):
                 self._identify(context)
                 yield answer
@@ -130,15 +91,14 @@ class _Call:
         streams = self._handler.request_streaming
         self._require_bounds(b"" if streams else raw, context)  # 1
         digest = "" if streams else hashlib.sha256(raw).hexdigest()
-        identity = self._identify_or_remember(context, digest)  # 2
-        decision = self._decide(identity)  # 3
-        if not decision.allow:
-            self._remember(identity, decision, digest)
-            raise AccessDenied(decision.rule, decision.next_step)
+        identity, decision = self._admission.decide(lambda: certificate_of(context), digest)  # 2 and 3
         request = self._messages(raw, context) if streams else self._parse(raw)  # 4
-        self._remember(identity, decision, digest)  # 5
-        _callers[context] = identity
+        self._admission.remember(identity, decision, digest)  # 5
+        admitted_context(context, identity)
         return request
+
+    def _identify(self, context: Context) -> None:
+        self._admission.identify(certificate_of(context))
 
     def _require_bounds(self, raw: bytes, context: Context) -> None:
         limits = self._door.limits
@@ -149,35 +109,6 @@ class _Call:
             raise LimitExceeded(f"a call must have a deadline of at most {longest:g} s")
         if len(raw) > limits.control_bytes:
             raise LimitExceeded(f"a request has at most {limits.control_bytes} bytes, this one {len(raw)}")
-
-    def _identify(self, context: Context) -> Identity:
-        pem: list[Any] = list(context.auth_context().get("x509_pem_cert", []))
-        if len(pem) != 1:
-            raise IdentityRefused("the peer showed no certificate")
-        try:
-            denied = self._door.denied()
-        except ConfigInvalid as error:
-            raise IdentityRefused("the deny list cannot be read, so nobody is let in") from error
-        return check_peer(pem[0], trust_domain=self._door.trust_domain, now=self._door.clock(), denied=denied)
-
-    def _identify_or_remember(self, context: Context, digest: str) -> Identity:
-        try:
-            return self._identify(context)
-        except IdentityRefused as error:
-            # The server says why: the peer itself may only see a closed connection.
-            logger.warning("peer refused", extra={"method": self._method, "reason": str(error)})
-            self._remember(None, Decision(False, "identity-refused"), digest)
-            raise
-
-    def _decide(self, identity: Identity) -> Decision:
-        resource = {"kind": self._door.kind, "participant": self._door.participant}
-        return self._door.authorizer.decide(identity, self._action, resource)
-
-    def _remember(self, identity: Identity | None, decision: Decision, digest: str) -> None:
-        if not decision.allow:
-            logger.warning("call refused", extra={"method": self._method, "rule": decision.rule})
-        now = self._door.clock()
-        self._door.audit(Access(self._method, self._action, identity, decision.allow, decision.rule, digest, now))
 
     def _parse(self, raw: bytes) -> object:
         if self._handler.request_deserializer is None:
@@ -213,9 +144,23 @@ class _Call:
         if problem.status == "INTERNAL":
             extra = {"method": self._method, "error": type(error).__name__, "where": _where(error)}
             logger.error("call failed inside", extra=extra)
-        metadata = ((RULE_KEY, _ascii(problem.rule)), (NEXT_STEP_KEY, _ascii(problem.next_step)))
-        context.set_trailing_metadata(metadata)
+        told = ((RULE_KEY, _ascii(problem.rule)), (NEXT_STEP_KEY, _ascii(problem.next_step)))
+        context.set_trailing_metadata((*told, details_trailer(problem)))
         context.abort(grpc.StatusCode[problem.status], problem.message)
+
+
+def certificate_of(context: Context) -> bytes | None:
+    """Return the PEM certificate of the peer, None where it showed none."""
+    pem: list[Any] = list(context.auth_context().get("x509_pem_cert", []))
+    return pem[0] if len(pem) == 1 else None
+
+
+def metadata_of(context: Context, name: str) -> str:
+    """Return the value of a metadata key, empty where the caller sent none. Raises RequestInvalid for several."""
+    found = [value for key, value in context.invocation_metadata() or () if key == name]
+    if len(found) > 1:
+        raise RequestInvalid(f"{name} is given {len(found)} times, once is asked")
+    return str(found[0]) if found else ""
 
 
 def _ascii(text: str) -> str:

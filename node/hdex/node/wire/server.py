@@ -1,4 +1,4 @@
-"""A gRPC server of one participant: mutual TLS, the gate, the bounds of SECURITY.md, no reflection."""
+"""A gRPC server of one participant: mutual TLS, the gate, the bounds of SECURITY.md."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

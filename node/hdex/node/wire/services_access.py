@@ -1,12 +1,10 @@
 """Vetting and access requests over gRPC: messages to values, a verb, values to messages. Nothing is decided here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
 
 import grpc
 
-from hdex.node.errors import RequestInvalid
 from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.access_views import LINE, request_view
@@ -15,12 +13,11 @@ from hdex.node.vetting_record import VettingRecord
 from hdex.node.vetting_views import vetting_view
 from hdex.node.wire.interceptors import caller
 from hdex.node.wire.messages import dump, pack, unpack
+from hdex.node.wire.page_tokens import asked_of, page_of
 from hdex.node.wire.server import Adder
 from hdex.proto.v1 import access_pb2, access_pb2_grpc
 
 Context = grpc.ServicerContext
-Item = TypeVar("Item")
-PAGE, LARGEST_PAGE = 50, 200
 
 
 class VettingServicer(access_pb2_grpc.VettingServiceServicer):
@@ -51,7 +48,9 @@ class VettingServicer(access_pb2_grpc.VettingServiceServicer):
     def ListVettings(
         self, request: access_pb2.ListVettingsRequest, context: Context
     ) -> access_pb2.ListVettingsResponse:
-        page, token = paged(self._vettings.visible(caller(context)), request.page_size, request.page_token)
+        actor = caller(context)
+        asked = asked_of(request, actor.participant)
+        page, token = page_of(self._vettings.visible(actor), lambda one: (begun(one), one.digest), asked)
         return access_pb2.ListVettingsResponse(vettings=map(self._view, page), next_page_token=token)
 
     def DecideVetting(
@@ -92,8 +91,9 @@ class AccessRequestServicer(access_pb2_grpc.AccessRequestServiceServicer):
     def ListAccessRequests(
         self, request: access_pb2.ListAccessRequestsRequest, context: Context
     ) -> access_pb2.ListAccessRequestsResponse:
-        found = self._requests.visible(caller(context))
-        page, token = paged(found, request.page_size, request.page_token)
+        actor = caller(context)
+        asked = asked_of(request, actor.participant)
+        page, token = page_of(self._requests.visible(actor), lambda one: (begun(one), one.id), asked)
         lines = [request_view(record, self._requests, self._clock()) for record in page]
         rows = [dump({name: line[name] for name in LINE}) for line in lines]
         return access_pb2.ListAccessRequestsResponse(requests=rows, next_page_token=token)
@@ -120,11 +120,9 @@ class AccessRequestServicer(access_pb2_grpc.AccessRequestServiceServicer):
         return dump(request_view(record, self._requests, self._clock()))
 
 
-def paged(found: Sequence[Item], size: int, token: str) -> tuple[Sequence[Item], str]:
-    """Return one page and the token of the next; empty after the last. Raises RequestInvalid."""
-    start, size = page_start(token), min(size or PAGE, LARGEST_PAGE)
-    follows = start + size
-    return found[start:follows], str(follows) if follows < len(found) else ""
+def begun(record: VettingRecord | AccessRecord) -> str:
+    """Return when the first step was made, by our own clock: it never changes, so pages in its order stay."""
+    return str(record.history[0]["step"]["document"]["at"]) if record.history else ""
 
 
 def vetting_adder(vettings: Vettings) -> Adder:
@@ -136,10 +134,3 @@ def access_adder(requests: AccessRequests, clock: Callable[[], datetime]) -> Add
     """Return the service of a hospital that reviews requests."""
     servicer = AccessRequestServicer(requests, clock)
     return lambda server: access_pb2_grpc.add_AccessRequestServiceServicer_to_server(servicer, server)
-
-
-def page_start(token: str) -> int:
-    """Return where a page begins. Raises RequestInvalid for a token that was not handed out."""
-    if token and not (token.isascii() and token.isdigit() and len(token) < 10):
-        raise RequestInvalid("the page token was not handed out here")
-    return int(token or 0)

@@ -1,19 +1,24 @@
 """The exchange's gRPC services: messages to values, a verb, values to messages. Nothing is decided here."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import grpc
 
 from hdex.catalog.cursor import read_cursor, write_cursor
+from hdex.catalog.documents import to_document
 from hdex.catalog.ports import Query
+from hdex.catalog.quote import Amounts
 from hdex.node.exchange.contracts import Contracts
+from hdex.node.exchange.enquiries import Enquiries
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.searches import Searches, Told
 from hdex.node.exchange.studies import Studies
 from hdex.node.wire.channel_server import ChannelServer
-from hdex.node.wire.interceptors import caller
+from hdex.node.wire.interceptors import caller, visitor
 from hdex.node.wire.messages import dump, progress, read_object, status_message, unpack
+from hdex.node.wire.page_tokens import asked_of, page_of
 from hdex.node.wire.server import Adder
 from hdex.proto.v1 import common_pb2, exchange_pb2, exchange_pb2_grpc
 
@@ -23,9 +28,10 @@ Context = grpc.ServicerContext
 class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
     """Products."""
 
-    def __init__(self, listings: Listings, searches: Searches) -> None:
+    def __init__(self, listings: Listings, searches: Searches, enquiries: Enquiries) -> None:
         self._listings = listings
         self._searches = searches
+        self._enquiries = enquiries
 
     def Publish(
         self, request: exchange_pb2.PublishProductRequest, context: Context
@@ -46,7 +52,7 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
     def Find(self, request: exchange_pb2.FindRequest, context: Context) -> exchange_pb2.FindResponse:
         query = query_of(request)
         after = read_cursor(request.page_token, query) if request.page_token else None
-        page = self._listings.find(replace(query, limit=request.page_size or 20, after=after), caller(context))
+        page = self._listings.find(replace(query, limit=request.page_size or 20, after=after), visitor(context))
         return exchange_pb2.FindResponse(
             products=[dump(hit.product.document()) for hit in page.hits],
             total=page.total,
@@ -55,8 +61,32 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
         )
 
     def Show(self, request: exchange_pb2.ShowRequest, context: Context) -> exchange_pb2.ShowResponse:
-        listing = self._listings.show(request.product_id, caller(context))
-        return exchange_pb2.ShowResponse(manifest=common_pb2.Envelope(json=listing.envelope))
+        listing = self._listings.show(request.product_id, visitor(context))
+        return exchange_pb2.ShowResponse(
+            manifest=common_pb2.Envelope(json=listing.envelope),
+            digest=listing.product.digest(),
+            state=listing.state.value,
+        )
+
+    def Render(self, request: exchange_pb2.RenderRequest, context: Context) -> exchange_pb2.RenderResponse:
+        form, lang = request.form, request.lang or "en"
+        body, media_type = self._enquiries.render(request.product_id, form, lang, visitor(context))
+        return exchange_pb2.RenderResponse(body=body, media_type=media_type)
+
+    def Precheck(self, request: exchange_pb2.PrecheckRequest, context: Context) -> exchange_pb2.PrecheckResponse:
+        found = self._enquiries.precheck(request.product_id, read_object(request.access), visitor(context))
+        return exchange_pb2.PrecheckResponse(
+            advice=found.advice.value,
+            rule=found.rule,
+            why=common_pb2.Words(en=found.why.en, zh=found.why.zh),
+            next=common_pb2.Words(en=found.next.en, zh=found.next.zh),
+        )
+
+    def Quote(self, request: exchange_pb2.QuoteRequest, context: Context) -> exchange_pb2.QuoteResponse:
+        amounts = Amounts(quantity=request.quantity or 1, rows=request.rows or None, months=request.months or 1)
+        columns = tuple(request.columns)
+        found = self._enquiries.quote(request.product_id, request.plan, columns, amounts, visitor(context))
+        return exchange_pb2.QuoteResponse(quote=json.dumps(to_document(found), ensure_ascii=False).encode())
 
     def SaveSearch(self, request: exchange_pb2.SaveSearchRequest, context: Context) -> exchange_pb2.SaveSearchResponse:
         told, secret = self._searches.save(query_of(request.query), request.name, request.webhook, caller(context))
@@ -65,8 +95,10 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
     def ListSearches(
         self, request: exchange_pb2.ListSearchesRequest, context: Context
     ) -> exchange_pb2.ListSearchesResponse:
-        found = self._searches.mine(caller(context))
-        return exchange_pb2.ListSearchesResponse(searches=[search_message(told) for told in found])
+        actor = caller(context)
+        asked = asked_of(request, actor.participant)
+        page, token = page_of(self._searches.mine(actor), lambda told: (told.search.created, told.search.id), asked)
+        return exchange_pb2.ListSearchesResponse(searches=map(search_message, page), next_page_token=token)
 
     def RemoveSearch(
         self, request: exchange_pb2.RemoveSearchRequest, context: Context
@@ -101,6 +133,15 @@ class ContractServicer(exchange_pb2_grpc.ContractServiceServicer):
 
     def GetContract(self, request: exchange_pb2.GetContractRequest, context: Context) -> common_pb2.ContractStatus:
         return status_message(self._contracts.status(request.contract_id, caller(context)))
+
+    def ListContracts(
+        self, request: exchange_pb2.ListContractsRequest, context: Context
+    ) -> exchange_pb2.ListContractsResponse:
+        actor = caller(context)
+        asked = asked_of(request, actor.participant)
+        found = self._contracts.mine(actor, state=request.state, product=request.product_id)
+        page, token = page_of(found, lambda record: (record.contract_id,), asked)
+        return exchange_pb2.ListContractsResponse(contracts=map(status_message, page), next_page_token=token)
 
     def Revoke(self, request: exchange_pb2.RevokeContractRequest, context: Context) -> common_pb2.ContractStatus:
         return status_message(self._contracts.revoked(request.contract_id, request.reason, caller(context)))
@@ -167,13 +208,22 @@ def search_message(told: Told) -> exchange_pb2.SavedSearch:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogueDesk:
+    """What is asked of the catalogue."""
+
+    listings: Listings
+    searches: Searches
+    enquiries: Enquiries
+
+
 def exchange_adders(
-    listings: Listings, contracts: Contracts, studies: Studies, channels: ChannelServer, searches: Searches
+    desk: CatalogueDesk, contracts: Contracts, studies: Studies, channels: ChannelServer
 ) -> list[Adder]:
     """Return the exchange's services."""
-    add = exchange_pb2_grpc
+    add, servicer = exchange_pb2_grpc, ExchangeServicer(desk.listings, desk.searches, desk.enquiries)
     return [
-        lambda server: add.add_ExchangeServiceServicer_to_server(ExchangeServicer(listings, searches), server),
+        lambda server: add.add_ExchangeServiceServicer_to_server(servicer, server),
         lambda server: add.add_ContractServiceServicer_to_server(ContractServicer(contracts), server),
         lambda server: add.add_StudyServiceServicer_to_server(StudyServicer(studies), server),
         *channel_adders(channels),

@@ -57,6 +57,23 @@ class LogServicer(ledger_pb2_grpc.LogServiceServicer):
         while entries := list(islice(shown.entries, ENTRIES_A_MESSAGE)):
             yield ledger_pb2.ReadLogResponse(entries=entries)
 
+    def GetCheckpoint(
+        self, request: ledger_pb2.GetCheckpointRequest, context: Context
+    ) -> ledger_pb2.GetCheckpointResponse:
+        return ledger_pb2.GetCheckpointResponse(checkpoint=self._logbook.published())
+
+    def GetInclusionProof(
+        self, request: ledger_pb2.GetInclusionProofRequest, context: Context
+    ) -> ledger_pb2.GetInclusionProofResponse:
+        size, leaf, hashes = self._logbook.inclusion(request.index, request.tree_size)
+        return ledger_pb2.GetInclusionProofResponse(tree_size=size, leaf_hash=leaf, hashes=hashes)
+
+    def GetConsistencyProof(
+        self, request: ledger_pb2.GetConsistencyProofRequest, context: Context
+    ) -> ledger_pb2.GetConsistencyProofResponse:
+        size, hashes = self._logbook.consistency(request.old_size, request.tree_size)
+        return ledger_pb2.GetConsistencyProofResponse(tree_size=size, hashes=hashes)
+
 
 def ledger_adders(witness: Witness, logbook: Logbook) -> list[Adder]:
     """Return the services of every participant with a log."""

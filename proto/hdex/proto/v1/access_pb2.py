@@ -22,66 +22,67 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from hdex.proto.v1 import common_pb2 as hdex_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/access.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"C\n\x13\x41pplyVettingRequest\x12,\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"\'\n\x14\x41pplyVettingResponse\x12\x0f\n\x07vetting\x18\x01 \x01(\x0c\"(\n\x11GetVettingRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\"&\n\x12GetVettingResponse\x12\x10\n\x08vettings\x18\x01 \x03(\x0c\"3\n\x1cGetVettingCertificateRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\"M\n\x1dGetVettingCertificateResponse\x12,\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"<\n\x13ListVettingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x14ListVettingsResponse\x12\x10\n\x08vettings\x18\x01 \x03(\x0c\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x14\x44\x65\x63ideVettingRequest\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"(\n\x15\x44\x65\x63ideVettingResponse\x12\x0f\n\x07vetting\x18\x01 \x01(\x0c\"U\n\x1aSubmitAccessRequestRequest\x12%\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\".\n\x1bSubmitAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"-\n\x17GetAccessRequestRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"+\n\x18GetAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\".\n\x18GetAccessDocumentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"-\n\x19GetAccessDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"B\n\x19ListAccessRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"G\n\x1aListAccessRequestsResponse\x12\x10\n\x08requests\x18\x01 \x03(\x0c\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x1a\x44\x65\x63ideAccessRequestRequest\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\".\n\x1b\x44\x65\x63ideAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"D\n\x18SendAccessMessageRequest\x12(\n\x07message\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\",\n\x19SendAccessMessageResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"K\n\x1cWithdrawAccessRequestRequest\x12+\n\nwithdrawal\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"0\n\x1dWithdrawAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x32\xe5\x03\n\x0eVettingService\x12W\n\x0c\x41pplyVetting\x12\".hdex.proto.v1.ApplyVettingRequest\x1a#.hdex.proto.v1.ApplyVettingResponse\x12Q\n\nGetVetting\x12 .hdex.proto.v1.GetVettingRequest\x1a!.hdex.proto.v1.GetVettingResponse\x12r\n\x15GetVettingCertificate\x12+.hdex.proto.v1.GetVettingCertificateRequest\x1a,.hdex.proto.v1.GetVettingCertificateResponse\x12W\n\x0cListVettings\x12\".hdex.proto.v1.ListVettingsRequest\x1a#.hdex.proto.v1.ListVettingsResponse\x12Z\n\rDecideVetting\x12#.hdex.proto.v1.DecideVettingRequest\x1a$.hdex.proto.v1.DecideVettingResponse2\x86\x06\n\x14\x41\x63\x63\x65ssRequestService\x12l\n\x13SubmitAccessRequest\x12).hdex.proto.v1.SubmitAccessRequestRequest\x1a*.hdex.proto.v1.SubmitAccessRequestResponse\x12\x63\n\x10GetAccessRequest\x12&.hdex.proto.v1.GetAccessRequestRequest\x1a\'.hdex.proto.v1.GetAccessRequestResponse\x12\x66\n\x11GetAccessDocument\x12\'.hdex.proto.v1.GetAccessDocumentRequest\x1a(.hdex.proto.v1.GetAccessDocumentResponse\x12i\n\x12ListAccessRequests\x12(.hdex.proto.v1.ListAccessRequestsRequest\x1a).hdex.proto.v1.ListAccessRequestsResponse\x12l\n\x13\x44\x65\x63ideAccessRequest\x12).hdex.proto.v1.DecideAccessRequestRequest\x1a*.hdex.proto.v1.DecideAccessRequestResponse\x12\x66\n\x11SendAccessMessage\x12\'.hdex.proto.v1.SendAccessMessageRequest\x1a(.hdex.proto.v1.SendAccessMessageResponse\x12r\n\x15WithdrawAccessRequest\x12+.hdex.proto.v1.WithdrawAccessRequestRequest\x1a,.hdex.proto.v1.WithdrawAccessRequestResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/access.proto\x12\rhdex.proto.v1\x1a google/protobuf/field_mask.proto\x1a\x1ahdex/proto/v1/common.proto\"C\n\x13\x41pplyVettingRequest\x12,\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"\'\n\x14\x41pplyVettingResponse\x12\x0f\n\x07vetting\x18\x01 \x01(\x0c\"T\n\x11GetVettingRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"&\n\x12GetVettingResponse\x12\x10\n\x08vettings\x18\x01 \x03(\x0c\"3\n\x1cGetVettingCertificateRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\"M\n\x1dGetVettingCertificateResponse\x12,\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"h\n\x13ListVettingsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x06\x66ields\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"A\n\x14ListVettingsResponse\x12\x10\n\x08vettings\x18\x01 \x03(\x0c\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x14\x44\x65\x63ideVettingRequest\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"(\n\x15\x44\x65\x63ideVettingResponse\x12\x0f\n\x07vetting\x18\x01 \x01(\x0c\"U\n\x1aSubmitAccessRequestRequest\x12%\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\".\n\x1bSubmitAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"Y\n\x17GetAccessRequestRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06\x66ields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"+\n\x18GetAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\".\n\x18GetAccessDocumentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"-\n\x19GetAccessDocumentResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"n\n\x19ListAccessRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x06\x66ields\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"G\n\x1aListAccessRequestsResponse\x12\x10\n\x08requests\x18\x01 \x03(\x0c\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x1a\x44\x65\x63ideAccessRequestRequest\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\".\n\x1b\x44\x65\x63ideAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"D\n\x18SendAccessMessageRequest\x12(\n\x07message\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\",\n\x19SendAccessMessageResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\"K\n\x1cWithdrawAccessRequestRequest\x12+\n\nwithdrawal\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"0\n\x1dWithdrawAccessRequestResponse\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x32\xe5\x03\n\x0eVettingService\x12W\n\x0c\x41pplyVetting\x12\".hdex.proto.v1.ApplyVettingRequest\x1a#.hdex.proto.v1.ApplyVettingResponse\x12Q\n\nGetVetting\x12 .hdex.proto.v1.GetVettingRequest\x1a!.hdex.proto.v1.GetVettingResponse\x12r\n\x15GetVettingCertificate\x12+.hdex.proto.v1.GetVettingCertificateRequest\x1a,.hdex.proto.v1.GetVettingCertificateResponse\x12W\n\x0cListVettings\x12\".hdex.proto.v1.ListVettingsRequest\x1a#.hdex.proto.v1.ListVettingsResponse\x12Z\n\rDecideVetting\x12#.hdex.proto.v1.DecideVettingRequest\x1a$.hdex.proto.v1.DecideVettingResponse2\x86\x06\n\x14\x41\x63\x63\x65ssRequestService\x12l\n\x13SubmitAccessRequest\x12).hdex.proto.v1.SubmitAccessRequestRequest\x1a*.hdex.proto.v1.SubmitAccessRequestResponse\x12\x63\n\x10GetAccessRequest\x12&.hdex.proto.v1.GetAccessRequestRequest\x1a\'.hdex.proto.v1.GetAccessRequestResponse\x12\x66\n\x11GetAccessDocument\x12\'.hdex.proto.v1.GetAccessDocumentRequest\x1a(.hdex.proto.v1.GetAccessDocumentResponse\x12i\n\x12ListAccessRequests\x12(.hdex.proto.v1.ListAccessRequestsRequest\x1a).hdex.proto.v1.ListAccessRequestsResponse\x12l\n\x13\x44\x65\x63ideAccessRequest\x12).hdex.proto.v1.DecideAccessRequestRequest\x1a*.hdex.proto.v1.DecideAccessRequestResponse\x12\x66\n\x11SendAccessMessage\x12\'.hdex.proto.v1.SendAccessMessageRequest\x1a(.hdex.proto.v1.SendAccessMessageResponse\x12r\n\x15WithdrawAccessRequest\x12+.hdex.proto.v1.WithdrawAccessRequestRequest\x1a,.hdex.proto.v1.WithdrawAccessRequestResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hdex.proto.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APPLYVETTINGREQUEST']._serialized_start=73
-  _globals['_APPLYVETTINGREQUEST']._serialized_end=140
-  _globals['_APPLYVETTINGRESPONSE']._serialized_start=142
-  _globals['_APPLYVETTINGRESPONSE']._serialized_end=181
-  _globals['_GETVETTINGREQUEST']._serialized_start=183
-  _globals['_GETVETTINGREQUEST']._serialized_end=223
-  _globals['_GETVETTINGRESPONSE']._serialized_start=225
-  _globals['_GETVETTINGRESPONSE']._serialized_end=263
-  _globals['_GETVETTINGCERTIFICATEREQUEST']._serialized_start=265
-  _globals['_GETVETTINGCERTIFICATEREQUEST']._serialized_end=316
-  _globals['_GETVETTINGCERTIFICATERESPONSE']._serialized_start=318
-  _globals['_GETVETTINGCERTIFICATERESPONSE']._serialized_end=395
-  _globals['_LISTVETTINGSREQUEST']._serialized_start=397
-  _globals['_LISTVETTINGSREQUEST']._serialized_end=457
-  _globals['_LISTVETTINGSRESPONSE']._serialized_start=459
-  _globals['_LISTVETTINGSRESPONSE']._serialized_end=524
-  _globals['_DECIDEVETTINGREQUEST']._serialized_start=526
-  _globals['_DECIDEVETTINGREQUEST']._serialized_end=591
-  _globals['_DECIDEVETTINGRESPONSE']._serialized_start=593
-  _globals['_DECIDEVETTINGRESPONSE']._serialized_end=633
-  _globals['_SUBMITACCESSREQUESTREQUEST']._serialized_start=635
-  _globals['_SUBMITACCESSREQUESTREQUEST']._serialized_end=720
-  _globals['_SUBMITACCESSREQUESTRESPONSE']._serialized_start=722
-  _globals['_SUBMITACCESSREQUESTRESPONSE']._serialized_end=768
-  _globals['_GETACCESSREQUESTREQUEST']._serialized_start=770
-  _globals['_GETACCESSREQUESTREQUEST']._serialized_end=815
-  _globals['_GETACCESSREQUESTRESPONSE']._serialized_start=817
-  _globals['_GETACCESSREQUESTRESPONSE']._serialized_end=860
-  _globals['_GETACCESSDOCUMENTREQUEST']._serialized_start=862
-  _globals['_GETACCESSDOCUMENTREQUEST']._serialized_end=908
-  _globals['_GETACCESSDOCUMENTRESPONSE']._serialized_start=910
-  _globals['_GETACCESSDOCUMENTRESPONSE']._serialized_end=955
-  _globals['_LISTACCESSREQUESTSREQUEST']._serialized_start=957
-  _globals['_LISTACCESSREQUESTSREQUEST']._serialized_end=1023
-  _globals['_LISTACCESSREQUESTSRESPONSE']._serialized_start=1025
-  _globals['_LISTACCESSREQUESTSRESPONSE']._serialized_end=1096
-  _globals['_DECIDEACCESSREQUESTREQUEST']._serialized_start=1098
-  _globals['_DECIDEACCESSREQUESTREQUEST']._serialized_end=1169
-  _globals['_DECIDEACCESSREQUESTRESPONSE']._serialized_start=1171
-  _globals['_DECIDEACCESSREQUESTRESPONSE']._serialized_end=1217
-  _globals['_SENDACCESSMESSAGEREQUEST']._serialized_start=1219
-  _globals['_SENDACCESSMESSAGEREQUEST']._serialized_end=1287
-  _globals['_SENDACCESSMESSAGERESPONSE']._serialized_start=1289
-  _globals['_SENDACCESSMESSAGERESPONSE']._serialized_end=1333
-  _globals['_WITHDRAWACCESSREQUESTREQUEST']._serialized_start=1335
-  _globals['_WITHDRAWACCESSREQUESTREQUEST']._serialized_end=1410
-  _globals['_WITHDRAWACCESSREQUESTRESPONSE']._serialized_start=1412
-  _globals['_WITHDRAWACCESSREQUESTRESPONSE']._serialized_end=1460
-  _globals['_VETTINGSERVICE']._serialized_start=1463
-  _globals['_VETTINGSERVICE']._serialized_end=1948
-  _globals['_ACCESSREQUESTSERVICE']._serialized_start=1951
-  _globals['_ACCESSREQUESTSERVICE']._serialized_end=2725
+  _globals['_APPLYVETTINGREQUEST']._serialized_start=107
+  _globals['_APPLYVETTINGREQUEST']._serialized_end=174
+  _globals['_APPLYVETTINGRESPONSE']._serialized_start=176
+  _globals['_APPLYVETTINGRESPONSE']._serialized_end=215
+  _globals['_GETVETTINGREQUEST']._serialized_start=217
+  _globals['_GETVETTINGREQUEST']._serialized_end=301
+  _globals['_GETVETTINGRESPONSE']._serialized_start=303
+  _globals['_GETVETTINGRESPONSE']._serialized_end=341
+  _globals['_GETVETTINGCERTIFICATEREQUEST']._serialized_start=343
+  _globals['_GETVETTINGCERTIFICATEREQUEST']._serialized_end=394
+  _globals['_GETVETTINGCERTIFICATERESPONSE']._serialized_start=396
+  _globals['_GETVETTINGCERTIFICATERESPONSE']._serialized_end=473
+  _globals['_LISTVETTINGSREQUEST']._serialized_start=475
+  _globals['_LISTVETTINGSREQUEST']._serialized_end=579
+  _globals['_LISTVETTINGSRESPONSE']._serialized_start=581
+  _globals['_LISTVETTINGSRESPONSE']._serialized_end=646
+  _globals['_DECIDEVETTINGREQUEST']._serialized_start=648
+  _globals['_DECIDEVETTINGREQUEST']._serialized_end=713
+  _globals['_DECIDEVETTINGRESPONSE']._serialized_start=715
+  _globals['_DECIDEVETTINGRESPONSE']._serialized_end=755
+  _globals['_SUBMITACCESSREQUESTREQUEST']._serialized_start=757
+  _globals['_SUBMITACCESSREQUESTREQUEST']._serialized_end=842
+  _globals['_SUBMITACCESSREQUESTRESPONSE']._serialized_start=844
+  _globals['_SUBMITACCESSREQUESTRESPONSE']._serialized_end=890
+  _globals['_GETACCESSREQUESTREQUEST']._serialized_start=892
+  _globals['_GETACCESSREQUESTREQUEST']._serialized_end=981
+  _globals['_GETACCESSREQUESTRESPONSE']._serialized_start=983
+  _globals['_GETACCESSREQUESTRESPONSE']._serialized_end=1026
+  _globals['_GETACCESSDOCUMENTREQUEST']._serialized_start=1028
+  _globals['_GETACCESSDOCUMENTREQUEST']._serialized_end=1074
+  _globals['_GETACCESSDOCUMENTRESPONSE']._serialized_start=1076
+  _globals['_GETACCESSDOCUMENTRESPONSE']._serialized_end=1121
+  _globals['_LISTACCESSREQUESTSREQUEST']._serialized_start=1123
+  _globals['_LISTACCESSREQUESTSREQUEST']._serialized_end=1233
+  _globals['_LISTACCESSREQUESTSRESPONSE']._serialized_start=1235
+  _globals['_LISTACCESSREQUESTSRESPONSE']._serialized_end=1306
+  _globals['_DECIDEACCESSREQUESTREQUEST']._serialized_start=1308
+  _globals['_DECIDEACCESSREQUESTREQUEST']._serialized_end=1379
+  _globals['_DECIDEACCESSREQUESTRESPONSE']._serialized_start=1381
+  _globals['_DECIDEACCESSREQUESTRESPONSE']._serialized_end=1427
+  _globals['_SENDACCESSMESSAGEREQUEST']._serialized_start=1429
+  _globals['_SENDACCESSMESSAGEREQUEST']._serialized_end=1497
+  _globals['_SENDACCESSMESSAGERESPONSE']._serialized_start=1499
+  _globals['_SENDACCESSMESSAGERESPONSE']._serialized_end=1543
+  _globals['_WITHDRAWACCESSREQUESTREQUEST']._serialized_start=1545
+  _globals['_WITHDRAWACCESSREQUESTREQUEST']._serialized_end=1620
+  _globals['_WITHDRAWACCESSREQUESTRESPONSE']._serialized_start=1622
+  _globals['_WITHDRAWACCESSREQUESTRESPONSE']._serialized_end=1670
+  _globals['_VETTINGSERVICE']._serialized_start=1673
+  _globals['_VETTINGSERVICE']._serialized_end=2158
+  _globals['_ACCESSREQUESTSERVICE']._serialized_start=2161
+  _globals['_ACCESSREQUESTSERVICE']._serialized_end=2935
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from hdex.proto.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -20,10 +21,12 @@ class ApplyVettingResponse(_message.Message):
     def __init__(self, vetting: _Optional[bytes] = ...) -> None: ...
 
 class GetVettingRequest(_message.Message):
-    __slots__ = ("participant",)
+    __slots__ = ("participant", "fields")
     PARTICIPANT_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     participant: str
-    def __init__(self, participant: _Optional[str] = ...) -> None: ...
+    fields: _field_mask_pb2.FieldMask
+    def __init__(self, participant: _Optional[str] = ..., fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class GetVettingResponse(_message.Message):
     __slots__ = ("vettings",)
@@ -44,12 +47,14 @@ class GetVettingCertificateResponse(_message.Message):
     def __init__(self, certificate: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ...) -> None: ...
 
 class ListVettingsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "fields")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    fields: _field_mask_pb2.FieldMask
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class ListVettingsResponse(_message.Message):
     __slots__ = ("vettings", "next_page_token")
@@ -86,10 +91,12 @@ class SubmitAccessRequestResponse(_message.Message):
     def __init__(self, request: _Optional[bytes] = ...) -> None: ...
 
 class GetAccessRequestRequest(_message.Message):
-    __slots__ = ("request_id",)
+    __slots__ = ("request_id", "fields")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
-    def __init__(self, request_id: _Optional[str] = ...) -> None: ...
+    fields: _field_mask_pb2.FieldMask
+    def __init__(self, request_id: _Optional[str] = ..., fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class GetAccessRequestResponse(_message.Message):
     __slots__ = ("request",)
@@ -110,12 +117,14 @@ class GetAccessDocumentResponse(_message.Message):
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
 
 class ListAccessRequestsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "fields")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    fields: _field_mask_pb2.FieldMask
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class ListAccessRequestsResponse(_message.Message):
     __slots__ = ("requests", "next_page_token")

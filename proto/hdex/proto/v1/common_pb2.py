@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/common.proto\x12\rhdex.proto.v1\"\x18\n\x08\x45nvelope\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"I\n\x08Progress\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"\x9c\x01\n\x0e\x43ontractStatus\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x11\n\tnext_step\x18\x04 \x01(\t\x12\x0f\n\x07request\x18\x05 \x01(\x0c\x12\x11\n\tagreement\x18\x06 \x01(\x0c\x12\x10\n\x08grant_id\x18\x07 \x01(\t\x12\x0f\n\x07revoked\x18\x08 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/common.proto\x12\rhdex.proto.v1\"\x18\n\x08\x45nvelope\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"I\n\x08Progress\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"\x1f\n\x05Words\x12\n\n\x02\x65n\x18\x01 \x01(\t\x12\n\n\x02zh\x18\x02 \x01(\t\"\x9c\x01\n\x0e\x43ontractStatus\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x11\n\tnext_step\x18\x04 \x01(\t\x12\x0f\n\x07request\x18\x05 \x01(\x0c\x12\x11\n\tagreement\x18\x06 \x01(\x0c\x12\x10\n\x08grant_id\x18\x07 \x01(\t\x12\x0f\n\x07revoked\x18\x08 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVELOPE']._serialized_end=69
   _globals['_PROGRESS']._serialized_start=71
   _globals['_PROGRESS']._serialized_end=144
-  _globals['_CONTRACTSTATUS']._serialized_start=147
-  _globals['_CONTRACTSTATUS']._serialized_end=303
+  _globals['_WORDS']._serialized_start=146
+  _globals['_WORDS']._serialized_end=177
+  _globals['_CONTRACTSTATUS']._serialized_start=180
+  _globals['_CONTRACTSTATUS']._serialized_end=336
 # @@protoc_insertion_point(module_scope)

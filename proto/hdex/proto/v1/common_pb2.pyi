@@ -22,6 +22,14 @@ class Progress(_message.Message):
     document: bytes
     def __init__(self, step: _Optional[str] = ..., text: _Optional[str] = ..., seconds: _Optional[float] = ..., document: _Optional[bytes] = ...) -> None: ...
 
+class Words(_message.Message):
+    __slots__ = ("en", "zh")
+    EN_FIELD_NUMBER: _ClassVar[int]
+    ZH_FIELD_NUMBER: _ClassVar[int]
+    en: str
+    zh: str
+    def __init__(self, en: _Optional[str] = ..., zh: _Optional[str] = ...) -> None: ...
+
 class ContractStatus(_message.Message):
     __slots__ = ("contract_id", "state", "rule", "next_step", "request", "agreement", "grant_id", "revoked")
     CONTRACT_ID_FIELD_NUMBER: _ClassVar[int]

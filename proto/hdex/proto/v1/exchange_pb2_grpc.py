@@ -60,6 +60,21 @@ class ExchangeServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowResponse.FromString,
                 _registered_method=True)
+        self.Render = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/Render',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderResponse.FromString,
+                _registered_method=True)
+        self.Precheck = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/Precheck',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckResponse.FromString,
+                _registered_method=True)
+        self.Quote = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/Quote',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.FromString,
+                _registered_method=True)
         self.SaveSearch = channel.unary_unary(
                 '/hdex.proto.v1.ExchangeService/SaveSearch',
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchRequest.SerializeToString,
@@ -110,6 +125,24 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Render(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Precheck(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Quote(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SaveSearch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -155,6 +188,21 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.Show,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ShowResponse.SerializeToString,
+            ),
+            'Render': grpc.unary_unary_rpc_method_handler(
+                    servicer.Render,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderResponse.SerializeToString,
+            ),
+            'Precheck': grpc.unary_unary_rpc_method_handler(
+                    servicer.Precheck,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckResponse.SerializeToString,
+            ),
+            'Quote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quote,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.SerializeToString,
             ),
             'SaveSearch': grpc.unary_unary_rpc_method_handler(
                     servicer.SaveSearch,
@@ -318,6 +366,87 @@ class ExchangeService:
             _registered_method=True)
 
     @staticmethod
+    def Render(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/Render',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.RenderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Precheck(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/Precheck',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.PrecheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/Quote',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SaveSearch(request,
             target,
             options=(),
@@ -433,6 +562,11 @@ class ContractServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.GetContractRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
                 _registered_method=True)
+        self.ListContracts = channel.unary_unary(
+                '/hdex.proto.v1.ContractService/ListContracts',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsResponse.FromString,
+                _registered_method=True)
         self.Revoke = channel.unary_unary(
                 '/hdex.proto.v1.ContractService/Revoke',
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.RevokeContractRequest.SerializeToString,
@@ -478,6 +612,12 @@ class ContractServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListContracts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Revoke(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -517,6 +657,11 @@ def add_ContractServiceServicer_to_server(servicer, server):
                     servicer.GetContract,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.GetContractRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.SerializeToString,
+            ),
+            'ListContracts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContracts,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsResponse.SerializeToString,
             ),
             'Revoke': grpc.unary_unary_rpc_method_handler(
                     servicer.Revoke,
@@ -664,6 +809,33 @@ class ContractService:
             '/hdex.proto.v1.ContractService/GetContract',
             hdex_dot_proto_dot_v1_dot_exchange__pb2.GetContractRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_common__pb2.ContractStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContracts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ContractService/ListContracts',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.ListContractsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/ledger.proto\x12\rhdex.proto.v1\"`\n\x14\x41\x64\x64\x43heckpointRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\r\n\x05proof\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x13\n\x0bleaf_hashes\x18\x04 \x03(\x0c\":\n\x15\x41\x64\x64\x43heckpointResponse\x12\x13\n\x0b\x63osignature\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"5\n\x10GetMirrorRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x11\n\thead_only\x18\x02 \x01(\x08\"<\n\x11GetMirrorResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x13\n\x0bleaf_hashes\x18\x02 \x03(\x0c\"K\n\x0eReadLogRequest\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x04\x12\x0c\n\x04year\x18\x04 \x01(\r\"E\n\x0fReadLogResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\x12\r\n\x05years\x18\x03 \x03(\r2\xbc\x01\n\x0eWitnessService\x12Z\n\rAddCheckpoint\x12#.hdex.proto.v1.AddCheckpointRequest\x1a$.hdex.proto.v1.AddCheckpointResponse\x12N\n\tGetMirror\x12\x1f.hdex.proto.v1.GetMirrorRequest\x1a .hdex.proto.v1.GetMirrorResponse2X\n\nLogService\x12J\n\x07ReadLog\x12\x1d.hdex.proto.v1.ReadLogRequest\x1a\x1e.hdex.proto.v1.ReadLogResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahdex/proto/v1/ledger.proto\x12\rhdex.proto.v1\"`\n\x14\x41\x64\x64\x43heckpointRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\r\n\x05proof\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x13\n\x0bleaf_hashes\x18\x04 \x03(\x0c\":\n\x15\x41\x64\x64\x43heckpointResponse\x12\x13\n\x0b\x63osignature\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"5\n\x10GetMirrorRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x11\n\thead_only\x18\x02 \x01(\x08\"<\n\x11GetMirrorResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x13\n\x0bleaf_hashes\x18\x02 \x03(\x0c\"\x16\n\x14GetCheckpointRequest\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\"<\n\x18GetInclusionProofRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"Q\n\x19GetInclusionProofResponse\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x11\n\tleaf_hash\x18\x02 \x01(\x0c\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"A\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"@\n\x1bGetConsistencyProofResponse\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"K\n\x0eReadLogRequest\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x04\x12\x0c\n\x04year\x18\x04 \x01(\r\"E\n\x0fReadLogResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\x12\r\n\x05years\x18\x03 \x03(\r2\xbc\x01\n\x0eWitnessService\x12Z\n\rAddCheckpoint\x12#.hdex.proto.v1.AddCheckpointRequest\x1a$.hdex.proto.v1.AddCheckpointResponse\x12N\n\tGetMirror\x12\x1f.hdex.proto.v1.GetMirrorRequest\x1a .hdex.proto.v1.GetMirrorResponse2\x8a\x03\n\nLogService\x12J\n\x07ReadLog\x12\x1d.hdex.proto.v1.ReadLogRequest\x1a\x1e.hdex.proto.v1.ReadLogResponse0\x01\x12Z\n\rGetCheckpoint\x12#.hdex.proto.v1.GetCheckpointRequest\x1a$.hdex.proto.v1.GetCheckpointResponse\x12\x66\n\x11GetInclusionProof\x12\'.hdex.proto.v1.GetInclusionProofRequest\x1a(.hdex.proto.v1.GetInclusionProofResponse\x12l\n\x13GetConsistencyProof\x12).hdex.proto.v1.GetConsistencyProofRequest\x1a*.hdex.proto.v1.GetConsistencyProofResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMIRRORREQUEST']._serialized_end=256
   _globals['_GETMIRRORRESPONSE']._serialized_start=258
   _globals['_GETMIRRORRESPONSE']._serialized_end=318
-  _globals['_READLOGREQUEST']._serialized_start=320
-  _globals['_READLOGREQUEST']._serialized_end=395
-  _globals['_READLOGRESPONSE']._serialized_start=397
-  _globals['_READLOGRESPONSE']._serialized_end=466
-  _globals['_WITNESSSERVICE']._serialized_start=469
-  _globals['_WITNESSSERVICE']._serialized_end=657
-  _globals['_LOGSERVICE']._serialized_start=659
-  _globals['_LOGSERVICE']._serialized_end=747
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=320
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=342
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=344
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=387
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=389
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=449
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=451
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=532
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=534
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=599
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=601
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=665
+  _globals['_READLOGREQUEST']._serialized_start=667
+  _globals['_READLOGREQUEST']._serialized_end=742
+  _globals['_READLOGRESPONSE']._serialized_start=744
+  _globals['_READLOGRESPONSE']._serialized_end=813
+  _globals['_WITNESSSERVICE']._serialized_start=816
+  _globals['_WITNESSSERVICE']._serialized_end=1004
+  _globals['_LOGSERVICE']._serialized_start=1007
+  _globals['_LOGSERVICE']._serialized_end=1401
 # @@protoc_insertion_point(module_scope)

@@ -154,6 +154,21 @@ class LogServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogResponse.FromString,
                 _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/hdex.proto.v1.LogService/GetCheckpoint',
+                request_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointResponse.FromString,
+                _registered_method=True)
+        self.GetInclusionProof = channel.unary_unary(
+                '/hdex.proto.v1.LogService/GetInclusionProof',
+                request_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofResponse.FromString,
+                _registered_method=True)
+        self.GetConsistencyProof = channel.unary_unary(
+                '/hdex.proto.v1.LogService/GetConsistencyProof',
+                request_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.FromString,
+                _registered_method=True)
 
 
 class LogServiceServicer:
@@ -166,6 +181,25 @@ class LogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCheckpoint(self, request, context):
+        """Heads and hashes, published on purpose: no entry is told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInclusionProof(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsistencyProof(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -173,6 +207,21 @@ def add_LogServiceServicer_to_server(servicer, server):
                     servicer.ReadLog,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogResponse.SerializeToString,
+            ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'GetInclusionProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInclusionProof,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofResponse.SerializeToString,
+            ),
+            'GetConsistencyProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsistencyProof,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -202,6 +251,87 @@ class LogService:
             '/hdex.proto.v1.LogService/ReadLog',
             hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_ledger__pb2.ReadLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.LogService/GetCheckpoint',
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInclusionProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.LogService/GetInclusionProof',
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetInclusionProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsistencyProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.LogService/GetConsistencyProof',
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.FromString,
             options,
             channel_credentials,
             insecure,

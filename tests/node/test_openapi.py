@@ -1,0 +1,128 @@
+"""The OpenAPI document is what the door does: fresh, whole, valid, and held against the real door by schemathesis."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.node.api_stage import BUYER, Stage, served
+
+from hdex.node.authz import METHODS
+from hdex.node.remembered import AT_GATE, SILENT, VERBS
+from hdex.node.wire.api_app import KEY_HEADER
+from hdex.node.wire.api_json import HEX_FIELDS, JSON_FIELDS, query_fields
+from hdex.node.wire.api_routes import PREFIX, PROTOS, ROUTES, Route
+from hdex.node.wire.openapi import KEY_HEADER as DECLARED
+from hdex.node.wire.openapi import openapi
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = 200 if os.environ.get("HDEX_SOAK") else 4  # of each operation, and of each way to be wrong
+
+
+def test_the_committed_documents_are_what_the_doors_serve() -> None:
+    run = subprocess.run([sys.executable, "docs/openapi.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_every_address_is_a_call_that_the_policies_know_and_leaves_its_event() -> None:
+    for kind, routes in ROUTES.items():
+        assert len({(route.method, route.path) for route in routes}) == len(routes), kind
+        for route in routes:
+            action = METHODS[route.full_name]
+            assert action in {*VERBS, *AT_GATE, *SILENT}
+            names = set(route.request().DESCRIPTOR.fields_by_name)
+            assert {*route.path_fields} <= names
+            assert route.body in {"", "*", *names}
+
+
+def test_what_is_public_changes_nothing_and_is_what_the_pages_and_the_logs_show() -> None:
+    public = {route.call for routes in ROUTES.values() for route in routes if route.public}
+    assert public == {
+        *(f"ExchangeService/{name}" for name in ("Find", "Show", "Render", "Precheck", "Quote")),
+        *(f"LogService/{name}" for name in ("GetCheckpoint", "GetInclusionProof", "GetConsistencyProof")),
+    }
+
+
+def test_every_field_that_is_named_is_a_field_of_bytes() -> None:
+    messages = {one.full_name: one for file in PROTOS for one in file.DESCRIPTOR.message_types_by_name.values()}
+    from hdex.proto.v1 import common_pb2
+
+    messages |= {one.full_name: one for one in common_pb2.DESCRIPTOR.message_types_by_name.values()}
+    for name in {*JSON_FIELDS, *HEX_FIELDS}:
+        message, _, field = name.rpartition(".")
+        assert messages[message].fields_by_name[field].type == messages[message].fields_by_name[field].TYPE_BYTES
+
+
+def test_operations_have_one_name_each_and_every_reference_leads_somewhere() -> None:
+    for kind in ("exchange", "hospital", "region"):
+        document = openapi(kind)
+        operations = [one["operationId"] for path in document["paths"].values() for one in path.values()]
+        assert len(operations) == len(set(operations)) == len(ROUTES[kind])
+        schemas = document["components"]["schemas"]
+        found = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
+        assert {*found} <= {*schemas}
+    assert DECLARED.lower() == KEY_HEADER
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with served(tmp_path_factory.mktemp("openapi")) as made:
+        product = made.product
+        assert product is not None
+        made.market.contracts.request(made.market.request_paper(product), made.market.identity("buyer-heartline"))
+        yield made
+
+
+CHECKS = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",  # the other way round has no check: no schema says which signature is good
+    "unsupported_method",
+    "allow_header_conformance",
+}
+
+
+@pytest.mark.parametrize("route", ROUTES["exchange"], ids=lambda route: f"{route.method} {route.path}")
+def test_the_door_keeps_what_the_document_says(stage: Stage, route: Route, session: Any) -> None:
+    schemathesis: Any = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+    schemathesis.checks.load_all_checks()
+    checks = [one for one in schemathesis.checks.CHECKS.get_all() if one.__name__ in CHECKS]
+    assert {one.__name__ for one in checks} == CHECKS
+    operation = schemathesis.openapi.from_dict(openapi("exchange"))[PREFIX + route.path][route.method]
+    assert stage.http is not None
+    base = f"https://localhost:{stage.http.port}"
+    modes = [*schemathesis.GenerationMode][: 2 if has_inputs(route) else 1]  # positive, negative
+    for mode in modes:
+
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+        @given(operation.as_strategy(generation_mode=mode))
+        def holds(case: Any) -> None:
+            case.call_and_validate(base_url=base, session=session, checks=checks, verify=session.verify)
+
+        holds()
+
+
+def has_inputs(route: Route) -> bool:
+    """Return whether a request can be wrong in more than its path: a path that is wrong is another address."""
+    return bool(route.body or set(query_fields(route.request())) - set(route.path_fields))
+
+
+@pytest.fixture(scope="module")
+def session(stage: Stage) -> Iterator[Any]:
+    """Yield an HTTP session with a buyer's certificate."""
+    import requests
+
+    tls, folder = stage.tls(BUYER), stage.folder
+    (folder / "buyer.pem").write_bytes(tls.certificate + tls.private_key)
+    with requests.Session() as made:
+        made.cert, made.verify = str(folder / "buyer.pem"), str(folder / "exchange" / "ca.pem")
+        yield made
