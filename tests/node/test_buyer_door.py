@@ -1,4 +1,4 @@
-"""Who gets to the buyer's pages: every route asks for a session, every form for its own token and page."""
+"""All pages of the buyer's desk alike: each asks for a session, each form for its token; none needs a script."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.routing import APIRoute
 from tests.node.access_stage import PDF
-from tests.node.buyer_stage import BASE, Organisation, furnish
+from tests.node.buyer_stage import BASE, PATHS, Organisation, furnish
 from tests.node.desk_stage import said
 
 from hdex.catalog.web.headers import SECURITY_HEADERS
@@ -84,3 +84,14 @@ def test_a_file_is_taken_only_where_one_is_asked_for(us: Organisation) -> None:
     plain = us.browser.post("/requests/r-2/submit", data={"csrf": csrf}, headers={"origin": BASE})
     assert "multipart/form-data" in said(plain.text)
     assert memory(us) == before
+
+
+@pytest.mark.parametrize("root", ["", "/zh"])
+def test_every_page_stands_in_both_languages_without_script_or_foreign_source(us: Organisation, root: str) -> None:
+    for path in PATHS:
+        lost = path in ("/nowhere", "/contracts/nobodys")
+        page = us.page(root + path, 404 if lost else 200)
+        assert f'lang="{"zh-Hans" if root else "en"}"' in page
+        assert not re.search(r"<script|\son\w+=|style=|(src|href)=\"(https?:)?//|http-equiv=\"refresh", page), path
+        (other,) = re.findall(r'class="lang-switch" href="([^"]+)"', page)
+        assert lost or us.page(other.replace("&amp;", "&"))
