@@ -59,6 +59,7 @@ QUICK = os.environ.get("BENCH_QUICK") == "1"
 BAR = 150.0  # negotiations/s per process
 ROUNDS, EACH = (1, 4) if QUICK else (5, 200)  # of each form; figures are their median
 THREADS = 8
+CALLERS = "callers"  # buyer and officer, and over the Dataspace Protocol the buyer's connector
 DSP_EACH = 40  # a connector takes 1,000 messages of one peer at once, then 100/s (compose.dataspace_members.RATE)
 STEPS = ["contract.request", "contract.agree", "grant.issue"]
 Negotiate = Callable[[str], ContractRecord]
@@ -118,7 +119,8 @@ def bar(row: dict[str, Any]) -> dict[str, Any]:
     Several processes share the machine's two cores with whoever calls them: their wall time says little of one.
     """
     alone = row["form"].startswith("one process")
-    found = row["rate"]["median"] if alone else min(one["median"] for one in row["per_cpu_second"].values())
+    served = [one["median"] for name, one in row["per_cpu_second"].items() if name != CALLERS]
+    found = row["rate"]["median"] if alone else min(served)
     return {"bar": row["form"], "pass": f">= {BAR:g}/s per process", "measured": found, "met": found >= BAR}
 
 
@@ -286,7 +288,7 @@ def real_processes(folder: Path) -> list[dict[str, Any]]:
         buyer, officer = made.buyer(), made.officer()
 
         def cpu(*served: str) -> dict[str, float]:
-            return {name: made.cpu_s(name) for name in served} | {"callers": time.process_time()}
+            return {name: made.cpu_s(name) for name in served} | {CALLERS: time.process_time()}
 
         def by_grpc(contract_id: str) -> ContractRecord:
             buyer.request(wish(product), contract_id=contract_id)
