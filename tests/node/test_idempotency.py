@@ -210,6 +210,7 @@ READS = [
     "HospitalAdminService.ReadDesk",
     "HospitalAdminService.ListAccesses",
     "HospitalService.GetRun",
+    "HospitalService.GetStanding",
     "VettingService.GetVetting",
     "VettingService.GetVettingCertificate",
     "VettingService.ListVettings",
