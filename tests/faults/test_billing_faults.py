@@ -19,11 +19,12 @@ from hdex.ledger.note import Signer
 from hdex.ledger.store_sqlite import SqliteLogStore
 from hdex.node.documents import SqliteDocuments
 from hdex.node.failpoint import VARIABLE
-from hdex.node.hospital.billing import Biller, Billing
+from hdex.node.hospital.billing import Billing
 from hdex.node.hospital.invoice_shelf import InvoiceShelf
 from hdex.node.hospital.payments import Payments
 from hdex.node.hospital.payments_csv import CsvPayments
 from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.recorder import Recorder
 
@@ -60,7 +61,7 @@ def opened(stage: BillingStage) -> Books:
     clock = stage.market.clock
     recorder = Recorder(log, ground.details, node="hospital-a", organisation="A", clock=clock)
     billing = Billing(
-        Biller("hospital-a", ground.keys.secret("sign"), clock),
+        Signatory("hospital-a", ground.keys.secret("sign"), clock),
         InvoiceShelf("hospital-a", documents),
         stage.market.negotiations,
         book=UsageBook(log, list, node="hospital-a", clock=clock),

@@ -11,11 +11,12 @@ from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import Text
 from hdex.ledger.bundle import Evidence, LogEvidence
 from hdex.node.customer import Customer
-from hdex.node.hospital.billing import Biller, Billing
+from hdex.node.hospital.billing import Billing
 from hdex.node.hospital.invoice_shelf import InvoiceShelf, KeptInvoice
 from hdex.node.hospital.payments import BankEntry
 from hdex.node.hospital.payments_memory import MemoryPayments
 from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.statements import Statements
 from hdex.node.invoice_file import InvoiceFile
 from hdex.node.signed import Envelope
@@ -62,7 +63,7 @@ class BillingStage:
         """Make the parts anew over the same disk, as after a restart."""
         ground = self.market.hospital.ground
         ground.__dict__.pop("book", None)  # what is folded from the log is not kept
-        me = Biller("hospital-a", ground.keys.secret("sign"), self.market.clock)
+        me = Signatory("hospital-a", ground.keys.secret("sign"), self.market.clock)
         self.billing = Billing(
             me,
             InvoiceShelf("hospital-a", ground.documents),

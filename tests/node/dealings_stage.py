@@ -23,10 +23,10 @@ from hdex.node.dsp.store_memory import MemoryProcesses
 from hdex.node.exchange.dataspace import ExchangeDesk
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
-from hdex.node.hospital.contract_shelf import Papers
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.offers import Offers
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.staff import Staff
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.http_limits import Rate, RateLimit
@@ -59,7 +59,7 @@ class Dealings:
         )
         side, borders = self.market.hospital, Borders(HOSPITAL, self.ground.documents, self.market.directory)
         self.negotiations = Negotiations(
-            Papers(HOSPITAL, self.ground.keys.secret("sign"), self.market.clock), self.ground.documents,
+            Signatory(HOSPITAL, self.ground.keys.secret("sign"), self.market.clock), self.ground.documents,
             self.market.hospital.products, directory=self.market.directory, exchange=self.door,
             authorizer=CedarAuthorizer(), recorder=self.ground.recorder, facts=self.ground.facts,
             meter=self.ground.meter,
@@ -83,7 +83,7 @@ class Dealings:
     def offers_of(self) -> Offers:
         market = self.market
         return Offers(
-            Papers(HOSPITAL, self.ground.keys.secret("sign"), market.clock),
+            Signatory(HOSPITAL, self.ground.keys.secret("sign"), market.clock),
             self.negotiations,
             market.hospital.products,
             Staff(HOSPITAL, {role: keys.public("sign") for role, keys in market.people.items()}),

@@ -9,10 +9,11 @@ from hdex.node.errors import NodeError, RemoteRefused, describe
 from hdex.node.hospital.access_record import AccessRecord
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.access_views import LINE, request_view
-from hdex.node.hospital.billing import Biller, Billing
+from hdex.node.hospital.billing import Billing
 from hdex.node.hospital.invoice_shelf import InvoiceShelf, KeptInvoice
 from hdex.node.hospital.payments_memory import MemoryPayments
 from hdex.node.hospital.settlement import Settlement
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.statements import Statements
 from hdex.node.identity import Identity
 from hdex.node.invoice_file import InvoiceFile
@@ -95,7 +96,7 @@ class LocalTill(Called):
 
     def __init__(self, market: "Market", ground: "Ground") -> None:
         me, shelf = (
-            Biller(ground.id, ground.keys.secret("sign"), market.clock),
+            Signatory(ground.id, ground.keys.secret("sign"), market.clock),
             InvoiceShelf(ground.id, ground.documents),
         )
         negotiations, products = market.hospitals[ground.id].negotiations, market.hospitals[ground.id].products

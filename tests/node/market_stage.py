@@ -38,12 +38,13 @@ from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.contract_lives import ContractLives, LifeRoom, Tell
-from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_shelf import ContractShelf
 from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.delivery import Delivery, Pace, Store
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.released import release_name
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.staff import Staff
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
@@ -215,7 +216,7 @@ class Market:
         vettings, requests = access_side(self, name, vault, products)
         lives = self.lives_of(name)
         negotiations = Negotiations(
-            Papers(name, ground.keys.secret("sign"), self.clock),
+            Signatory(name, ground.keys.secret("sign"), self.clock),
             ground.documents,
             products,
             directory=self.directory,
@@ -255,7 +256,7 @@ class Market:
         ground = self.grounds[name]
         staff = Staff(name, {role: keys.public("sign") for role, keys in self.people.items()})
         return ContractLives(
-            Papers(name, ground.keys.secret("sign"), self.clock),
+            Signatory(name, ground.keys.secret("sign"), self.clock),
             ContractShelf(ground.documents),
             LifeRoom(staff, ground.book, ground.documents, tell),
             directory=self.directory,

@@ -24,11 +24,11 @@ from hdex.node.enclave import Bounds
 from hdex.node.hospital.accesses import Accesses, Buyers, buyer_of
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.assessments import Assessments, Bench
-from hdex.node.hospital.billing import Biller, Billing
+from hdex.node.hospital.billing import Billing
 from hdex.node.hospital.budgets import EpsilonBudget
 from hdex.node.hospital.classifications import Classifications
 from hdex.node.hospital.contract_lives import ContractLives, LifeRoom
-from hdex.node.hospital.contract_shelf import ContractShelf, Papers
+from hdex.node.hospital.contract_shelf import ContractShelf
 from hdex.node.hospital.contract_standings import ContractStandings
 from hdex.node.hospital.datasets import Archive, Datasets
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
@@ -54,6 +54,7 @@ from hdex.node.hospital.released import Released
 from hdex.node.hospital.releases import Releases, Workshop
 from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.shares import Files, Shares
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.site import HospitalSite, SiteRooms
 from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.hospital.statements import Statements
@@ -110,10 +111,10 @@ class HospitalParts:
 
     def make_negotiations(self) -> Negotiations:
         ground = self.standing
-        papers, door = Papers(self.config.id, ground.keys.secret("sign"), now), self.contract_door()
+        signer, door = Signatory(self.config.id, ground.keys.secret("sign"), now), self.contract_door()
         tell = {"tell": door.lived} if isinstance(door, ContractDoor) else {}
         lives = ContractLives(
-            papers,
+            signer,
             ContractShelf(ground.documents),
             LifeRoom(self.staff, self.book, ground.documents, **tell),
             directory=ground.directory,
@@ -121,7 +122,7 @@ class HospitalParts:
             facts=ground.facts,
         )
         return Negotiations(
-            papers,
+            signer,
             ground.documents,
             self.products,
             directory=ground.directory,
@@ -201,7 +202,7 @@ class HospitalParts:
     def offers(self) -> Offers:
         ground = self.standing
         return Offers(
-            Papers(self.config.id, ground.keys.secret("sign"), now),
+            Signatory(self.config.id, ground.keys.secret("sign"), now),
             self.negotiations,
             self.products,
             self.staff,
@@ -268,7 +269,7 @@ class HospitalParts:
     def settlement(self) -> Settlement:
         ground = self.standing
         billing = Billing(
-            Biller(self.config.id, ground.keys.secret("sign"), now),
+            Signatory(self.config.id, ground.keys.secret("sign"), now),
             InvoiceShelf(self.config.id, ground.documents),
             self.negotiations,
             book=self.book,

@@ -5,9 +5,8 @@ the last invoice of the month is the answer: the same period is the same invoice
 """
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hdex.catalog.contract import Agreement, agreement_digest
 from hdex.catalog.invoice import (
@@ -33,6 +32,7 @@ from hdex.node.errors import AccessDenied, RequestInvalid
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.invoice_shelf import Balance, InvoiceShelf, KeptInvoice
 from hdex.node.hospital.negotiation import Negotiations
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
@@ -40,18 +40,6 @@ from hdex.node.signed import Envelope, digest, sign, verify
 
 DUE_DAYS = 30
 LONGEST_REASON = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Biller:
-    """Who signs invoices, and what time it is."""
-
-    hospital: str
-    sign_key: bytes
-    clock: Callable[[], datetime]
-
-    def __repr__(self) -> str:
-        return f"Biller({self.hospital})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +59,7 @@ class Billing:
     """A hospital's invoices. Every verb may be called again."""
 
     def __init__(
-        self, me: Biller, shelf: InvoiceShelf, negotiations: Negotiations, *,
+        self, me: Signatory, shelf: InvoiceShelf, negotiations: Negotiations, *,
         book: UsageBook, directory: Directory, recorder: Recorder,
     ) -> None:  # fmt: skip
         self._me = me

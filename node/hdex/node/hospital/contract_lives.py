@@ -19,7 +19,8 @@ from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.facts import ChainFacts
 from hdex.node.hospital.access_record import read_texts
-from hdex.node.hospital.contract_shelf import ContractShelf, Papers, about
+from hdex.node.hospital.contract_shelf import ContractShelf, about
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.staff import OFFICER, Staff
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
@@ -48,10 +49,10 @@ class ContractLives:
     """The lives of one provider's contracts."""
 
     def __init__(
-        self, papers: Papers, shelf: ContractShelf, room: LifeRoom, *,
+        self, signer: Signatory, shelf: ContractShelf, room: LifeRoom, *,
         directory: Directory, recorder: Recorder, facts: ChainFacts,
     ) -> None:  # fmt: skip
-        self._papers = papers
+        self._signer = signer
         self._shelf = self.shelf = shelf
         self.book = room.book
         self._room = room
@@ -119,7 +120,7 @@ class ContractLives:
     def sweep(self) -> list[str]:
         """Do what the clock asks: end every contract whose term has ended, and return them."""
         ended = []
-        while (name := self._shelf.next_due(self._papers.clock())) is not None:
+        while (name := self._shelf.next_due(self._signer.clock())) is not None:
             self._expired(name)
             ended.append(name)
         for name in self._shelf.unsettled():
@@ -129,7 +130,7 @@ class ContractLives:
 
     def require_attested(self, consumer: str) -> None:
         """Raise AccessDenied where the consumer's organisation is late with an attestation of deletion."""
-        now = self._papers.clock()
+        now = self._signer.clock()
         late = [one for one in self._shelf.owing() if one.due < now]
         if not late:
             return
@@ -191,7 +192,7 @@ class ContractLives:
             "reason": evidence.reason,
             "at": at,
         }
-        signed = sign(STEP, step, self._papers.hospital, self._papers.sign_key)
+        signed = sign(STEP, step, self._signer.hospital, self._signer.sign_key)
         facts = self._facts_of(record, paper) | Facts(policy_digest=digest(step))
         action = "grant.revoke" if arrow is LifeArrow.REVOKE else f"contract.{arrow.value}"
         with self._recorder.release(action, actor, **facts):
@@ -205,7 +206,7 @@ class ContractLives:
 
     def _evidence(self, record: ContractRecord, **said: Any) -> LifeEvidence:
         expires = datetime.fromisoformat(self._agreement(record).expires)
-        at = max(self._papers.clock(), datetime.fromisoformat(record.since)) if record.since else self._papers.clock()
+        at = max(self._signer.clock(), datetime.fromisoformat(record.since)) if record.since else self._signer.clock()
         owed = record.lives in ENDED and not said.get("renewed_by") and self._owes(record)
         return LifeEvidence(at=at, expires=expires, owed=owed, **said)
 
@@ -259,7 +260,7 @@ class ContractLives:
             return participant
 
     def _me(self) -> Identity:
-        member = self._directory.member(self._papers.hospital)
+        member = self._directory.member(self._signer.hospital)
         return Identity(member.spiffe_id, member.kind, member.id)
 
     def _require_new(self, paper: str) -> None:

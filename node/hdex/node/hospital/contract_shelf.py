@@ -2,7 +2,6 @@
 
 import heapq
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,18 +13,6 @@ from hdex.node.errors import NotFound
 from hdex.node.recorder import Facts
 
 KIND = "contract"
-
-
-@dataclass(frozen=True, slots=True)
-class Papers:
-    """Who this provider is when it signs, and what time it is."""
-
-    hospital: str
-    sign_key: bytes
-    clock: Callable[[], datetime]
-
-    def __repr__(self) -> str:
-        return f"Papers({self.hospital})"
 
 
 @dataclass(frozen=True, slots=True)

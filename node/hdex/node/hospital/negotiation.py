@@ -24,9 +24,10 @@ from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_draft import draft, ends, is_standing, require_renewable
 from hdex.node.hospital.contract_gate import ContractGate, Passage
 from hdex.node.hospital.contract_lives import ContractLives
-from hdex.node.hospital.contract_shelf import Papers, about
+from hdex.node.hospital.contract_shelf import about
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.terms_gate import TermsGate
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
@@ -47,11 +48,11 @@ class Negotiations:
     """The provider's records of its contracts. Every verb may be called again with the same paper."""
 
     def __init__(
-        self, papers: Papers, documents: Documents, products: Products, *,
+        self, signer: Signatory, documents: Documents, products: Products, *,
         directory: Directory, exchange: Exchange, authorizer: Authorizer, recorder: Recorder, facts: ChainFacts,
         meter: Meter, gate: ContractGate, lives: ContractLives,
     ) -> None:  # fmt: skip
-        self._papers = papers
+        self._signer = signer
         self._products = products
         self._directory = directory
         self._exchange = self.exchange = exchange
@@ -60,8 +61,8 @@ class Negotiations:
         self._facts = facts
         self._meter = meter
         self._gate = gate
-        self._borders = Borders(papers.hospital, documents, directory)
-        self._terms = TermsGate(papers.hospital, authorizer, papers.clock)
+        self._borders = Borders(signer.hospital, documents, directory)
+        self._terms = TermsGate(signer.hospital, authorizer, signer.clock)
         self.lives = lives
         self._shelf = lives.shelf
 
@@ -103,7 +104,7 @@ class Negotiations:
                     )
                 if record.revoked:
                     raise AccessDenied("contract.revoked", record.next_step, "the contract was revoked")
-                held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+                held = self._products.serving(agreement.product, agreement.manifest_digest, self._signer.clock())
                 if record.state != State.FINALIZED:
                     self._require_still(held.product, record)
                     record = self._finalize(record, envelope, paper, actor)
@@ -163,19 +164,19 @@ class Negotiations:
                 "contract.state", "finish the negotiation", f"the contract is {record.state}, not FINALIZED"
             )
         agreement = Agreement.from_document(record.agreement["document"])
-        agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._papers.clock())
+        agreement.require(mode, purpose=record.asked["access"]["purpose"], at=self._signer.clock())
         require_active(record)
-        held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+        held = self._products.serving(agreement.product, agreement.manifest_digest, self._signer.clock())
         self._within(record, agreement, held.product, Access(mode.value, takes=takes or {}))
         self._require_within(agreement.product, agreement.version, consumer)
         self._gate.require_not_revoked(consumer)
-        self._facts.require_not_revoked(record.grant_id, self._papers.clock())
+        self._facts.require_not_revoked(record.grant_id, self._signer.clock())
         return record, agreement
 
     def require_takes(self, record: ContractRecord, agreement: Agreement, mode: DeliveryMode, takes: Takes) -> None:
         """Raise AccessDenied where an access of a live contract, whose size is known only now, passes a limit."""
         if set(takes) & set(limits_of(agreement)):
-            held = self._products.serving(agreement.product, agreement.manifest_digest, self._papers.clock())
+            held = self._products.serving(agreement.product, agreement.manifest_digest, self._signer.clock())
             self._within(record, agreement, held.product, Access(mode.value, takes=takes))
 
     def require_round(self, contract_id: str, agreement: Agreement, name: str) -> None:
@@ -194,7 +195,7 @@ class Negotiations:
     @property
     def hospital(self) -> str:
         """Who signs here."""
-        return self._papers.hospital
+        return self._signer.hospital
 
     def get(self, contract_id: str) -> ContractRecord:
         """Return one record. Raises NotFound."""
@@ -203,7 +204,7 @@ class Negotiations:
     def product_of(self, contract_id: str) -> DataProduct:
         """Return the version that a contract is about, while it serves."""
         asked = self._record(contract_id).asked
-        return self._products.serving(asked["product"], asked["manifest_digest"], self._papers.clock()).product
+        return self._products.serving(asked["product"], asked["manifest_digest"], self._signer.clock()).product
 
     def consumer_of(self, contract_id: str) -> str:
         """Return who holds a contract."""
@@ -242,14 +243,18 @@ class Negotiations:
         step(State(record.state), Party.PROVIDER, Message.AGREEMENT)  # not while an offer waits for its answer
         asked = record.asked
         product = self._products.live(asked["product"], asked["manifest_digest"])
-        if product.terms.expires and self._papers.clock() >= datetime.fromisoformat(product.terms.expires):
+        if product.terms.expires and self._signer.clock() >= datetime.fromisoformat(product.terms.expires):
             raise AccessDenied("terms.expired", "offer a new version with new terms", "the product's terms have ended")
         self._require_within(product.id, product.version, record.asked["consumer"])  # the grade may have changed
         self.lives.require_attested(record.asked["consumer"])
-        passage = self._gate.require(product, asked, self._papers.clock())
+        passage = self._gate.require(product, asked, self._signer.clock())
         self._require_licence(product, asked)
         self._require_renewable(product, asked, passage)
-        data: dict[str, str | int] = {"kind": "hospital", "participant": self._papers.hospital, "level": product.level}
+        data: dict[str, str | int] = {
+            "kind": "hospital",
+            "participant": self._signer.hospital,
+            "level": product.level,
+        }
         self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
         if product.level >= LEVEL_5 or passage.asks:
             record = self._approved(record, actor)
@@ -286,7 +291,7 @@ class Negotiations:
         try:
             self._require_within(product.id, product.version, asked["consumer"])
             self.lives.require_attested(asked["consumer"])
-            passage = self._gate.require(product, asked, self._papers.clock())
+            passage = self._gate.require(product, asked, self._signer.clock())
             self._require_renewable(product, asked, passage)
         except AccessDenied as refused:
             return refused
@@ -299,12 +304,12 @@ class Negotiations:
     def _require_still(self, product: DataProduct, record: ContractRecord) -> None:
         """Raise AccessDenied where what stood when the agreement was signed stands no more: vetting, attestations."""
         self.lives.require_attested(record.asked["consumer"])
-        self._require_renewable(product, record.asked, self._gate.require(product, record.asked, self._papers.clock()))
+        self._require_renewable(product, record.asked, self._gate.require(product, record.asked, self._signer.clock()))
 
     def _require_renewable(self, product: DataProduct, asked: dict[str, Any], passage: Passage) -> None:
         """Raise AccessDenied where a request is a renewal that may not be."""
         if RENEWS in asked:
-            expires = ends(product, self._papers.clock(), passage.until, asked.get(UNTIL))
+            expires = ends(product, self._signer.clock(), passage.until, asked.get(UNTIL))
             require_renewable(self._shelf.find(asked[RENEWS]), asked, expires)
 
     def _require_licence(self, product: DataProduct, asked: dict[str, Any]) -> None:
@@ -314,7 +319,7 @@ class Negotiations:
         """
         if product.max_licences is None:
             return
-        now, renews = self._papers.clock(), asked.get(RENEWS)
+        now, renews = self._signer.clock(), asked.get(RENEWS)
         others = [one for one in self.all() if one.asked["product"] == product.id and one.contract_id != renews]
         standing = sum(is_standing(one, now) for one in others)
         if standing >= product.max_licences:
@@ -333,14 +338,14 @@ class Negotiations:
                 "rule": "",
                 "next_step": "",
                 "life": LifeState.ACTIVE.value,
-                "since": format_time(self._papers.clock()),
+                "since": format_time(self._signer.clock()),
             }
             return self._store(record.moved(state, agreement=envelope, grant_id=grant_id, **said))
 
     def _sign_agreement(self, record: ContractRecord, product: DataProduct, passage: Passage) -> Envelope:
         consumer = self._directory.member(record.asked["consumer"])
-        agreement = draft(record, product, passage, consumer=consumer, now=self._papers.clock())
-        return sign("agreement", agreement.document(), self._papers.hospital, self._papers.sign_key)
+        agreement = draft(record, product, passage, consumer=consumer, now=self._signer.clock())
+        return sign("agreement", agreement.document(), self._signer.hospital, self._signer.sign_key)
 
     def _known(self, asked: dict[str, Any]) -> ContractRecord | None:
         """Return the record of this request; raise AccessDenied where its id stands for another one."""

@@ -16,9 +16,10 @@ from hdex.node.directory import Directory
 from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied, RequestInvalid
 from hdex.node.hospital.access_record import read_texts
-from hdex.node.hospital.contract_shelf import Papers, about
+from hdex.node.hospital.contract_shelf import about
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.products import Products
+from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.staff import OFFICER, Staff
 from hdex.node.identity import Identity
 from hdex.node.recorder import Facts, Recorder
@@ -35,10 +36,10 @@ class Offers:
     """One provider's offers in negotiations over the Dataspace Protocol."""
 
     def __init__(
-        self, papers: Papers, negotiations: Negotiations, products: Products, staff: Staff, *,
+        self, signer: Signatory, negotiations: Negotiations, products: Products, staff: Staff, *,
         directory: Directory, recorder: Recorder,
     ) -> None:  # fmt: skip
-        self._papers = papers
+        self._signer = signer
         self._negotiations = negotiations
         self._shelf = negotiations.lives.shelf
         self._products = products
@@ -66,9 +67,9 @@ class Offers:
                 said |= {"price": to_document(ordered_price(product, order_of(asked))), "reason": paper["reason"]}
                 offer = sign(
                     OFFER,
-                    said | {"at": format_time(self._papers.clock())},
-                    self._papers.hospital,
-                    self._papers.sign_key,
+                    said | {"at": format_time(self._signer.clock())},
+                    self._signer.hospital,
+                    self._signer.sign_key,
                 )
                 facts = about(record.asked) | Facts(
                     policy_digest=digest(paper), result_digest=digest(offer["document"])

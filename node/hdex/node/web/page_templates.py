@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from hdex.catalog.web import formats
@@ -13,7 +13,12 @@ from hdex.node.web.page_words import PageWords
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("hdex.node.web", "templates"),
+        loader=ChoiceLoader(
+            [
+                PackageLoader("hdex.node.web", "templates"),
+                PrefixLoader({"catalog": PackageLoader("hdex.catalog.web", "templates")}),  # its charts
+            ]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
