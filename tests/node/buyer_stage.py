@@ -79,7 +79,7 @@ class Organisation(Seat):
         )  # fmt: skip
         customer = self.stage.customer()
         customer._received = received
-        self.verbs = Verbs(buyer, applicant, customer)
+        self.verbs = Verbs(buyer, applicant, customer, self.market.holder())
         self.desk_ = BuyerDesk(
             self.verbs, office=HOME, hospitals=("hospital-a", "hospital-b"), home=folder, clock=self.market.clock
         )

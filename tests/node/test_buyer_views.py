@@ -60,7 +60,7 @@ def standing(state: str, arrived: Arrived = NOTHING, **changed: Any) -> Standing
     ("one", "expected"),
     [
         (standing("REQUESTED"), ("contract_waits", "hospital-a")),
-        (standing("OFFERED"), ("contract_sign", US)),
+        (standing("OFFERED"), ("contract_answer", US)),
         (standing("AGREED"), ("contract_sign", US)),
         (standing("VERIFIED"), ("contract_waits", "hospital-a")),
         (standing("FINALIZED"), ("contract_fetch", US)),
@@ -134,12 +134,12 @@ def test_an_approval_waits_for_nobody_once_a_contract_was_asked_for() -> None:
 
 def test_a_contract_s_way_tells_signed_times_and_first_sights_apart() -> None:
     one = replace(standing("FINALIZED", WHOLE, grant_id="g"), seen={"FINALIZED": "2026-11-21T21:10:00.000Z"})
-    assert [(step.key, step.time[11:16], step.is_signed) for step in steps(one)] == [
-        ("REQUESTED", "20:00", True),
-        ("AGREED", "21:00", True),
-        ("VERIFIED", "21:10", False),
-        ("FINALIZED", "21:10", False),
-        ("RECEIVED", "21:30", True),
+    assert [(step.key, step.time[11:16], step.source) for step in steps(one)] == [
+        ("REQUESTED", "20:00", "signed"),
+        ("AGREED", "21:00", "signed"),
+        ("VERIFIED", "21:10", "seen"),
+        ("FINALIZED", "21:10", "seen"),
+        ("RECEIVED", "21:30", "signed"),
     ]
     assert [step.key for step in steps(standing("REQUESTED")) if step.is_reached] == ["REQUESTED"]
     ended = replace(standing("TERMINATED"), seen={"TERMINATED": "2026-11-21T21:10:00.000Z"})
