@@ -18,7 +18,14 @@ from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, canonical, sign
 
-KEPT = (".receipt.json", ".manifest.json", ".request.json", ".log.jsonl", ".attestation.json")  # papers, no rows
+KEPT = (  # papers, no rows
+    ".receipt.json",
+    ".manifest.json",
+    ".request.json",
+    ".log.jsonl",
+    ".attestation.json",
+    ".seen.json",
+)
 
 
 class Custodian(Protocol):
