@@ -65,8 +65,8 @@ FAMILIES = {
     ),
     "buyer": Family(
         sites.buyer,
-        ("/", "/contracts", "/contracts/c-whole", "/contracts/c-over", "/contracts/c-agreed", "/contracts/c-whole/renew",
-         "/contracts/c-over/attest", "/contracts/c-waits/withdraw"),
+        ("/", "/contracts", "/contracts/c-whole", "/contracts/c-over", "/contracts/c-agreed",
+         "/contracts/c-whole/renew", "/contracts/c-over/attest", "/contracts/c-waits/withdraw"),
     ),
     "papers": Family(sites.papers, ("/invoice", "/credit-note", "/statement")),
 }  # fmt: skip

@@ -220,7 +220,8 @@ def limits(one: Standing, now: datetime) -> list[Limit]:
 
 def _limits(one: Standing, paper: Document, now: datetime) -> Iterator[Limit]:
     left = datetime.fromisoformat(str(paper["expires"])) - now
-    yield Limit("until", str(paper["expires"])[:10], str(max(0, -(-left // timedelta(days=1)))))
+    days = 0 if state_of(one) in ENDED else max(0, -(-left // timedelta(days=1)))
+    yield Limit("until", str(paper["expires"])[:10], str(days))
     yield from (_told(one.word) if one.word else _known(one, paper))
     quota = paper.get("quota") or {}
     for name in QUOTAS:
