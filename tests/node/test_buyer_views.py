@@ -165,7 +165,9 @@ def test_what_is_left_of_each_clause() -> None:
 
 
 def lived(life: LifeState, **changed: Any) -> Standing:
-    word = Word(life=life, since="", expires=AGREED["expires"], due="", overdue=False, transfer="", limits=(), steps=())
+    word = Word(
+        life=life, since="", expires="2026-12-01T21:00:00.000Z", due="", overdue=False, transfer="", limits=(), steps=()
+    )
     return replace(standing("FINALIZED"), word=replace(word, **changed))
 
 
