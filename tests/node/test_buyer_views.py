@@ -16,6 +16,7 @@ from hdex.node.contract_record import ContractRecord
 from hdex.node.contract_word import LifeStep, Used, Word
 from hdex.node.errors import NotFound, PeerUnavailable, RequestInvalid
 from hdex.node.fetches import Fetches
+from hdex.node.web.buyer_contracts import offer_of
 from hdex.node.web.buyer_forms import declaration, lines, question, typed_lines
 from hdex.node.web.buyer_views import (
     US,
@@ -192,8 +193,23 @@ def test_a_life_says_what_waits_and_what_may_be_done(life: LifeState, task: str,
 
 
 def test_only_what_is_negotiated_is_withdrawn_and_nothing_is_done_unheard() -> None:
-    assert [acts(standing(state)) for state in ("REQUESTED", "OFFERED", "AGREED")] == [["withdraw"]] * 3
-    assert [acts(standing(state)) for state in ("FINALIZED", "TERMINATED")] == [[], []]
+    assert [acts(standing(state)) for state in ("REQUESTED", "AGREED", "VERIFIED")] == [["withdraw"]] * 3
+    assert [acts(standing(state)) for state in ("FINALIZED", "TERMINATED", "OFFERED")] == [[], [], []]
+
+
+def test_an_offer_that_waits_shows_its_terms_whatever_is_in_them() -> None:
+    said = {"order": {"plan": "one_off", "columns": ["age", "ldl"]}, "max_rounds": 4, "until": "2027-01-01T00:00:00Z"}
+    one = standing("OFFERED", offer={"document": said, "signatures": []})
+    assert offer_of(one) == [
+        ("plan", "one_off"),
+        ("columns", "age, ldl"),
+        ("rounds", "4"),
+        ("until", "2027-01-01T00:00:00Z"),
+    ]
+    odds: list[dict[str, Any]] = [{}, {"order": 5}, {"order": {"columns": "x"}}, {"order": []}]
+    for odd in odds:
+        assert offer_of(standing("OFFERED", offer={"document": odd, "signatures": []})) == []
+    assert offer_of(standing("AGREED", offer={"document": said, "signatures": []})) == []
 
 
 def test_a_life_s_steps_follow_in_the_order_of_time_with_who_and_why() -> None:
