@@ -79,7 +79,7 @@ class Organisation(Seat):
         )  # fmt: skip
         customer = self.stage.customer()
         customer._received = received
-        self.verbs = Verbs(buyer, applicant, customer)
+        self.verbs = Verbs(buyer, applicant, customer, self.market.holder())
         self.desk_ = BuyerDesk(
             self.verbs, office=HOME, hospitals=("hospital-a", "hospital-b"), home=folder, clock=self.market.clock
         )
@@ -134,6 +134,8 @@ PATHS = (  # of everything that a furnished desk can show
         "/invoices",
         "/invoices/hospital-a/hospital-a-2026-000001",
     ),
+    *("/contracts/c-over", "/contracts/c-over/attest", "/contracts/c-whole/renew", "/contracts/c-whole/attest"),
+    "/contracts/c-waits/withdraw",
     *("/studies", "/studies/restenosis-2026", "/nowhere"),
     *("/contracts/nobodys", "/sign-in"),
 )
@@ -152,7 +154,7 @@ def furnish(us: Organisation) -> None:
     reviewed.message(record, "Who is the contractor?", "privacy_officer")
     us.act("/requests/r-1", "/requests/r-1/message", text="There is none.")
     listed, buyer = us.market.list_product(replace(priced(), id=PRICED), released()), us.desk_.buyer
-    for name in ("cut", "asked", "agreed", "waits", "whole"):
+    for name in ("cut", "asked", "agreed", "waits", "over", "whole"):
         mode = "query" if name == "asked" else "sealed_file"
         buyer.request(us.market.wish(listed, mode), contract_id=f"c-{name}")
         if name != "waits":
@@ -161,6 +163,8 @@ def furnish(us: Organisation) -> None:
             buyer.accept(f"c-{name}")
     buyer.fetch("c-cut", stop_after=2)
     buyer.fetch("c-whole")
+    buyer.fetch("c-over", stop_after=2)
+    us.market.negotiations.revoke("c-over", "the consent was withdrawn", OFFICER)
     us.stage.billing.issue_to_date("c-whole", OFFICER)
     diary = StudyDiary(us.home / "studies", "restenosis-2026")
     diary.begin("logistic")

@@ -12,7 +12,7 @@ from tests.node.desk_stage import said
 from hdex.catalog.web.headers import SECURITY_HEADERS
 
 VALUES = {"product": "hospital-a.priced", "name": "r-2", "contract": "c-agreed", "provider": "hospital-a",
-          "number": "hospital-a-2026-000001", "study": "restenosis-2026"}  # fmt: skip
+          "number": "hospital-a-2026-000001", "study": "restenosis-2026", "act": "withdraw"}  # fmt: skip
 OPEN = ("/sign-in", "/zh/sign-in")
 
 

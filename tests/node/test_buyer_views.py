@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hdex.catalog.contract_life import LifeState
 from hdex.node.buyer_desk import Asked, Standing
 from hdex.node.buyer_shelf import Arrived, Shelf
 from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_word import LifeStep, Used, Word
 from hdex.node.errors import NotFound, PeerUnavailable, RequestInvalid
 from hdex.node.fetches import Fetches
+from hdex.node.web.buyer_contracts import offer_of
 from hdex.node.web.buyer_forms import declaration, lines, question, typed_lines
 from hdex.node.web.buyer_views import (
     US,
+    acts,
     answer_chart,
     contract_task,
     limits,
     request_task,
+    state_of,
     steps,
     text_columns,
     vetting_task,
@@ -60,7 +65,7 @@ def standing(state: str, arrived: Arrived = NOTHING, **changed: Any) -> Standing
     ("one", "expected"),
     [
         (standing("REQUESTED"), ("contract_waits", "hospital-a")),
-        (standing("OFFERED"), ("contract_sign", US)),
+        (standing("OFFERED"), ("contract_answer", US)),
         (standing("AGREED"), ("contract_sign", US)),
         (standing("VERIFIED"), ("contract_waits", "hospital-a")),
         (standing("FINALIZED"), ("contract_fetch", US)),
@@ -134,12 +139,12 @@ def test_an_approval_waits_for_nobody_once_a_contract_was_asked_for() -> None:
 
 def test_a_contract_s_way_tells_signed_times_and_first_sights_apart() -> None:
     one = replace(standing("FINALIZED", WHOLE, grant_id="g"), seen={"FINALIZED": "2026-11-21T21:10:00.000Z"})
-    assert [(step.key, step.time[11:16], step.is_signed) for step in steps(one)] == [
-        ("REQUESTED", "20:00", True),
-        ("AGREED", "21:00", True),
-        ("VERIFIED", "21:10", False),
-        ("FINALIZED", "21:10", False),
-        ("RECEIVED", "21:30", True),
+    assert [(step.key, step.time[11:16], step.source) for step in steps(one)] == [
+        ("REQUESTED", "20:00", "signed"),
+        ("AGREED", "21:00", "signed"),
+        ("VERIFIED", "21:10", "seen"),
+        ("FINALIZED", "21:10", "seen"),
+        ("RECEIVED", "21:30", "signed"),
     ]
     assert [step.key for step in steps(standing("REQUESTED")) if step.is_reached] == ["REQUESTED"]
     ended = replace(standing("TERMINATED"), seen={"TERMINATED": "2026-11-21T21:10:00.000Z"})
@@ -158,6 +163,75 @@ def test_what_is_left_of_each_clause() -> None:
     assert limits(standing("REQUESTED"), NOW) == []
     after = {one.key: one.left for one in limits(standing("FINALIZED"), datetime(2027, 1, 1, tzinfo=UTC))}
     assert after["until"] == "0"
+
+
+def lived(life: LifeState, **changed: Any) -> Standing:
+    word = Word(
+        life=life, since="", expires="2026-12-01T21:00:00.000Z", due="", overdue=False, transfer="", limits=(), steps=()
+    )
+    return replace(standing("FINALIZED"), word=replace(word, **changed))
+
+
+@pytest.mark.parametrize(
+    ("life", "task", "who", "offered"),
+    [
+        (LifeState.ACTIVE, "contract_fetch", US, ["renew", "attest"]),
+        (LifeState.SUSPENDED, "contract_suspended", "hospital-a", ["attest"]),
+        (LifeState.OBLIGATIONS_OPEN, "contract_attest", US, ["attest"]),
+        (LifeState.EXPIRED, "", "", []),
+        (LifeState.CLOSED, "", "", []),
+    ],
+)
+def test_a_life_says_what_waits_and_what_may_be_done(life: LifeState, task: str, who: str, offered: list[str]) -> None:
+    one = lived(life, due="2026-12-08T21:00:00.000Z", overdue=True)
+    found = contract_task(one)
+    assert (found.key, found.who) == (task, who) if found else not task
+    assert acts(one) == offered
+    assert state_of(one) == life.value
+    owed = life is LifeState.OBLIGATIONS_OPEN
+    assert not owed or (found is not None and found.is_late and found.due == "2026-12-08T21:00:00.000Z")
+
+
+def test_only_what_is_negotiated_is_withdrawn_and_nothing_is_done_unheard() -> None:
+    assert [acts(standing(state)) for state in ("REQUESTED", "AGREED", "VERIFIED")] == [["withdraw"]] * 3
+    assert [acts(standing(state)) for state in ("FINALIZED", "TERMINATED", "OFFERED")] == [[], [], []]
+
+
+def test_an_offer_that_waits_shows_its_terms_whatever_is_in_them() -> None:
+    said = {"order": {"plan": "one_off", "columns": ["age", "ldl"]}, "max_rounds": 4, "until": "2027-01-01T00:00:00Z"}
+    one = standing("OFFERED", offer={"document": said, "signatures": []})
+    assert offer_of(one) == [
+        ("plan", "one_off"),
+        ("columns", "age, ldl"),
+        ("rounds", "4"),
+        ("until", "2027-01-01T00:00:00Z"),
+    ]
+    odds: list[dict[str, Any]] = [{}, {"order": 5}, {"order": {"columns": "x"}}, {"order": []}]
+    for odd in odds:
+        assert offer_of(standing("OFFERED", offer={"document": odd, "signatures": []})) == []
+    assert offer_of(standing("AGREED", offer={"document": said, "signatures": []})) == []
+
+
+def test_a_life_s_steps_follow_in_the_order_of_time_with_who_and_why() -> None:
+    ended = (LifeStep("revoke", "REVOKED", "privacy_officer", "ended", "2026-11-21T21:50:00.000Z"),)
+    one = replace(lived(LifeState.CLOSED, steps=ended), arrived=WHOLE)
+    assert [(step.key, step.by, step.reason) for step in steps(one)[-2:]] == [
+        ("RECEIVED", "", ""),
+        ("REVOKED", "privacy_officer", "ended"),
+    ]
+
+
+def test_a_provider_s_count_stands_before_what_is_known_here() -> None:
+    counted = (Used("rounds", 0, 0), Used("deliveries", 2, 1), Used("epsilon", 1.5, 0.5), Used("rows", 0, 3))
+    found = {
+        one.key: (one.agreed, one.used, one.left, one.share)
+        for one in limits(lived(LifeState.ACTIVE, limits=counted), NOW)
+    }
+    assert found["deliveries"] == ("2", "1", "1", 50)
+    assert found["epsilon"] == ("1.5", "0.5", "1", 33)
+    assert found["rows"] == ("0", "3", "0", 100)
+    assert "rounds" not in found  # neither agreed nor used
+    assert limits(lived(LifeState.CLOSED), NOW)[0].left == "0"
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))

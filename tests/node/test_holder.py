@@ -4,15 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
 from hdex.catalog.attestation import Kept
-from hdex.catalog.contract import State
+from hdex.catalog.contract import Party, State
 from hdex.catalog.contract_life import LifeState
 from hdex.catalog.errors import TransitionForbidden
 from hdex.catalog.limits import Limits
 from hdex.catalog.product import DataProduct
+from hdex.node.compose.client import Knowing
+from hdex.node.dsp.process import Kind, Process
+from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.signed import sign
 
@@ -149,3 +153,15 @@ def test_a_withdrawn_negotiation_ends_at_both_and_a_final_contract_does_not(mark
     assert rule_of(lambda: market.contracts.withdrawn(foreign, person(OTHER))) == "contract.foreign"
     with pytest.raises(Exception, match="not signed by"):
         market.negotiations.withdraw(foreign, person("exchange"))
+
+
+def test_what_was_negotiated_without_the_exchange_is_not_withdrawn_at_it(tmp_path: Path) -> None:
+    processes = SqliteProcesses(tmp_path / "processes.db")
+    request = {"document": {"contract_id": "c-1"}, "signatures": []}
+    said = {"kind": Kind.NEGOTIATION, "role": Party.CONSUMER, "pid": "c-1", "peer": "hospital-a"}
+    processes.save(Process(**said, state=State.REQUESTED, request=request))  # type: ignore[arg-type]  # each fits
+    processes.close()
+    with grpc.insecure_channel("127.0.0.1:1") as nowhere:
+        market = Knowing(nowhere, tmp_path / "processes.db")
+        assert market.status("c-1").state == State.REQUESTED
+        assert rule_of(lambda: market.withdraw(request)) == "contract.over_dsp"

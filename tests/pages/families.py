@@ -63,6 +63,11 @@ FAMILIES = {
     "steward": Family(
         sites.steward, ("/", f"{STENTS}/classification", f"{STENTS}/versions/1.0.0", "/datasets", "/products")
     ),
+    "buyer": Family(
+        sites.buyer,
+        ("/", "/contracts", "/contracts/c-whole", "/contracts/c-over", "/contracts/c-agreed",
+         "/contracts/c-whole/renew", "/contracts/c-over/attest", "/contracts/c-waits/withdraw"),
+    ),
     "papers": Family(sites.papers, ("/invoice", "/credit-note", "/statement")),
 }  # fmt: skip
 

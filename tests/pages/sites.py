@@ -13,6 +13,7 @@ from tests.catalog.test_pages import CONTRACTS, TIMELINE
 from tests.node.auditor_stage import NOW, Hall
 from tests.node.billing_stage import OFFICER as BILLING_OFFICER
 from tests.node.billing_stage import BillingStage
+from tests.node.buyer_stage import Organisation, furnish
 from tests.node.desk_stage import DIGEST, OFFICER, STEWARD, House, Seat
 from tests.node.record_stage import STENTS
 from tests.node.test_billing import billed
@@ -30,7 +31,7 @@ from hdex.node.hospital.billing import Credit
 from hdex.node.web.auditor_app import create_auditor_app
 from hdex.node.web.invoice_page import invoice_page, statement_page
 
-__all__ = ["DIGEST", "Site", "auditor", "catalogue", "desk", "empty_catalogue", "papers", "steward"]
+__all__ = ["DIGEST", "Site", "auditor", "buyer", "catalogue", "desk", "empty_catalogue", "papers", "steward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,13 @@ def steward(folder: Path) -> Iterator[Site]:
     seat.act(review, f"{review}/sign")
     house.record.release()
     yield from seated(seat)
+
+
+def buyer(folder: Path) -> Iterator[Site]:
+    """Serve a buying organisation's desk with everything that it can show."""
+    us = Organisation(folder)
+    furnish(us)
+    yield from seated(us)
 
 
 def seated(seat: Seat) -> Iterator[Site]:

@@ -4,25 +4,31 @@ Nothing here decides. Whoever is away is named, and what the others say is shown
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from hdex.catalog.attestation import Kept
+from hdex.catalog.contract import State
+from hdex.catalog.contract_life import LifeState
 from hdex.ledger.event import format_time
 from hdex.node.applicant import Applicant
 from hdex.node.buyer import Buyer
 from hdex.node.buyer_shelf import Arrived, Shelf
 from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_word import Word, read_word
 from hdex.node.customer import Customer
-from hdex.node.errors import NodeError, NotFound, PeerUnavailable, Problem, describe
+from hdex.node.errors import AccessDenied, NodeError, NotFound, PeerUnavailable, Problem, describe
 from hdex.node.fetches import Fetch, Fetches
+from hdex.node.holder import Holder
 from hdex.node.invoice_file import InvoiceFile
 from hdex.node.question import Question
 from hdex.node.study_diary import StudyDiary
 
 MOST = 50  # contracts, requests or studies of a list, newest first
+FRESH = timedelta(seconds=60)  # a list repeats a provider's word so long: each question is an event in its log
 Document = Mapping[str, Any]
 
 
@@ -38,6 +44,8 @@ class Standing:
     fetch: Fetch | None = None
     queries_left: int | None = None  # as the last answer under it told
     problem: Problem | None = None
+    word: Word | None = None  # the provider's own about a final contract; None where it was not told
+    silent: Problem | None = None  # why it was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Verbs:
     buyer: Buyer
     applicant: Applicant
     customer: Customer
+    holder: Holder
 
 
 class BuyerDesk:
@@ -75,6 +84,7 @@ class BuyerDesk:
         self, verbs: Verbs, *, office: str, hospitals: Iterable[str], home: Path, clock: Callable[[], datetime]
     ) -> None:
         self.buyer, self.applicant, self.customer = verbs.buyer, verbs.applicant, verbs.customer
+        self.holder = verbs.holder
         self.office, self.hospitals = office, tuple(hospitals)
         self.clock = clock
         self.fetches = Fetches(verbs.buyer.fetch)
@@ -82,6 +92,7 @@ class BuyerDesk:
         self._studies = home / "studies"
         self._lock = threading.Lock()
         self._left: dict[str, int] = {}
+        self._words: dict[str, tuple[datetime, Word]] = {}
 
     @property
     def me(self) -> str:
@@ -97,21 +108,36 @@ class BuyerDesk:
         return list(reversed(self.applicant.vettings(self.office)))
 
     def contracts(self) -> list[Standing]:
-        """Return the newest contracts that were asked for from here; once the exchange is away nobody waits for it."""
-        found, away = list[Standing](), None
+        """Return the newest contracts that were asked for from here; nobody waits twice for whoever is away."""
+        found, away, silent = list[Standing](), None, dict[str, Problem]()
         for contract_id, asked in self._shelf.contracts()[:MOST]:
             if away is None:
-                one = self._standing(contract_id, asked)
-                away = one.problem if one.problem and one.problem.status == "UNAVAILABLE" else None
+                one = self._standing(contract_id, asked, silent)
+                away = one.problem if is_away(one.problem) else None
             else:
                 one = Standing(contract_id, asked, self._shelf.arrived(contract_id), problem=away)
+            if one.silent is not None and is_away(one.silent):
+                silent[str(asked.get("provider", ""))] = one.silent
             found.append(one)
         return found
 
     def standing(self, contract_id: str) -> Standing:
-        """Return one contract. Raises NotFound, and what the exchange says."""
+        """Return one contract, by its provider's own word where it tells it now. Raises NotFound, and what the
+        exchange says.
+        """
         record = self.buyer.status(contract_id)
-        return self._of_record(contract_id, record.asked, record)
+        return self._heard(self._of_record(contract_id, record.asked, record), record)
+
+    def attest(
+        self, contract_id: str, deleted: Sequence[str], *, copies: int, kept: Sequence[Kept], delete: bool
+    ) -> None:
+        """Sign that a contract's rows are deleted. delete: this machine's files first. Raises AccessDenied."""
+        fetch = self.fetches.of(contract_id)
+        if fetch is not None and fetch.is_running:
+            raise AccessDenied("attestation.arriving", "wait until it has ended", "a delivery under it is running")
+        self.holder.attest(contract_id, deleted, copies=copies, kept=kept, delete=delete)
+        with self._lock:
+            self._words.pop(contract_id, None)
 
     def query(self, contract_id: str, question: Question) -> dict[str, Any]:
         """Ask under a contract, and keep what it has left."""
@@ -171,11 +197,30 @@ class BuyerDesk:
         except NotFound:
             return StudyLook(study_id, lines, None)
 
-    def _standing(self, contract_id: str, asked: Document) -> Standing:
+    def _standing(self, contract_id: str, asked: Document, silent: Mapping[str, Problem]) -> Standing:
+        """Return one contract of a list. silent: providers that were away a moment ago, and how that was said."""
         try:
-            return self._of_record(contract_id, asked, self.buyer.status(contract_id))
+            record = self.buyer.status(contract_id)
         except NodeError as error:
             return Standing(contract_id, asked, self._shelf.arrived(contract_id), problem=describe(error))
+        one, provider = self._of_record(contract_id, asked, record), str(record.asked["provider"])
+        with self._lock:
+            at, word = self._words.get(contract_id, (None, None))
+        if at is not None and word is not None and (word.life is LifeState.CLOSED or self.clock() - at < FRESH):
+            return replace(one, word=word)
+        return replace(one, silent=silent[provider]) if provider in silent else self._heard(one, record)
+
+    def _heard(self, one: Standing, record: ContractRecord) -> Standing:
+        """Return a contract with its provider's own word, or why there is none."""
+        if record.state != State.FINALIZED:
+            return one
+        try:
+            word = read_word(self.holder.told(record), one.contract_id)
+        except NodeError as error:
+            return replace(one, silent=describe(error))
+        with self._lock:
+            self._words[one.contract_id] = (self.clock(), word)
+        return replace(one, word=word)
 
     def _of_record(self, contract_id: str, asked: Document, record: ContractRecord) -> Standing:
         with self._lock:
@@ -189,3 +234,8 @@ class BuyerDesk:
             self.fetches.of(contract_id),
             left,
         )
+
+
+def is_away(problem: Problem | None) -> bool:
+    """Return whether somebody did not answer, rather than say no."""
+    return problem is not None and problem.status == "UNAVAILABLE"

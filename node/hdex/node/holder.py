@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from hdex.catalog.attestation import Attestation, Kept
-from hdex.catalog.contract import State, agreement_digest
+from hdex.catalog.attestation import Attestation, Kept, require_kept
+from hdex.catalog.contract import Agreement, State, agreement_digest
 from hdex.catalog.documents import from_document
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import format_time
@@ -18,7 +18,14 @@ from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, canonical, sign
 
-KEPT = (".receipt.json", ".manifest.json", ".request.json", ".log.jsonl", ".attestation.json")  # papers, no rows
+KEPT = (  # papers, no rows
+    ".receipt.json",
+    ".manifest.json",
+    ".request.json",
+    ".log.jsonl",
+    ".attestation.json",
+    ".seen.json",
+)
 
 
 class Custodian(Protocol):
@@ -63,9 +70,13 @@ class Holder:
         if record.state != State.FINALIZED:
             return found
         try:
-            return found | self._custodian.standing(str(record.asked["provider"]), contract_id)
+            return found | self.told(record)
         except PeerUnavailable:
             return found | {"next_step": "the provider does not answer; ask again for how the contract stands there"}
+
+    def told(self, record: ContractRecord) -> dict[str, Any]:
+        """Return the provider's own word about a final contract, as it was said. Raises PeerUnavailable."""
+        return self._custodian.standing(str(record.asked["provider"]), record.contract_id)
 
     def renew(self, contract_id: str, *, rounds: int | None = None, statement: str = "") -> ContractRecord:
         """Ask for a contract of the same terms that takes another one's place; both sides sign it as any other."""
@@ -88,29 +99,24 @@ class Holder:
         return self._ending.withdraw(self._signed("termination", paper))
 
     def attest(
-        self, contract_id: str, deleted: Sequence[str], *, copies: int, kept: Sequence[Kept] = ()
+        self, contract_id: str, deleted: Sequence[str], *, copies: int, kept: Sequence[Kept] = (), delete: bool = False
     ) -> dict[str, Any]:
         """Sign what was deleted and what is kept, hand it to the provider, keep it, and return how the contract stands.
 
-        Raises AccessDenied while this machine still holds the file: a signature must not say what is not so.
+        delete: this machine's files first, once the paper is one that can be signed: what would be refused for its
+        form deletes nothing. Raises AccessDenied while this machine still holds the file: a signature must not say
+        what is not so.
         """
         record = self._buyer.status(contract_id)
         if record.agreement is None:
             raise AccessDenied("contract.state", "withdraw instead", f"the contract is {record.state}, not FINALIZED")
+        paper = self._attestation(record, deleted, copies, kept)
+        if delete:
+            self.delete(contract_id)
         if left := self.held(contract_id):
             raise AccessDenied(
                 "attestation.file_here", "delete it first: --delete", f"{len(left)} file(s) of this contract lie here"
             )
-        paper = Attestation(
-            contract_id=contract_id,
-            agreement_digest=agreement_digest(record.agreement["document"]),
-            consumer=self._buyer.me,
-            deleted=tuple(deleted),
-            copies=copies,
-            at=format_time(self._clock()),
-            kept=tuple(kept),
-        ).document()
-        Attestation.from_document(paper)
         envelope = self._signed("attestation", paper)
         answer = self._custodian.attest(str(record.asked["provider"]), envelope)
         write_atomic(self._folder / f"{contract_id}.attestation.json", canonical(envelope))
@@ -127,6 +133,23 @@ class Holder:
         for path in files:
             path.unlink()
         return len(files)
+
+    def _attestation(
+        self, record: ContractRecord, deleted: Sequence[str], copies: int, kept: Sequence[Kept]
+    ) -> dict[str, Any]:
+        """Return the paper, checked as the provider will. Raises AttestationInvalid, DocumentInvalid."""
+        document: dict[str, Any] = record.agreement["document"] if record.agreement else {}
+        paper: dict[str, Any] = Attestation(
+            contract_id=record.contract_id,
+            agreement_digest=agreement_digest(document),
+            consumer=self._buyer.me,
+            deleted=tuple(deleted),
+            copies=copies,
+            at=format_time(self._clock()),
+            kept=tuple(kept),
+        ).document()
+        require_kept(Attestation.from_document(paper), Agreement.from_document(document))
+        return paper
 
     def _signed(self, kind: str, paper: dict[str, Any]) -> Envelope:
         return sign(kind, paper, self._buyer.me, self._keys.secret("sign"))

@@ -232,6 +232,7 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/contracts/{contract}/accept": BY_CALL,
         "*/contracts/{contract}/fetch": BY_CALL,
         "*/contracts/{contract}/query": BY_CALL,
+        "*/contracts/{contract}/{act}": BY_CALL,
         "*/invoices": BY_CALL,
         "*/invoices/{provider}/{number}": BY_CALL,
         "*/invoices/{provider}/{number}/paper": BY_CALL,

@@ -3,7 +3,7 @@
 import threading
 
 from hdex.node.buyer_desk import BuyerDesk, Verbs
-from hdex.node.compose.client import applicant_of, buyer_of, customer_of, folder_of, organisation_caller
+from hdex.node.compose.client import applicant_of, buyer_of, customer_of, folder_of, holder_of, organisation_caller
 from hdex.node.compose.desk_line import door_of, serve_desk_app
 from hdex.node.compose.standing import now
 from hdex.node.config import BuyerConfig
@@ -52,6 +52,6 @@ def organisation(config: BuyerConfig, denied: frozenset[int]) -> Identity:
 def desk_of(config: BuyerConfig) -> BuyerDesk:
     """Return everything that the organisation can do, over one set of keys and channels."""
     who = organisation_caller(config)
-    verbs = Verbs(buyer_of(config, who), applicant_of(config, who), customer_of(config, who))
+    verbs = Verbs(buyer_of(config, who), applicant_of(config, who), customer_of(config, who), holder_of(config, who))
     hospitals = sorted(member.id for member in who.directory.members if member.kind == "hospital")
     return BuyerDesk(verbs, office=config.exchange.id, hospitals=hospitals, home=config.data_dir, clock=now)

@@ -18,11 +18,12 @@ from hdex.node.dataspace_market import record_of
 from hdex.node.directory import Directory
 from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.egress import allow
-from hdex.node.errors import NotFound
+from hdex.node.errors import AccessDenied, NotFound
 from hdex.node.holder import Holder
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.reviewer import Reviewer
+from hdex.node.signed import Envelope
 from hdex.node.steward import Steward
 from hdex.node.wire.channels import Channels
 from hdex.node.wire.remote import RemoteDesk, RemoteExchange, RemoteHospitals, RemoteLogs
@@ -50,6 +51,12 @@ class Knowing(RemoteExchange):
 
     def status(self, contract_id: str) -> ContractRecord:
         return negotiated(self._processes, contract_id) or super().status(contract_id)
+
+    def withdraw(self, termination: Envelope) -> ContractRecord:
+        if negotiated(self._processes, str(termination["document"]["contract_id"])):
+            next_step = "hdex buy negotiate --contract CONTRACT --withdraw REASON: it tells the provider"
+            raise AccessDenied("contract.over_dsp", next_step, "it was negotiated without the exchange")
+        return super().withdraw(termination)
 
 
 def negotiated(path: Path, contract_id: str) -> ContractRecord | None:
@@ -102,8 +109,14 @@ def organisation_caller(config: BuyerConfig) -> Caller:
 def buyer_of(config: BuyerConfig, who: Caller) -> Buyer:
     """Return a buyer over channels and keys that are open already."""
     folder, counter = folder_of(config, "received"), RemoteHospitals(who.channels)
-    market = Knowing(who.channels(config.exchange.id), config.data_dir / "dsp" / "processes.db")
-    return Buyer(config.id, who.keys, who.directory, market=market, counter=counter, folder=folder, clock=now)
+    return Buyer(
+        config.id, who.keys, who.directory, market=knowing(config, who), counter=counter, folder=folder, clock=now
+    )
+
+
+def knowing(config: BuyerConfig, who: Caller) -> Knowing:
+    """Return the exchange with what was negotiated without it."""
+    return Knowing(who.channels(config.exchange.id), config.data_dir / "dsp" / "processes.db")
 
 
 def holder_of(config: BuyerConfig, who: Caller) -> Holder:
@@ -112,7 +125,7 @@ def holder_of(config: BuyerConfig, who: Caller) -> Holder:
         buyer_of(config, who),
         who.keys,
         custodian=RemoteHospitals(who.channels),
-        ending=RemoteExchange(who.channels(config.exchange.id)),
+        ending=knowing(config, who),
         folder=folder_of(config, "received"),
         clock=now,
     )

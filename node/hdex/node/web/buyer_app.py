@@ -6,6 +6,7 @@ from hdex.node.buyer_desk import BuyerDesk
 from hdex.node.web.auditor_app import root_of
 from hdex.node.web.buyer_acts import BuyerActs
 from hdex.node.web.buyer_contracts import ContractPages
+from hdex.node.web.buyer_life import LifePages
 from hdex.node.web.buyer_pages import BuyerPages
 from hdex.node.web.buyer_requests import RequestPages
 from hdex.node.web.buyer_words import BuyerWords
@@ -20,6 +21,7 @@ def create_buyer_app(door: Door, desk: BuyerDesk) -> FastAPI:
     frame = DeskFrame(door, BuyerWords)
     app = frame.app("hdex buyer's desk")
     pages, requests, contracts, acts = BuyerPages(desk), RequestPages(desk), ContractPages(desk), BuyerActs(desk)
+    life = LifePages(desk)
     for lang in LANGUAGES:
         root, words = root_of(lang), BuyerWords(lang)
         see, do, take = frame.seen(words), frame.done(words), frame.done(words, read_upload)
@@ -45,6 +47,8 @@ def create_buyer_app(door: Door, desk: BuyerDesk) -> FastAPI:
         add_page(app, f"{root}/contracts/{{contract}}/fetch", do(acts.fetch), method="POST")
         add_page(app, f"{root}/contracts/{{contract}}/query", see(contracts.query))
         add_page(app, f"{root}/contracts/{{contract}}/query", do(contracts.answer), method="POST")
+        add_page(app, f"{root}/contracts/{{contract}}/{{act}}", see(life.asked))
+        add_page(app, f"{root}/contracts/{{contract}}/{{act}}", do(life.acted), method="POST")
         add_page(app, f"{root}/invoices", see(pages.invoices))
         add_page(app, f"{root}/invoices/{{provider}}/{{number}}", see(pages.invoice))
         add_page(app, f"{root}/invoices/{{provider}}/{{number}}/paper", see(pages.paper))

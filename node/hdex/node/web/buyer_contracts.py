@@ -14,9 +14,12 @@ from hdex.node.question import KINDS
 from hdex.node.signed import digest
 from hdex.node.web.buyer_forms import question
 from hdex.node.web.buyer_views import (
+    DENIED,
     OVER,
     TURN,
     US,
+    USABLE,
+    acts,
     agreed,
     answer_chart,
     answer_columns,
@@ -81,6 +84,11 @@ class ContractPages:
             digest=digest(agreed(found)) if agreed(found) else "",
             is_ours=TURN.get(state) == US,
             is_over=state in OVER,
+            word=found.word,
+            acts=acts(found),
+            denied=DENIED,
+            is_usable=state in USABLE,
+            offer=offer_of(found),
             is_live=is_live,
             live_s=LIVE_S,
             mode=str(found.asked["delivery_mode"]),
@@ -136,6 +144,23 @@ class ContractPages:
             return self._desk.buyer.show(product)[0].columns
         except NodeError:
             return ()
+
+
+def offer_of(one: Standing) -> list[tuple[str, str]]:
+    """Return the terms of the provider's offer that waits for an answer, as (limit or form field, text)."""
+    envelope = one.record.offer if one.record and one.record.state == "OFFERED" else None
+    said = envelope.get("document") if envelope else None
+    if not isinstance(said, dict):
+        return []
+    order = said["order"] if isinstance(said.get("order"), dict) else {}
+    columns = order.get("columns") or []
+    told = {
+        "plan": order.get("plan"),
+        "columns": ", ".join(map(str, columns)) if isinstance(columns, list) else "",
+        "rounds": said.get("max_rounds"),
+        "until": said.get("until"),
+    }
+    return [(name, str(value)) for name, value in told.items() if value]
 
 
 def looked(live: str) -> int:

@@ -41,7 +41,7 @@ class BuyerPages:
         vettings, problem = self._vettings()
         requests, contracts = self._desk.requests(), self._desk.contracts()
         found = waiting(vettings, requests, contracts) if problem is None else waiting([STANDS], requests, contracts)
-        problems = [problem, *(one.problem for one in requests), *(one.problem for one in contracts)]
+        problems = [problem, *(one.problem for one in requests), *(one.problem or one.silent for one in contracts)]
         away = {one.message for one in problems if one is not None}
         newest = vettings[0] if vettings else None
         counts = {"requests": len(requests), "contracts": len(contracts)}

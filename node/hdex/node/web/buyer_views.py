@@ -8,14 +8,26 @@ from urllib.parse import quote
 
 from hdex.catalog.web.charts import BarChart, bar_chart
 from hdex.node.buyer_desk import Asked, Standing
+from hdex.node.contract_word import Word
 from hdex.node.web.words import count
 
 US, PROVIDER = "us", "provider"
 TURN = {"REQUESTED": PROVIDER, "OFFERED": US, "ACCEPTED": PROVIDER, "AGREED": US, "VERIFIED": PROVIDER}
 WAY = ("REQUESTED", "AGREED", "VERIFIED", "FINALIZED")
-COUNTED = ("queries", "enclave_runs", "epsilon")  # clauses that the provider counts down
+COUNTED = {  # clauses that the provider counts down -> the limit's name
+    "queries": "questions",
+    "enclave_runs": "enclave_runs",
+    "epsilon": "epsilon",
+    "max_queries": "queries",
+    "max_rows": "rows",
+    "max_bytes": "bytes",
+}
 QUOTAS = ("queries", "rows", "rounds", "bytes")
-OVER = ("TERMINATED", "REVOKED")
+ENDED = ("REVOKED", "EXPIRED", "COMPLETED", "OBLIGATIONS_OPEN", "CLOSED")  # states of a life that is over
+OVER = ("TERMINATED", *ENDED)
+USABLE = ("FINALIZED", "ACTIVE")
+WITHDRAWABLE = ("REQUESTED", "AGREED", "VERIFIED")  # offers are answered over the Dataspace Protocol alone
+DENIED = ("TERMINATED", "SUSPENDED", "REVOKED", "EXPIRED", "OBLIGATIONS_OPEN")  # steps that a page marks
 MOST_BARS = 24
 MEASURES = ("value", "mean", "sum", "n")  # of an answer's row, the one that a chart shows first
 Document = Mapping[str, Any]
@@ -39,21 +51,30 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a contract's way. is_signed: a signed paper says the time; else it was first seen from here then."""
+    """One step of a contract's way. source: how the time is known, a key of the words: "signed" (a signed paper says
+    it), "told" (the provider's own word, with who and why) or "seen" (first seen from here then).
+    """
 
     key: str
     time: str = ""
-    is_signed: bool = False
+    source: str = "seen"
     is_reached: bool = False
+    by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One clause that is counted: what was agreed, and what is left of it as far as this desk knows."""
+    """One clause that is counted: what was agreed, what is used and left of it as far as it is known here.
+
+    share: used, in whole per cent; None where the provider has not told.
+    """
 
     key: str
     agreed: str
     left: str = ""
+    used: str = ""
+    share: int | None = None
 
 
 def waiting(vettings: Sequence[Document], requests: Iterable[Asked], contracts: Iterable[Standing]) -> list[Waiting]:
@@ -104,18 +125,33 @@ def is_used(asked: Asked, contracts: Iterable[Standing]) -> bool:
 
 def contract_task(one: Standing) -> Waiting | None:
     """Return whose turn it is in a contract; None where it has ended or nothing is to be done."""
-    if one.record is None or one.record.revoked:
+    if one.record is None:
         return None
-    said = {"product": str(one.asked.get("product", ""))}
-    path, state = contract_path(one.contract_id), one.record.state
+    said, state = {"product": str(one.asked.get("product", ""))}, state_of(one)
+    path, provider = contract_path(one.contract_id), str(one.asked.get("provider", ""))
+    if state == "OBLIGATIONS_OPEN" and one.word is not None:
+        return Waiting("contract_attest", US, path, said, due=one.word.due, is_late=one.word.overdue)
+    if state == "SUSPENDED":
+        return Waiting("contract_suspended", provider, path, said)
     if TURN.get(state) == US:
-        return Waiting("contract_sign", US, path, said)
+        return Waiting("contract_answer" if state == "OFFERED" else "contract_sign", US, path, said)
     if TURN.get(state) == PROVIDER:
-        return Waiting("contract_waits", str(one.asked.get("provider", "")), path, said)
+        return Waiting("contract_waits", provider, path, said)
     is_file = one.asked.get("delivery_mode") == "sealed_file" and not one.arrived.is_whole
-    if state == "FINALIZED" and is_file:
+    if state in USABLE and is_file:
         return Waiting("contract_fetch", US, path, said, due=ends(one))
     return None
+
+
+def acts(one: Standing) -> list[str]:
+    """Return what a person may do about a contract as it stands; whoever is asked has the last word."""
+    if one.record is None:
+        return []
+    if one.record.state in WITHDRAWABLE:
+        return ["withdraw"]
+    life = one.word.life.value if one.word else ""
+    renewable = ["renew"] if life == "ACTIVE" else []
+    return [*renewable, *(["attest"] if life in ("ACTIVE", "SUSPENDED", "OBLIGATIONS_OPEN") else [])]
 
 
 def ends(one: Standing) -> str:
@@ -130,15 +166,20 @@ def agreed(one: Standing) -> Document:
 
 
 def state_of(one: Standing) -> str:
-    """Return a contract's state as a page names it."""
+    """Return a contract's state as a page names it: in its own life where the provider has told it."""
+    return one.word.life.value if one.word else negotiated(one)
+
+
+def negotiated(one: Standing) -> str:
+    """Return a contract's state as the exchange knows it."""
     if one.record is None:
         return "UNKNOWN"
     return "REVOKED" if one.record.revoked else str(one.record.state)
 
 
 def steps(one: Standing) -> list[Step]:
-    """Return a contract's way: what signed papers say of times, and when this desk first saw the others."""
-    state = state_of(one)
+    """Return a contract's way: what signed papers say of times, when this desk first saw the others, and its life."""
+    state = negotiated(one)
     over = state in OVER
     reached = WAY.index(state) if state in WAY else len(WAY) - 1 if one.record and one.record.grant_id else 0
     signed = {"REQUESTED": str(one.asked.get("access", {}).get("at", "")), "AGREED": str(agreed(one).get("issued", ""))}
@@ -147,12 +188,23 @@ def steps(one: Standing) -> list[Step]:
         is_reached = place <= reached or bool(signed.get(name)) or name in one.seen
         if over and not is_reached:
             continue
-        found.append(Step(name, signed.get(name) or first_seen(one, name), bool(signed.get(name)), is_reached))
+        source = "signed" if signed.get(name) else "seen"
+        found.append(Step(name, signed.get(name) or first_seen(one, name), source, is_reached))
+    return [*found, *later_steps(one, state)]
+
+
+def later_steps(one: Standing, state: str) -> list[Step]:
+    """Return what came after a contract was final, or ended it before; in the order of time where one is known."""
+    found = list[Step]()
     if one.arrived.is_whole:
-        found.append(Step("RECEIVED", one.arrived.receipt, bool(one.arrived.receipt), is_reached=True))
-    if over:
-        found.append(Step(state, one.seen.get(state, ""), is_reached=True))
-    return found
+        source = "signed" if one.arrived.receipt else "seen"
+        found.append(Step("RECEIVED", one.arrived.receipt, source, is_reached=True))
+    if one.word is not None:
+        life = [
+            Step(step.to, step.at, "told", is_reached=True, by=step.by, reason=step.reason) for step in one.word.steps
+        ]
+        return sorted([*found, *life], key=lambda step: step.time)
+    return [*found, Step(state, one.seen.get(state, ""), is_reached=True)] if state in OVER else found
 
 
 def first_seen(one: Standing, name: str) -> str:
@@ -168,21 +220,39 @@ def limits(one: Standing, now: datetime) -> list[Limit]:
 
 def _limits(one: Standing, paper: Document, now: datetime) -> Iterator[Limit]:
     left = datetime.fromisoformat(str(paper["expires"])) - now
-    yield Limit("until", str(paper["expires"])[:10], str(max(0, -(-left // timedelta(days=1)))))
-    modes, clauses = paper["delivery_modes"], paper.get("clauses", {})
-    if "sealed_file" in modes:
-        most = int(paper["max_deliveries"])
-        yield Limit("deliveries", count(most), count(max(0, most - one.arrived.is_whole)))
-    if paper["max_rounds"]:
-        yield Limit("rounds", count(paper["max_rounds"]))
-    for name in COUNTED:
-        if name in clauses:
-            known = one.queries_left if name == "queries" else None
-            yield Limit(name, short(clauses[name]), "" if known is None else count(known))
+    days = 0 if state_of(one) in ENDED else max(0, -(-left // timedelta(days=1)))
+    yield Limit("until", str(paper["expires"])[:10], str(days))
+    yield from (_told(one.word) if one.word else _known(one, paper))
     quota = paper.get("quota") or {}
     for name in QUOTAS:
         if quota.get(name) is not None:
             yield Limit(f"quota_{name}_{quota.get('period', 'contract')}", count(quota[name]))
+
+
+def _told(word: Word) -> Iterator[Limit]:
+    """Yield every limit as the provider counts it, but for what is neither agreed nor used."""
+    for used in word.limits:
+        if used.agreed or used.used:
+            yield Limit(used.name, amount(used.agreed), amount(used.left), amount(used.used), used.share)
+
+
+def _known(one: Standing, paper: Document) -> Iterator[Limit]:
+    """Yield what this desk knows of the clauses that a provider counts."""
+    if "sealed_file" in paper["delivery_modes"]:
+        most = int(paper["max_deliveries"])
+        yield Limit("deliveries", count(most), count(max(0, most - one.arrived.is_whole)))
+    if paper["max_rounds"]:
+        yield Limit("rounds", count(paper["max_rounds"]))
+    clauses = paper.get("clauses", {})
+    for name, limit in COUNTED.items():
+        if name in clauses:
+            known = one.queries_left if name == "queries" else None
+            yield Limit(limit, short(clauses[name]), "" if known is None else count(known))
+
+
+def amount(number: float) -> str:
+    """Return a count with its thousands apart, a fraction with the digits that matter."""
+    return count(int(number)) if number == int(number) else f"{number:,.4g}"
 
 
 def other_clauses(one: Standing) -> list[tuple[str, str]]:
