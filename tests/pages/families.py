@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pages import sites
+from tests.pages import market_sites, sites
+from tests.pages.market_sites import BUYER, BUYER_PATHS, OTHER, PRICED
 from tests.pages.sites import Site
 
 Serve = Callable[[Path], "Iterator[Site]"]
@@ -62,6 +63,27 @@ FAMILIES = {
     ),
     "steward": Family(
         sites.steward, ("/", f"{STENTS}/classification", f"{STENTS}/versions/1.0.0", "/datasets", "/products")
+    ),
+    "market": Family(
+        market_sites.market,
+        ("/", "/requests", "/requests/r-1", "/requests/r-2", "/requests/r-3", "/requests/r-1/decide/endorse",
+         "/contracts", *(f"/contracts/c-{name}" for name in ("asked", "held", "used", "ended", "query")),
+         "/contracts/c-asked/refuse", "/contracts/c-used/revoke", "/revenue", "/revenue?month=2026-10",
+         "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries", "/queries?consumer=nobody",
+         "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products"),
+    ),
+    "first day": Family(
+        market_sites.first_day,
+        ("/", "/datasets", "/products", "/requests", "/contracts", "/studies", "/runs", "/queries", "/revenue",
+         "/accesses"),
+    ),
+    "office": Family(
+        market_sites.office,
+        ("/", f"/organisations/{BUYER}", f"/organisations/{OTHER}", f"/organisations/{BUYER}/{{digest}}/approve"),
+    ),
+    "buyer": Family(market_sites.buyer, BUYER_PATHS),
+    "new buyer": Family(
+        market_sites.new_buyer, ("/", "/vetting", "/requests", "/contracts", "/invoices", "/studies")
     ),
     "papers": Family(sites.papers, ("/invoice", "/credit-note", "/statement")),
 }  # fmt: skip
