@@ -66,16 +66,16 @@ FAMILIES = {
     ),
     "market": Family(
         market_sites.market,
-        ("/", "/requests", "/requests/r-1", "/requests/r-2", "/requests/r-3", "/requests/r-1/decide/endorse",
+        ("/", "/requests", "/requests/r-1", "/requests/r-3", "/requests/r-1/decide/endorse",
          "/contracts", *(f"/contracts/c-{name}" for name in ("asked", "held", "used", "ended", "query")),
          "/contracts/c-asked/refuse", "/contracts/c-used/revoke", "/revenue", "/revenue?month=2026-10",
-         "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries", "/queries?consumer=nobody",
-         "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products"),
+         "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries",
+         "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products/hospital-a.stents/1.0.0",
+         f"{STENTS}/versions/1.0.0"),
     ),
     "first day": Family(
         market_sites.first_day,
-        ("/", "/datasets", "/products", "/requests", "/contracts", "/studies", "/runs", "/queries", "/revenue",
-         "/accesses"),
+        ("/", "/requests", "/contracts", "/runs", "/queries", "/revenue"),
     ),
     "office": Family(
         market_sites.office,

@@ -13,6 +13,7 @@ from tests.node.billing_stage import priced
 from tests.node.buyer_stage import PRICED, Organisation, furnish
 from tests.node.desk_stage import HOSPITAL, OFFICER, STEWARD, House, Seat
 from tests.node.market_stage import BUYER, OTHER, Market, person, released
+from tests.node.record_stage import STENTS
 from tests.node.test_desk_office import OfficeSeat
 from tests.node.test_enclave import COUNTS
 from tests.node.test_queries import FRAME
@@ -31,8 +32,10 @@ BUYER_PATHS = buyer_stage.PATHS
 
 
 def market(folder: Path) -> Iterator[Site]:
-    """Serve the desk of a privacy officer whose hospital deals: requests, contracts, runs, queries, money."""
+    """Serve the desk of a privacy officer whose hospital deals: requests, contracts, runs, queries, money, a notice."""
     house = House(folder)
+    house.record.ready().release()
+    house.record.publish(STENTS, "1.0.0", notice={"listing_days": 7, "supersession_days": 30})
     asking(People(house.market), house.market.list_product(open_to_people("asked")))
     dealt(house)
     read, waits = runs(house)
