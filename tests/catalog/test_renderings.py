@@ -159,6 +159,7 @@ def test_the_sheet_is_one_file_that_asks_nothing_of_the_network(product: DataPro
     assert " src=" not in page
     assert "<link" not in page
     assert f'lang="{"zh-Hans" if lang == "zh" else "en"}"' in page
+    assert f"<td>{'保留' if lang == 'zh' else 'kept'}</td>" in page
 
 
 def test_a_strangers_text_is_text_in_the_sheet() -> None:

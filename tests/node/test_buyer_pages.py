@@ -57,6 +57,7 @@ def test_a_contract_goes_its_whole_way_through_the_pages(us: Organisation) -> No
     words = us.words(path)
     assert "Every chunk and the whole are verified." in words
     assert "Receipt signed and heard" in words
+    assert "不含任何记录行的汇总与模型可以保留" in us.words(f"/zh{path}")
     assert f"{path}/fetch" not in us.forms(path)
     assert us.market.buyers[BUYER].open(contract).height == released().height
     assert "Nothing waits for anybody" in us.words("/")

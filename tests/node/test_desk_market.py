@@ -152,6 +152,7 @@ def test_a_contract_is_asked_for_approved_used_and_revoked_through_its_page(hous
     market.buyers[BUYER].request(market.wish(market.stents()), contract_id="c-1")
     assert "Decide on the contract c-1" in officer.words("/")
     assert "waits for a decision" in officer.words("/contracts")
+    assert "由隐私官决定" in officer.words("/zh/contracts/c-1")
     path = "/contracts/c-1"
     assert "agreed, consumer signs" in officer.act(f"{path}/approve", f"{path}/approve")
     market.buyers[BUYER].accept("c-1")
@@ -159,6 +160,9 @@ def test_a_contract_is_asked_for_approved_used_and_revoked_through_its_page(hous
     words = officer.words(path)
     for text in ("in force", "complete deliveries 1 1 0", "prohibited", "Receipts the consumer has signed"):
         assert text in words
+    assert "不含任何记录行的汇总与模型可以保留" in officer.words(
+        f"/zh{path}"
+    )  # what was agreed is read in both languages
     steps = [step["action"] for step in house.accesses.life_of("c-1")]
     assert steps == ["contract.request", "contract.agree", "grant.issue", "delivery.acknowledge"]
     suspended = officer.act(f"{path}/suspend", f"{path}/suspend", reason="a question is open")

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pages import sites
+from tests.pages import market_sites, sites
+from tests.pages.market_sites import BUYER, BUYER_PATHS, OTHER, PRICED
 from tests.pages.sites import Site
 
 Serve = Callable[[Path], "Iterator[Site]"]
@@ -63,10 +64,26 @@ FAMILIES = {
     "steward": Family(
         sites.steward, ("/", f"{STENTS}/classification", f"{STENTS}/versions/1.0.0", "/datasets", "/products")
     ),
-    "buyer": Family(
-        sites.buyer,
-        ("/", "/contracts", "/contracts/c-whole", "/contracts/c-over", "/contracts/c-agreed",
-         "/contracts/c-whole/renew", "/contracts/c-over/attest", "/contracts/c-waits/withdraw"),
+    "market": Family(
+        market_sites.market,
+        ("/", "/requests", "/requests/r-1", "/requests/r-3", "/requests/r-1/decide/endorse",
+         "/contracts", *(f"/contracts/c-{name}" for name in ("asked", "held", "used", "ended", "query")),
+         "/contracts/c-asked/refuse", "/contracts/c-used/revoke", "/revenue", "/revenue?month=2026-10",
+         "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries",
+         "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products/hospital-a.stents/1.0.0",
+         f"{STENTS}/versions/1.0.0"),
+    ),
+    "first day": Family(
+        market_sites.first_day,
+        ("/", "/requests", "/contracts", "/runs", "/queries", "/revenue"),
+    ),
+    "office": Family(
+        market_sites.office,
+        ("/", f"/organisations/{BUYER}", f"/organisations/{OTHER}", f"/organisations/{BUYER}/{{digest}}/approve"),
+    ),
+    "buyer": Family(market_sites.buyer, BUYER_PATHS),
+    "new buyer": Family(
+        market_sites.new_buyer, ("/", "/vetting", "/requests", "/contracts", "/invoices", "/studies")
     ),
     "papers": Family(sites.papers, ("/invoice", "/credit-note", "/statement")),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """The applications whose pages are judged, each over a real stage and served on loopback."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,7 +13,6 @@ from tests.catalog.test_pages import CONTRACTS, TIMELINE
 from tests.node.auditor_stage import NOW, Hall
 from tests.node.billing_stage import OFFICER as BILLING_OFFICER
 from tests.node.billing_stage import BillingStage
-from tests.node.buyer_stage import Organisation, furnish
 from tests.node.desk_stage import DIGEST, OFFICER, STEWARD, House, Seat
 from tests.node.record_stage import STENTS
 from tests.node.test_billing import billed
@@ -31,15 +30,20 @@ from hdex.node.hospital.billing import Credit
 from hdex.node.web.auditor_app import create_auditor_app
 from hdex.node.web.invoice_page import invoice_page, statement_page
 
-__all__ = ["DIGEST", "Site", "auditor", "buyer", "catalogue", "desk", "empty_catalogue", "papers", "steward"]
+__all__ = ["DIGEST", "Site", "auditor", "catalogue", "desk", "empty_catalogue", "papers", "seated", "steward"]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where an application answers, and the path that signs a browser in."""
+    """Where an application answers, the path that signs a browser in, and what its paths name in braces."""
 
     address: str
     enter: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, path: str) -> str:
+        """Return the address of a path."""
+        return self.address + path.format_map(self.names)
 
 
 def catalogue(_folder: Path) -> Iterator[Site]:
@@ -96,17 +100,10 @@ def steward(folder: Path) -> Iterator[Site]:
     yield from seated(seat)
 
 
-def buyer(folder: Path) -> Iterator[Site]:
-    """Serve a buying organisation's desk with everything that it can show."""
-    us = Organisation(folder)
-    furnish(us)
-    yield from seated(us)
-
-
-def seated(seat: Seat) -> Iterator[Site]:
-    """Serve one person's desk."""
+def seated(seat: Seat, **names: str) -> Iterator[Site]:
+    """Serve one person's desk. names: of what has another name each time."""
     with serving(seat.app) as address:
-        yield Site(address, f"/sign-in?code={seat.sessions.issue(seat.who)}")
+        yield Site(address, f"/sign-in?code={seat.sessions.issue(seat.who)}", names)
 
 
 def papers(folder: Path) -> Iterator[Site]:

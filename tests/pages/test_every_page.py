@@ -44,7 +44,7 @@ class Served:
             site = self._sites[family] = self._stack.enter_context(served(family, folder))
             if site.enter:
                 self._judge.browser.open(site.address + site.enter)
-        return self._judge.page(self._sites[family].address + path)
+        return self._judge.page(self._sites[family].at(path))
 
 
 @pytest.mark.parametrize(("family", "path"), PAGES)
