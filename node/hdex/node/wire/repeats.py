@@ -67,7 +67,7 @@ def wait_after(error: NodeError, pauses: list[float]) -> float | None:
     if isinstance(error, RemoteRefused):
         return WAIT_S if error.rule == IN_FLIGHT else None
     cause: Any = error.__cause__
-    broke = isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]  # a call, too
+    broke = isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.UNAVAILABLE
     if not broke or error.rule or not pauses:  # a rule: the server itself has answered
         return None
     return pauses.pop(0)
