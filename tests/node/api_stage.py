@@ -1,4 +1,4 @@
-"""An exchange behind both doors, gRPC and REST, over one market; and the doors as one port, asked by the same cases."""
+"""A participant behind both doors, gRPC and REST, over one market; and the doors as one port for the same cases."""
 
 import http.client
 import json
@@ -59,11 +59,10 @@ BASE = "https://exchange.hdex.test"
 BUYER, OTHER, HOSPITAL = "buyer/buyer-heartline", "buyer/buyer-other", "hospital/hospital-a"
 AUDITOR = "auditor/auditor-north"
 TIMEOUT_S = 30
-CALLS: dict[str, Route] = {route.call: route for route in ROUTES["exchange"]}
 
 
 class Door(Protocol):
-    """One way into the exchange."""
+    """One way into a participant."""
 
     def ask(self, who: str, call: str, /, *, key: str = "", **fields: Any) -> dict[str, Any]:
         """Return the answer to a call of the protocol as JSON. who: a certificate's path, "" for none.
@@ -75,7 +74,7 @@ class Door(Protocol):
 
 @dataclass
 class Stage:
-    """The exchange, what it remembers, and where it is served."""
+    """A participant, what it remembers, and where it is served."""
 
     market: Market
     folder: Path
@@ -88,6 +87,12 @@ class Stage:
     keys: KeyBook | None = None
     searches: Searches | None = None
     product: DataProduct | None = None  # of hospital A, with a file
+    kind: str = "exchange"
+    participant: str = "exchange"
+
+    def route(self, call: str) -> Route:
+        """Return the address of a call."""
+        return next(route for route in ROUTES[self.kind] if route.call == call)
 
     def tls(self, who: str) -> Tls:
         if who not in self.papers:
@@ -96,13 +101,13 @@ class Stage:
 
     def events(self) -> list[tuple[str, str, str]]:
         """Return (action, decision, product or contract) of the exchange's log."""
-        found = self.market.exchange.events()
+        found = self.market.grounds[self.participant].events()
         return [(one.action.value, str(one.decision), one.product or one.contract or "") for one in found]
 
     def key_book(self) -> KeyBook:
         """Return the keys as a process that has just started finds them."""
-        sealing = Sealing(data_key(self.market.exchange.keys, "idempotency"))
-        return KeyBook(self.market.exchange.documents, sealing, self.market.clock)
+        ground = self.market.grounds[self.participant]
+        return KeyBook(ground.documents, Sealing(data_key(ground.keys, "idempotency")), self.market.clock)
 
 
 @dataclass
@@ -112,15 +117,15 @@ class GrpcDoor:
     stage: Stage
 
     def ask(self, who: str, call: str, /, *, key: str = "", **fields: Any) -> dict[str, Any]:
-        route = CALLS[call]
+        route = self.stage.route(call)
         request, mask = route.request(), fields.pop("fields", "")
         fill(request, fields)
         if mask:
             request.fields.paths.extend(mask.split(","))  # type: ignore[attr-defined]  # of the requests that have it
         metadata = [("idempotency-key", key)] if key else []
         assert self.stage.serving is not None
-        endpoint, tls = f"127.0.0.1:{self.stage.serving.port}", self.stage.tls(who)
-        with channel(endpoint, tls=tls, server="exchange", trust_domain=DOMAIN, timeout_s=TIMEOUT_S) as line:
+        endpoint, tls, server = f"127.0.0.1:{self.stage.serving.port}", self.stage.tls(who), self.stage.participant
+        with channel(endpoint, tls=tls, server=server, trust_domain=DOMAIN, timeout_s=TIMEOUT_S) as line:
             sent: Any = line.unary_unary(
                 route.full_name, type(request).SerializeToString, type(route.answer()).FromString
             )
@@ -135,7 +140,7 @@ class RestDoor:
     stage: Stage
 
     def ask(self, who: str, call: str, /, *, key: str = "", **fields: Any) -> dict[str, Any]:
-        route = CALLS[call]
+        route = self.stage.route(call)
         path = route.path
         for name in route.path_fields:
             path = path.replace(f"{{{name}}}", quote(str(fields.pop(name)), safe=""))
@@ -169,7 +174,7 @@ class RestDoor:
     def line(self, who: str) -> Iterator[http.client.HTTPConnection]:
         """Yield a connection with the certificate of `who`, or with none."""
         assert self.stage.http is not None
-        context = ssl.create_default_context(cafile=str(self.stage.folder / "exchange" / "ca.pem"))
+        context = ssl.create_default_context(cafile=str(self.stage.folder / self.stage.participant / "ca.pem"))
         if who:
             tls = self.stage.tls(who)
             pair = self.stage.folder / f"{who.replace('/', '-')}.pem"
@@ -177,7 +182,7 @@ class RestDoor:
             context.load_cert_chain(pair)
         raw = socket.create_connection(("127.0.0.1", self.stage.http.port), timeout=TIMEOUT_S)
         line = http.client.HTTPConnection("localhost", self.stage.http.port, timeout=TIMEOUT_S)
-        line.sock = context.wrap_socket(raw, server_hostname=server_name("exchange", DOMAIN))
+        line.sock = context.wrap_socket(raw, server_hostname=server_name(self.stage.participant, DOMAIN))
         try:
             yield line
         finally:
@@ -202,24 +207,37 @@ def no_chain() -> Any:
 @contextmanager
 def served(folder: Path) -> Iterator[Stage]:
     """Serve an exchange through both doors until the block ends."""
+    stage = staged(folder)
+    with behind_doors(stage, services(stage)):
+        yield stage
+
+
+def staged(folder: Path) -> Stage:
+    """Return an exchange that is not served yet."""
     authority = pki.init(folder / "ca", DOMAIN, now=datetime.now(UTC) - timedelta(days=1))
     stage = Stage(Market(folder / "market"), folder, authority)
     stage.product, stage.keys = stage.market.stents(), stage.key_book()
-    adders = services(stage)
-    methods = collected(adders)
+    return stage
+
+
+@contextmanager
+def behind_doors(stage: Stage, adders: list[Any]) -> Iterator[None]:
+    """Serve services through both doors until the block ends."""
+    methods, folder = collected(adders), stage.folder
     names = sorted({name.split("/")[1] for name in methods})
     adders.append(health_adder(names, lambda: stage.up))
     (folder / "denied.txt").write_text("")
     door = Doorkeeper(
-        kind="exchange", participant="exchange", trust_domain=DOMAIN, authorizer=CedarAuthorizer(),
+        kind=stage.kind, participant=stage.participant, trust_domain=DOMAIN, authorizer=CedarAuthorizer(),
         audit=stage.accesses.append, denied=pki.DenyList(folder / "denied.txt"), clock=lambda: datetime.now(UTC),
         limits=Limits(workers=16), keys=stage.keys,
     )  # fmt: skip
-    files = identity_files(folder / "exchange", tls_of(authority, "exchange/exchange"))
-    stage.serving = serve("127.0.0.1:0", adders, tls=tls_of(authority, "exchange/exchange"), door=door)
+    tls = tls_of(stage.authority, f"{stage.kind}/{stage.participant}")
+    files = identity_files(folder / stage.participant, tls)
+    stage.serving = serve("127.0.0.1:0", adders, tls=tls, door=door)
     stage.http = serve_browsers(api_app(Api(door, methods, lambda: stage.up, time.monotonic)), ("127.0.0.1", 0), files)
     try:
-        yield stage
+        yield
     finally:
         stage.http.stop()
         stage.serving.stop(0)
@@ -261,7 +279,7 @@ def studies_of(market: Market) -> Studies:
 
 def identity_files(folder: Path, tls: Tls) -> IdentityFiles:
     """Return the files of a server's identity."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     names = {"certificate": tls.certificate, "private_key": tls.private_key, "ca": tls.ca}
     for name, pem in names.items():
         (folder / f"{name}.pem").write_bytes(pem)

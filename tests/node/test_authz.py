@@ -69,6 +69,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "HospitalService.Deliver": ("hospital", BUYER),
     "HospitalService.AcknowledgeDelivery": ("hospital", BUYER),
     "InvoiceService.ListInvoices": ("hospital", BUYER),
+    "InvoiceService.ListInvoicePage": ("hospital", BUYER),
     "InvoiceService.DisputeInvoice": ("hospital", BUYER),
     **{f"HospitalService.{method}": ("hospital", BUYER) for method in ("Query", "OpenShare", "SubmitRun", "GetRun")},
     "WitnessService.AddCheckpoint": (None, PROCESSES),

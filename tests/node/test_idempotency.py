@@ -218,6 +218,7 @@ READS = [
     "AccessRequestService.GetAccessDocument",
     "AccessRequestService.ListAccessRequests",
     "BillingService.GetStatement",
+    "InvoiceService.ListInvoicePage",
     "WitnessService.GetMirror",
     "LogService.GetCheckpoint",
     "LogService.GetInclusionProof",

@@ -140,6 +140,22 @@ def test_a_contract_from_request_to_final_and_whoever_else_asks(shared: Stage, d
     assert (missing.status, missing.rule) == ("NOT_FOUND", "not-found")
 
 
+def test_a_request_is_withdrawn_at_both_ends(shared: Stage, door: Door, name: str) -> None:
+    market, contract = shared.market, f"w-{name}"
+    assert shared.product is not None
+    market.contracts.request(market.request_paper(shared.product, contract_id=contract), market.identity(CONSUMER))
+    said = {"contract_id": contract, "reason": "no money", "at": format_time(market.now)}
+    mine, others = (
+        sign("termination", said, who, market.keys[who].secret("sign")) for who in (CONSUMER, "buyer-other")
+    )
+    foreign = refused(door, OTHER, "ContractService/WithdrawContract", termination=others)
+    assert (foreign.status, foreign.rule) == ("PERMISSION_DENIED", "contract.foreign")
+    for _ in range(2):
+        ended = door.ask(BUYER, "ContractService/WithdrawContract", termination=mine)
+        assert (ended["contract_id"], ended["state"], ended["next_step"]) == (contract, "TERMINATED", "no money")
+    assert market.negotiations.get(contract).state == "TERMINATED"
+
+
 def test_contracts_are_listed_in_pages_that_stand_under_inserts(shared: Stage, door: Door, name: str) -> None:
     market, product = shared.market, shared.product
     assert product is not None

@@ -59,7 +59,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
         "WithdrawAccessRequest",
     ),
     "BillingService": ("IssueInvoice", "CreditInvoice", "ListIssued", "GetStatement", "ImportPayments"),
-    "InvoiceService": ("ListInvoices", "DisputeInvoice"),
+    "InvoiceService": ("ListInvoices", "ListInvoicePage", "DisputeInvoice"),
     "WitnessService": ("AddCheckpoint", "GetMirror"),
     "LogService": ("ReadLog", "GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"),
     "ExchangeService": ("Publish", "Withdraw", "Amend", "Find", "Show", "Render", "Precheck", "Quote", *SEARCHES),

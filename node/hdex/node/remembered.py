@@ -99,6 +99,7 @@ VERBS: dict[str, Verb] = {
     "BillingService.CreditInvoice": Verb("hospital.billing", (Action.INVOICE_CREDIT,)),
     "BillingService.ImportPayments": Verb("hospital.settlement", (Action.PAYMENT_IMPORT,)),
     "InvoiceService.ListInvoices": Verb("hospital.billing", (Action.CONTRACT_READ,)),
+    "InvoiceService.ListInvoicePage": Verb("hospital.billing", (Action.CONTRACT_READ,)),
     "InvoiceService.DisputeInvoice": Verb("hospital.billing", (Action.INVOICE_DISPUTE,)),
     "HospitalService.OpenShare": Verb("hospital.shares", (Action.KEY_RELEASE,)),
     "HospitalService.SubmitRun": Verb("hospital.enclaves", (Action.STUDY_PLAN,)),

@@ -27,6 +27,7 @@ PlanStudyRequest.question PlanStudyResponse.study Progress.document ApplyVetting
 GetVettingResponse.vettings ListVettingsResponse.vettings DecideVettingResponse.vetting
 SubmitAccessRequestResponse.request GetAccessRequestResponse.request ListAccessRequestsResponse.requests
 DecideAccessRequestResponse.request SendAccessMessageResponse.request WithdrawAccessRequestResponse.request
+GetStandingResponse.document AttestDeletionResponse.document
 AcknowledgeDeliveryResponse.document QueryRequest.question QueryResponse.answer QueryResponse.log_proof
 OpenShareResponse.profile SubmitRunResponse.document GetRunResponse.document InvoiceRecord.log_proof
 """

@@ -111,6 +111,7 @@ EXCHANGE: tuple[Route, ...] = (
     _post("/verifications", "ContractService/Verify", "Hand in the agreement signed by both", "agreement"),
     _post(f"{CONTRACT}/refusal", "ContractService/SubmitDecision", "Refuse a request as its provider", WHOLE),
     _post(f"{CONTRACT}/revocation", "ContractService/Revoke", "End a licence as its provider", WHOLE),
+    _post("/contract-withdrawals", "ContractService/WithdrawContract", "Withdraw a request, signed", "termination"),
     _post("/study-plans", "StudyService/Plan", "Plan a study over your contracts", "question"),
 )
 OFFICE: tuple[Route, ...] = (
@@ -139,11 +140,15 @@ HOSPITAL: tuple[Route, ...] = (
     _post(
         "/access-withdrawals", "AccessRequestService/WithdrawAccessRequest", "Withdraw a request, signed", "withdrawal"
     ),
+    _get(f"{CONTRACT}/standing", "HospitalService/GetStanding", "Show how a contract stands: its life, use and limits"),
+    _post("/contract-withdrawals", "HospitalService/WithdrawRequest", "Withdraw a request, signed", "termination"),
+    _post("/attestations", "HospitalService/AttestDeletion", "Attest that what was received is deleted", "attestation"),
     _post(f"{CONTRACT}/queries", "HospitalService/Query", "Ask an aggregate question", "question"),
     _post(f"{CONTRACT}/share", "HospitalService/OpenShare", "Open a Delta Sharing share", WHOLE),
     _post(f"{CONTRACT}/runs", "HospitalService/SubmitRun", "Hand in a script for the enclave", WHOLE),
     _get(f"{CONTRACT}/runs/{{run_id}}", "HospitalService/GetRun", "Show how a run stands"),
     _post("/receipts", "HospitalService/AcknowledgeDelivery", "Hand in a signed receipt", "receipt"),
+    _get("/invoices", "InvoiceService/ListInvoicePage", "List the invoices to your organisation, oldest first"),
     _post("/invoice-disputes", "InvoiceService/DisputeInvoice", "Dispute an invoice, signed", "dispute"),
 )
 ROUTES: dict[str, tuple[Route, ...]] = {

@@ -10,6 +10,7 @@ from hdex.node.hospital.invoice_shelf import KeptInvoice
 from hdex.node.hospital.settlement import Matched
 from hdex.node.wire.interceptors import caller
 from hdex.node.wire.messages import dump, pack, unpack
+from hdex.node.wire.page_tokens import asked_of, page_of
 from hdex.node.wire.server import Adder
 from hdex.proto.v1 import settlement_pb2, settlement_pb2_grpc
 
@@ -69,6 +70,16 @@ class InvoiceServicer(settlement_pb2_grpc.InvoiceServiceServicer):
     ) -> Iterator[settlement_pb2.ListInvoicesResponse]:
         for kept in self._hospital.settlement.billing.of_consumer(caller(context)):
             yield settlement_pb2.ListInvoicesResponse(invoice=record_message(self._hospital, kept))
+
+    def ListInvoicePage(
+        self, request: settlement_pb2.ListInvoicePageRequest, context: Context
+    ) -> settlement_pb2.ListInvoicePageResponse:
+        actor = caller(context)
+        asked = asked_of(request, actor.participant)
+        papers = self._hospital.settlement.billing.of_consumer(actor)
+        page, token = page_of(papers, lambda kept: (kept.number,), asked)
+        found = [record_message(self._hospital, kept) for kept in page]
+        return settlement_pb2.ListInvoicePageResponse(invoices=found, next_page_token=token)
 
     def DisputeInvoice(
         self, request: settlement_pb2.DisputeInvoiceRequest, context: Context

@@ -22,48 +22,53 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from hdex.proto.v1 import common_pb2 as hdex_dot_proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehdex/proto/v1/settlement.proto\x12\rhdex.proto.v1\x1a\x1ahdex/proto/v1/common.proto\"\x87\x01\n\rInvoiceRecord\x12(\n\x07invoice\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\x11\n\tlog_proof\x18\x02 \x01(\x0c\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\npaid_cents\x18\x04 \x01(\x03\x12\x16\n\x0e\x63redited_cents\x18\x05 \x01(\x03\"9\n\x13IssueInvoiceRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\r\n\x05month\x18\x02 \x01(\t\"E\n\x14IssueInvoiceResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"^\n\x14\x43reditInvoiceRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_cents\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"J\n\x15\x43reditInvoiceResponse\x12\x31\n\x0b\x63redit_note\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"\x13\n\x11ListIssuedRequest\"C\n\x12ListIssuedResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"$\n\x13GetStatementRequest\x12\r\n\x05month\x18\x01 \x01(\t\"(\n\x14GetStatementResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"*\n\x15ImportPaymentsRequest\x12\x11\n\tstatement\x18\x01 \x01(\x0c\"*\n\x16ImportPaymentsResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"\x15\n\x13ListInvoicesRequest\"E\n\x14ListInvoicesResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"A\n\x15\x44isputeInvoiceRequest\x12(\n\x07\x64ispute\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"G\n\x16\x44isputeInvoiceResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord2\xd2\x03\n\x0e\x42illingService\x12W\n\x0cIssueInvoice\x12\".hdex.proto.v1.IssueInvoiceRequest\x1a#.hdex.proto.v1.IssueInvoiceResponse\x12Z\n\rCreditInvoice\x12#.hdex.proto.v1.CreditInvoiceRequest\x1a$.hdex.proto.v1.CreditInvoiceResponse\x12S\n\nListIssued\x12 .hdex.proto.v1.ListIssuedRequest\x1a!.hdex.proto.v1.ListIssuedResponse0\x01\x12W\n\x0cGetStatement\x12\".hdex.proto.v1.GetStatementRequest\x1a#.hdex.proto.v1.GetStatementResponse\x12]\n\x0eImportPayments\x12$.hdex.proto.v1.ImportPaymentsRequest\x1a%.hdex.proto.v1.ImportPaymentsResponse2\xca\x01\n\x0eInvoiceService\x12Y\n\x0cListInvoices\x12\".hdex.proto.v1.ListInvoicesRequest\x1a#.hdex.proto.v1.ListInvoicesResponse0\x01\x12]\n\x0e\x44isputeInvoice\x12$.hdex.proto.v1.DisputeInvoiceRequest\x1a%.hdex.proto.v1.DisputeInvoiceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ehdex/proto/v1/settlement.proto\x12\rhdex.proto.v1\x1a google/protobuf/field_mask.proto\x1a\x1ahdex/proto/v1/common.proto\"\x87\x01\n\rInvoiceRecord\x12(\n\x07invoice\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\x12\x11\n\tlog_proof\x18\x02 \x01(\x0c\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\npaid_cents\x18\x04 \x01(\x03\x12\x16\n\x0e\x63redited_cents\x18\x05 \x01(\x03\"9\n\x13IssueInvoiceRequest\x12\x13\n\x0b\x63ontract_id\x18\x01 \x01(\t\x12\r\n\x05month\x18\x02 \x01(\t\"E\n\x14IssueInvoiceResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"^\n\x14\x43reditInvoiceRequest\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_cents\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"J\n\x15\x43reditInvoiceResponse\x12\x31\n\x0b\x63redit_note\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"\x13\n\x11ListIssuedRequest\"C\n\x12ListIssuedResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"$\n\x13GetStatementRequest\x12\r\n\x05month\x18\x01 \x01(\t\"(\n\x14GetStatementResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"*\n\x15ImportPaymentsRequest\x12\x11\n\tstatement\x18\x01 \x01(\x0c\"*\n\x16ImportPaymentsResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\"\x15\n\x13ListInvoicesRequest\"E\n\x14ListInvoicesResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\"k\n\x16ListInvoicePageRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x06\x66ields\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"b\n\x17ListInvoicePageResponse\x12.\n\x08invoices\x18\x01 \x03(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x44isputeInvoiceRequest\x12(\n\x07\x64ispute\x18\x01 \x01(\x0b\x32\x17.hdex.proto.v1.Envelope\"G\n\x16\x44isputeInvoiceResponse\x12-\n\x07invoice\x18\x01 \x01(\x0b\x32\x1c.hdex.proto.v1.InvoiceRecord2\xd2\x03\n\x0e\x42illingService\x12W\n\x0cIssueInvoice\x12\".hdex.proto.v1.IssueInvoiceRequest\x1a#.hdex.proto.v1.IssueInvoiceResponse\x12Z\n\rCreditInvoice\x12#.hdex.proto.v1.CreditInvoiceRequest\x1a$.hdex.proto.v1.CreditInvoiceResponse\x12S\n\nListIssued\x12 .hdex.proto.v1.ListIssuedRequest\x1a!.hdex.proto.v1.ListIssuedResponse0\x01\x12W\n\x0cGetStatement\x12\".hdex.proto.v1.GetStatementRequest\x1a#.hdex.proto.v1.GetStatementResponse\x12]\n\x0eImportPayments\x12$.hdex.proto.v1.ImportPaymentsRequest\x1a%.hdex.proto.v1.ImportPaymentsResponse2\xac\x02\n\x0eInvoiceService\x12Y\n\x0cListInvoices\x12\".hdex.proto.v1.ListInvoicesRequest\x1a#.hdex.proto.v1.ListInvoicesResponse0\x01\x12]\n\x0e\x44isputeInvoice\x12$.hdex.proto.v1.DisputeInvoiceRequest\x1a%.hdex.proto.v1.DisputeInvoiceResponse\x12`\n\x0fListInvoicePage\x12%.hdex.proto.v1.ListInvoicePageRequest\x1a&.hdex.proto.v1.ListInvoicePageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hdex.proto.v1.settlement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INVOICERECORD']._serialized_start=78
-  _globals['_INVOICERECORD']._serialized_end=213
-  _globals['_ISSUEINVOICEREQUEST']._serialized_start=215
-  _globals['_ISSUEINVOICEREQUEST']._serialized_end=272
-  _globals['_ISSUEINVOICERESPONSE']._serialized_start=274
-  _globals['_ISSUEINVOICERESPONSE']._serialized_end=343
-  _globals['_CREDITINVOICEREQUEST']._serialized_start=345
-  _globals['_CREDITINVOICEREQUEST']._serialized_end=439
-  _globals['_CREDITINVOICERESPONSE']._serialized_start=441
-  _globals['_CREDITINVOICERESPONSE']._serialized_end=515
-  _globals['_LISTISSUEDREQUEST']._serialized_start=517
-  _globals['_LISTISSUEDREQUEST']._serialized_end=536
-  _globals['_LISTISSUEDRESPONSE']._serialized_start=538
-  _globals['_LISTISSUEDRESPONSE']._serialized_end=605
-  _globals['_GETSTATEMENTREQUEST']._serialized_start=607
-  _globals['_GETSTATEMENTREQUEST']._serialized_end=643
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=645
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=685
-  _globals['_IMPORTPAYMENTSREQUEST']._serialized_start=687
-  _globals['_IMPORTPAYMENTSREQUEST']._serialized_end=729
-  _globals['_IMPORTPAYMENTSRESPONSE']._serialized_start=731
-  _globals['_IMPORTPAYMENTSRESPONSE']._serialized_end=773
-  _globals['_LISTINVOICESREQUEST']._serialized_start=775
-  _globals['_LISTINVOICESREQUEST']._serialized_end=796
-  _globals['_LISTINVOICESRESPONSE']._serialized_start=798
-  _globals['_LISTINVOICESRESPONSE']._serialized_end=867
-  _globals['_DISPUTEINVOICEREQUEST']._serialized_start=869
-  _globals['_DISPUTEINVOICEREQUEST']._serialized_end=934
-  _globals['_DISPUTEINVOICERESPONSE']._serialized_start=936
-  _globals['_DISPUTEINVOICERESPONSE']._serialized_end=1007
-  _globals['_BILLINGSERVICE']._serialized_start=1010
-  _globals['_BILLINGSERVICE']._serialized_end=1476
-  _globals['_INVOICESERVICE']._serialized_start=1479
-  _globals['_INVOICESERVICE']._serialized_end=1681
+  _globals['_INVOICERECORD']._serialized_start=112
+  _globals['_INVOICERECORD']._serialized_end=247
+  _globals['_ISSUEINVOICEREQUEST']._serialized_start=249
+  _globals['_ISSUEINVOICEREQUEST']._serialized_end=306
+  _globals['_ISSUEINVOICERESPONSE']._serialized_start=308
+  _globals['_ISSUEINVOICERESPONSE']._serialized_end=377
+  _globals['_CREDITINVOICEREQUEST']._serialized_start=379
+  _globals['_CREDITINVOICEREQUEST']._serialized_end=473
+  _globals['_CREDITINVOICERESPONSE']._serialized_start=475
+  _globals['_CREDITINVOICERESPONSE']._serialized_end=549
+  _globals['_LISTISSUEDREQUEST']._serialized_start=551
+  _globals['_LISTISSUEDREQUEST']._serialized_end=570
+  _globals['_LISTISSUEDRESPONSE']._serialized_start=572
+  _globals['_LISTISSUEDRESPONSE']._serialized_end=639
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=641
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=677
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=679
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=719
+  _globals['_IMPORTPAYMENTSREQUEST']._serialized_start=721
+  _globals['_IMPORTPAYMENTSREQUEST']._serialized_end=763
+  _globals['_IMPORTPAYMENTSRESPONSE']._serialized_start=765
+  _globals['_IMPORTPAYMENTSRESPONSE']._serialized_end=807
+  _globals['_LISTINVOICESREQUEST']._serialized_start=809
+  _globals['_LISTINVOICESREQUEST']._serialized_end=830
+  _globals['_LISTINVOICESRESPONSE']._serialized_start=832
+  _globals['_LISTINVOICESRESPONSE']._serialized_end=901
+  _globals['_LISTINVOICEPAGEREQUEST']._serialized_start=903
+  _globals['_LISTINVOICEPAGEREQUEST']._serialized_end=1010
+  _globals['_LISTINVOICEPAGERESPONSE']._serialized_start=1012
+  _globals['_LISTINVOICEPAGERESPONSE']._serialized_end=1110
+  _globals['_DISPUTEINVOICEREQUEST']._serialized_start=1112
+  _globals['_DISPUTEINVOICEREQUEST']._serialized_end=1177
+  _globals['_DISPUTEINVOICERESPONSE']._serialized_start=1179
+  _globals['_DISPUTEINVOICERESPONSE']._serialized_end=1250
+  _globals['_BILLINGSERVICE']._serialized_start=1253
+  _globals['_BILLINGSERVICE']._serialized_end=1719
+  _globals['_INVOICESERVICE']._serialized_start=1722
+  _globals['_INVOICESERVICE']._serialized_end=2022
 # @@protoc_insertion_point(module_scope)

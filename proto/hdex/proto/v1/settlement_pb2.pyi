@@ -1,7 +1,9 @@
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from hdex.proto.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -95,6 +97,24 @@ class ListInvoicesResponse(_message.Message):
     INVOICE_FIELD_NUMBER: _ClassVar[int]
     invoice: InvoiceRecord
     def __init__(self, invoice: _Optional[_Union[InvoiceRecord, _Mapping]] = ...) -> None: ...
+
+class ListInvoicePageRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "fields")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    fields: _field_mask_pb2.FieldMask
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., fields: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class ListInvoicePageResponse(_message.Message):
+    __slots__ = ("invoices", "next_page_token")
+    INVOICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    invoices: _containers.RepeatedCompositeFieldContainer[InvoiceRecord]
+    next_page_token: str
+    def __init__(self, invoices: _Optional[_Iterable[_Union[InvoiceRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DisputeInvoiceRequest(_message.Message):
     __slots__ = ("dispute",)

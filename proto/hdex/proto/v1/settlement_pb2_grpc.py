@@ -292,6 +292,11 @@ class InvoiceServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceResponse.FromString,
                 _registered_method=True)
+        self.ListInvoicePage = channel.unary_unary(
+                '/hdex.proto.v1.InvoiceService/ListInvoicePage',
+                request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageResponse.FromString,
+                _registered_method=True)
 
 
 class InvoiceServiceServicer:
@@ -310,6 +315,12 @@ class InvoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListInvoicePage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InvoiceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -322,6 +333,11 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     servicer.DisputeInvoice,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceResponse.SerializeToString,
+            ),
+            'ListInvoicePage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoicePage,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -379,6 +395,33 @@ class InvoiceService:
             '/hdex.proto.v1.InvoiceService/DisputeInvoice',
             hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_settlement__pb2.DisputeInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoicePage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.InvoiceService/ListInvoicePage',
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.ListInvoicePageResponse.FromString,
             options,
             channel_credentials,
             insecure,
