@@ -27,6 +27,9 @@ MOST_KEYS = 1000  # of one caller at a time
 LONGEST_ANSWER = 2**20
 FORGET_AT_ONCE = 100  # expired keys are removed so many at a time: a removal rewrites pages of the file
 KEY = re.compile(r"[!-~]{1,128}")  # visible ASCII
+IN_FLIGHT = "idempotency.in_flight"
+FULL, NONE_KEPT = "idempotency.full", "idempotency.none_kept"
+KEYLESS = frozenset({FULL, NONE_KEPT})  # refusals of the key alone: without one the call may be made
 BEGUN, ANSWERED, REFUSED, UNKNOWN = "begun", "answered", "refused", "unknown"
 
 ONCE, AGAIN = False, True
@@ -148,7 +151,7 @@ class KeyBook:
             if held is not None:
                 return held
             if call.name not in self._expires and self._count[call.caller] >= MOST_KEYS:
-                raise LimitExceeded(f"a caller has {MOST_KEYS} idempotency keys a day at most; call without one")
+                raise without_key(FULL, f"a caller has {MOST_KEYS} idempotency keys a day at most; call without one")
             self._running.add(call.name)
             try:
                 self._keep(call, BEGUN, b"")
@@ -168,9 +171,7 @@ class KeyBook:
                 "idempotency.reused", "choose a new key for a new call", "this key stands for another call"
             )
         if call.name in self._running:
-            raise KeyConflict(
-                "idempotency.in_flight", "ask again in a moment, under the same key", "the same call is under way"
-            )
+            raise KeyConflict(IN_FLIGHT, "ask again in a moment, under the same key", "the same call is under way")
         if held["state"] in (ANSWERED, REFUSED):
             return held
         if WRITES.get(call.action) is AGAIN:
@@ -226,6 +227,13 @@ class KeyBook:
             for name in names:
                 caller, _ = self._expires.pop(name)
                 self._count[caller] -= 1
+
+
+def without_key(rule: str, message: str) -> LimitExceeded:
+    """Return the refusal of a key whose call may be made without one."""
+    error = LimitExceeded(message)
+    error.rule, error.next_step = rule, "call without an idempotency key"
+    return error
 
 
 def encoded(problem: Problem) -> bytes:

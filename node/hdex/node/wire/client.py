@@ -5,7 +5,7 @@ gives, and only to that participant's process: whoever else answers on the port 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
@@ -16,6 +16,7 @@ from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused, kebab
 from hdex.node.identity import server_name
 from hdex.node.wire.interceptors import NEXT_STEP_KEY, RULE_KEY
 from hdex.node.wire.keepalive import keepalive_options
+from hdex.node.wire.repeats import Details, repeated
 from hdex.node.wire.tls import Tls
 
 TIMEOUT_S = 30.0
@@ -71,17 +72,6 @@ def translate(error: grpc.RpcError, server: str) -> NodeError:
     return RemoteRefused(rule or kebab(code.name).replace("_", "-"), next_step, details[:2000], status=code.name)
 
 
-class _Details(NamedTuple):
-    """Call details with our deadline; gRPC reads the attributes."""
-
-    method: str
-    timeout: float | None
-    metadata: Any
-    credentials: Any
-    wait_for_ready: bool | None
-    compression: Any
-
-
 class _Stream:
     """A response stream whose errors are ours."""
 
@@ -108,7 +98,7 @@ class _Edge(
     grpc.StreamUnaryClientInterceptor,  # type: ignore[type-arg]  # generic in its stubs only
     grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]  # generic in its stubs only
 ):
-    """Gives every call a deadline and every failure a name."""
+    """Gives every call a deadline and every failure a name; repeats what is safe to repeat."""
 
     def __init__(self, server: str, timeout_s: float, stream_timeout_s: float) -> None:
         self._server = server
@@ -116,7 +106,8 @@ class _Edge(
         self._stream_timeout_s = stream_timeout_s
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return self._answer(continuation(_with_deadline(details, self._timeout_s), request))
+        sent = _with_deadline(details, self._timeout_s)
+        return repeated(sent, lambda again: self._answer(continuation(again, request)))
 
     def intercept_stream_unary(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
         return self._answer(continuation(_with_deadline(details, self._stream_timeout_s), requests))
@@ -134,8 +125,8 @@ class _Edge(
         return call
 
 
-def _with_deadline(details: Any, timeout_s: float) -> _Details:
-    return _Details(
+def _with_deadline(details: Any, timeout_s: float) -> Details:
+    return Details(
         details.method,
         timeout_s if details.timeout is None else details.timeout,
         details.metadata,

@@ -6,8 +6,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from hdex.node.authz import METHODS
-from hdex.node.errors import LimitExceeded, RequestInvalid
-from hdex.node.idempotency import WRITES, KeyBook, call_of
+from hdex.node.errors import RequestInvalid
+from hdex.node.idempotency import NONE_KEPT, WRITES, KeyBook, call_of, without_key
 from hdex.node.wire.admission import caller
 from hdex.node.wire.masks import masked, tree_of
 
@@ -32,7 +32,7 @@ def conduct(keys: KeyBook | None, action: str, handler: Any, *, key: str = "") -
         if not key or action not in WRITES:
             return answer()
         if keys is None:
-            raise LimitExceeded("this participant takes no idempotency keys; call without one")
+            raise without_key(NONE_KEPT, "this participant takes no idempotency keys; call without one")
         call = call_of(caller(context).spiffe_id, action, key, plain(request))
         return keys.once(call, answer)
 
