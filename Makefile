@@ -85,7 +85,7 @@ soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the 
 		tests/journeys/test_demo_data.py \
 		tests/journeys/test_region.py tests/node/test_study_superlink.py tests/journeys/test_dsp.py \
 		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py \
-		tests/catalog/test_bench_pages.py --timeout 3600 $(ARGS)
+		tests/catalog/test_bench_pages.py tests/node/test_openapi.py --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

@@ -6,23 +6,29 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from tests.node.api_hospital_stage import served_hospital
 from tests.node.api_stage import BUYER, Stage, served
+from tests.node.market_stage import BUYER as CONSUMER
 
 from hdex.node.authz import METHODS
 from hdex.node.remembered import AT_GATE, SILENT, VERBS
 from hdex.node.wire.api_app import KEY_HEADER
 from hdex.node.wire.api_json import HEX_FIELDS, JSON_FIELDS, query_fields
-from hdex.node.wire.api_routes import PREFIX, PROTOS, ROUTES, Route
+from hdex.node.wire.api_routes import HOSPITAL, PREFIX, PROTOS, ROUTES, Route
 from hdex.node.wire.openapi import KEY_HEADER as DECLARED
 from hdex.node.wire.openapi import openapi
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = 200 if os.environ.get("HDEX_SOAK") else 4  # of each operation, and of each way to be wrong
+# of each operation, and of each way to be wrong
+EXAMPLES = (
+    dict.fromkeys(("exchange", "hospital"), 200) if os.environ.get("HDEX_SOAK") else {"exchange": 4, "hospital": 2}
+)
 
 
 def test_the_committed_documents_are_what_the_doors_serve() -> None:
@@ -71,12 +77,16 @@ def test_operations_have_one_name_each_and_every_reference_leads_somewhere() -> 
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with served(tmp_path_factory.mktemp("openapi")) as made:
-        product = made.product
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stage]]:
+    with (
+        served(tmp_path_factory.mktemp("openapi")) as exchange,
+        served_hospital(tmp_path_factory.mktemp("hospital")) as hospital,
+    ):
+        product = exchange.product
         assert product is not None
-        made.market.contracts.request(made.market.request_paper(product), made.market.identity("buyer-heartline"))
-        yield made
+        exchange.market.contracts.request(exchange.market.request_paper(product), exchange.market.identity(CONSUMER))
+        hospital.invoice("c-1")
+        yield {"exchange": exchange, "hospital": hospital}
 
 
 CHECKS = {
@@ -91,19 +101,32 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("route", ROUTES["exchange"], ids=lambda route: f"{route.method} {route.path}")
-def test_the_door_keeps_what_the_document_says(stage: Stage, route: Route, session: Any) -> None:
+# The offices and the logs are the same handlers at every door: they are held against it once.
+HELD = [
+    (kind, route)
+    for kind in ("exchange", "hospital")
+    for route in (ROUTES["exchange"] if kind == "exchange" else HOSPITAL)
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "route"), HELD, ids=lambda one: one if isinstance(one, str) else f"{one.method} {one.path}"
+)
+def test_the_door_keeps_what_the_document_says(
+    stages: dict[str, Stage], kind: str, route: Route, sessions: dict[str, Any]
+) -> None:
     schemathesis: Any = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     schemathesis.checks.load_all_checks()
     checks = [one for one in schemathesis.checks.CHECKS.get_all() if one.__name__ in CHECKS]
     assert {one.__name__ for one in checks} == CHECKS
-    operation = schemathesis.openapi.from_dict(openapi("exchange"))[PREFIX + route.path][route.method]
-    assert stage.http is not None
-    base = f"https://localhost:{stage.http.port}"
+    operation = schemathesis.openapi.from_dict(openapi(kind))[PREFIX + route.path][route.method]
+    http, session = stages[kind].http, sessions[kind]
+    assert http is not None
+    base, examples = f"https://localhost:{http.port}", EXAMPLES[kind]
     modes = [*schemathesis.GenerationMode][: 2 if has_inputs(route) else 1]  # positive, negative
     for mode in modes:
 
-        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+        @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
         @given(operation.as_strategy(generation_mode=mode))
         def holds(case: Any) -> None:
             case.call_and_validate(base_url=base, session=session, checks=checks, verify=session.verify)
@@ -117,12 +140,15 @@ def has_inputs(route: Route) -> bool:
 
 
 @pytest.fixture(scope="module")
-def session(stage: Stage) -> Iterator[Any]:
-    """Yield an HTTP session with a buyer's certificate."""
+def sessions(stages: dict[str, Stage]) -> Iterator[dict[str, Any]]:
+    """Yield an HTTP session with a buyer's certificate for each participant."""
     import requests
 
-    tls, folder = stage.tls(BUYER), stage.folder
-    (folder / "buyer.pem").write_bytes(tls.certificate + tls.private_key)
-    with requests.Session() as made:
-        made.cert, made.verify = str(folder / "buyer.pem"), str(folder / "exchange" / "ca.pem")
+    with ExitStack() as opened:
+        made = {kind: opened.enter_context(requests.Session()) for kind in stages}
+        for kind, stage in stages.items():
+            tls, folder = stage.tls(BUYER), stage.folder
+            (folder / "buyer.pem").write_bytes(tls.certificate + tls.private_key)
+            made[kind].cert = str(folder / "buyer.pem")
+            made[kind].verify = str(folder / stage.participant / "ca.pem")
         yield made
