@@ -27,6 +27,7 @@ def test_an_exchange_tells_how_it_stands(stage: Stage) -> None:
     assert told["anchor"]["size"] >= 1
     assert {one["role"]: one["online"] for one in told["members"]}["hospital"] == 3
     assert told["catalogue"]["listed"] >= 1
+    assert fetched(stage, "/healthz") == (200, b'{"status":"SERVING"}')
     for path in ("/status", "/zh/status"):
         assert fetched(stage, path)[0] == 200
 

@@ -8,14 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 from tests.node.consortium import consortium, exchange, hospital
 
+from hdex.catalog.index import Catalogue
+from hdex.catalog.index_memory import MemoryIndex
+from hdex.catalog.web.app import create_app
 from hdex.ledger.note import parse_checkpoint
+from hdex.node.compose.checkup import api, check_up
 from hdex.node.compose.standing import Config, Standing
 from hdex.node.config import Listen
 from hdex.node.demo.setting import TRUST_DOMAIN, Setting
+from hdex.node.doctor import FAIL, OK, WARN
 from hdex.node.errors import CannotListen
 from hdex.node.identity import server_name
+from hdex.node.wire.api_app import health_route
 from hdex.node.wire.services_ledger import ledger_adders
 
 
@@ -78,11 +85,38 @@ def test_a_participant_answers_over_rest_at_the_port_that_is_named_for_it_and_at
     head = json.loads(checkpoint_of(standing, port, "/api/v1/log/checkpoint"))["checkpoint"]
     assert parse_checkpoint(head).origin.split("/")[1] == standing.config.id
     assert json.loads(checkpoint_of(standing, port, "/healthz")) == {"status": "SERVING"}
+    own = (standing.config.listen, standing.config.identity, server_name(standing.config.id, TRUST_DOMAIN))
+    assert [one.state for one in api(*own)] == [OK]
+    assert [one.state for one in api(own[0], own[1], "hospital-a.hdex.test")] == [FAIL]
     standing.stop.set()
+    assert [(one.state, "log" in one.mend) for one in api(*own)] == [(FAIL, True)]
     assert json.loads(checkpoint_of(standing, port, "/healthz")) == {"status": "NOT_SERVING"}
     serving.stop()
+    assert [one.state for one in api(*own)] == [WARN]
     assert opened(exchange(setting), tmp_path, Listen()).serve_api(ledger, standing.door()) is None
     standing.log.close()
+
+
+def test_a_doctor_looks_at_the_port_of_rest_where_one_is_named(setting: Setting) -> None:
+    config, port = exchange(setting), free_port()
+    named = replace(config, listen=replace(config.listen, api_port=port))
+    found = [[one for one in check_up(each, "exchange") if "REST" in one.found] for each in (config, named)]
+    assert [[(one.check, one.state) for one in findings] for findings in found] == [[], [("port", WARN)]]
+    with socket.create_server(("127.0.0.1", port)):
+        taken = [one for one in check_up(named, "exchange") if "REST" in one.found]
+    assert [(one.state, "another process" in one.found) for one in taken] == [(FAIL, True)]
+
+
+def test_whether_an_exchange_answers_is_asked_anew_at_its_pages() -> None:
+    up = [True]
+    app = create_app(Catalogue(MemoryIndex()))
+    app.router.routes.append(health_route(lambda: up[0]))
+    with TestClient(app) as client:
+        seen = [client.get("/healthz").status_code]
+        up[0] = False
+        seen.append(client.get("/healthz").status_code)
+        assert client.get("/").status_code == 200
+    assert seen == [200, 503]
 
 
 def test_a_taken_port_is_named(setting: Setting, tmp_path: Path) -> None:

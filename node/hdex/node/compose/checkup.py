@@ -25,7 +25,7 @@ from hdex.node.doctor import FAIL, OK, WARN, Check, Finding, finding
 from hdex.node.errors import IdentityRefused, PeerUnavailable
 from hdex.node.hospital.staff import read_staff
 from hdex.node.identity import server_name
-from hdex.node.wire.probe import ask_chain, is_taken, shake
+from hdex.node.wire.probe import ask_chain, is_healthy, is_taken, shake
 
 Member = HospitalConfig | ExchangeConfig | KeyholderConfig | RegionConfig | BuyerConfig
 NOBODY = "doctor.invalid"  # a name that can never resolve: RFC 6761
@@ -56,7 +56,10 @@ def member_checks(config: Member, kind: str) -> list[tuple[str, Check]]:
     checks.append(("data", partial(doctor.data, config.data_dir)))
     if listen is not None:
         pages = listen.http_port if isinstance(config, ExchangeConfig) else 0
-        checks.append(("port", partial(port, listen, files, server_name(config.id, domain), pages=pages)))
+        own_name = server_name(config.id, domain)
+        checks.append(("port", partial(port, listen, files, own_name, pages=pages)))
+        if listen.api_port:
+            checks.append(("port", partial(api, listen, files, own_name)))
     checks += [("peer", partial(peer, one, files, domain)) for one in peers_of(config)]
     if config.chain is not None:
         checks.append(("chain", partial(chain, config.chain)))
@@ -98,6 +101,22 @@ def port(listen: Listen, files: IdentityFiles, own_name: str, *, pages: int) -> 
     if pages:
         told = f"pages at http://{listen.http}/"
         yield finding("port", is_taken(listen.host, pages), told, "nobody answers there", otherwise=WARN)
+
+
+def api(listen: Listen, files: IdentityFiles, own_name: str) -> Iterator[Finding]:
+    """The port of REST: this participant answers calls there, or it is free."""
+    endpoint = f"{listen.host}:{listen.api_port}"
+    if not is_taken(listen.host, listen.api_port):
+        yield Finding("port", WARN, f"REST: {endpoint} is free: it does not run", "start it with its verb serve")
+        return
+    try:
+        healthy = is_healthy(endpoint, files, own_name)
+    except (IdentityRefused, PeerUnavailable) as error:
+        told = f"REST: {endpoint} is taken by another process: {error}"
+        yield Finding("port", FAIL, told, "free it, or name another as api_port")
+        return
+    said = f"REST at https://{endpoint}/api/v1 {'answers' if healthy else 'does not answer calls'}"
+    yield finding("port", healthy, said, "look at its log: it ends, or its disk cannot be written")
 
 
 def peer(other: Peer, files: IdentityFiles, domain: str) -> Iterator[Finding]:

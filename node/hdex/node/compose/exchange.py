@@ -27,6 +27,7 @@ from hdex.node.exchange.study_process import StudyProcess
 from hdex.node.exchange.study_seals import Seals
 from hdex.node.identity import Identity
 from hdex.node.keys import data_key, read_secret
+from hdex.node.wire.api_app import health_route
 from hdex.node.wire.channel_server import ChannelServer
 from hdex.node.wire.http_server import HttpServing
 from hdex.node.wire.pages import serve_pages
@@ -60,6 +61,7 @@ def serve_exchange(config: ExchangeConfig) -> Standing:
         status=public_status(standing, config, catalogue, channels),
         base=config.public_url,
     )
+    app.router.routes.append(health_route(standing.is_serving))
     serve_pages(app, config.listen, stop=standing.stop)
     vettings = exchange_vettings(standing, config)
     if config.dsp is not None:

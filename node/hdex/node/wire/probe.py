@@ -1,17 +1,20 @@
 """Short questions to the outside: who answers there, may this port be used, what does the chain say. Nothing is sent
-but a handshake or a reading JSON-RPC call."""
+but a handshake, a question for health or a reading JSON-RPC call."""
 
 import json
 import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hdex.node.config import IdentityFiles
 from hdex.node.errors import IdentityRefused, PeerUnavailable
 
 TIMEOUT_S = 3.0
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: doctor.invalid\r\nConnection: close\r\n\r\n"
 
 
 def shake(endpoint: str, identity: IdentityFiles, expected_name: str) -> None:
@@ -19,16 +22,30 @@ def shake(endpoint: str, identity: IdentityFiles, expected_name: str) -> None:
 
     Raises PeerUnavailable where nobody answers, IdentityRefused where either side does not accept the other.
     """
+    with _shaken(endpoint, identity, expected_name, protocol="h2") as wrapped:
+        wrapped.recv(1)  # in TLS 1.3 the server's refusal comes after our side of the handshake
+
+
+def is_healthy(endpoint: str, identity: IdentityFiles, expected_name: str) -> bool:
+    """Return whether an HTTPS port says that it answers calls. Raises as `shake` does."""
+    with _shaken(endpoint, identity, expected_name, protocol="http/1.1") as wrapped:
+        wrapped.sendall(HEALTH)
+        return wrapped.recv(64).startswith(b"HTTP/1.1 200 ")
+
+
+@contextmanager
+def _shaken(endpoint: str, identity: IdentityFiles, expected_name: str, *, protocol: str) -> Iterator[ssl.SSLSocket]:
+    """Yield a line after its handshake, and word what breaks on it."""
     host, _, port = endpoint.rpartition(":")
     context = ssl.create_default_context(cafile=str(identity.ca))
     context.load_cert_chain(identity.certificate, identity.private_key)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     try:
         with (
             socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=expected_name) as wrapped,
         ):
-            wrapped.recv(1)  # in TLS 1.3 the server's refusal comes after our side of the handshake
+            yield wrapped
     except ssl.SSLCertVerificationError as error:
         raise IdentityRefused(f"who answers is not {expected_name}: {error.verify_message}") from error
     except ssl.SSLError as error:
