@@ -119,7 +119,7 @@ class KeyBook:
         self._count: Counter[str] = Counter()  # keys of each caller
         for name in documents.keys(KIND):
             held = documents.get(KIND, name)
-            self._note(name, held["caller"], held["expires"])
+            self._note(name, self._sealer.unseal(bytes.fromhex(held["caller"])).decode(), held["expires"])
 
     def once(self, call: Call, run: Callable[[], bytes]) -> bytes:
         """Return what `run` returns, or raise what it raises; for a call that has been made, without running it.
@@ -202,10 +202,11 @@ class KeyBook:
     def _keep(self, call: Call, state: str, outcome: bytes) -> None:
         expires = format_time(self._clock() + LIFE)
         sealed = self._sealer.seal(outcome).hex() if state in (ANSWERED, REFUSED) else ""
+        caller = self._sealer.seal(call.caller.encode()).hex()  # who acted stands nowhere in clear
         self._documents.put(
             KIND,
             call.name,
-            {"caller": call.caller, "digest": call.digest, "expires": expires, "state": state, "sealed": sealed},
+            {"caller": caller, "digest": call.digest, "expires": expires, "state": state, "sealed": sealed},
         )
         self._note(call.name, call.caller, expires)
 
