@@ -67,9 +67,10 @@ def attest(
             raise RequestInvalid("what is kept is written as: clause: what")
         kept_under.append(Kept(what.strip(), clause.strip()))
     who = holder(config)
-    if delete:
-        talk("deleted", f"{who.delete(contract)} file(s) of this contract on this machine")
-    found = who.attest(contract, deleted, copies=copies, kept=kept_under)
+    here = len(who.held(contract)) if delete else 0
+    found = who.attest(contract, deleted, copies=copies, kept=kept_under, delete=delete)
+    if here:
+        talk("deleted", f"{here} file(s) of this contract on this machine")
     show({name: found[name] for name in ("contract", "state", "life", "rule")}, as_json=as_json)
 
 

@@ -10,19 +10,14 @@ from hdex.node.cli.options import Config
 
 def desk(config: Config, port: Port = 8491, tls: Tls = False) -> None:
     """Serve your organisation's pages to this machine's browser. Prints an address that signs in once."""
-    import threading
-
-    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.cli.serving import prepare, until_stopped
     from hdex.node.config import BuyerConfig, load
 
     settings = load(config, BuyerConfig)
     prepare(settings.data_dir, [settings.exchange.endpoint])
     from hdex.node.compose.buyer_desk import serve_buyer_desk
 
-    stop = threading.Event()
-    stop_on_signals(stop)
-    talk("pages", serve_buyer_desk(settings, port, tls=tls, stop=stop))
-    stop.wait()
+    until_stopped(lambda stop: serve_buyer_desk(settings, port, tls=tls, stop=stop))
 
 
 def desk_code(config: Config) -> None:

@@ -8,8 +8,6 @@ import typer
 from hdex.node.cli.options import Config, DeskFolder
 
 Port = Annotated[int, typer.Option(help="Port on this machine's own address.", min=1, max=65535)]
-
-
 Tls = Annotated[
     bool,
     typer.Option(
@@ -20,36 +18,26 @@ Tls = Annotated[
 
 def desk(config: Config, desk: DeskFolder, port: Port = 8490, tls: Tls = False) -> None:
     """Serve a person's pages to this machine's browser until told to stop. Prints an address that signs in once."""
-    import threading
-
-    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.cli.serving import prepare, until_stopped
     from hdex.node.config import HospitalConfig, load
 
     settings = load(config, HospitalConfig)
     prepare(settings.data_dir, [])
     from hdex.node.compose.staff_desk import serve_desk
 
-    stop = threading.Event()
-    stop_on_signals(stop)
-    talk("pages", serve_desk(settings, desk, port, tls=tls, stop=stop))
-    stop.wait()
+    until_stopped(lambda stop: serve_desk(settings, desk, port, tls=tls, stop=stop))
 
 
 def office(config: Config, desk: DeskFolder, port: Port = 8495, tls: Tls = False) -> None:
     """Serve the pages of a person who vets organisations to this machine's browser until told to stop."""
-    import threading
-
-    from hdex.node.cli.serving import prepare, stop_on_signals, talk
+    from hdex.node.cli.serving import prepare, until_stopped
     from hdex.node.config import ExchangeConfig, load
 
     settings = load(config, ExchangeConfig)
     prepare(settings.data_dir, [])
     from hdex.node.compose.staff_desk import serve_office
 
-    stop = threading.Event()
-    stop_on_signals(stop)
-    talk("pages", serve_office(settings, desk, port, tls=tls, stop=stop))
-    stop.wait()
+    until_stopped(lambda stop: serve_office(settings, desk, port, tls=tls, stop=stop))
 
 
 def desk_code(

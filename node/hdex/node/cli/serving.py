@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ def stop_on_signals(stop: threading.Event) -> None:
         signal.signal(number, lambda *_: stop.set())
     if os.environ.get(STOP_ON_EOF) == "1":
         threading.Thread(target=wait_for_eof, args=(stop,), name="starter", daemon=True).start()
+
+
+def until_stopped(serve: Callable[[threading.Event], str]) -> None:
+    """Serve pages, say at which address, and wait until this process is told to stop."""
+    stop = threading.Event()
+    stop_on_signals(stop)
+    talk("pages", serve(stop))
+    stop.wait()
 
 
 def wait_for_eof(stop: threading.Event) -> None:
