@@ -1,5 +1,6 @@
 """What the parts of a desk make of a node's answers, without a node: order, turns, shares, months."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -74,8 +75,8 @@ def test_a_contract_is_ended_by_who_may_end_it_while_it_lives() -> None:
     assert acts_of({"state": "FINALIZED", "life": "OBLIGATIONS_OPEN"}, OFFICER) == []
 
 
-@given(st.dates().filter(lambda day: 2000 < day.year < 2999))
-def test_a_month_and_back_is_the_same_month(day: Any) -> None:
+@given(st.dates(date(2001, 1, 1), date(2998, 12, 31)))
+def test_a_month_and_back_is_the_same_month(day: date) -> None:
     month = f"{day:%Y-%m}"
     assert month_from(month_from(month, 1), -1) == month
     assert MONTH.fullmatch(month_from(month, -1))
