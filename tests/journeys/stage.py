@@ -36,17 +36,20 @@ PATIENCE_S = 150.0  # a bound for a loaded machine, not a wait
 POLL_S = 0.1
 LEVEL_5_HOME = acts_data.SUBCOHORT_HOME
 Play = Callable[[Memory], None]
-DEATHS = {  # each dies at its first failpoint, comes back, dies at its next one, and so on
-    HOSPITALS[0]: ("ingest.stored", "delivery.range.logged", "delivery.chunk:2"),
-    HOSPITALS[1]: ("release.stored", "hospital.agreement.signed", "hospital.grant.issued"),
-    HOSPITALS[2]: ("publish.signed", "site.round.kept", "site.round.submit"),
-    "exchange": (
-        "exchange.request.kept",
-        "exchange.agreement.verified",
-        "exchange.sum.received",
-        "exchange.round.logged:2",
-    ),
-    "keyholder": ("keyholder.sum.kept", "keyholder.sum.opened"),
+# Each participant dies at its first failpoint, comes back, dies at its next one, and so on. A stage has the deaths of
+# the acts that its tests are about: each instant is tried once.
+DEATHS: dict[str, dict[str, tuple[str, ...]]] = {
+    "market": {
+        HOSPITALS[0]: ("ingest.stored", "delivery.range.logged", "delivery.chunk:2"),
+        HOSPITALS[1]: ("release.stored", "hospital.agreement.signed", "hospital.grant.issued"),
+        HOSPITALS[2]: ("publish.signed",),
+        "exchange": ("exchange.request.kept", "exchange.agreement.verified"),
+    },
+    "studies": {
+        HOSPITALS[2]: ("site.round.kept", "site.round.submit"),
+        "exchange": ("exchange.sum.received", "exchange.round.logged:2"),
+        "keyholder": ("keyholder.sum.kept", "keyholder.sum.opened"),
+    },
 }
 ACTS: dict[str, Play] = {
     "ingest": acts_data.ingest,
@@ -70,7 +73,6 @@ class Stage:
     said: list[str]
     told: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    died: dict[str, int] = field(default_factory=dict)  # in the story, before tests kill anybody
 
     def reach(self, last: str) -> Memory:
         """Tell the story up to this act; an act interrupted by a kill is told again."""
@@ -79,8 +81,6 @@ class Stage:
                 if name not in self.told:
                     patiently(lambda play=play: play(self.memory))  # type: ignore[misc]  # bound now
                     self.told.add(name)
-                    if name == "federate":
-                        self.died.update({name: self.supervisor.restarts_of(name) for name in DEATHS})
                 if name == last:
                     break
         return self.memory
@@ -158,15 +158,15 @@ class Stage:
 
 
 @contextmanager
-def raised(folder: Path) -> Iterator[Stage]:
-    """Yield a stage whose participants die at DEATHS; its processes end with the block."""
+def raised(folder: Path, deaths: dict[str, tuple[str, ...]]) -> Iterator[Stage]:
+    """Yield a stage whose story has been told, its deaths survived; its processes end with the block."""
     setting, supervisor = build(folder), Supervisor(folder / "logs")
     said: list[str] = []
     try:
         supervisor.start([cast.chain_program(setting)])
         cast.deploy_contract(setting)
         cut_finely(setting)
-        programs = [replace(one, failpoints=DEATHS.get(one.name, ())) for one in cast.programs(setting)]
+        programs = [replace(one, failpoints=deaths.get(one.name, ())) for one in cast.programs(setting)]
         with ThreadPoolExecutor(2) as runners:
             enrolled = runners.submit(cast.enrol_all, setting)
             exports = runners.submit(generate, folder / "exports", seed=SEED, patients=PATIENTS)
@@ -181,7 +181,12 @@ def raised(folder: Path) -> Iterator[Stage]:
             truth=None,  # the hypertension story: enough events for a regression over few patients
             pages=f"http://127.0.0.1:{setting.ports['exchange'][1]}/",
         )
-        yield Stage(setting, supervisor, memory, said)
+        stage = Stage(setting, supervisor, memory, said)
+        stage.reach("federate")  # so everybody has died and come back before any test, whatever their order
+        died = {name: supervisor.restarts_of(name) for name in deaths}
+        if died != {name: len(points) for name, points in deaths.items()}:
+            raise AssertionError(f"what never happened proves nothing: asked for {deaths}, restarted {died}")
+        yield stage
     finally:
         supervisor.stop()
 

@@ -16,7 +16,7 @@ from hdex.node.demo import acts_proof
 from hdex.node.demo.setting import AUDITOR, HOSPITALS, TRUST_DOMAIN
 from hdex.node.identity import server_name
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("studies")]
 
 
 def fetch(stage: Stage, node: str, path: str) -> bytes:

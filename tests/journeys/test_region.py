@@ -36,7 +36,7 @@ from hdex.node.keys import STANDARD
 
 pytestmark = [
     pytest.mark.journey,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("studies"),
     pytest.mark.soak,
 ]
 REGION, NORTH = "north", HOSPITALS[:2]

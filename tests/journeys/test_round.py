@@ -29,7 +29,7 @@ from hdex.node.hospital.study_approvals import Said
 from hdex.node.signed import Envelope, canonical, countersign, sign
 from hdex.node.wire.remote import RemoteExchange
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("studies")]
 SITE = HOSPITALS[0]
 Handle = Callable[[bytes], bytes]
 

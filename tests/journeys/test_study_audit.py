@@ -13,7 +13,7 @@ from hdex.federated.receipts import Receipt
 from hdex.node.demo.setting import AUDITOR, BUYER
 from hdex.node.signed import canonical
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("studies")]
 
 
 def test_an_auditor_recomputes_every_aggregate_of_the_study(stage: Stage, tmp_path: Path) -> None:

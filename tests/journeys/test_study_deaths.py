@@ -18,7 +18,7 @@ from hdex.node.demo.setting import HOSPITALS
 from hdex.node.failpoint import names
 from hdex.node.hospital.study_approvals import Said
 
-pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.fault, pytest.mark.xdist_group("studies")]
 SITE = HOSPITALS[2]
 LONG = os.environ.get("HDEX_SOAK") == "1"
 INSTANTS = {  # named instant -> whose process dies there; those of `study` are the exchange's child
@@ -64,7 +64,7 @@ def answer(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in names_the_run}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def quiet(stage: Stage) -> dict[str, Any]:
     """The answer to the story's question when nobody dies."""
     stage.reach("federate")
@@ -102,7 +102,7 @@ def test_after_deaths_of_all_who_take_part_the_answer_is_the_same_to_the_last_bi
     stage: Stage, quiet: dict[str, Any]
 ) -> None:
     memory = stage.reach("federate")
-    assert sum(point.partition(":")[0] in INSTANTS for points in DEATHS.values() for point in points) >= 6
+    assert sum(point.partition(":")[0] in INSTANTS for points in DEATHS["studies"].values() for point in points) >= 6
     assert answer(memory.study) == answer(quiet)
     require_whole(stage, memory.study)
 

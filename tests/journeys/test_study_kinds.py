@@ -22,7 +22,7 @@ from hdex.node.demo.rows import study_rows
 from hdex.node.demo.setting import BUYER, HOSPITALS
 from hdex.node.study_diary import StudyDiary
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("studies")]
 
 
 def allowed(stage: Stage, kind: str) -> dict[str, str]:

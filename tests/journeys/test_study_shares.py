@@ -29,7 +29,7 @@ from hdex.node.keys import data_key, read_passphrase
 from hdex.node.keystore import KeyStore
 from hdex.node.sealing import Sealing
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("stage")]
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("studies")]
 FIRST, FALSE, LAST = HOSPITALS  # FIRST and FALSE are asked for their parts; LAST where one of them gives none
 NEEDED = 2
 
