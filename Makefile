@@ -38,7 +38,8 @@ demo: $(VENV)/.runtime ## set up and run the main job: three hospitals, an excha
 	@$(BIN)/hdex demo $(ARGS)
 
 test: $(VENV)/.dev ## checks and all tests; skips are printed with their reason
-	@start=$$SECONDS; $(MAKE) --no-print-directory check && $(BIN)/python -m pytest -q -rs -n 3 --dist loadgroup --max-worker-restart 0 $(ARGS); \
+	@start=$$SECONDS; $(BIN)/python -m pytest -q --collect-only >/dev/null 2>&1 & : the workers find all tests compiled; \
+	$(MAKE) --no-print-directory check && wait && $(BIN)/python -m pytest -q -rs -n 3 --dist loadgroup --max-worker-restart 0 $(ARGS); \
 	code=$$?; echo "make test: $$((SECONDS - start)) s"; exit $$code
 
 check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budgets, generated code
@@ -85,7 +86,8 @@ soak: $(VENV)/.dev ## the long forms of the fault and disclosure tests, and the 
 		tests/journeys/test_demo_data.py \
 		tests/journeys/test_region.py tests/node/test_study_superlink.py tests/journeys/test_dsp.py \
 		tests/federated/test_disclosure_register.py tests/federated/test_disclosure_cells.py \
-		tests/catalog/test_bench_pages.py tests/node/test_openapi.py --timeout 3600 $(ARGS)
+		tests/catalog/test_bench_pages.py tests/node/test_openapi.py tests/node/test_views.py \
+		tests/node/test_harmonize.py tests/pages --timeout 3600 $(ARGS)
 	@HDEX_BENCH_EVENTS=10000000 $(BIN)/python bench/bench_ledger.py
 
 clean: ## remove what the targets above made

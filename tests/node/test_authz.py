@@ -136,7 +136,8 @@ def decide(authorizer: CedarAuthorizer, caller: Identity, action: str, server: d
 
 @pytest.mark.parametrize("action", sorted(METHODS.values()))
 def test_the_policies_agree_with_the_reference(authorizer: CedarAuthorizer, action: str) -> None:
-    for caller, server, level in itertools.product(CALLERS, SERVERS, LEVELS):
+    levels = LEVELS if action.endswith(".DecideRequest") else LEVELS[::3]  # the only rule that asks for the level
+    for caller, server, level in itertools.product(CALLERS, SERVERS, levels):
         found = decide(authorizer, caller, action, server, level)
         assert found.allow == reference(caller, action, server, level), (caller.spiffe_id, server, level, found)
 

@@ -130,8 +130,8 @@ def test_an_export_without_patients_cannot_be_mapped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "persons", "measurements"),
     [
-        ("hospitals_csv/hospital_a", 489, 250_689),
-        ("hospitals_csv/hospital_b", 470, 313_241),
+        pytest.param("hospitals_csv/hospital_a", 489, 250_689, marks=pytest.mark.soak),
+        pytest.param("hospitals_csv/hospital_b", 470, 313_241, marks=pytest.mark.soak),
         ("hospitals_fhir/hospital_a", 96, 17_004),
     ],
 )

@@ -180,8 +180,8 @@ def test_every_view_that_ships_loads_and_names_its_study_in_two_languages() -> N
 @pytest.mark.parametrize(
     ("folder", "adults", "events"),
     [
-        ("hospitals_csv/hospital_a", 223, 64),
-        ("hospitals_csv/hospital_b", 362, 109),
+        pytest.param("hospitals_csv/hospital_a", 223, 64, marks=pytest.mark.soak),
+        pytest.param("hospitals_csv/hospital_b", 362, 109, marks=pytest.mark.soak),
         ("hospitals_fhir/hospital_a", 83, 36),
     ],
 )

@@ -1,4 +1,7 @@
-"""Every page of every desk, in both languages, before a browser and two judges: nothing may be wrong with it."""
+"""Every page of every desk, in both languages, before a browser and two judges: nothing may be wrong with it.
+
+The gate looks at it in English on a phone in the dark and in Chinese on a desk in the light; `make soak` in all eight.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,16 +10,23 @@ import pytest
 from fastapi import FastAPI
 from tests.catalog.test_browser import serving
 from tests.pages.families import FAMILIES, served
-from tests.pages.judge import Judge, Judged, missing, sitting
+from tests.pages.judge import DESK, PHONE, Judge, Judged, missing, sitting
 from tests.pages.sites import Site, page_of
 
 pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.skipif(bool(missing()), reason=missing() or "judged")]
+SEEN = {("", PHONE, True), ("/zh", DESK, False)}
 PAGES = [
-    pytest.param(name, root + path, id=f"{name} {root}{path}")
+    pytest.param(
+        name, root + path, width, dark,
+        id=f"{name} {root}{path} {width}{' dark' if dark else ''}",
+        marks=() if (root, width, dark) in SEEN else pytest.mark.soak,
+    )
     for name, family in FAMILIES.items()
     for path in family.paths
     for root in ("", "/zh")
-]
+    for width in (PHONE, DESK)
+    for dark in (False, True)
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +48,18 @@ class Served:
         self._stack, self._judge, self._folders = stack, judge, folders
         self._sites: dict[str, Site] = {}
 
-    def page(self, family: str, path: str) -> Judged:
+    def page(self, family: str, path: str, width: int, dark: bool) -> Judged:
         if family not in self._sites:
             folder = self._folders.mktemp(family.replace(" ", "-"))
             site = self._sites[family] = self._stack.enter_context(served(family, folder))
             if site.enter:
                 self._judge.browser.open(site.address + site.enter)
-        return self._judge.page(self._sites[family].at(path))
+        return self._judge.page(self._sites[family].at(path), width=width, dark=dark)
 
 
-@pytest.mark.parametrize(("family", "path"), PAGES)
-def test_a_page_is_valid_html_without_barriers_at_every_width(serve: Served, family: str, path: str) -> None:
-    assert serve.page(family, path).faults() == []
+@pytest.mark.parametrize(("family", "path", "width", "dark"), PAGES)
+def test_a_page_is_valid_html_without_barriers(serve: Served, family: str, path: str, width: int, dark: bool) -> None:
+    assert serve.page(family, path, width, dark).faults() == []
 
 
 BARRED = (
