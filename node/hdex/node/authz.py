@@ -135,11 +135,7 @@ class CedarAuthorizer:
     def __init__(self, policies: str | None = None, schema: str | None = None) -> None:
         policy_text = _data("hdex.cedar") if policies is None else policies
         schema_text = _data("hdex.cedarschema") if schema is None else schema
-        result = cedarpy.validate_policies(policy_text, schema_text)
-        if not result.validation_passed:
-            raise ConfigInvalid(f"{len(result.errors)} policies do not fit their schema; first: {result.errors[0]}")
-        self._policies = cedarpy.PolicySet.from_str(policy_text)
-        self._schema = cedarpy.Schema.from_str(schema_text)
+        self._policies, self._schema = _parsed(policy_text, schema_text)
 
     def decide(
         self,
@@ -159,6 +155,17 @@ class CedarAuthorizer:
 
 
 _: type[Authorizer] = CedarAuthorizer
+
+
+@lru_cache(maxsize=4)
+def _parsed(policies: str, schema: str) -> tuple[cedarpy.PolicySet, cedarpy.Schema]:
+    """Return policies that fit their schema, parsed. Neither changes, so all who decide by one text share them."""
+    result = cedarpy.validate_policies(policies, schema)
+    if not result.validation_passed:
+        raise ConfigInvalid(f"{len(result.errors)} policies do not fit their schema; first: {result.errors[0]}")
+    return cedarpy.PolicySet.from_str(policies), cedarpy.Schema.from_str(schema)
+
+
 _ACTIONS = frozenset(METHODS.values())
 
 
