@@ -17,6 +17,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 PATIENT = "window.kept = true"  # lost where a page is loaded anew
+NO_CLOCK = """addEventListener('htmx:beforeSend', () => asked += 1);
+clearTimeout(document.querySelector('#live-line')['htmx-internal-data'].timeout)"""
+LOOK = "window.asked = 0; document.dispatchEvent(new Event('visibilitychange')); asked"  # how often it asked for that
 SETTLED = "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, .htmx-added')"
 
 
@@ -117,6 +120,30 @@ def test_the_status_renews_itself_and_says_what_is_new(browser: Browser, site: s
     assert browser.evaluate("window.kept && document.querySelector('#checkpoint').open") is True
     browser.until("/^[0-9:]{8}$/.test(document.querySelector('#live-at').textContent)")
     assert browser.console() == []
+
+
+def test_a_server_that_is_away_is_asked_less_often_and_then_again(browser: Browser, site: str) -> None:
+    browser.open(f"{site}/status")
+    browser.evaluate(NO_CLOCK)
+    state = "document.querySelector('#live-line').dataset.state"
+    line = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.tell("Network.emulateNetworkConditions", offline=True, **line)
+    try:
+        assert browser.evaluate(LOOK) == 1
+        browser.until(f"{state} === 'away'")
+        assert browser.evaluate(LOOK) == 0  # one is left out, then three, seven ... thirty at most
+    finally:
+        browser.tell("Network.emulateNetworkConditions", offline=False, **line)
+    assert browser.evaluate(LOOK) == 1
+    browser.until(f"{state} === 'on'")
+
+
+def test_a_page_that_nobody_sees_asks_nothing(browser: Browser, site: str) -> None:
+    browser.open(f"{site}/status")
+    browser.evaluate(NO_CLOCK)
+    for hidden, asked in (("true", 0), ("false", 1)):
+        browser.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}})")
+        assert browser.evaluate(LOOK) == asked
 
 
 def test_every_page_works_without_a_script(browser: Browser, site: str) -> None:

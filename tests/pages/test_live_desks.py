@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 KEPT = "window.kept = true"  # lost where a page is loaded anew
+LOOK = "window.asked = 0; document.dispatchEvent(new Event('visibilitychange')); asked"  # how often it asked for that
 LOOKED = "document.querySelector('#live-line').dataset.state === 'on'"
 
 
@@ -85,13 +86,12 @@ def test_looking_on_leaves_no_event_and_a_pause_asks_nothing(
     browser.evaluate("window.swaps = 0; addEventListener('htmx:afterSwap', () => swaps += 1)")
     browser.until(f"looks >= 2 && {LOOKED}")
     assert (reads(us), browser.evaluate("swaps")) == (before, 0)  # nothing was new: nothing told, nothing moved
+    browser.evaluate("addEventListener('htmx:beforeSend', () => asked += 1)")
     browser.click("#live-pause")
-    browser.evaluate("looks = 0; document.dispatchEvent(new Event('visibilitychange'))")
+    assert browser.evaluate(LOOK) == 0
     assert browser.evaluate("document.querySelector('#live-line').dataset.state") == "paused"
     assert browser.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
     browser.click("#live-pause")
-    browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    browser.until("looks === 1")
     us.decide(contract, approved=False)
     browser.until("!document.querySelector('#live-line').hasAttribute('data-hx-get')")
     assert "come to its end" in browser.text("#live-line")
@@ -110,9 +110,8 @@ def test_a_page_that_renews_itself_keeps_no_session_alive(
     us.market.later(seconds=60)
     browser.until("document.querySelector('#live-line a')?.getAttribute('href') === '/zh/sign-in'")
     assert browser.text(".timeline") == shown
-    browser.evaluate("window.looks = 0; addEventListener('htmx:afterRequest', () => looks += 1)")
-    browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    assert browser.evaluate("looks") == 0
+    browser.evaluate("addEventListener('htmx:beforeSend', () => asked += 1)")
+    assert browser.evaluate(LOOK) == 0
 
 
 def test_a_study_is_followed_to_its_end(browser: Browser, site: str, us: Organisation) -> None:
