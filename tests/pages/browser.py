@@ -14,6 +14,8 @@ from typing import Any
 from tests.catalog.test_browser import CHROMIUM, QUIET
 
 PATIENCE_S = 60.0
+PAGES_ON_THE_WAY = 5  # that may come and go while one waits for something
+GONE = ("navigated or closed", "context was destroyed", "Cannot find context")  # the page that was asked
 LOUD = {"error", "warning"}
 
 
@@ -64,6 +66,7 @@ class Browser:
             for event in self._events
             if event.get("method") == "Network.responseReceived" and event["params"]["loaderId"] == went["loaderId"]
         )
+        del self._events[: self._came(went["loaderId"])]  # what the page before said is no word of this one
         return str(self.tell("Network.getResponseBody", requestId=served)["body"])
 
     def console(self) -> list[str]:
@@ -92,8 +95,15 @@ class Browser:
         """Wait until an expression of the page is true; the page looks itself, again and again."""
         loop = f"const look = () => {{ try {{ if ({condition}) return done(true) }} catch {{}} setTimeout(look, 25) }};"
         late = f"setTimeout(() => done(false), {PATIENCE_S * 500:g});"
-        if not self.evaluate(f"new Promise(done => {{ {loop} {late} look() }})"):
-            raise BrowserWrong(f"this has not come true: {condition}")
+        for _ in range(PAGES_ON_THE_WAY):
+            try:
+                if self.evaluate(f"new Promise(done => {{ {loop} {late} look() }})"):
+                    return
+                break
+            except BrowserWrong as error:
+                if not any(said in str(error) for said in GONE):
+                    raise
+        raise BrowserWrong(f"this has not come true: {condition}")
 
     def type(self, text: str) -> None:
         """Type into the field that has the focus."""
@@ -113,16 +123,14 @@ class Browser:
 
     def _loaded(self, loader: str) -> bool:
         """Return whether the page of a navigation has come and everything that it names is loaded."""
-        methods = [event.get("method") for event in self._events]
-        came = next(
-            (
-                place
-                for place, event in enumerate(self._events)
-                if event.get("method") == "Page.frameNavigated" and event["params"]["frame"]["loaderId"] == loader
-            ),
-            len(methods),
-        )
-        return "Page.loadEventFired" in methods[came:]
+        return any(event.get("method") == "Page.loadEventFired" for event in self._events[self._came(loader) :])
+
+    def _came(self, loader: str) -> int:
+        """Return where in what was told a navigation's page came; the end where it has not."""
+        for place, event in enumerate(self._events):
+            if event.get("method") == "Page.frameNavigated" and event["params"]["frame"]["loaderId"] == loader:
+                return place
+        return len(self._events)
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -111,6 +111,15 @@ def test_a_filter_keeps_the_readers_place_and_the_way_back(browser: Browser, sit
     assert browser.console() == []
 
 
+def test_a_link_that_fails_leads_to_the_page_that_says_why(browser: Browser, site: str) -> None:
+    browser.open(f"{site}/products")
+    browser.evaluate(
+        "document.querySelector('.facets .option').insertAdjacentHTML('afterend', '<a id=b href=/nowhere>')"
+    )
+    browser.evaluate("htmx.process(document.querySelector('#b')); document.querySelector('#b').click()")
+    browser.until("location.pathname === '/nowhere' && document.querySelector('h1') !== null")
+
+
 def test_the_status_renews_itself_and_says_what_is_new(browser: Browser, site: str, standing: Standing) -> None:
     browser.open(f"{site}/status")
     browser.evaluate(f"{PATIENT}; document.querySelector('#checkpoint').open = true")

@@ -75,6 +75,12 @@
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => { if (is_poll(event)) missed(); });
   }
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(name, (event) => {
+      const link = event.detail.requestConfig?.elt;
+      if (link instanceof HTMLAnchorElement) location.assign(link.href); // what is wrong is said by a page of its own
+    });
+  }
 
   document.addEventListener("click", (event) => {
     if (event.target.id !== "live-pause") return;
