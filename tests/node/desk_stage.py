@@ -39,6 +39,7 @@ HOSPITAL, PORT = "hospital-a", 8490
 BASE = f"http://127.0.0.1:{PORT}"
 STEWARD, OFFICER, COMMITTEE = "data_steward", "privacy_officer", "ethics_committee"
 DIGEST = "ab" * 32
+SCRIPT = r"<script(?! src=\"/static/[\w.]+\" defer></script>)"  # any but the two that the desk serves itself
 STUDY: Document = {
     "study": "restenosis-2026",
     "digest": DIGEST,

@@ -153,6 +153,7 @@ class Market:
     def __init__(self, folder: Path, countries: Mapping[str, str] | None = None, *, vetted: bool = True) -> None:
         """Buyers are `vetted` at every hospital without the steps that lead there, unless a test takes them itself."""
         self.now = NOW
+        self._standings: dict[str, ContractStandings] = {}
         self.vetted = vetted
         self.people = {role: MemoryKeys(dict(STANDARD)) for role in ROLES}
         self.certificates: dict[str, Envelope] = {}  # what the exchange's office would answer
@@ -277,10 +278,11 @@ class Market:
         )
 
     def standings(self, hospital: str) -> ContractStandings:
-        """Return how a hospital's contracts stand."""
-        return ContractStandings(
-            self.hospitals[hospital].negotiations.lives, self.grounds[hospital].recorder, self.clock
-        )
+        """Return how a hospital's contracts stand: its one answer, which knows who has read what."""
+        if hospital not in self._standings:
+            lives, recorder = self.hospitals[hospital].negotiations.lives, self.grounds[hospital].recorder
+            self._standings[hospital] = ContractStandings(lives, recorder, self.clock)
+        return self._standings[hospital]
 
     def holder(self, name: str = BUYER) -> Holder:
         """Return a buyer with the contracts it has."""

@@ -64,7 +64,7 @@ def order(us: Organisation, path: str, kind: str, reason: str) -> None:
 
 
 def reads(us: Organisation) -> int:
-    """Return how often the hospital was asked how a contract stands."""
+    """Return how often the hospital remembers that somebody read how a contract stands."""
     return sum(event.action is Action.CONTRACT_READ for event in us.market.hospital.ground.events())
 
 
@@ -125,7 +125,12 @@ def test_lists_repeat_a_word_and_a_contract_s_page_asks_anew(us: Organisation) -
     us.words("/")
     assert reads(us) == before
     us.words(path)
+    assert reads(us) == before  # it was asked; the same again so soon is no second event
+    order(us, path, "contract.suspend", "an audit")
+    assert "suspended" not in us.words("/contracts")
+    assert "suspended" in us.words(path)
     assert reads(us) == before + 1
+    order(us, path, "contract.resume", "it went well")
     us.market.later(minutes=2)
     us.words("/")
     assert reads(us) == before + 2

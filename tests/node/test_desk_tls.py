@@ -107,6 +107,13 @@ def test_another_site_opens_no_session_with_the_browser_s_certificate(line: Line
         assert "set-cookie" not in answer.headers
 
 
+def test_a_page_that_renews_itself_opens_no_session_with_the_browser_s_certificate(line: Line) -> None:
+    with line.browser(line.certificate(OWN)) as browser:
+        answer = browser.get("/", headers={"hx-request": "true"})
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+
+
 @pytest.mark.parametrize(
     "path",
     [

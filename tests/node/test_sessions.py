@@ -124,6 +124,14 @@ def test_a_session_ends_when_idle(desk: Desk) -> None:
     assert desk.sessions.find(token) is None
 
 
+def test_a_page_that_renews_itself_does_not_keep_a_session_from_lying_idle(desk: Desk) -> None:
+    token = desk.signed_in()
+    desk.now += IDLE - timedelta(seconds=1)
+    assert desk.sessions.find(token, is_person=False)
+    desk.now += timedelta(seconds=1)
+    assert desk.sessions.find(token, is_person=False) is None
+
+
 def test_a_session_ends_when_old_however_busy(desk: Desk) -> None:
     token = desk.signed_in()
     while desk.now - NOW < ABSOLUTE - timedelta(minutes=20):

@@ -14,6 +14,8 @@ from typing import Any
 from tests.catalog.test_browser import CHROMIUM, QUIET
 
 PATIENCE_S = 60.0
+PAGES_ON_THE_WAY = 5  # that may come and go while one waits for something
+GONE = ("navigated or closed", "context was destroyed", "Cannot find context")  # the page that was asked
 LOUD = {"error", "warning"}
 
 
@@ -57,12 +59,14 @@ class Browser:
         went = self.tell("Page.navigate", url=address)
         if "errorText" in went:
             raise BrowserWrong(f"{address}: {went['errorText']}")
-        self._until("Page.loadEventFired")
+        while not self._loaded(went["loaderId"]):  # a page before it may still be on its way
+            self._events.append(self._receive())
         served = next(
             event["params"]["requestId"]
-            for event in reversed(self._events)
-            if event.get("method") == "Network.responseReceived" and event["params"]["type"] == "Document"
+            for event in self._events
+            if event.get("method") == "Network.responseReceived" and event["params"]["loaderId"] == went["loaderId"]
         )
+        del self._events[: self._came(went["loaderId"])]  # what the page before said is no word of this one
         return str(self.tell("Network.getResponseBody", requestId=served)["body"])
 
     def console(self) -> list[str]:
@@ -70,8 +74,9 @@ class Browser:
 
         The status of the page itself is no complaint about it: that of a page that is not there says so.
         """
-        entries = [event["params"]["entry"] for event in self._events if event.get("method") == "Log.entryAdded"]
-        return [str(one["text"]) for one in entries if one["level"] in LOUD and one.get("url") != self._address]
+        told = {"Log.entryAdded": logged, "Runtime.exceptionThrown": thrown, "Runtime.consoleAPICalled": called}
+        found = (told[event["method"]](event["params"]) for event in self._events if event.get("method") in told)
+        return [text for level, text, url in found if level in LOUD and url != self._address]
 
     def look(self, *, width: int, dark: bool = False) -> None:
         """Show pages at a width, in one of the two schemes."""
@@ -86,13 +91,46 @@ class Browser:
             raise BrowserWrong(str(done["exceptionDetails"].get("exception", {}).get("description", "it threw")))
         return done["result"].get("value")
 
+    def until(self, condition: str) -> None:
+        """Wait until an expression of the page is true; the page looks itself, again and again."""
+        loop = f"const look = () => {{ try {{ if ({condition}) return done(true) }} catch {{}} setTimeout(look, 25) }};"
+        late = f"setTimeout(() => done(false), {PATIENCE_S * 500:g});"
+        for _ in range(PAGES_ON_THE_WAY):
+            try:
+                if self.evaluate(f"new Promise(done => {{ {loop} {late} look() }})"):
+                    return
+                break
+            except BrowserWrong as error:
+                if not any(said in str(error) for said in GONE):
+                    raise
+        raise BrowserWrong(f"this has not come true: {condition}")
+
+    def type(self, text: str) -> None:
+        """Type into the field that has the focus."""
+        self.tell("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        """Give an element the focus and press it, as the keyboard does."""
+        self.evaluate(f"(one => {{ one.focus(); one.click() }})(document.querySelector({json.dumps(selector)}))")
+
+    def text(self, selector: str) -> str:
+        """Return the words of the first element that matches."""
+        return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).textContent.trim()"))
+
     def picture(self) -> str:
         """Return the whole page as it looks, PNG in base64."""
         return str(self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"])
 
-    def _until(self, method: str) -> None:
-        while not any(event.get("method") == method for event in self._events):
-            self._events.append(self._receive())
+    def _loaded(self, loader: str) -> bool:
+        """Return whether the page of a navigation has come and everything that it names is loaded."""
+        return any(event.get("method") == "Page.loadEventFired" for event in self._events[self._came(loader) :])
+
+    def _came(self, loader: str) -> int:
+        """Return where in what was told a navigation's page came; the end where it has not."""
+        for place, event in enumerate(self._events):
+            if event.get("method") == "Page.frameNavigated" and event["params"]["frame"]["loaderId"] == loader:
+                return place
+        return len(self._events)
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -104,6 +142,25 @@ class Browser:
             self._rest += read
         message, _, self._rest = self._rest.partition(b"\0")
         return dict(json.loads(message))
+
+
+Said = tuple[str, str, str]  # level, text, the address it is about
+
+
+def logged(told: dict[str, Any]) -> Said:
+    """Return what the browser itself said: a refused style, a file that is not there."""
+    return told["entry"]["level"], str(told["entry"]["text"]), told["entry"].get("url", "")
+
+
+def thrown(told: dict[str, Any]) -> Said:
+    """Return what a script threw and nobody caught."""
+    details = told["exceptionDetails"]
+    return "error", str(details.get("exception", {}).get("description", details["text"])), ""
+
+
+def called(told: dict[str, Any]) -> Said:
+    """Return what a script wrote to the console."""
+    return told["type"], " ".join(str(one.get("value", one.get("description", ""))) for one in told["args"]), ""
 
 
 @contextmanager

@@ -66,6 +66,11 @@ class StudyLook:
     lines: tuple[Mapping[str, str], ...]
     result: Document | None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether no step so far has ended it."""
+        return not self.lines or self.lines[-1]["step"] not in ("done", "failed")
+
 
 @dataclass(frozen=True, slots=True)
 class Verbs:

@@ -1,7 +1,8 @@
 """What is remembered of every way in: gRPC method or HTTP route -> the events it leaves, or why it leaves none.
 
 A test walks the descriptors and the routes and fails when one stands in neither table. Refusals need no row: the gate
-remembers each one, and the verbs remember those that they decide themselves.
+remembers each one, and the verbs remember those that they decide themselves. A page that renews itself asks as any
+reader does: who reads the same contract again within minutes, unchanged, leaves no second event (hdex.node.looks).
 """
 
 from dataclasses import dataclass

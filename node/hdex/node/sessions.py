@@ -140,8 +140,11 @@ class Sessions:
             self._sessions.pop(digest_of(former), None)
             return self._open(identity, now)
 
-    def find(self, token: str) -> Session | None:
-        """Return the live session of a token, seen now; None where there is none any more."""
+    def find(self, token: str, *, is_person: bool = True) -> Session | None:
+        """Return the live session of a token, None where there is none any more.
+
+        is_person: somebody asked, so it was seen now. A page that renews itself keeps no session from lying idle.
+        """
         now, key = self._clock(), digest_of(token)
         with self._lock:
             session = self._sessions.get(key)
@@ -150,8 +153,9 @@ class Sessions:
             if now - session.seen >= IDLE or now - session.opened >= ABSOLUTE or not self._stands(session, now):
                 del self._sessions[key]
                 return None
-            self._sessions[key] = seen = replace(session, seen=max(session.seen, now))
-            return seen
+            if is_person:
+                session = self._sessions[key] = replace(session, seen=max(session.seen, now))
+            return session
 
     def end(self, token: str) -> None:
         """Sign out: the token is worth nothing from now on."""

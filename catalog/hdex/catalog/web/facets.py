@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from urllib.parse import urlencode
 
 from hdex.catalog.facets import FACETS
@@ -84,6 +85,7 @@ class Option:
     count: int
     url: str
     chosen: bool
+    id: str  # the same wherever the value is shown: a page that renews itself finds the reader's place by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +143,10 @@ def _options(facet: str, choice: Choice, found: Page, root: str, name: Name) -> 
     for held in sorted(frequent, key=lambda held: held.value):
         chosen = held.value == wanted
         url = choice.choosing(facet, None if chosen else held.value).url(root)
-        options.append(Option(name(facet, held.value), held.count, url, chosen))
+        options.append(Option(name(facet, held.value), held.count, url, chosen, option_id(facet, held.value)))
     return tuple(options)
+
+
+def option_id(facet: str, value: str) -> str:
+    """Return the name of a facet's value in a page; the value itself may be a stranger's text."""
+    return f"{facet}-{sha256(value.encode()).hexdigest()[:8]}"

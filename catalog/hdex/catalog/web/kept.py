@@ -20,7 +20,7 @@ from hdex.catalog.web.assets import is_named, takes_gzip
 
 KEPT_S = 10.0
 BRIEFLY_S = 1.0  # what tells of this moment
-MOMENTARY = ("/status", "/zh/status", "/status.json")
+MOMENTARY = ("/status", "/zh/status", "/status.json", "/contracts", "/zh/contracts")
 MOST_PAGES = 1024
 MOST_BYTES = 32_000_000
 LONGEST_PAGE = 2_000_000

@@ -11,6 +11,7 @@ from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.ports import Providers
 from hdex.node.failpoint import failpoint
 from hdex.node.identity import Identity
+from hdex.node.looks import Looks
 from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, digest, verify
 
@@ -37,6 +38,7 @@ class Contracts:
         self._directory = directory
         self._providers = providers
         self._recorder = recorder
+        self._looks = Looks()
         self._locks = [threading.Lock() for _ in range(STRIPES)]  # of the contracts whose names fall to each
 
     def request(self, envelope: Envelope, actor: Identity) -> ContractRecord:
@@ -119,12 +121,15 @@ class Contracts:
                     return self._store(record.moved(ended, **said))
 
     def status(self, contract_id: str, actor: Identity) -> ContractRecord:
-        """Return the record to the two that negotiate, and to nobody else."""
+        """Return the record to the two that negotiate, and to nobody else; the same again soon is no second event."""
         with self._recorder.refusals("contract.read", actor, contract=contract_id):
             record = self._record(contract_id)
             if actor.participant not in {record.asked["consumer"], self._provider(record)}:
                 raise AccessDenied("contract.foreign", "", "the contract is between others")
-            self._recorder.allow("contract.read", actor, contract=contract_id)
+            told = record.to_document()
+            self._looks.once(
+                actor, contract_id, told, lambda: self._recorder.allow("contract.read", actor, contract=contract_id)
+            )
             return record
 
     def mine(self, actor: Identity, *, state: str = "", product: str = "") -> list[ContractRecord]:

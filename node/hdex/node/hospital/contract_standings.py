@@ -14,6 +14,7 @@ from hdex.node.errors import AccessDenied
 from hdex.node.hospital.contract_lives import ContractLives
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.identity import Identity
+from hdex.node.looks import Looks
 from hdex.node.recorder import Recorder
 
 _S = LifeState
@@ -32,16 +33,20 @@ class ContractStandings:
         self._lives = lives
         self._recorder = recorder
         self._clock = clock
+        self._looks = Looks()
 
     def read(self, contract_id: str, actor: Identity) -> Document:
-        """Return how a contract stands to its consumer; remember who read."""
+        """Return how a contract stands to its consumer; remember who read, but not the same again soon after."""
         with self._recorder.refusals("contract.read", actor, contract=contract_id):
             self._lives.sweep()
             record = self._lives.shelf.get(contract_id)
             if record.asked["consumer"] != actor.participant:
                 raise AccessDenied("contract.foreign", "", "the contract is between others")
-            self._recorder.allow("contract.read", actor, contract=contract_id)
-            return standing_of(record, self._lives.book, self._clock())
+            told = standing_of(record, self._lives.book, self._clock())
+            self._looks.once(
+                actor, contract_id, told, lambda: self._recorder.allow("contract.read", actor, contract=contract_id)
+            )
+            return told
 
     def all(self) -> list[Document]:
         """Return how every contract of this provider stands, oldest first, for its own people."""

@@ -15,6 +15,7 @@ from hdex.node.signed import digest
 from hdex.node.web.buyer_forms import question
 from hdex.node.web.buyer_views import (
     DENIED,
+    FINAL,
     OVER,
     TURN,
     US,
@@ -84,6 +85,7 @@ class ContractPages:
             digest=digest(agreed(found)) if agreed(found) else "",
             is_ours=TURN.get(state) == US,
             is_over=state in OVER,
+            is_final=state in FINAL,
             word=found.word,
             acts=acts(found),
             denied=DENIED,

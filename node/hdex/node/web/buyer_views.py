@@ -25,6 +25,7 @@ COUNTED = {  # clauses that the provider counts down -> the limit's name
 QUOTAS = ("queries", "rows", "rounds", "bytes")
 ENDED = ("REVOKED", "EXPIRED", "COMPLETED", "OBLIGATIONS_OPEN", "CLOSED")  # states of a life that is over
 OVER = ("TERMINATED", *ENDED)
+FINAL = ("TERMINATED", "CLOSED")  # states that nothing follows
 USABLE = ("FINALIZED", "ACTIVE")
 WITHDRAWABLE = ("REQUESTED", "AGREED", "VERIFIED")  # offers are answered over the Dataspace Protocol alone
 DENIED = ("TERMINATED", "SUSPENDED", "REVOKED", "EXPIRED", "OBLIGATIONS_OPEN")  # steps that a page marks

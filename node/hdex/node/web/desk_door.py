@@ -66,9 +66,9 @@ class Door:
         return f"__Host-hdex-desk-{self.port}" if self.is_tls else f"hdex-desk-{self.port}"
 
     def session(self, request: Request) -> Session | None:
-        """Return the live session of a request."""
+        """Return the live session of a request; one that a page made by itself does not keep it alive."""
         token = request.cookies.get(self.cookie, "")
-        return self.sessions.find(token) if token else None
+        return self.sessions.find(token, is_person=not renews(request)) if token else None
 
     def sign_in(self, request: Request, code: str, words: DeskWords) -> Response:
         """Exchange a code for a session and go to the first page: nothing stays in the address. Raises AccessDenied."""
@@ -137,6 +137,11 @@ def require_own_page(request: Request) -> None:
     is_own_origin = origin == own or (origin in (None, "null") and is_own_site)
     if not is_own_origin or site not in (None, "same-origin"):
         raise AccessDenied("session.origin", "send the form of the desk's own page", "another page sent this request")
+
+
+def renews(request: Request) -> bool:
+    """Return whether a page asks for its live part, not a person for a page. No other site can set this header."""
+    return "hx-request" in request.headers
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any, cast
 
@@ -11,10 +12,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from hdex.catalog.web.assets import is_named
 from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
 from hdex.node.errors import AccessDenied, NodeError, Problem, describe
 from hdex.node.web.auditor_app import lang_of, root_of
-from hdex.node.web.desk_door import Door, Visit, read_form, require_own_host, require_own_page
+from hdex.node.web.desk_door import Door, Visit, read_form, renews, require_own_host, require_own_page
 from hdex.node.web.desk_words import DeskWords
 from hdex.node.web.page_templates import render
 from hdex.node.web.words import LANGUAGES
@@ -73,8 +75,8 @@ class DeskFrame:
                 require_own_host(request)
                 session = self._door.session(request)
                 if session is None:
-                    return self._admitted(show, request, words)
-                return guarded(show, Visit(request, words, session))
+                    return signed_out(words) if renews(request) else self._admitted(show, request, words)
+                return unless_known(request, guarded(show, Visit(request, words, session)))
 
             return answer
 
@@ -204,6 +206,25 @@ def sign_in_form(
     shown = {"root": root_of(words.lang), "here": path, "other": path if is_zh else f"/zh{path}", "problem": problem}
     content = render("desk_sign_in.html", words, nav=(), done="", wrong=wrong, **shown)
     return HTMLResponse(content, status_code=403 if problem else 200)
+
+
+def signed_out(words: DeskWords) -> Response:
+    """Return the line that a page puts where it has renewed itself, once its session is over: the way to sign in.
+
+    No session is opened for it, not even by a certificate: nobody may be there.
+    """
+    return HTMLResponse(render("desk_signed_out.html", words, root=root_of(words.lang)), status_code=403)
+
+
+def unless_known(request: Request, answer: Response) -> Response:
+    """Return a page under the tag of its content; only the tag where the browser holds the same (RFC 9110, 304)."""
+    if answer.status_code != 200 or answer.media_type != "text/html":
+        return answer
+    etag = f'"{sha256(bytes(answer.body)).hexdigest()[:24]}"'
+    if is_named(etag, request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers={"etag": etag})
+    answer.headers["etag"] = etag
+    return answer
 
 
 def to_sign_in(words: DeskWords) -> Response:

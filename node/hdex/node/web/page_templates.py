@@ -28,7 +28,7 @@ def _environment() -> Environment:
 
 def render(template: str, words: PageWords, **shown: object) -> str:
     """Return a page: `words` says what the template asks by key."""
-    context = {"w": words, "t": words.say, "lang": words.lang, "formats": formats}
+    context = {"w": words, "t": words.say, "lang": words.lang, "formats": formats, "asset": "/static/{}".format}
     return _environment().get_template(template).render({**context, **shown})
 
 
