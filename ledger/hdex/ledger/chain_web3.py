@@ -71,6 +71,8 @@ def connect(url: str) -> Web3:
     )
     web3 = Web3(provider)
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)  # QBFT headers carry more than 32 extra bytes
+    # It asks for the chain id before every call: we ask when we connect, and what we sign names the chain.
+    web3.middleware_onion.remove("validation")
     return web3
 
 
