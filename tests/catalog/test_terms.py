@@ -24,6 +24,7 @@ from hdex.catalog.terms import (
     covers,
     decide,
     decision,
+    may_need_person,
     modifiers,
     purposes,
     question,
@@ -212,6 +213,14 @@ REQUESTS = st.builds(
 @given(terms=TERMS, request=REQUESTS)
 def test_the_compiled_policy_answers_as_the_words_of_the_rules(terms: Terms, request: AccessRequest) -> None:
     assert answer(terms, request) == plainly(terms, request)
+
+
+@settings(max_examples=200, deadline=None)
+@given(terms=TERMS, request=REQUESTS)
+def test_no_person_is_asked_where_the_terms_owe_no_approval(terms: Terms, request: AccessRequest) -> None:
+    """The gate does not evaluate such terms three times a contract."""
+    if decide(terms, request).rule == "approval.person":
+        assert may_need_person(terms, request)
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,5 +1,7 @@
 """Nonces and stuck transactions: each call is mined exactly once, whatever the pool does and whoever shares it."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from hdex.ledger.chain_sender import NONCE_ATTEMPTS, Outcome, Patience, Sender, higher
@@ -59,6 +61,56 @@ class Call:
         what, nonce, price = tx_hash.decode().rsplit(" ", 2)
         mined = self.chain.mined
         return what if int(nonce) < len(mined) and mined[int(nonce)] == (int(price), what) else None
+
+
+class Together:
+    """Calls of these names as one batch."""
+
+    def __init__(self, chain: Chain, *names: str, price: int | None = None) -> None:
+        self.calls = [Call(chain, name, price) for name in names]
+
+    def nonce(self, *, pending: bool) -> int:
+        return self.calls[0].nonce(pending=pending)
+
+    def gas_price(self) -> int:
+        return self.calls[0].gas_price()
+
+    def send_all(self, nonce: int, gas_price: int) -> list[bytes]:
+        sent = [call.send(number, gas_price) for number, call in enumerate(self.calls, nonce)]
+        return [tx_hash for tx_hash, outcome in sent if outcome is Outcome.ACCEPTED]
+
+    def receipts(self, hashes: Sequence[bytes]) -> list[str]:
+        found = [self.calls[0].receipt(tx_hash) for tx_hash in hashes]
+        return [one for one in found if one is not None]
+
+
+def test_calls_sent_together_are_mined_each_once_and_in_order() -> None:
+    chain = Chain()
+    assert chain.sender().mined_together(Together(chain, "a", "b", "c")) == ["a", "b", "c"]
+    assert [what for _, what in chain.mined] == ["a", "b", "c"]
+
+
+def test_nothing_is_sent_together_while_an_earlier_one_waits() -> None:
+    chain = Chain()
+    chain.mines = False
+    chain.put(0, 90, "stuck")
+    assert chain.sender().mined_together(Together(chain, "a", "b")) == []
+    assert list(chain.waiting) == [0]
+
+
+def test_a_batch_that_pays_too_little_is_replaced_under_its_own_nonces() -> None:
+    chain = Chain()
+    chain.base_fee = 130
+    assert chain.sender().mined_together(Together(chain, "a", "b", price=90)) == ["a", "b"]
+    assert [what for _, what in chain.mined] == ["a", "b"]
+    assert chain.now < 100
+
+
+def test_whoever_sent_a_batch_that_no_block_takes_is_told() -> None:
+    chain = Chain()
+    chain.mines = False
+    with pytest.raises(ChainUnavailable):
+        chain.sender().mined_together(Together(chain, "a", "b"))
 
 
 def test_a_transaction_that_pays_enough_is_mined_once() -> None:

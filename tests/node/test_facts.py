@@ -9,10 +9,10 @@ from tests.node.market_stage import NOW, Market
 
 from hdex.ledger.chain_memory import MemoryChain
 from hdex.ledger.errors import ChainUnavailable, ChainWrong
-from hdex.ledger.ports import Chain
+from hdex.ledger.ports import Chain, NewGrant
 from hdex.node.documents import SqliteDocuments
 from hdex.node.errors import AccessDenied
-from hdex.node.facts import ChainFacts
+from hdex.node.facts import TOGETHER, ChainFacts
 
 PATIENCE_S = 60.0  # a bound for a loaded machine, not a wait
 PAPER, LATER = b"\x0a" * 32, NOW + timedelta(days=1)
@@ -145,3 +145,42 @@ def test_facts_that_were_sent_are_not_read_again(market: Market, facts: ChainFac
     documents.put("chain_fact", "grant:g-0", {})  # would break whoever reads it
     facts.issue_grant("g-3", PAPER, LATER)
     assert len(kinds(market)) == 4
+
+
+def test_grants_that_wait_go_together_between_what_was_said_before_and_after(market: Market, facts: ChainFacts) -> None:
+    market.ledger.up = False
+    facts.list_product(b"\x01" * 32)
+    for number in range(TOGETHER + 2):
+        facts.issue_grant(f"g-{number}", PAPER, LATER)
+    facts.revoke_grant("g-1")
+    facts.issue_grant("last", PAPER, LATER)
+    market.ledger.up = True
+    assert facts.flush() == 0
+    said = ["ProductListed", *["GrantIssued"] * (TOGETHER + 2), "GrantRevoked", "GrantIssued"]
+    assert kinds(market) == said
+
+
+def test_one_refused_grant_holds_up_none_of_those_it_was_sent_with(market: Market, facts: ChainFacts) -> None:
+    MemoryChain(market.ledger, "hospital-a").issue_grant("g-1", "hospital-a", b"\x0b" * 32, LATER)
+    market.ledger.up = False
+    for number in range(3):
+        facts.issue_grant(f"g-{number}", PAPER, LATER)
+    market.ledger.up = True
+    assert facts.flush() == 0
+    documents = market.grounds["hospital-a"].documents
+    kept = [documents.get("chain_fact", f"grant:g-{number}")["refused"] for number in range(3)]
+    assert kept == ["", "GrantDiffers", ""]
+
+
+def test_a_stop_between_a_batch_and_its_record_issues_nothing_twice(market: Market, tmp_path: Path) -> None:
+    def away() -> Chain:
+        raise ChainUnavailable("down")
+
+    before = ChainFacts(away, SqliteDocuments(tmp_path / "d.db"), node="hospital-a")
+    for number in range(4):
+        before.issue_grant(f"g-{number}", PAPER, LATER)
+    chain = MemoryChain(market.ledger, "hospital-a")
+    chain.issue_grants("hospital-a", [NewGrant(f"g-{number}", PAPER, LATER) for number in range(3)])  # then it stopped
+    again = ChainFacts(lambda: chain, SqliteDocuments(tmp_path / "d.db"), node="hospital-a")
+    assert again.flush() == 0
+    assert kinds(market) == ["GrantIssued"] * 4

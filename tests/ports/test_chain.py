@@ -21,7 +21,7 @@ from hdex.ledger.chain_web3 import Web3Chain, connect, deploy
 from hdex.ledger.contract import account_address
 from hdex.ledger.errors import AnchorAlarm, ChainRefused
 from hdex.ledger.evm import EmbeddedChain
-from hdex.ledger.ports import Chain
+from hdex.ledger.ports import Chain, NewGrant
 from hdex.node.wire.chain_rpc import ChainServer
 
 OPERATOR = "1 operator: demonstration"
@@ -233,6 +233,28 @@ def test_a_grant_holds_until_it_expires_or_is_revoked(network: Network) -> None:
     assert refused_rule(lambda: network.a.revoke_grant("grant-2")) == "GrantUnknown"
     assert network.a.revoke_grant("grant-1") == network.a.revoke_grant("grant-1")
     assert not network.b.is_granted("grant-1", now())
+
+
+def test_many_grants_are_issued_together_each_once(network: Network) -> None:
+    """Also those of which some stand already: the outbox sends them again after a stop."""
+    expires = now().replace(microsecond=0) + timedelta(days=30)
+    grants = [NewGrant(f"grant-{number}", digest(f"agreement {number}"), expires) for number in range(5)]
+    network.a.issue_grant("grant-2", "hospital-a", digest("agreement 2"), expires)
+    for _ in range(2):
+        network.a.issue_grants("hospital-a", grants)
+    assert all(network.b.is_granted(one.grant_id, now()) for one in grants)
+    told = {record.fields["agreementDigest"] for record in network.b.records("GrantIssued")}
+    assert told == {one.agreement_digest.hex() for one in grants}
+    assert len(network.b.records("GrantIssued")) == len(grants)
+
+
+def test_grants_issued_together_are_refused_by_the_rule_of_the_one_that_is_wrong(network: Network) -> None:
+    expires = now().replace(microsecond=0) + timedelta(days=30)
+    network.a.issue_grant("grant-1", "hospital-a", digest("agreement"), expires)
+    grants = [NewGrant(f"grant-{number}", digest("other"), expires) for number in range(3)]
+    assert refused_rule(lambda: network.a.issue_grants("hospital-a", grants)) == "GrantDiffers"
+    assert refused_rule(lambda: network.b.issue_grants("hospital-a", grants)) == "NotTheNodesKey"
+    assert network.b.is_granted("grant-0", now())
 
 
 def test_a_revoked_grant_issued_again_stays_revoked(network: Network) -> None:

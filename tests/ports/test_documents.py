@@ -30,6 +30,13 @@ def test_put_replaces_and_keeps_the_order(documents: Documents) -> None:
     assert documents.all("request") == [{"n": 3}, {"n": 2}]
 
 
+def test_many_are_put_at_once_and_replace_what_was(documents: Documents) -> None:
+    documents.put("fact", "a", {"n": 1})
+    documents.put_all("fact", {"a": {"n": 2}, "b": {"n": 3}})
+    documents.put_all("fact", {})
+    assert documents.all("fact") == [{"n": 2}, {"n": 3}]
+
+
 def test_add_accepts_the_same_again_and_refuses_another(documents: Documents) -> None:
     documents.add("agreement", "a", {"n": 1})
     documents.add("agreement", "a", {"n": 1})

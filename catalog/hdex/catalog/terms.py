@@ -131,14 +131,15 @@ def standing(terms: Terms, request: AccessRequest, settled: Settled = NOTHING_SE
         ACCEPT_DUTY: any(code in TO_ACCEPT and code not in request.accepts for code in terms.modifiers),
         SENSITIVE_DUTY: any(purposes()[code].ask for code in request.purposes() if code in purposes()),
         LIMIT_DUTY: True,
-        PERSON_DUTY: _needs_person(terms, request),
+        PERSON_DUTY: may_need_person(terms, request),
     }
     done = {name for name in owed if name.removeprefix("urn:hdex:duty:") in settled.rules}
     states = {name: "open" if still and name not in done else "fulfilled" for name, still in owed.items()}
     return World(time=instant(request.at), duties=states)
 
 
-def _needs_person(terms: Terms, request: AccessRequest) -> bool:
+def may_need_person(terms: Terms, request: AccessRequest) -> bool:
+    """Return whether the terms owe a person's approval for these purposes: where not, no answer of `decide` asks it."""
     named = terms.needs_approval
     return EVERY_PURPOSE in named or any(covers(code, asked) for code in named for asked in request.purposes())
 
@@ -185,6 +186,7 @@ __all__ = [
     "covers",
     "decide",
     "decision",
+    "may_need_person",
     "modifiers",
     "purposes",
     "question",

@@ -2,13 +2,13 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from hdex.ledger import contract
 from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable
-from hdex.ledger.ports import Anchor, Chain, ChainRecord, TxRef
+from hdex.ledger.ports import Anchor, Chain, ChainRecord, NewGrant, TxRef
 
 MEMORY_CHAIN_ID = 1337
 
@@ -181,6 +181,10 @@ class MemoryChain:
             ledger.grants[grant_id] = grant
             more: dict[str, str | int] = {"agreementDigest": agreement_digest.hex(), "expires": grant.expires}
             return ledger.emit("GrantIssued", fields | more)
+
+    def issue_grants(self, node_id: str, grants: Sequence[NewGrant]) -> None:
+        for one in grants:
+            self.issue_grant(one.grant_id, node_id, one.agreement_digest, one.expires)
 
     def revoke_grant(self, grant_id: str) -> TxRef:
         ledger = self._up()

@@ -6,7 +6,7 @@ never as mined.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
@@ -26,8 +26,8 @@ class Outcome(Enum):
     UNDERPRICED = auto()  # one with this nonce waits already and pays as much
 
 
-class Pool(Protocol[Receipt_co]):
-    """One call of one account, ready to be signed with any nonce and price."""
+class Account(Protocol):
+    """What the chain says to an account before it sends."""
 
     def nonce(self, *, pending: bool) -> int:
         """Return the account's next nonce, after what is mined or also after what waits."""
@@ -37,12 +37,28 @@ class Pool(Protocol[Receipt_co]):
         """Return a price that the next blocks take, in wei."""
         ...
 
+
+class Pool(Account, Protocol[Receipt_co]):
+    """One call of one account, ready to be signed with any nonce and price."""
+
     def send(self, nonce: int, gas_price: int) -> tuple[bytes, Outcome]:
         """Sign and send; return the transaction's hash and what the chain said."""
         ...
 
     def receipt(self, tx_hash: bytes) -> Receipt_co | None:
         """Return the receipt of a mined transaction, None while it waits."""
+        ...
+
+
+class Batch(Account, Protocol[Receipt_co]):
+    """Several calls of one account, asked about and sent in one round trip."""
+
+    def send_all(self, nonce: int, gas_price: int) -> list[bytes]:
+        """Sign each with the next nonce, from `nonce` on; send, and return the hashes that the chain took."""
+        ...
+
+    def receipts(self, hashes: Sequence[bytes]) -> Sequence[Receipt_co]:
+        """Return the receipts of those that are mined."""
         ...
 
 
@@ -87,6 +103,32 @@ class Sender(Generic[Receipt]):
                 raised_at = raised_at if nonce == held else now
             self._pause(self._patience.poll)
 
+    def mined_together(self, batch: Batch[Receipt]) -> Sequence[Receipt]:
+        """Return the receipts of the calls of a batch that the chain took; where it takes too long, all pay more.
+
+        Nothing is sent while an earlier transaction waits. Whoever asks looks what stands and sends the rest through
+        `mined`. Raises ChainUnavailable when no block takes them in time.
+        """
+        began = raised_at = self._clock()
+        price = batch.gas_price()
+        with self._lock:
+            nonce = batch.nonce(pending=True)
+            if nonce > batch.nonce(pending=False):
+                return []
+            self._stalled = None
+            sent = batch.send_all(nonce, price)
+        count = len(sent)
+        while len(found := batch.receipts(sent)) < count:
+            now = self._clock()
+            if now - began >= self._patience.give_up:
+                self._note_stalled(batch, began)
+                raise ChainUnavailable(f"{count} transactions were not mined within {self._patience.give_up:g} s")
+            if now - raised_at >= self._patience.replace:
+                raised_at, price = now, max(higher(price), batch.gas_price())
+                sent += batch.send_all(nonce, price)  # those that are mined are refused: their nonces are taken
+            self._pause(self._patience.poll)
+        return found
+
     def _submit(self, pool: Pool[Receipt]) -> tuple[int, int, list[bytes]]:
         """Return nonce, price and hash of the transaction that the chain took."""
         price = pool.gas_price()
@@ -112,9 +154,9 @@ class Sender(Generic[Receipt]):
         stuck = now - self._stalled[1] >= self._patience.replace
         return (mined, True) if stuck else (pending, False)
 
-    def _note_stalled(self, pool: Pool[Receipt], since: float) -> None:
+    def _note_stalled(self, account: Account, since: float) -> None:
         """Let the next call replace what this one left waiting."""
-        mined = pool.nonce(pending=False)
+        mined = account.nonce(pending=False)
         with self._lock:
             if self._stalled is None or self._stalled[0] != mined:
                 self._stalled = (mined, since)

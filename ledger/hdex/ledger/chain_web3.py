@@ -1,39 +1,36 @@
-"""The Chain port over any EVM chain by URL: ours, Besu in production, anvil in tests. The only home of web3."""
+"""The Chain port over any EVM chain by URL: ours, Besu in production, anvil in tests.
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+With chain_web3_wallet the only home of web3.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from json import JSONDecodeError
 from typing import Any, cast
 
 import requests
-from eth_account import Account
-from eth_typing import Hash32, HexStr
+from eth_typing import HexStr
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 from web3.exceptions import (
     BadFunctionCallOutput,
     ContractLogicError,
-    TransactionNotFound,
     Web3Exception,
     Web3RPCError,
 )
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.types import Nonce, TxParams, TxReceipt
 
 from hdex.ledger import contract
-from hdex.ledger.chain_sender import Outcome, Patience, Sender
+from hdex.ledger.chain_sender import Patience
+from hdex.ledger.chain_web3_wallet import Fields, Wallet, ask_all, with_margin
 from hdex.ledger.errors import AnchorAlarm, ChainRefused, ChainUnavailable, ChainWrong
-from hdex.ledger.ports import Anchor, Chain, ChainRecord, TxRef
+from hdex.ledger.ports import Anchor, Chain, ChainRecord, NewGrant, TxRef
 
 CALL_TIMEOUT_S = 5.0
 PATIENCE = Patience()
 METHOD_NOT_FOUND = -32601
-KNOWN_WORDS = ("already known", "known transaction", "already imported")
-NONCE_WORDS = ("nonce too", "nonce_too", "nonce is too")
-PRICE_WORDS = ("underpriced", "replacement transaction")
-Fields = Mapping[str, Any]
+BATCH = 50  # calls in one round trip; the embedded chain takes 100
 
 
 @contextmanager
@@ -71,62 +68,9 @@ def connect(url: str) -> Web3:
     )
     web3 = Web3(provider)
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)  # QBFT headers carry more than 32 extra bytes
+    # It asks for the chain id before every call: we ask when we connect, and what we sign names the chain.
+    web3.middleware_onion.remove("validation")
     return web3
-
-
-class Call:
-    """One call of one account as chain_sender needs it. `build` makes a transaction of nonce, price and sender."""
-
-    def __init__(self, web3: Web3, key: bytes, chain_id: int, build: Callable[[TxParams], TxParams]) -> None:
-        self._web3, self._account = web3, Account.from_key(key)
-        sender = self._account.address
-        self._fields = build({"from": sender, "chainId": chain_id, "gasPrice": Web3.to_wei(0, "wei")})
-
-    def nonce(self, *, pending: bool) -> int:
-        return self._web3.eth.get_transaction_count(self._account.address, "pending" if pending else "latest")
-
-    def gas_price(self) -> int:
-        price = self._web3.eth.gas_price
-        return price + price // 4  # the base fee may rise by an eighth per block
-
-    def send(self, nonce: int, gas_price: int) -> tuple[bytes, Outcome]:
-        fields: TxParams = {**self._fields, "nonce": Nonce(nonce), "gasPrice": Web3.to_wei(gas_price, "wei")}
-        signed = self._account.sign_transaction(fields)
-        tx_hash = bytes(signed.hash)
-        try:
-            self._web3.eth.send_raw_transaction(signed.raw_transaction)
-        except Web3RPCError as error:
-            words = error.message.lower()
-            if any(known in words for known in KNOWN_WORDS):
-                return tx_hash, Outcome.ACCEPTED
-            if any(word in words for word in PRICE_WORDS):
-                return tx_hash, Outcome.UNDERPRICED
-            if not any(word in words for word in NONCE_WORDS):
-                raise
-            return tx_hash, Outcome.NONCE_TAKEN if self.receipt(tx_hash) is None else Outcome.ACCEPTED
-        return tx_hash, Outcome.ACCEPTED
-
-    def receipt(self, tx_hash: bytes) -> TxReceipt | None:
-        try:
-            return self._web3.eth.get_transaction_receipt(Hash32(tx_hash))
-        except TransactionNotFound:
-            return None
-
-
-class Wallet:
-    """One account: signs its calls and sees each mined."""
-
-    def __init__(self, web3: Web3, key: bytes, chain_id: int, patience: Patience = PATIENCE) -> None:
-        self._web3, self._key, self._chain_id = web3, key, chain_id
-        self._sender = Sender[TxReceipt](patience, time.monotonic, time.sleep)
-        self.address = Web3.to_checksum_address(Account.from_key(key).address)
-
-    def mined(self, build: Callable[[TxParams], TxParams]) -> TxReceipt:
-        """Send what `build` makes of the fields and return its receipt. Raises ChainRefused when it reverts."""
-        receipt = self._sender.mined(Call(self._web3, self._key, self._chain_id, build))
-        if receipt["status"] != 1:
-            raise ChainRefused("the transaction was mined but reverted", rule="Reverted")
-        return receipt
 
 
 def deploy(url: str, account_key: bytes, operator: str, *, expect_chain_id: int) -> str:
@@ -137,15 +81,10 @@ def deploy(url: str, account_key: bytes, operator: str, *, expect_chain_id: int)
         made = contract.build()
         factory = web3.eth.contract(abi=cast(Any, list(made.abi)), bytecode=made.bytecode)
         constructor = factory.constructor(operator)
-        wallet = Wallet(web3, account_key, expect_chain_id)
+        wallet = Wallet(web3, account_key, expect_chain_id, PATIENCE)
         gas = constructor.estimate_gas({"from": wallet.address})
         receipt = wallet.mined(lambda fields: constructor.build_transaction({**fields, "gas": with_margin(gas)}))
     return str(receipt["contractAddress"])
-
-
-def with_margin(gas: int) -> int:
-    """Return more gas than the estimate: the state may change before the transaction is mined."""
-    return gas + gas // 5
 
 
 def require_chain_id(web3: Web3, expected: int) -> None:
@@ -246,6 +185,14 @@ class Web3Chain:
                 return self._standing(held[3], "GrantIssued", grant=grant)
             return self._write("issueGrant", grant, *facts)
 
+    def issue_grants(self, node_id: str, grants: Sequence[NewGrant]) -> None:
+        for start in range(0, len(grants), BATCH):
+            with self._ours():
+                missing = self._missing(node_id, grants[start : start + BATCH])
+                together = len(missing) > 1 and self._issued(node_id, missing)
+            for one in () if together else missing:  # each asks again whether it stands, and says why it cannot
+                self.issue_grant(one.grant_id, node_id, one.agreement_digest, one.expires)
+
     def revoke_grant(self, grant_id: str) -> TxRef:
         grant = contract.name_word(grant_id)
         with self._ours():
@@ -299,6 +246,26 @@ class Web3Chain:
         gas = function.estimate_gas({"from": self._wallet.address})
         receipt = self._wallet.mined(lambda fields: function.build_transaction({**fields, "gas": with_margin(gas)}))
         return TxRef(bytes(receipt["transactionHash"]), receipt["blockNumber"])
+
+    def _missing(self, node_id: str, grants: Sequence[NewGrant]) -> list[NewGrant]:
+        """Return the grants of which the contract does not hold exactly this, from one round trip."""
+        data = [contract.call_data("grants", contract.name_word(one.grant_id)) for one in grants]
+        answers = ask_all(self._web3, "eth_call", [[{"to": self._address, "data": one}, "latest"] for one in data])
+        facts = [contract.grant_words(node_id, one.agreement_digest, one.expires).hex() for one in grants]
+        held = [str(answer.get("result")).startswith("0x" + fact) for answer, fact in zip(answers, facts, strict=True)]
+        return [one for one, stands in zip(grants, held, strict=True) if not stands]
+
+    def _issued(self, node_id: str, grants: Sequence[NewGrant]) -> bool:
+        """Send grants side by side and return whether all are mined; what the first costs, the others cost too."""
+        if self._wallet is None:
+            return False
+        words = [
+            (contract.name_word(one.grant_id), contract.grant_words(node_id, one.agreement_digest, one.expires))
+            for one in grants
+        ]
+        data = [contract.call_data("issueGrant", *both) for both in words]
+        gas = self._web3.eth.estimate_gas({"from": self._wallet.address, "to": self._address, "data": HexStr(data[0])})
+        return self._wallet.succeeded(self._address, data, gas) == len(grants)
 
     def _bind(self, name: str, node_id: str, address: str, log_key_hash: bytes) -> TxRef:
         word, key = contract.node_word(node_id), Web3.to_checksum_address(address)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from typing import cast
 
 from coincurve import PrivateKey
 from Crypto.Hash import keccak
@@ -70,6 +71,24 @@ def checksum_address(address: bytes) -> str:
 
 def _keccak(message: bytes) -> bytes:
     return keccak.new(data=message, digest_bits=256).digest()
+
+
+@cache
+def selector(name: str) -> bytes:
+    """Return the four bytes that choose a function of the contract."""
+    (entry,) = [one for one in build().abi if (one["type"], one.get("name")) == ("function", name)]
+    types = ",".join(one["type"] for one in cast("list[dict[str, str]]", entry["inputs"]))
+    return _keccak(f"{name}({types})".encode())[:4]
+
+
+def call_data(name: str, *words: bytes) -> str:
+    """Return a call as 0x hex whose arguments are words of 32 bytes."""
+    return "0x" + b"".join([selector(name), *words]).hex()
+
+
+def grant_words(node: str, agreement_digest: bytes, expires: datetime) -> bytes:
+    """Return what the contract holds of a grant that stands, before the blocks of its life."""
+    return node_word(node) + digest_word(agreement_digest) + seconds(expires).to_bytes(WORD, "big")
 
 
 def error_rules() -> dict[str, str]:

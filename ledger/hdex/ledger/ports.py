@@ -228,6 +228,15 @@ class Outbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NewGrant:
+    """A licence to be recorded: an agreement of this SHA-256 holds until `expires`."""
+
+    grant_id: str
+    agreement_digest: bytes
+    expires: datetime
+
+
 class Chain(Protocol):
     """The contract as one node uses it. Every write may be sent again: a fact that stands already is success.
 
@@ -267,6 +276,10 @@ class Chain(Protocol):
 
     def issue_grant(self, grant_id: str, node_id: str, agreement_digest: bytes, expires: datetime) -> TxRef:
         """Record a licence: an agreement of this SHA-256 holds until `expires`."""
+        ...
+
+    def issue_grants(self, node_id: str, grants: Sequence[NewGrant]) -> None:
+        """Record many licences of a node as `issue_grant` does each; where one is refused, others may stand."""
         ...
 
     def revoke_grant(self, grant_id: str) -> TxRef:

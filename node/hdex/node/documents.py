@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,10 @@ class Documents(Protocol):
 
     def put(self, kind: str, key: str, document: Document) -> None:
         """Store or replace."""
+        ...
+
+    def put_all(self, kind: str, documents: Mapping[str, Document]) -> None:
+        """Store or replace many by their keys: all of them, or none."""
         ...
 
     def add(self, kind: str, key: str, document: Document) -> None:
@@ -61,6 +65,9 @@ class SqliteDocuments:
     def put(self, kind: str, key: str, document: Document) -> None:
         self._grouped.add([(kind, key, encode(document))])
 
+    def put_all(self, kind: str, documents: Mapping[str, Document]) -> None:
+        self._grouped.add([(kind, key, encode(document)) for key, document in documents.items()])
+
     def add(self, kind: str, key: str, document: Document) -> None:
         with self._lock:
             text = encode(document)
@@ -97,6 +104,8 @@ class SqliteDocuments:
         self._db.close()
 
     def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        if not rows:
+            return
         with self._lock:
             if len(rows) == 1:
                 self._db.execute(PUT, rows[0])
@@ -119,6 +128,9 @@ class MemoryDocuments:
 
     def put(self, kind: str, key: str, document: Document) -> None:
         self._rows[(kind, key)] = encode(document)
+
+    def put_all(self, kind: str, documents: Mapping[str, Document]) -> None:
+        self._rows |= {(kind, key): encode(document) for key, document in documents.items()}
 
     def add(self, kind: str, key: str, document: Document) -> None:
         if self._rows.setdefault((kind, key), encode(document)) != encode(document):

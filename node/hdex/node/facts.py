@@ -8,13 +8,15 @@ from typing import Any
 
 from hdex.ledger.anchor import NOT_YET_RULES
 from hdex.ledger.errors import ChainRefused, ChainUnavailable, ChainWrong
-from hdex.ledger.ports import Chain
+from hdex.ledger.ports import Chain, NewGrant
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied, NotFound
 
 logger = logging.getLogger(__name__)
 KIND = "chain_fact"
 LOOK_S = 1.0
+GATHER_S = 0.2  # after the first fact: grants that come meanwhile go together, for a fraction of what each costs alone
+TOGETHER = 50  # grants at most: a fact that is said behind them does not wait long
 Fact = dict[str, Any]  # key, verb, arguments, done
 
 
@@ -73,20 +75,42 @@ class ChainFacts:
         A fact that the contract refuses for good is kept as refused and told: it must not hold up the others for ever.
         """
         with self._lock:
-            for fact in list(self._waiting().values()):
-                rule = ""
-                try:
-                    self._send(fact)
-                except (ChainUnavailable, ChainWrong):
+            for facts in together(list(self._waiting().values())):
+                if not (self._sent_together(facts) or all(map(self._sent, facts))):
                     break
-                except ChainRefused as refusal:
-                    if refusal.rule in NOT_YET_RULES:
-                        break
-                    rule = refusal.rule
-                    logger.error("the chain refuses a fact", extra={"fact": fact["key"], "rule": rule})
-                self._documents.put(KIND, fact["key"], {**fact, "done": True, "refused": rule})
-                self._waiting().pop(fact["key"], None)
             return len(self._waiting())
+
+    def _sent_together(self, facts: list[Fact]) -> bool:
+        """Return whether the chain took several grants at once; where it did not, each is sent alone and told why."""
+        if len(facts) == 1:
+            return False
+        try:
+            self._chain().issue_grants(self._node, [NewGrant(*grant_of(fact)) for fact in facts])
+        except (ChainUnavailable, ChainWrong, ChainRefused):
+            return False
+        self._settle(facts)
+        return True
+
+    def _sent(self, fact: Fact) -> bool:
+        """Return whether a fact stands on the chain or never will; False while it has to wait."""
+        rule = ""
+        try:
+            self._send(fact)
+        except (ChainUnavailable, ChainWrong):
+            return False
+        except ChainRefused as refusal:
+            if refusal.rule in NOT_YET_RULES:
+                return False
+            rule = refusal.rule
+            logger.error("the chain refuses a fact", extra={"fact": fact["key"], "rule": rule})
+        self._settle([fact], rule)
+        return True
+
+    def _settle(self, facts: list[Fact], rule: str = "") -> None:
+        """Keep that facts need not be sent again. A stop before it sends them again: what stands, stands once."""
+        self._documents.put_all(KIND, {fact["key"]: {**fact, "done": True, "refused": rule} for fact in facts})
+        for fact in facts:
+            self._waiting().pop(fact["key"], None)
 
     def start(self, stop: threading.Event) -> threading.Thread:
         """Start the thread that sends facts as they are said, until `stop`; return it."""
@@ -98,6 +122,7 @@ class ChainFacts:
     def _run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             if self._said.wait(LOOK_S):
+                stop.wait(GATHER_S)
                 self._said.clear()
                 self._try_flush()
         self._has_sender = False
@@ -138,9 +163,26 @@ class ChainFacts:
         elif fact["verb"] == "withdraw_product":
             chain.withdraw_product(bytes.fromhex(arguments[0]))
         elif fact["verb"] == "issue_grant":
-            expires = datetime.fromisoformat(arguments[2])
-            chain.issue_grant(arguments[0], self._node, bytes.fromhex(arguments[1]), expires)
+            grant_id, agreement, expires = grant_of(fact)
+            chain.issue_grant(grant_id, self._node, agreement, expires)
         elif fact["verb"] == "revoke_grant":
             chain.revoke_grant(arguments[0])
         else:
             chain.seal_round(arguments[0], int(arguments[1]), bytes.fromhex(arguments[2]))
+
+
+def grant_of(fact: Fact) -> tuple[str, bytes, datetime]:
+    """Return id, agreement's digest and end of a grant that is to be issued."""
+    grant_id, agreement, expires = fact["arguments"]
+    return grant_id, bytes.fromhex(agreement), datetime.fromisoformat(expires)
+
+
+def together(facts: list[Fact]) -> list[list[Fact]]:
+    """Return facts in their order, grants that stand side by side in one part of at most TOGETHER."""
+    parts: list[list[Fact]] = []
+    for fact in facts:
+        if parts and len(parts[-1]) < TOGETHER and {fact["verb"], parts[-1][-1]["verb"]} == {"issue_grant"}:
+            parts[-1].append(fact)
+        else:
+            parts.append([fact])
+    return parts

@@ -13,7 +13,7 @@ from hdex.catalog.access_form import AccessForm, columns_agreed
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct
-from hdex.catalog.terms import AccessRequest, Terms, decide
+from hdex.catalog.terms import AccessRequest, Terms, decide, may_need_person
 from hdex.catalog.terms_record import TO_ACCEPT
 from hdex.catalog.vetting_rules import Answer, VettingRule
 from hdex.node.contract_record import order_of
@@ -103,8 +103,8 @@ def require_approved(ordered: tuple[str, ...], approved: tuple[str, ...]) -> Non
 
 def needs_person(terms: Terms, access: AccessRequest, at: datetime) -> bool:
     """Return whether the terms leave this use to a person, once everything an applicant can settle is settled."""
-    if not terms.needs_approval:
-        return False  # only they ask for a person under this rule
+    if not may_need_person(terms, access):
+        return False  # only that duty asks for a person under this rule
     settled = replace(access, at=at.isoformat(), ethics_approval=access.ethics_approval or "settled", accepts=TO_ACCEPT)
     return decide(terms, settled).rule == BY_PERSON
 

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from hdex.ledger.document import load
@@ -18,9 +18,12 @@ from hdex.node.dsp.ports import Answer, Courier
 from hdex.node.dsp.process import Document
 from hdex.node.errors import AccessDenied, PeerUnavailable
 from hdex.node.identity import server_name
+from hdex.node.wire.kept_lines import KeptLines, Line
 
 TIMEOUT_S, WHOLE_S = 15.0, 60.0  # of one read; of everything: who drips bytes holds a thread no longer
 MAX_ANSWER_BYTES = 256 * 1024
+HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+Ask = Callable[[http.client.HTTPConnection, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class HttpCourier:
         self._rules = rules
         self._tls = tls
         self._resolve = resolve
+        self._kept = KeptLines()
 
     def require_address(self, address: str) -> None:
         self._checked(address)
@@ -66,15 +70,32 @@ class HttpCourier:
         egress.permit(target.host, target.ip)
         return target
 
-    def _asked(self, peer: str, url: str, ask: Callable[[http.client.HTTPConnection, str], None]) -> Answer:
-        target = self._checked(url)
+    def _asked(self, peer: str, url: str, ask: Ask) -> Answer:
+        target = self._checked(url)  # also where a line is kept: what a name resolves to, and the rules, may change
+        place = (peer, target.scheme, target.host, target.port, target.ip)
         try:
-            with contextlib.closing(self._line(target, peer)) as line, ended_after(WHOLE_S, line):
-                ask(line, target.path or "/")
-                response = line.getresponse()
-                raw = response.read(MAX_ANSWER_BYTES + 1)
+            kept = self._kept.take(place)
+            if kept is not None:
+                with contextlib.suppress(*HUNG_UP):  # closed while it was idle; our messages may be sent again
+                    return self._answered(kept, place, target, ask)
+            return self._answered(self._kept.line(self._line(target, peer)), place, target, ask)
         except (OSError, http.client.HTTPException) as error:
             raise PeerUnavailable(f"{peer} does not answer: {type(error).__name__}") from error
+
+    def _answered(self, line: Line, place: Hashable, target: Target, ask: Ask) -> Answer:
+        """Ask over a line and keep it where the answer was read to its end; else hang up."""
+        whole = False
+        try:
+            with ended_after(WHOLE_S, line.connection):
+                ask(line.connection, target.path or "/")
+                response = line.connection.getresponse()
+                raw = response.read(MAX_ANSWER_BYTES + 1)
+            whole = response.isclosed() and not response.will_close
+        finally:
+            if not whole:
+                line.close()
+        if whole:
+            self._kept.keep(place, line)
         return Answer(response.status, read_answer(raw), response.getheader("Link") or "")
 
     def _line(self, target: Target, peer: str) -> http.client.HTTPConnection:
