@@ -228,7 +228,7 @@ class Seat:
         kept = {name: value for name, value in given.items() if value}
         return self.browser.post(action, data=dict(fields), headers=kept)
 
-    def upload(self, path: str, action: str, content: bytes, **headers: str) -> Any:
+    def upload_file(self, path: str, action: str, content: bytes, **headers: str) -> Any:
         """Send a page's form with a file, as a browser does."""
         hidden = self.forms(path)[action]
         given = {"origin": self.base, "sec-fetch-site": "same-origin"} | headers

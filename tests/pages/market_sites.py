@@ -50,7 +50,7 @@ def uploaded(seat: Seat) -> str:
     """Give a desk a bank statement, and return its digest: what the desk calls it."""
     seat.sign_in()
     content = statement("hospital-a-2026-000001").replace(b"e-1", b"e-9")
-    answer = seat.upload("/payments", "/payments", content)
+    answer = seat.upload_file("/payments", "/payments", content)
     return str(answer.headers["location"]).partition("?")[0].rpartition("/")[2]
 
 

@@ -97,7 +97,7 @@ class BuyerPages:
             problem = describe(error)
         invoice, at = Invoice.from_document(file.document), self._desk.at()
         return page("buyer_invoice.html", visit, file=file, invoice=invoice, checked=checked, problem=problem, say=say,
-                    words=self._desk.customer.words(file), notes=self._desk.credit_notes(file),
+                    said=self._desk.customer.words(file), notes=self._desk.credit_notes(file),
                     late=file.is_overdue(at), may_dispute=file.state in DISPUTABLE and not file.is_note)  # fmt: skip
 
     def paper(self, visit: Visit) -> Response:

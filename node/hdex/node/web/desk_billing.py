@@ -22,7 +22,6 @@ from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_invoices import BILLERS, Till, money_in
 from hdex.node.web.desk_revenue import MONTH, month_from
 from hdex.node.web.desk_routes import Route
-from hdex.node.web.upload import CUT
 
 MOST_STATEMENTS = 4
 REFUSED = ("unknown_reference", "wrong_currency", "settled_before")  # outcomes that pay no invoice
@@ -147,7 +146,7 @@ class BillingPart:
         name = visit.path("statement")
         held = self._statements.get(name)
         if visit.form.get("digest", "") != name:
-            raise RequestInvalid(CUT)
+            raise AccessDenied("desk.changed", "look at it again, then read it in", "another statement was shown")
         if held.read is None:
             self._statements.put(replace(held, read=self._till.import_payments(held.content)))
         return done(visit, f"/payments/{name}", "imported")
