@@ -66,7 +66,7 @@ def uploaded(seat: Seat, content: bytes) -> str:
 
 def test_what_is_due_is_looked_at_then_issued_and_due_no_more(house: House, officer: Seat) -> None:
     words = officer.words(f"{DUE}?month=2026-11")
-    for text in ("CNY 50,880.00", "c-1", BUYER, "This month has not ended", "accesses. Log entries", "Issue all 1"):
+    for text in ("CNY 50,880.00", "c-1", BUYER, "This month has not ended", "Accesses: ", "Issue all 1"):
         assert text in words
     assert "50,880.00 元" in officer.words(f"/zh{DUE}?month=2026-11")
     assert count(house, Action.INVOICE_ISSUE) == 0
@@ -171,9 +171,9 @@ def test_a_statement_counts_only_once_it_was_looked_at_and_each_entry_once(house
     )
     path = uploaded(officer, content)
     words = officer.words(path)
-    assert "2 e-1 2026-12-01 CNY 50,880.00 pays it in full" in words
-    assert "3 e-2 2026-12-01 CNY 5.00 names no invoice" in words
-    assert "4 e-3 2026-12-02" in words
+    assert f"2 pays it in full CNY 50,880.00 {NUMBER} e-1 2026-12-01" in words
+    assert "3 names no invoice CNY 5.00 none e-2" in words
+    assert "4 went out CNY -1.00" in words
     assert count(house, Action.PAYMENT_IMPORT) == 0
     assert house.till.issued()[0].paid_cents == 0
     form = officer.forms(path)[path]

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
 import pytest
@@ -20,9 +19,8 @@ from tests.node.record_stage import HIV, Record, offer, silent
 from hdex.catalog.errors import CatalogError, GuardUnmet, NotListed, ProductClosed, ProductWithdrawn
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
 from hdex.catalog.product import DataProduct
-from hdex.node.compose.access import watch_clock
-from hdex.node.errors import AccessDenied, ConfigInvalid, NodeError, PeerUnavailable, RemoteRefused, SignatureInvalid
-from hdex.node.hospital.lifecycle import EVENTS, UNTOLD, Lifecycle, Publisher
+from hdex.node.errors import AccessDenied, ConfigInvalid, NodeError, PeerUnavailable, SignatureInvalid
+from hdex.node.hospital.lifecycle import EVENTS, Lifecycle, Publisher
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.staff import Staff
 from hdex.node.keys import STANDARD, MemoryKeys
@@ -172,88 +170,6 @@ def test_terms_that_end_end_the_version(life: Life) -> None:
     assert life.lifecycle.expire(actor=OFFICER) == []
     with pytest.raises(ProductClosed):
         life.market.buyers[BUYER].show(PRODUCT)
-
-
-class FarExchange(ExchangeDoor):
-    """An exchange that is away, or refuses, until `error` is taken back."""
-
-    error: NodeError | None = None
-
-    def amend(self, step: Any) -> str:
-        if self.error is not None:
-            raise self.error
-        return super().amend(step)
-
-
-@pytest.mark.parametrize(
-    "error", [PeerUnavailable("down"), RemoteRefused("busy", "", "later", status="RESOURCE_EXHAUSTED")]
-)
-def test_an_exchange_that_is_away_hears_of_the_end_when_it_is_back(life: Life, error: NodeError) -> None:
-    door = FarExchange(life.market, "hospital-a")
-    life.lifecycle._exchange, door.error = door, error
-    life.market.later(days=500)
-    assert [held.state for held in life.lifecycle.expire(actor=OFFICER)] == [ProductState.EXPIRED]
-    assert life.market.buyers[BUYER].show(PRODUCT)  # it does not know yet
-    assert life.lifecycle.expire(actor=OFFICER) == []
-    door.error = None
-    assert life.lifecycle.expire(actor=OFFICER) == []
-    with pytest.raises(ProductClosed):
-        life.market.buyers[BUYER].show(PRODUCT)
-    assert life.ground.documents.keys(UNTOLD) == []
-    ends = [event for event in life.ground.events() if event.action.value == "product.expire"]
-    assert len(ends) == 1
-
-
-def test_an_end_that_the_exchange_refuses_for_good_is_not_told_for_ever(life: Life) -> None:
-    door = FarExchange(life.market, "hospital-a")
-    life.lifecycle._exchange, door.error = door, RemoteRefused("withdraw.foreign", "", "no")
-    life.market.later(days=500)
-    life.lifecycle.expire(actor=OFFICER)
-    assert life.ground.documents.keys(UNTOLD) == []
-
-
-def test_a_node_that_died_before_it_told_the_end_tells_it_when_it_is_back(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Killed(BaseException):
-        pass
-
-    def die(_name: str) -> None:
-        raise Killed
-
-    life.market.later(days=500)
-    with monkeypatch.context() as patched:
-        patched.setattr("hdex.node.hospital.lifecycle.failpoint", die)
-        with pytest.raises(Killed):
-            life.lifecycle.expire(actor=OFFICER)
-    assert life.lifecycle.expire(actor=OFFICER) == []
-    with pytest.raises(ProductClosed):
-        life.market.buyers[BUYER].show(PRODUCT)
-
-
-def test_a_node_ends_by_itself_what_has_a_term(life: Life) -> None:
-    contract = life.market.finalized(life.side.products.all()[0]).contract_id
-    lives = life.market.negotiations.lives
-    stop, looked, looks = Event(), Event(), list[int]()
-
-    def failing() -> None:
-        raise PeerUnavailable("one duty fails")
-
-    def counted() -> None:
-        looks.append(1)
-        if len(looks) == 1:
-            life.market.later(days=500)  # the terms end while the node runs
-        else:
-            looked.set()
-
-    duties = (failing, lives.sweep, lambda: life.lifecycle.expire(actor=OFFICER), counted)
-    watch_clock(stop, *duties, look_s=0.001)
-    assert looked.wait(30)
-    stop.set()
-    states = [held.state for held in life.side.products.versions(PRODUCT)]
-    assert states == [ProductState.EXPIRED]
-    assert life.market.negotiations.get(contract).life in ("EXPIRED", "OBLIGATIONS_OPEN", "CLOSED")
-    assert {"product.expire", "contract.expire"} <= {event.action.value for event in life.ground.events()}
 
 
 def test_an_agreement_ends_with_the_terms_at_the_latest(life: Life) -> None:

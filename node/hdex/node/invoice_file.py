@@ -78,6 +78,11 @@ def is_dispute(said: Envelope) -> bool:
     return ANSWERED not in said["document"]
 
 
+def newest_dispute(file: InvoiceFile) -> dict[str, Any] | None:
+    """Return the document of the last dispute about a paper; None where it was never disputed."""
+    return next((one["document"] for one in reversed(file.said) if is_dispute(one)), None)
+
+
 def read_file(path: Path) -> InvoiceFile:
     """Return what a file holds, unverified. Raises RequestInvalid, ContainerInvalid."""
     try:

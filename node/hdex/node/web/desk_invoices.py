@@ -14,7 +14,7 @@ from hdex.catalog.spreadsheet import to_csv
 from hdex.ledger.event import format_time
 from hdex.node.documents import Document
 from hdex.node.errors import NotFound, RequestInvalid
-from hdex.node.invoice_file import InvoiceFile, is_dispute
+from hdex.node.invoice_file import InvoiceFile, is_dispute, newest_dispute
 from hdex.node.signed import digest
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_forms import done, text
@@ -198,11 +198,6 @@ def acts_of(row: Row, file: InvoiceFile, role: str) -> list[str]:
         return []
     left = [CREDIT] if row["total_cents"] > row["credited_cents"] else []
     return [*([ANSWER] if row["state"] == "DISPUTED" else []), *left]
-
-
-def newest_dispute(file: InvoiceFile) -> Document | None:
-    """Return the dispute that waits for an answer, or the last one."""
-    return next((one["document"] for one in reversed(file.said) if is_dispute(one)), None)
 
 
 def is_refund(order: Row) -> bool:
