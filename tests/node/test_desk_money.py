@@ -146,6 +146,7 @@ def test_a_dispute_is_answered_once_as_it_was_read(house: House, officer: Seat) 
     billed(house)
     disputed(house)
     assert "half of the rows are empty" in officer.words(AT)
+    assert f"Answer the dispute about {NUMBER}" in officer.words("/")
     path = f"{AT}/answer"
     form = officer.forms(path)[path]
     assert "invoice.other_dispute" in officer.send(path, form | {"digest": "ff" * 32, "reason": "x"}).text
@@ -157,6 +158,7 @@ def test_a_dispute_is_answered_once_as_it_was_read(house: House, officer: Seat) 
     assert officer.send(path, form | {"reason": "the manifest says 400 rows"}).status_code == 303  # again, the same
     assert "TransitionForbidden" not in officer.send(path, form | {"reason": "something else"}).text
     assert count(house, Action.INVOICE_ANSWER) == 1
+    assert "Answer the dispute" not in officer.words("/")
     disputed(house, "still empty")
     assert "still empty" in officer.words(f"{AT}/answer")
     assert "the manifest says 400 rows" in officer.words(AT)  # nothing that was said is forgotten
