@@ -1,6 +1,7 @@
 """From a contract to its money: delivery cut and resumed, rounds, invoices, an auditor's count, payment, statement."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -20,6 +21,7 @@ from hdex.node.demo import acts_market
 from hdex.node.demo.setting import APPLICANT, BUYER, HOSPITALS
 from hdex.node.hospital.statements import papers_csv
 from hdex.node.invoice_file import check_file, read_file, write_file
+from hdex.node.signed import digest
 from hdex.node.wire.remote_settlement import RemoteBilling, RemoteInvoices
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("market")]
@@ -54,9 +56,14 @@ def test_a_delivery_becomes_an_invoice_that_buyer_and_auditor_check(stage: Stage
     evidence = tmp_path / "evidence.zip"
     stage.memory.cast.auditor.export(evidence)
     assert audit_invoice(read_evidence(evidence), invoice).offences == ()
+    assert contract_id not in {row["contract"] for row in billing.due(invoice.issued[:MONTH_CHARACTERS])["rows"]}
     statement = f"id,booked,amount,currency,payer,reference\ne-1,2026-12-01,12720.00,CNY,x,{invoice.number}\n"
+    assert [row["outcome"] for row in billing.preview_payments(statement.encode())["entries"]] == ["paid"]
     outcomes = [row["outcome"] for _ in range(2) for row in billing.import_payments(statement.encode())["entries"]]
     assert outcomes == ["paid", "known"]
+    assert billing.account(invoice.number)["received"] == [
+        {"id": "e-1", "booked": "2026-12-01", "amount_cents": 1_272_000}
+    ]
     month = billing.statement(invoice.issued[:MONTH_CHARACTERS])
     (row,) = [row for row in csv.DictReader(io.StringIO(papers_csv(month).decode("utf-8-sig")))
               if row["number"] == invoice.number]  # fmt: skip
@@ -84,8 +91,15 @@ def test_only_those_concerned_see_an_invoice(stage: Stage) -> None:
     assert issued.number not in {one.number for one in RemoteInvoices(stage.channels(APPLICANT)).invoices(PROVIDER)}
     foreign = RemoteBilling(stage.channels(BUYER)(PROVIDER))
     assert refusal(foreign.issued).rule == "no-rule-permits"
-    disputed = open_customer(load(stage.setting.config_file(BUYER), BuyerConfig)).dispute(issued, "rows are empty")
+    customer = open_customer(load(stage.setting.config_file(BUYER), BuyerConfig))
+    disputed = customer.dispute(issued, "rows are empty")
     assert disputed.state == "DISPUTED"
+    (word,) = disputed.said
+    answered = billing_of(stage).answer(issued.number, "the manifest says so", digest(word["document"]))
+    assert answered.state == "ISSUED"
+    (seen,) = [one for one in customer.invoices(PROVIDER) if one.number == issued.number]
+    words = [(one.is_ours, one.reason, one.holds) for one in customer.words(seen)]
+    assert words == [(True, "rows are empty", True), (False, "the manifest says so", True)]
     credited = billing_of(stage).credit(issued.number, 0, "agreed", "")
     assert credited.document["total_cents"] == -issued.document["total_cents"]
 
@@ -127,8 +141,17 @@ def test_what_a_study_earned_is_pooled_and_split_by_rows(stage: Stage, tmp_path:
     contract_id = memory.contracts[PROVIDER]
     submitted = [event for event in stage.events(PROVIDER) if event["action"] == "round.submit"]
     study = next(event["policy_digest"] for event in submitted if event.get("contract") == contract_id)
-    asked = ("--study", study, "--evidence", evidence, "--trust", trust, "--fee", "100", "--json")
-    pooled = json.loads(audited("pool", *papers, *asked))
+    settled, table = tmp_path / "settled.json", tmp_path / "shares.csv"
+    kept = ("--study", study, "--evidence", evidence, "--trust", trust)
+    asked = (*kept, "--fee", "100", "--json")
+    pooled = json.loads(audited("pool", *papers, *asked, "--out", settled, "--csv", table))
+    assert hashlib.sha256(settled.read_bytes().strip()).hexdigest() == pooled["digest"]
+    again = json.loads(audited("pool", *reversed(papers), *asked, "--same", settled))
+    assert (again["digest"], again["differs"]) == (pooled["digest"], [])
+    other = audited("pool", *papers, *kept, "--fee", "200", "--same", settled)
+    assert "differs: cents, fee_basis_points, fee_cents, transfers" in other
+    assert " pays exchange " in other
+    assert table.read_text("utf-8-sig").startswith("participant,earned,weight,share,pays,receives")
     assert pooled["offences"] == []
     assert set(pooled["weights"]) == set(HOSPITALS)
     assert pooled["fee_cents"] + sum(pooled["cents"].values()) == sum(pooled["earned_cents"].values())

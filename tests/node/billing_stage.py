@@ -97,7 +97,9 @@ class BillingStage:
         """Return a paper as the wire brings it."""
         paid, credited = self.billing.money(kept)
         proof = self.billing.proof(kept)
-        return InvoiceFile(kept.envelope, proof, state=kept.state.value, paid_cents=paid, credited_cents=credited)
+        return InvoiceFile(
+            kept.envelope, proof, state=kept.state.value, paid_cents=paid, credited_cents=credited, said=kept.said
+        )
 
     def contract(self, product: DataProduct | None = None, contract_id: str = "c-1", **given: Any) -> str:
         """Agree on a product's file and return the contract id."""

@@ -16,8 +16,10 @@ from tests.node.market_stage import BUYER, OFFICER, Market, person, released
 from hdex.catalog.terms import Terms
 from hdex.node.applicant import Applicant
 from hdex.node.buyer_desk import BuyerDesk, Verbs
+from hdex.node.hospital.billing import Credit
 from hdex.node.identity import Identity
 from hdex.node.sessions import Sessions
+from hdex.node.signed import digest
 from hdex.node.study_diary import StudyDiary
 from hdex.node.web.buyer_app import create_buyer_app
 from hdex.node.web.desk_door import Door
@@ -133,6 +135,7 @@ PATHS = (  # of everything that a furnished desk can show
         "/contracts/c-asked/query",
         "/invoices",
         "/invoices/hospital-a/hospital-a-2026-000001",
+        "/invoices/hospital-a/hospital-a-2026-000002",
     ),
     *("/contracts/c-over", "/contracts/c-over/attest", "/contracts/c-whole/renew", "/contracts/c-whole/attest"),
     "/contracts/c-waits/withdraw",
@@ -165,7 +168,17 @@ def furnish(us: Organisation) -> None:
     buyer.fetch("c-whole")
     buyer.fetch("c-over", stop_after=2)
     us.market.negotiations.revoke("c-over", "the consent was withdrawn", OFFICER)
-    us.stage.billing.issue_to_date("c-whole", OFFICER)
+    number = us.stage.billing.issue_to_date("c-whole", OFFICER).number
+    answered(us, number, "Half of the rows are empty.", "The manifest says so: 400 rows.")
+    us.stage.billing.credit(number, Credit(88_000, "CNY", "One column was empty."), OFFICER)
     diary = StudyDiary(us.home / "studies", "restenosis-2026")
     diary.begin("logistic")
     diary.finish({"rounds": 12, "sites": ["hospital-a", "hospital-b"]})
+
+
+def answered(us: Organisation, number: str, dispute: str, answer: str) -> None:
+    """Dispute an invoice, and have the hospital answer."""
+    us.desk_.customer.dispute(us.desk_.invoice("hospital-a", number), dispute)
+    word = us.stage.billing.shelf.get(number).dispute
+    assert word is not None
+    us.stage.billing.answer(number, answer, OFFICER, dispute=digest(word["document"]))

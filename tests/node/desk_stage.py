@@ -198,7 +198,9 @@ class Seat:
         self.door = Door(self.sessions, list, PORT, is_tls)
         self.desk = LocalDesk(house, role)
         steward, self.drafts = Steward(f"{HOSPITAL}/{role}", house.keys[role], self.desk), MemoryDrafts()
-        parts = hospital_parts(steward, house.reviewer(role), house.till)
+        parts = hospital_parts(
+            steward, house.reviewer(role), house.till.seen_by(person(HOSPITAL, role)), house.market.clock
+        )
         self.app = create_desk_app(self.door, DeskPages(steward, self.drafts), DeskActs(steward, self.drafts), parts)
         base = BASE.replace("http", "https") if is_tls else BASE
         self.browser = TestClient(self.app, base_url=base, follow_redirects=False, raise_server_exceptions=False)
@@ -226,6 +228,14 @@ class Seat:
         given = {"origin": self.base, "sec-fetch-site": "same-origin"} | headers
         kept = {name: value for name, value in given.items() if value}
         return self.browser.post(action, data=dict(fields), headers=kept)
+
+    def upload_file(self, path: str, action: str, content: bytes, **headers: str) -> Any:
+        """Send a page's form with a file, as a browser does."""
+        hidden = self.forms(path)[action]
+        given = {"origin": self.base, "sec-fetch-site": "same-origin"} | headers
+        return self.browser.post(
+            action, data=hidden, files={"statement": ("statement.csv", content, "text/csv")}, headers=given
+        )
 
     def act(self, path: str, action: str, **typed: str) -> str:
         """Fill in the form of a page and send it; return the words of the page that follows, or of the refusal."""

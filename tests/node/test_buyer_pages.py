@@ -1,12 +1,13 @@
 """The buyer's desk over the market's real verbs: what pages show, what forms do, what a stranger's text does."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.catalog.samples import sample_product
 from tests.node.billing_stage import priced
-from tests.node.buyer_stage import CONTRACT, Organisation, contract_of
+from tests.node.buyer_stage import CONTRACT, Organisation, answered, contract_of
 from tests.node.desk_stage import said
 from tests.node.market_stage import BUYER, OFFICER, released
 
@@ -15,6 +16,7 @@ from hdex.catalog.contract import State
 from hdex.catalog.invoice import InvoiceState
 from hdex.catalog.vetting import VettingState
 from hdex.node.errors import PeerUnavailable
+from hdex.node.hospital.billing import Credit
 from hdex.node.study_diary import StudyDiary
 from hdex.node.web.buyer_words import BuyerWords, table
 
@@ -184,7 +186,32 @@ def test_an_invoice_is_listed_checked_downloaded_and_disputed(us: Organisation) 
     assert us.browser.get(f"{path}/paper").json()["invoice"]["document"]["number"] == kept.number
     assert "The hospital was told, signed." in us.act(path, f"{path}/dispute", reason="half was delivered")
     assert "disputed" in us.words("/invoices")
+    assert "half was delivered" in us.words(path)
     assert us.browser.get("/invoices/hospital-b/none").status_code == 404
+
+
+def test_an_answer_and_a_credit_note_are_read_beside_what_is_still_open(us: Organisation) -> None:
+    contract = us.stage.contract()
+    us.desk_.buyer.fetch(contract)
+    number = us.stage.billing.issue_to_date(contract, OFFICER).number
+    answered(us, number, "half is empty", "the manifest says 400 rows")
+    note = us.stage.billing.credit(number, Credit(88_000, "CNY", "<b>one column</b>"), OFFICER)
+    path = f"/invoices/hospital-a/{number}"
+    words = us.words(path)
+    for text in ("half is empty", "the manifest says 400 rows", note.number, "Still open CNY 50,000.00"):
+        assert text in words
+    assert "does not hold" not in words
+    assert "Sign and dispute" in words  # it may be disputed anew
+    page = us.browser.get(f"/invoices/hospital-a/{note.number}").text
+    assert "&lt;b&gt;one column" in page
+    assert "Sign and dispute" not in page
+    us.market.later(days=40)
+    us.sign_in()
+    assert "overdue" in us.words("/invoices")
+    kept = us.stage.billing.shelf.get(number)
+    forged = {**kept.said[1], "document": kept.said[1]["document"] | {"reason": "we never answered"}}
+    us.stage.billing.shelf.keep(replace(kept, said=(kept.said[0], forged)))
+    assert "we never answered hospital-a · the signature does not hold" in us.words(path)
 
 
 def test_the_exchange_away_is_asked_once(us: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:

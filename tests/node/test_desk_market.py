@@ -24,7 +24,9 @@ from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import Outcome
 from hdex.catalog.vetting import VettingArrow, VettingState
 from hdex.catalog.vetting_rules import Answer
+from hdex.node.hospital.settlement import Outcome as Matching
 from hdex.node.question import KINDS, question_of
+from hdex.node.web.desk_invoices import STANDINGS
 from hdex.node.web.desk_words import OfficeWords
 from hdex.node.web.page_words import word_table
 
@@ -42,13 +44,22 @@ def officer(house: House) -> Seat:
 
 
 PATHS = ["/organisations", "/requests", "/contracts", "/contracts/c-1", "/contracts/c-1/revoke", "/runs", "/queries"]
-PATHS += ["/revenue", "/products/hospital-a.carotid-stents/1.0.0", f"/organisations/{BUYER}"]
+PATHS += [
+    "/revenue",
+    "/invoices",
+    "/invoices/due",
+    "/payments",
+    "/products/hospital-a.carotid-stents/1.0.0",
+    f"/organisations/{BUYER}",
+]
 EMPTY = {
     "/requests": "No request is here",
     "/contracts": "No contract is here",
     "/runs": "Nothing waits in the enclave",
     "/queries": "No query matches",
     "/revenue": "Nothing was billed or used in this month",
+    "/invoices": "No paper matches",
+    "/invoices/due": "Nothing is due for this month",
 }
 ABSENT = ["/requests/none", "/requests/none/paper", "/requests/none/decide/sell", "/contracts/none"]
 ABSENT += ["/contracts/none/sell", "/runs/none", "/runs/none/approve", "/revenue/papers/x-2026-000001.json"]
@@ -302,6 +313,8 @@ SHOWN = {  # section of the words -> the values that come from outside
     "contract_state": (*State, *LifeState),
     "invoice_state": InvoiceState,
     "paper_kind": InvoiceKind,
+    "bill_state": STANDINGS,
+    "outcome": Matching,
     "mode": DeliveryMode,
     "precheck": (*Outcome, "product.closed"),
     "question_kind": KINDS,

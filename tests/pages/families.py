@@ -69,13 +69,17 @@ FAMILIES = {
         ("/", "/requests", "/requests/r-1", "/requests/r-3", "/requests/r-1/decide/endorse",
          "/contracts", *(f"/contracts/c-{name}" for name in ("asked", "held", "used", "ended", "query")),
          "/contracts/c-asked/refuse", "/contracts/c-used/revoke", "/revenue", "/revenue?month=2026-10",
+         "/invoices", "/invoices?state=PAID&consumer=nobody",
+         *(f"/invoices/hospital-a-2026-00000{n}" for n in (1, 2, 3)),
+         "/invoices/hospital-a-2026-000003/credit", "/invoices/hospital-a-2026-000003/answer",
+         "/invoices/due?month=2026-11", "/payments", "/payments/{statement}",
          "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries",
          "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products/hospital-a.stents/1.0.0",
          f"{STENTS}/versions/1.0.0"),
     ),
     "first day": Family(
         market_sites.first_day,
-        ("/", "/requests", "/contracts", "/runs", "/queries", "/revenue"),
+        ("/", "/requests", "/contracts", "/runs", "/queries", "/revenue", "/invoices", "/invoices/due"),
     ),
     "office": Family(
         market_sites.office,

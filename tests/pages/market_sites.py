@@ -20,11 +20,14 @@ from tests.node.test_queries import FRAME
 from tests.node.test_vetting_elsewhere import Elsewhere
 from tests.pages.sites import Site, seated
 
+from hdex.ledger.event import format_time
 from hdex.node.errors import NodeError
 from hdex.node.question import question_of
+from hdex.node.signed import digest, sign
 
 if TYPE_CHECKING:
     from hdex.catalog.product import DataProduct
+    from hdex.node.invoice_file import InvoiceFile
 
 __all__ = ["BUYER", "BUYER_PATHS", "OTHER", "PRICED", "buyer", "first_day", "market", "new_buyer", "office"]
 
@@ -39,7 +42,16 @@ def market(folder: Path) -> Iterator[Site]:
     asking(People(house.market), house.market.list_product(open_to_people("asked")))
     dealt(house)
     read, waits = runs(house)
-    yield from seated(Seat(house, OFFICER), read=read, waits=waits)
+    seat = Seat(house, OFFICER)
+    yield from seated(seat, read=read, waits=waits, statement=uploaded(seat))
+
+
+def uploaded(seat: Seat) -> str:
+    """Give a desk a bank statement, and return its digest: what the desk calls it."""
+    seat.sign_in()
+    content = statement("hospital-a-2026-000001").replace(b"e-1", b"e-9")
+    answer = seat.upload_file("/payments", "/payments", content)
+    return str(answer.headers["location"]).partition("?")[0].rpartition("/")[2]
 
 
 def open_to_people(name: str) -> "DataProduct":
@@ -66,7 +78,7 @@ def dealt(house: House) -> None:
     for name in ("held", "used"):
         trade.finalized(listed, contract_id=f"c-{name}")
     buyer.fetch("c-used")
-    house.till.bill("c-used", person(HOSPITAL, OFFICER))
+    billed(house)
     seat = Seat(house, OFFICER).sign_in()
     seat.act("/contracts/c-held/suspend", "/contracts/c-held/suspend", reason="A question is open.")
     trade.finalized(served, contract_id="c-ended")
@@ -74,6 +86,35 @@ def dealt(house: House) -> None:
     questions(house)
     path = f"/products/{PRICED}/{listed.version}/suspend"
     seat.act(path, path, reason="A defect of one column is looked into.")
+
+
+def billed(house: House) -> None:
+    """Have an invoice disputed, answered, paid in part and credited, and another stand to be paid; one is due."""
+    trade, till = house.market, house.till.seen_by(person(HOSPITAL, OFFICER))
+    file = till.issue("c-used", "")
+    dispute_of(house, file)
+    (word,) = till.issued()[0].said
+    till.answer(file.number, "The manifest says so: 400 rows.", digest(word["document"]))
+    till.credit(file.number, 88_000, "One column was empty.", "CNY")
+    till.import_payments(statement(file.number))
+    for name in ("more", "due"):
+        trade.finalized(trade.list_product(replace(priced(), id=f"hospital-a.{name}"), FRAME), contract_id=f"c-{name}")
+        trade.buyers[BUYER].fetch(f"c-{name}")
+    dispute_of(house, till.issue("c-more", ""))
+
+
+def dispute_of(house: House, file: "InvoiceFile") -> None:
+    """Have the buyer dispute an invoice."""
+    said = {"number": file.number, "digest": digest(file.document), "reason": "Half of the rows are empty."}
+    paper = said | {"at": format_time(house.market.clock())}
+    house.till.dispute(sign("dispute", paper, BUYER, house.market.keys[BUYER].secret("sign")), person(BUYER))
+
+
+def statement(number: str) -> bytes:
+    """Return a bank's statement: a part of an invoice, an entry that names none, one that went out."""
+    rows = [f"e-1,2026-12-01,20000.00,CNY,Heartline,{number}", "e-2,2026-12-01,5.00,CNY,Somebody,thank you",
+            "e-3,2026-12-02,-7.00,CNY,Bank,fee"]  # fmt: skip
+    return "\n".join(("id,booked,amount,currency,payer,reference", *rows)).encode()
 
 
 def runs(house: House) -> tuple[str, str]:

@@ -48,6 +48,7 @@ class InvoiceStep(StrEnum):
     PAY = "pay"  # paid in full
     DISPUTE = "dispute"
     CREDIT = "credit"  # credited in full
+    ANSWER = "answer"  # the provider says why it stands
 
 
 _I = InvoiceState
@@ -55,6 +56,7 @@ STEPS: Mapping[tuple[InvoiceState, InvoiceStep], InvoiceState] = {
     (_I.ISSUED, InvoiceStep.PAY): _I.PAID,
     (_I.DISPUTED, InvoiceStep.PAY): _I.PAID,
     (_I.ISSUED, InvoiceStep.DISPUTE): _I.DISPUTED,
+    (_I.DISPUTED, InvoiceStep.ANSWER): _I.ISSUED,
     (_I.ISSUED, InvoiceStep.CREDIT): _I.CREDITED,
     (_I.DISPUTED, InvoiceStep.CREDIT): _I.CREDITED,
     (_I.PAID, InvoiceStep.CREDIT): _I.CREDITED,

@@ -123,6 +123,7 @@ class Action(StrEnum):
     INVOICE_ISSUE = "invoice.issue"
     INVOICE_CREDIT = "invoice.credit"
     INVOICE_DISPUTE = "invoice.dispute"
+    INVOICE_ANSWER = "invoice.answer"
     PAYMENT_IMPORT = "payment.import"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hdex.catalog.invoice import Invoice
+from hdex.catalog.money import to_decimal
 from hdex.catalog.revenue import Pool, Revenue, SplitRule, pool
 from hdex.federated.shapley import Scores, shapley
 from hdex.ledger.bundle import Evidence
@@ -16,6 +17,9 @@ from hdex.node.errors import RequestInvalid
 class Pooled:
     """A pool in one currency, and what does not hold of the papers it was made from; empty: all of it holds."""
 
+    study: str
+    revenue: Revenue
+    papers: Mapping[str, str]  # number -> digest
     currency: str
     weights: Mapping[str, int | float]
     pool: Pool
@@ -42,7 +46,9 @@ def pool_invoices(
     earned = dict.fromkeys(weights, 0)
     for paper in papers:
         earned[paper.provider.id] = earned.get(paper.provider.id, 0) + paper.subtotal_cents
-    return Pooled(papers[0].currency, weights, pool(earned, revenue, weights), tuple(offences))
+    named = {paper.number: paper.digest() for paper in sorted(papers, key=lambda paper: paper.number)}
+    made = pool(earned, revenue, weights)
+    return Pooled(study, revenue, named, papers[0].currency, weights, made, tuple(offences))
 
 
 def weights_of(evidence: Evidence, study: str, revenue: Revenue, scores: Scores | None) -> dict[str, int | float]:
@@ -72,6 +78,44 @@ def is_logged(evidence: Evidence, digest: str) -> bool:
         for log in evidence.logs
         for _, event in events_of(log)
     )
+
+
+def settlement_of(found: Pooled) -> dict[str, object]:
+    """Return what hospitals compare: whoever pools the same papers by the same rule has the same document."""
+    return {
+        "study": found.study,
+        "rule": found.revenue.rule.value,
+        "fee_basis_points": found.revenue.fee_basis_points,
+        "platform": found.revenue.platform or "",
+        "papers": dict(found.papers),
+        **told(found),
+    }
+
+
+def rows_of(found: Pooled) -> list[dict[str, object]]:
+    """Return what each participant earned, gets, pays and receives, by name; amounts as decimals of the currency."""
+    split, sides = found.pool.split, found.pool.transfers
+    due = dict(split.parts) | ({split.platform: split.fee} if split.fee else {})
+
+    def money(cents: int) -> str:
+        return str(to_decimal(cents, found.currency))
+
+    return [
+        {
+            "participant": name,
+            "earned": money(found.pool.earned.get(name, 0)),
+            "weight": found.weights.get(name, ""),
+            "share": money(due.get(name, 0)),
+            "pays": money(sum(one.amount for one in sides if one.payer == name)),
+            "receives": money(sum(one.amount for one in sides if one.payee == name)),
+        }
+        for name in sorted({*found.pool.earned, *due})
+    ]
+
+
+def differences(ours: Mapping[str, object], theirs: Mapping[str, object]) -> list[str]:
+    """Return the names of what two settlements say differently, sorted; empty: they are the same."""
+    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
 
 
 def told(found: Pooled) -> dict[str, object]:

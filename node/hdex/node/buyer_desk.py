@@ -188,6 +188,11 @@ class BuyerDesk:
                 return file
         raise NotFound("this hospital has given out no such paper to us")
 
+    def credit_notes(self, file: InvoiceFile) -> list[InvoiceFile]:
+        """Return the credit notes that take back from an invoice, oldest first."""
+        papers = self.customer.invoices(str(file.document["provider"]["id"]))
+        return [one for one in papers if one.document.get("credits_number") == file.number]
+
     def studies(self) -> list[StudyLook]:
         """Return the studies that were started from this organisation's folder, newest first."""
         paths = sorted(self._studies.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)

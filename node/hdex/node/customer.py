@@ -14,10 +14,11 @@ from hdex.node.access_proof import AccessProof
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
 from hdex.node.errors import InvoiceRefused, NodeError
-from hdex.node.invoice_file import InvoiceFile, check_file, require_agreed, write_file
+from hdex.node.invoice_file import InvoiceFile, check_file, is_dispute, require_agreed, write_file
 from hdex.node.keys import KeyProvider
-from hdex.node.signed import sign, verify
+from hdex.node.signed import Envelope, sign, verify
 
+LONGEST_WORD = 400  # characters that are shown of what a provider says
 LOG_LINES = ".log.jsonl"  # what `fetch` keeps of a provider's log, beside the file
 
 
@@ -35,6 +36,16 @@ class Checked:
     invoice: Invoice
     checked: tuple[str, ...]
     not_checked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one side said about an invoice: a dispute of ours, or the provider's answer that it stands."""
+
+    is_ours: bool
+    reason: str
+    at: str
+    holds: bool  # its signature is that side's, and it is about this very paper
 
 
 class Customer:
@@ -101,6 +112,20 @@ class Customer:
             "at": format_time(self._clock()),
         }
         return self._till.dispute(invoice.provider.id, sign("dispute", paper, self._me, self._keys.secret("sign")))
+
+    def words(self, file: InvoiceFile) -> list[Word]:
+        """Return what was said about a paper, oldest first. A word that does not hold is shown as one that does not."""
+        return [self._word(one, file) for one in file.said]
+
+    def _word(self, envelope: Envelope, file: InvoiceFile) -> Word:
+        is_ours = is_dispute(envelope)
+        kind, signer = ("dispute", self._me) if is_ours else ("dispute_answer", str(file.document["provider"]["id"]))
+        said, at, holds = envelope["document"], "", False
+        with suppress(NodeError, ValueError):
+            said = verify(kind, envelope, self._directory.sign_keys(signer))
+            at = format_time(datetime.fromisoformat(str(said.get("at", ""))))
+            holds = said.get("digest") == Invoice.from_document(file.document).digest()
+        return Word(is_ours, str(said.get("reason", ""))[:LONGEST_WORD], at, holds)
 
     def _require_mine(self, invoice: Invoice, provider: str) -> None:
         if (invoice.consumer.id, invoice.provider.id) != (self._me, provider):

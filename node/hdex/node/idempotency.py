@@ -57,6 +57,7 @@ WRITES: Mapping[str, bool] = {
     "BillingService.IssueInvoice": ONCE,
     "BillingService.CreditInvoice": ONCE,
     "BillingService.ImportPayments": ONCE,
+    "BillingService.AnswerDispute": ONCE,
     "InvoiceService.DisputeInvoice": ONCE,
     "WitnessService.AddCheckpoint": AGAIN,
     "ExchangeService.Publish": AGAIN,

@@ -25,17 +25,19 @@ from hdex.node.signed import Envelope, verify
 
 LARGEST = 1 << 20  # bytes of a file
 FIELDS = {"invoice", "proof"}
+ANSWERED = "dispute"  # field of an answer: digest of the dispute
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFile:
-    """A paper with its proof; state and sums are what the provider says of it now, empty where a file was read."""
+    """A paper with its proof; state, sums and words are what the provider says of it now, empty where it was read."""
 
     envelope: Envelope
     proof: AccessProof
     state: str = ""
     paid_cents: int = 0
     credited_cents: int = 0
+    said: tuple[Envelope, ...] = ()  # disputes and answers, signed, oldest first; unverified
 
     def to_bytes(self) -> bytes:
         """Return the file."""
@@ -49,12 +51,36 @@ class InvoiceFile:
         return found
 
     @property
+    def is_note(self) -> bool:
+        """Whether it is a credit note: nothing of it is to be paid."""
+        return bool(self.document.get("kind") == InvoiceKind.CREDIT_NOTE)
+
+    @property
+    def open_cents(self) -> int:
+        """What is still to be paid, from 0."""
+        return 0 if self.is_note else max(0, self.document["total_cents"] - self.paid_cents - self.credited_cents)
+
+    def is_overdue(self, at: str) -> bool:
+        """Return whether its day has passed and something is open. at: RFC 3339 in UTC, as `due` is."""
+        return self.open_cents > 0 and str(self.document["due"]) < at
+
+    @property
     def number(self) -> str:
         """The paper's number, fit to be the name of a file. Raises InvoiceRefused."""
         number = str(self.document.get("number", ""))
         if not NUMBER.fullmatch(number):
             raise InvoiceRefused("the number is not PROVIDER-YEAR-NUMBER")
         return number
+
+
+def is_dispute(said: Envelope) -> bool:
+    """Return whether a signed word about a paper is a dispute; an answer names the dispute that it is about."""
+    return ANSWERED not in said["document"]
+
+
+def newest_dispute(file: InvoiceFile) -> dict[str, Any] | None:
+    """Return the document of the last dispute about a paper; None where it was never disputed."""
+    return next((one["document"] for one in reversed(file.said) if is_dispute(one)), None)
 
 
 def read_file(path: Path) -> InvoiceFile:

@@ -25,7 +25,7 @@ KINDS = frozenset(
     | {"container", "decision", "withdrawal", "erasure", "hold.place", "hold.lift"}
     | {"vetting", "vetting.decision", "vetting.step", "vetting.certificate"}
     | {"access.request", "access.decision", "access.message", "access.withdrawal", "access.step"}
-    | {"invoice", "dispute", "attestation", "termination", "offer"}
+    | {"invoice", "dispute", "dispute_answer", "attestation", "termination", "offer"}
     | {"contract.suspend", "contract.resume", "contract.step", "contract.offer"}
     | {"enclave.script", "enclave.output"}
     | {"assessment", "lifecycle", "product.suspend", "product.resume", "product.withdraw"}

@@ -64,6 +64,36 @@ def list_invoices(config: Config, desk: DeskFolder, out: Out = None, as_json: Js
 
 
 @invoice_app.command()
+def due(config: Config, desk: DeskFolder, *, month: Month, as_json: Json = False) -> None:
+    """Show what an invoice over a month would bill, by contract; nothing is issued."""
+    from hdex.node.cli.serving import show
+
+    found = billing(config, desk).due(month)
+    for row in [found] if as_json else found["rows"]:
+        show(row, as_json=as_json)
+
+
+@invoice_app.command()
+def answer(
+    number: Number,
+    reason: Annotated[str, typer.Argument(help="Why the invoice stands; the buyer reads it.")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Answer an invoice's newest dispute by a signed word that it stands; what shall not stand is credited instead."""
+    from hdex.node.errors import NotFound
+    from hdex.node.invoice_file import newest_dispute
+    from hdex.node.signed import digest
+
+    node = billing(config, desk)
+    dispute = next((newest_dispute(file) for file in node.issued() if file.number == number), None)
+    if dispute is None:
+        raise NotFound("no invoice of this number is disputed")
+    tell(node.answer(number, reason, digest(dispute)), None, as_json=as_json)
+
+
+@invoice_app.command()
 def credit(
     number: Number,
     reason: Annotated[str, typer.Argument(help="Why; the buyer reads it.")],
@@ -123,6 +153,21 @@ def import_payments(
     for row in [found] if as_json else rows:
         show(row, as_json=as_json)
     raise typer.Exit(0 if all(row["invoice"] or row["outcome"] in {"known", "outgoing"} for row in rows) else 1)
+
+
+@payments_app.command("preview")
+def preview_payments(
+    file: Annotated[Path, typer.Argument(help="Bank statement, CSV, as for import.")],
+    config: Config,
+    desk: DeskFolder,
+    as_json: Json = False,
+) -> None:
+    """Show what a bank statement would do, entry by entry with its line; nothing counts."""
+    from hdex.node.cli.serving import show
+
+    found = billing(config, desk).preview_payments(read(file))
+    for row in [found] if as_json else found["entries"]:
+        show(row, as_json=as_json)
 
 
 def read(file: Path) -> bytes:

@@ -13,6 +13,8 @@ from hdex.node.config import ExchangeConfig, HospitalConfig
 from hdex.node.hospital.access_requests import AccessRequests, ReviewRoom
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
+from hdex.node.hospital.contract_lives import ContractLives
+from hdex.node.hospital.lifecycle import Lifecycle
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.identity import Identity
@@ -22,7 +24,7 @@ from hdex.node.vetting_certificate import nobody
 from hdex.node.wire.remote_access import RemoteOffices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
 HOSPITAL_ROLES = (STEWARD, OFFICER)
@@ -90,15 +92,34 @@ def policy_of(data: Path) -> ReviewPolicy:
     return read_review_policy(path.read_text(encoding="utf-8")) if path.exists() else default_policy()
 
 
-def watch_clock(stop: threading.Event, *duties: "Callable[[], object]") -> None:
-    """Do each duty now and then until `stop` is set; one that fails is tried again at the next look."""
+def watch_terms(standing: Standing, access: AccessParts, lives: ContractLives, lifecycle: Lifecycle) -> None:
+    """Have a hospital's node end by itself what has a term: vettings, requests, contracts, offers of products."""
+    me = identity_of(standing)
+    watch_clock(
+        standing.stop,
+        access.vettings.expire,
+        access.requests.sweep,
+        lives.sweep,
+        lambda: lifecycle.expire(actor=me),
+    )
+
+
+def watch_clock(stop: threading.Event, *duties: "Callable[[], object]", look_s: float = LOOK_S) -> None:
+    """Do each duty at once, for what ended while nothing ran, then now and then until `stop` is set."""
 
     def run() -> None:
-        while not stop.wait(LOOK_S):
-            for duty in duties:
-                try:
-                    duty()
-                except Exception:
-                    logger.exception("a deadline could not be looked after")
+        while True:
+            look_after(duties)
+            if stop.wait(look_s):
+                return
 
     threading.Thread(target=run, name="deadlines", daemon=True).start()
+
+
+def look_after(duties: "Iterable[Callable[[], object]]") -> None:
+    """Do each duty once; one that fails is tried again at the next look, and keeps no other from its turn."""
+    for duty in duties:
+        try:
+            duty()
+        except Exception:
+            logger.exception("a deadline could not be looked after")

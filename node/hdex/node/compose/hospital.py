@@ -10,7 +10,7 @@ from hdex.deid.ports import Detector
 from hdex.deid.pseudonym import derive
 from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
-from hdex.node.compose.access import AccessParts, watch_clock
+from hdex.node.compose.access import AccessParts, watch_terms
 from hdex.node.compose.alerting import recorded_actor
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
@@ -390,7 +390,7 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
     standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
-    watch_clock(standing.stop, access.vettings.expire, access.requests.sweep, parts.negotiations.lives.sweep)
+    watch_terms(standing, access, parts.negotiations.lives, parts.lifecycle)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

@@ -3,6 +3,8 @@ machine alone.
 """
 
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from hdex.node.compose.client import open_billing, open_reviewer, open_steward
@@ -16,11 +18,13 @@ from hdex.node.reviewer import Reviewer
 from hdex.node.steward import Steward
 from hdex.node.web.desk_acts import DeskActs, MemoryDrafts
 from hdex.node.web.desk_app import create_desk_app
+from hdex.node.web.desk_billing import BillingPart, MemoryStatements
 from hdex.node.web.desk_contracts import ContractsPart
 from hdex.node.web.desk_door import Door
+from hdex.node.web.desk_invoices import InvoicesPart, Till
 from hdex.node.web.desk_pages import DeskPages
 from hdex.node.web.desk_requests import RequestsPart
-from hdex.node.web.desk_revenue import RevenuePart, Till
+from hdex.node.web.desk_revenue import RevenuePart
 from hdex.node.web.desk_routes import Part, desk_of
 from hdex.node.web.desk_runs import RunsPart
 from hdex.node.web.desk_vetting import OfficeHome, VettingPart
@@ -50,14 +54,16 @@ def serve_office(config: ExchangeConfig, desk: Path, port: int, *, tls: bool = F
     return serve_desk_app(app, door, who, config.identity, stop=stop)
 
 
-def hospital_parts(steward: Steward, reviewer: Reviewer, till: Till) -> list[Part]:
+def hospital_parts(steward: Steward, reviewer: Reviewer, till: Till, clock: Callable[[], datetime] = now) -> list[Part]:
     """Return the parts of a hospital's desk beside its own pages."""
     return [
         VettingPart(reviewer),
         RequestsPart(reviewer),
         ContractsPart(steward),
         RunsPart(steward),
-        RevenuePart(steward, till, now),
+        BillingPart(till, clock, MemoryStatements()),  # before the pages of one invoice
+        InvoicesPart(till, clock),
+        RevenuePart(steward, till, clock),
     ]
 
 

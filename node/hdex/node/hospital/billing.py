@@ -5,10 +5,12 @@ the last invoice of the month is the answer: the same period is the same invoice
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hdex.catalog.contract import Agreement, agreement_digest
+from hdex.catalog.documents import to_document
 from hdex.catalog.invoice import (
     MONTH,
     Invoice,
@@ -28,9 +30,10 @@ from hdex.ledger.usage import Place
 from hdex.node.access_proof import AccessProof
 from hdex.node.contract_record import ContractRecord
 from hdex.node.directory import Directory
-from hdex.node.errors import AccessDenied, RequestInvalid
+from hdex.node.documents import Document
+from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
 from hdex.node.failpoint import failpoint
-from hdex.node.hospital.invoice_shelf import Balance, InvoiceShelf, KeptInvoice
+from hdex.node.hospital.invoice_shelf import Balance, InvoiceShelf, KeptInvoice, invoices_among
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.usage_book import UsageBook
@@ -40,6 +43,9 @@ from hdex.node.signed import Envelope, digest, sign, verify
 
 DUE_DAYS = 30
 LONGEST_REASON = 400
+LONGEST_TIME = 40  # characters
+MOST_WORDS = 20  # disputes and answers about one invoice
+COUNTED = ("first", "last", "accesses", "deliveries", "rows", "queries", "rounds", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +121,54 @@ class Billing:
             fits = set(said) == {"number", "digest", "reason", "at"} and plain
             if not fits or said["digest"] != kept.invoice.digest():
                 raise RequestInvalid("a dispute says number, digest, reason and at, of the invoice that was issued")
-            if not 0 < len(said["reason"]) <= LONGEST_REASON:
+            if not 0 < len(said["reason"]) <= LONGEST_REASON or len(said["at"]) > LONGEST_TIME:
                 raise RequestInvalid(f"a dispute has a reason of 1 to {LONGEST_REASON} characters")
             if kept.state == InvoiceState.DISPUTED:
                 return kept
+            if len(kept.said) >= MOST_WORDS:
+                raise AccessDenied(
+                    "invoice.words", "settle it with the hospital", f"{MOST_WORDS} words were said about it"
+                )
             moved = kept.moved(invoice_step(kept.state, InvoiceStep.DISPUTE), envelope)
             about = self._about(kept.invoice) | Facts(request_digest=digest(said))
             with self._recorder.release("invoice.dispute", actor, **about):
                 return self.shelf.keep(moved)
+
+    def answer(self, number: str, reason: str, actor: Identity, *, dispute: str) -> KeptInvoice:
+        """Return a disputed invoice as issued again, with our signed word why it stands; again changes nothing.
+
+        dispute: digest of the dispute that was read. What shall not stand is credited instead.
+        """
+        with self._recorder.refusals("invoice.answer", actor), self.changing:
+            if not 0 < len(reason) <= LONGEST_REASON:
+                raise RequestInvalid(f"an answer has a reason of 1 to {LONGEST_REASON} characters")
+            kept = self.shelf.get(number)
+            if kept.dispute is None or digest(kept.dispute["document"]) != dispute:
+                raise AccessDenied(
+                    "invoice.other_dispute", "read it again, then answer", "no such dispute is the newest"
+                )
+            said = {"number": number, "digest": kept.invoice.digest(), "dispute": dispute, "reason": reason}
+            if kept.state != InvoiceState.DISPUTED and is_answered(kept, said):
+                return kept
+            state = invoice_step(kept.state, InvoiceStep.ANSWER)
+            paper = said | {"role": actor.role, "at": format_time(self._me.clock())}
+            envelope = sign("dispute_answer", paper, self._me.hospital, self._me.sign_key)
+            about = self._about(kept.invoice) | Facts(request_digest=digest(paper))
+            with self._recorder.release("invoice.answer", actor, **about):
+                return self.shelf.keep(kept.moved(state, envelope))
+
+    def due(self, month: str) -> Document:
+        """Return what an invoice over a month would bill now, by contract: {"month", "is_open", "rows"}."""
+        require_month(month)
+        with self.changing:
+            self._finish_drafts()
+            papers = self.shelf.all()
+            finals = [one for one in self._negotiations.all() if one.agreement is not None and one.grant_id]
+            try:
+                rows = [self._due(record, month, papers) for record in finals]
+            except NotFound:
+                rows = []  # the node kept no log in that year
+        return {"month": month, "is_open": month >= self._month(), "rows": [row for row in rows if row["lines"]]}
 
     def all(self) -> list[KeptInvoice]:
         """Return every paper, oldest first, those included whose keeping a crash had cut short."""
@@ -148,11 +194,9 @@ class Billing:
 
     def _issue(self, contract_id: str, month: str, actor: Identity) -> KeptInvoice:
         self._finish_drafts()
-        record = self._negotiations.get(contract_id)
-        agreement = agreed(record)
-        earlier = self.shelf.invoices_of(contract_id, month)
-        covered = max((one.invoice.usage.size for one in earlier if one.invoice.usage), default=0)
-        usage = self._book.usage(contract_id, month, start=covered)
+        agreement = agreed(self._negotiations.get(contract_id))
+        earlier = invoices_among(self.shelf.all(), contract_id, month)
+        usage = self._uncovered(contract_id, month, earlier)
         if invoice_lines(agreement, usage):
             return self._write(self._invoice(agreement, usage), actor)
         if earlier:
@@ -162,6 +206,32 @@ class Billing:
             "issue an invoice once the contract is used, or for another month",
             f"by its plan {agreement.price.plan} nothing is due under {contract_id} in {month}",
         )
+
+    def _uncovered(self, contract_id: str, month: str, earlier: Sequence[KeptInvoice]) -> UsageSaid:
+        """Return what a month brought that no earlier invoice over it covers. Raises NotFound without a log."""
+        covered = max((one.invoice.usage.size for one in earlier if one.invoice.usage), default=0)
+        return self._book.usage(contract_id, month, start=covered)
+
+    def _due(self, record: ContractRecord, month: str, papers: Sequence[KeptInvoice]) -> Document:
+        agreement = agreed(record)
+        earlier = invoices_among(papers, record.contract_id, month)
+        usage = self._uncovered(record.contract_id, month, earlier)
+        lines = invoice_lines(agreement, usage)
+        subtotal = sum(line.amount_cents for line in lines)
+        tax = tax_on(agreement.price, subtotal)
+        return {
+            "contract": record.contract_id,
+            "consumer": agreement.consumer,
+            "product": agreement.product,
+            "version": agreement.version,
+            "plan": agreement.price.plan.value,
+            "currency": agreement.price.currency,
+            "lines": [to_document(line) for line in lines],
+            "tax_cents": tax,
+            "total_cents": subtotal + tax,
+            "usage": {name: getattr(usage, name) for name in COUNTED},
+            "earlier": [one.number for one in earlier],
+        }
 
     def _invoice(self, agreement: Agreement, usage: UsageSaid) -> Invoice:
         now, lines = self._me.clock(), invoice_lines(agreement, usage)
@@ -269,6 +339,12 @@ class Billing:
 
     def _month(self) -> str:
         return format_time(self._me.clock())[:7]
+
+
+def is_answered(kept: KeptInvoice, said: Document) -> bool:
+    """Return whether the last word about an invoice says just this."""
+    last = kept.said[-1]["document"] if kept.said else {}
+    return {name: last.get(name) for name in said} == said
 
 
 def require_month(month: str) -> None:

@@ -1,6 +1,6 @@
 """A hospital's invoices and credit notes as it keeps them: the signed paper, its place in the log, where it stands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from hdex.catalog.invoice import Invoice, InvoiceKind, InvoiceState, Left
 from hdex.ledger.usage import Place
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import NotFound
+from hdex.node.invoice_file import is_dispute
 from hdex.node.signed import Envelope
 
 KIND, DRAFT, ENTRY = "invoice", "invoice_draft", "bank_entry"
@@ -18,12 +19,12 @@ KIND, DRAFT, ENTRY = "invoice", "invoice_draft", "bank_entry"
 
 @dataclass(frozen=True)
 class KeptInvoice:
-    """One paper. place: of its event in the log; dispute: the consumer's signed word against it."""
+    """One paper. place: of its event in the log; said: the consumer's disputes and our answers, oldest first."""
 
     envelope: Envelope
     place: Place
     state: InvoiceState = InvoiceState.ISSUED
-    dispute: Envelope | None = None
+    said: tuple[Envelope, ...] = ()
 
     @cached_property
     def invoice(self) -> Invoice:
@@ -35,20 +36,32 @@ class KeptInvoice:
         """Its number."""
         return self.invoice.number
 
-    def moved(self, state: InvoiceState, dispute: Envelope | None = None) -> "KeptInvoice":
-        """Return the paper in another state."""
-        return replace(self, state=state, dispute=dispute or self.dispute)
+    @property
+    def dispute(self) -> Envelope | None:
+        """The newest dispute; None where it was never disputed."""
+        return next((one for one in reversed(self.said) if is_dispute(one)), None)
+
+    def moved(self, state: InvoiceState, *said: Envelope) -> "KeptInvoice":
+        """Return the paper in another state, with what was said last."""
+        return replace(self, state=state, said=(*self.said, *said))
 
     def document(self) -> Document:
         """Return it as a JSON document."""
         place = {"origin": self.place.origin, "index": self.place.index, "month": self.place.month}
-        return {"envelope": self.envelope, "place": place, "state": self.state.value, "dispute": self.dispute}
+        return {"envelope": self.envelope, "place": place, "state": self.state.value, "said": list(self.said)}
 
     @classmethod
     def from_document(cls, document: Document) -> "KeptInvoice":
         """Return what was kept."""
         state = InvoiceState(document["state"])
-        return cls(document["envelope"], Place(**document["place"]), state, document["dispute"])
+        before = [document["dispute"]] if document.get("dispute") else []  # of before there were answers
+        return cls(document["envelope"], Place(**document["place"]), state, tuple(document.get("said", before)))
+
+
+def invoices_among(papers: Iterable[KeptInvoice], contract: str, month: str) -> list[KeptInvoice]:
+    """Return the invoices over one month of a contract, in the order given."""
+    of = [kept for kept in papers if kept.invoice.agreement.request_id == contract]
+    return [kept for kept in of if kept.invoice.usage is not None and kept.invoice.usage.month == month]
 
 
 @dataclass(slots=True)
@@ -91,12 +104,6 @@ class InvoiceShelf:
     def get(self, number: str) -> KeptInvoice:
         """Return one paper. Raises NotFound."""
         return KeptInvoice.from_document(self._documents.get(KIND, number))
-
-    def invoices_of(self, contract: str, month: str = "") -> list[KeptInvoice]:
-        """Return the invoices of a contract, of one month where it is named, oldest first."""
-        found = [kept for kept in self.all() if kept.invoice.agreement.request_id == contract]
-        months = [(kept, kept.invoice.usage.month) for kept in found if kept.invoice.usage is not None]
-        return [kept for kept, of in months if not month or of == month]
 
     def balances(self) -> dict[str, "Balance"]:
         """Return number -> balance of every invoice, in one pass over papers and bank entries."""
@@ -143,6 +150,14 @@ class InvoiceShelf:
         with suppress(NotFound):
             return bool(self._documents.get(ENTRY, entry_id))
         return False
+
+    def entries_of(self, number: str) -> list[Document]:
+        """Return the bank entries that count for an invoice, by day: {id, booked, amount_cents}."""
+        found = [row for row in self._documents.all(ENTRY) if row["number"] == number]
+        rows = [
+            {"id": row.get("id", ""), "booked": row["booked"], "amount_cents": row["amount_cents"]} for row in found
+        ]
+        return sorted(rows, key=lambda row: (row["booked"], row["id"]))
 
     def keep_entry(self, entry_id: str, document: Document) -> None:
         """Count a bank entry; the same again is no error."""

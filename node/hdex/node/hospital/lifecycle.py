@@ -5,6 +5,7 @@ follow from what was signed before. The first two steps of a life are remembered
 classification is signed and when the version is made.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,8 @@ from hdex.catalog.lifecycle import PRODUCT, Arrow, Evidence, ProductState
 from hdex.catalog.metadata import Notice
 from hdex.ledger.event import format_time
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import AccessDenied, RequestInvalid
+from hdex.node.errors import AccessDenied, PeerUnavailable, RemoteRefused, RequestInvalid
+from hdex.node.failpoint import failpoint
 from hdex.node.hospital.erasures import text
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Held, Products
@@ -44,6 +46,9 @@ ORDERS: Mapping[str, Arrow] = {  # kinds of signed papers by which a person orde
 }
 NOTICE = Notice()
 ORDER = "product_order"  # kind of the papers that were carried out
+UNTOLD = "product_untold"  # kind of the versions that have expired and of which the exchange has not heard
+PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNKNOWN")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +130,36 @@ class Lifecycle:
                 self.move(held, Arrow.SUPERSEDE, Evidence(at=now, newer_listed=True), actor=actor, serves_until=until)
 
     def expire(self, *, actor: Identity) -> list[Held]:
-        """End every version whose terms have ended, and return them."""
+        """End every version whose terms have ended, and return them.
+
+        The exchange is told of each; where it is away, or this process dies between, the next call tells it.
+        """
         now = self._me.clock()
         with self._products.changing:
             due = [held for held in self._products.every() if is_due(held, now)]
+            for held in due:  # first: what is moved and then forgotten would stay on the exchange's list
+                self._me.documents.put(UNTOLD, name_of(held), {})
             ended = [self.move(held, Arrow.EXPIRE, Evidence(at=now), actor=actor) for held in due]
-        for held in ended:
-            self.tell(held)
+            failpoint("lifecycle.expired")
+            waiting = set(self._me.documents.keys(UNTOLD))
+            untold = [held for held in self._products.every() if waiting and name_of(held) in waiting]
+        for held in untold:
+            self._tell_end(held)
         return ended
+
+    def _tell_end(self, held: Held) -> None:
+        """Tell the exchange that a version has expired; without an answer it is told at the next look."""
+        try:
+            if is_done(held, Arrow.EXPIRE):  # else it was ended by other means, which told of itself
+                self.tell(held)
+        except PeerUnavailable:
+            logger.warning("the exchange is not there to hear of an end", extra={"product": held.product.id})
+            return
+        except RemoteRefused as refusal:
+            logger.warning("the exchange refused an end", extra={"product": held.product.id, "rule": refusal.rule})
+            if refusal.status in PASSING:
+                return
+        self._me.documents.remove(UNTOLD, [name_of(held)])
 
     def tell(self, held: Held) -> None:
         """Hand the newest step's paper to the exchange, which takes it as often as it is sent."""
@@ -181,6 +208,11 @@ def with_term(evidence: Evidence, held: Held) -> Evidence:
 def is_done(held: Held, arrow: Arrow) -> bool:
     """Return whether the last step was this one: ordered again, only the exchange is told again."""
     return bool(held.history) and held.history[-1]["document"]["arrow"] == arrow.value
+
+
+def name_of(held: Held) -> str:
+    """Return a version's name among all versions."""
+    return f"{held.product.id}/{held.product.version}"
 
 
 def is_older(held: Held, newer: Held) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hdex.catalog.access_review import APPLICANT
 from hdex.catalog.contract import Agreement, State
+from hdex.catalog.invoice import InvoiceState
 from hdex.catalog.lifecycle import OFFICER, STEWARD
 from hdex.catalog.vetting import NEXT_ROLE
 from hdex.ledger.event import format_time
@@ -22,6 +23,8 @@ from hdex.node.hospital.clauses import EPSILON, QUESTIONS, ROWS_LEAVE, RUNS
 from hdex.node.hospital.contract_standings import standing_of
 from hdex.node.hospital.delivery_quota import KIND as DELIVERY
 from hdex.node.hospital.enclaves import CHECKED, SUBMITTED, Enclaves
+from hdex.node.hospital.invoice_shelf import KIND as INVOICE
+from hdex.node.hospital.invoice_shelf import KeptInvoice
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.query_register import KIND as ANSWERED
 from hdex.node.hospital.usage_book import UsageBook
@@ -84,6 +87,11 @@ class MarketReadings:
                 {"name": one.contract_id, "product": one.asked["product"]}
                 for one in self._at.negotiations.all()
                 if one.state == State.REQUESTED and not one.revoked
+            ],
+            "invoices": [
+                {"name": kept.number}
+                for kept in map(KeptInvoice.from_document, self._at.documents.all(INVOICE))
+                if kept.state == InvoiceState.DISPUTED
             ],
         }
 

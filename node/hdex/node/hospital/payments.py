@@ -17,6 +17,7 @@ class BankEntry:
     currency: str
     payer: str
     reference: str
+    line: int = 0  # of the file it was read from
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,13 @@ class CsvPayments:
 
     def received(self) -> list[BankEntry]:
         found = [entry_of(line, row) for line, row in rows_of(self._statement, HEADS)]
-        if len({entry.id for entry in found}) != len(found):
-            raise PaymentsInvalid("the statement has two entries with one id: ask the bank for unique entry ids")
+        first = dict[str, int]()
+        for entry in found:
+            if first.setdefault(entry.id, entry.line) != entry.line:
+                raise PaymentsInvalid(
+                    f"the statement has two entries with one id, lines {first[entry.id]} and {entry.line}: "
+                    "ask the bank for unique entry ids"
+                )
         return found
 
     def order(self, order: PaymentOrder) -> None:
@@ -83,7 +88,7 @@ def entry_of(line: int, row: dict[str, str]) -> BankEntry:
     except ValueError as error:
         raise PaymentsInvalid(f"line {line}: booked is a date as in 2026-12-01") from error
     amount = amount_of(line, row)
-    return BankEntry(row["id"], booked.isoformat(), amount, row["currency"], row["payer"], row["reference"])
+    return BankEntry(row["id"], booked.isoformat(), amount, row["currency"], row["payer"], row["reference"], line)
 
 
 def order_of(line: int, row: dict[str, str]) -> PaymentOrder:

@@ -6,13 +6,15 @@ counts once, by the bank's id of it, however often a statement is read.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 
 from hdex.catalog.invoice import NUMBER, Invoice, InvoiceState, InvoiceStep, invoice_step
 from hdex.catalog.product import DataProduct
 from hdex.catalog.revenue import Split, own_split
+from hdex.node.documents import Document
+from hdex.node.errors import NotFound
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.billing import Billing, Credit
 from hdex.node.hospital.invoice_shelf import Balance, KeptInvoice
@@ -75,6 +77,34 @@ class Settlement:
             self.settle()
             return found
 
+    def preview(self, statement: bytes) -> list[Matched]:
+        """Return what `read` would make of a statement; nothing counts. Raises PaymentsInvalid."""
+        entries = self._bank(statement).received()
+        with self.billing.changing:
+            self.billing.all()
+            balances = self.billing.shelf.balances()
+            return [self._counted(entry, balances) for entry in entries]
+
+    def account(self, number: str) -> Document:
+        """Return what stands behind one invoice: receipts, orders, credit notes, the split. Raises NotFound."""
+        with self.billing.changing:
+            self.billing.all()
+            balance = self.billing.shelf.balances().get(number)
+            if balance is None:
+                raise NotFound("no invoice of this number is here")
+            papers = [kept.invoice for kept in self.billing.shelf.all()]
+        notes = [one.number for one in papers if one.credits_number == number]
+        orders = [one for one in self._bank(b"").orders() if one.id.partition("/")[0] in (number, *notes)]
+        split = self.split(balance)
+        return {
+            "received": self.billing.shelf.entries_of(number),
+            "orders": [asdict(one) for one in orders],
+            "notes": notes,
+            "fee_cents": split.fee,
+            "platform": split.platform,
+            "cents": dict(split.parts),
+        }
+
     def credit(self, number: str, wanted: Credit, actor: Identity) -> KeptInvoice:
         """Return a credit note as Billing.credit does, and order the money back where it had come in."""
         note = self.billing.credit(number, wanted, actor)
@@ -103,10 +133,16 @@ class Settlement:
         return own_split(balance.net_cents, rule, agreement.provider)
 
     def _take(self, entry: BankEntry, balances: Mapping[str, Balance]) -> Matched:
-        matched = self._match(entry, balances)
+        matched = self._counted(entry, balances)
         if matched.outcome in TAKEN:
             row = {"number": matched.number, "amount_cents": entry.amount_cents, "booked": entry.booked}
-            self.billing.shelf.keep_entry(entry.id, row)
+            self.billing.shelf.keep_entry(entry.id, {"id": entry.id, **row})
+        return matched
+
+    def _counted(self, entry: BankEntry, balances: Mapping[str, Balance]) -> Matched:
+        """Return what an entry does, and have the balances show it to the entries after it."""
+        matched = self._match(entry, balances)
+        if matched.outcome in TAKEN:
             balances[matched.number].paid_cents += entry.amount_cents
         return matched
 

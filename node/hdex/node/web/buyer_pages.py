@@ -85,7 +85,7 @@ class BuyerPages:
     def invoices(self, visit: Visit) -> Response:
         """Return the papers addressed to us, each checked, and who could not be asked."""
         found, away = self._desk.invoices()
-        return page("buyer_invoices.html", visit, invoices=found, away=away, say=say)
+        return page("buyer_invoices.html", visit, invoices=found, away=away, say=say, at=self._desk.at())
 
     def invoice(self, visit: Visit) -> Response:
         """Return one paper with everything that was held against it."""
@@ -95,9 +95,10 @@ class BuyerPages:
             checked = self._desk.customer.check(file)
         except (NodeError, CatalogError) as error:
             problem = describe(error)
-        invoice = Invoice.from_document(file.document)
+        invoice, at = Invoice.from_document(file.document), self._desk.at()
         return page("buyer_invoice.html", visit, file=file, invoice=invoice, checked=checked, problem=problem, say=say,
-                    may_dispute=file.state in DISPUTABLE)  # fmt: skip
+                    said=self._desk.customer.words(file), notes=self._desk.credit_notes(file),
+                    late=file.is_overdue(at), may_dispute=file.state in DISPUTABLE and not file.is_note)  # fmt: skip
 
     def paper(self, visit: Visit) -> Response:
         """Return a paper as a file: the signed JSON, or with `?as=html` a page that prints well."""

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from fastapi.responses import Response
 
@@ -20,7 +19,7 @@ from hdex.node.steward import Steward
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import Route, download, sheet
-from hdex.node.web.invoice_page import invoice_page
+from hdex.node.web.invoice_page import invoice_page, statement_page
 
 MONTH = re.compile(r"2\d{3}-(0[1-9]|1[0-2])", re.ASCII)
 PARTS = ("own", "others", "fee")  # of what was earned
@@ -30,14 +29,14 @@ Row = Mapping[str, Any]
 
 
 class Till(Protocol):
-    """One's own node about money. Raises PeerUnavailable and RemoteRefused."""
+    """One's own node about what was billed. Raises PeerUnavailable and RemoteRefused."""
 
     def issued(self) -> list[InvoiceFile]: ...
     def statement(self, month: str) -> Document: ...
 
 
 class RevenuePart:
-    """Shows statements and invoices; what is billed and read in stays with the command line."""
+    """Shows statements and hands papers out as files."""
 
     def __init__(self, steward: Steward, till: Till, today: Any) -> None:
         """today: returns the present time; without a month in the address its month is meant."""
@@ -50,6 +49,7 @@ class RevenuePart:
         return [
             Route("/revenue", self.shown),
             Route("/revenue.csv", self.as_sheet),
+            Route("/revenue.html", self.as_page),
             Route("/revenue/usage.csv", self.usage_sheet),
             Route("/revenue/papers/{number}.{kind}", self.paper),
         ]
@@ -70,7 +70,6 @@ class RevenuePart:
             by_product=summed(usage, ("product", "consumer")),
             splits=[(currency, sums, split_chart(sums, currency, visit)) for currency, sums in said["totals"].items()],
             counts=COUNTS,
-            papers=[line_of(file) for file in reversed(self._till.issued())],
             money=lambda cents, currency: say(cents, currency, lang),
         )
 
@@ -78,6 +77,12 @@ class RevenuePart:
         """Return a month's papers as CSV."""
         month = self._month(visit)
         return sheet(f"statement-{month}.csv", papers_csv(self._till.statement(month)))
+
+    def as_page(self, visit: Visit) -> Response:
+        """Return a month's statement as a page to print, with who gets what."""
+        month = self._month(visit)
+        content = statement_page(self._till.statement(month), visit.words.lang).encode()
+        return download(f"statement-{month}.html", content, FORMATS["html"])
 
     def usage_sheet(self, visit: Visit) -> Response:
         """Return what a month's contracts used as CSV."""
@@ -132,27 +137,6 @@ def split_chart(sums: Row, currency: str, visit: Visit) -> BarChart:
         for name, cents in parts
     ]
     return bar_chart(items)
-
-
-def line_of(file: InvoiceFile) -> dict[str, Any]:
-    """Return what a list says of a paper."""
-    paper = file.document
-    total = paper["total_cents"]
-    is_note = paper["kind"] == "credit_note"
-    return {
-        "number": file.number,
-        "kind": paper["kind"],
-        "contract": paper["agreement"]["request_id"],
-        "consumer": paper["consumer"]["id"],
-        "issued": paper["issued"],
-        "due": paper["due"],
-        "currency": paper["currency"],
-        "total_cents": total,
-        "open_cents": 0 if is_note else max(0, total - file.paid_cents - file.credited_cents),
-        "state": "" if is_note else file.state,
-        "path": f"/revenue/papers/{quote(file.number, safe='')}",
-        "entry": file.proof.index,
-    }
 
 
 def html_of(file: InvoiceFile, lang: str) -> bytes:

@@ -11,6 +11,7 @@ from hdex.node.web.auditor_app import root_of
 from hdex.node.web.desk_door import Door
 from hdex.node.web.desk_frame import DeskFrame, Show, add_page
 from hdex.node.web.desk_words import DeskWords
+from hdex.node.web.upload import read_upload
 from hdex.node.web.words import LANGUAGES
 
 
@@ -21,6 +22,7 @@ class Route:
     path: str
     answer: Show
     is_form: bool = False
+    has_file: bool = False  # a form that brings one
 
 
 class Part(Protocol):
@@ -41,10 +43,11 @@ def add_parts(app: FastAPI, desk: DeskFrame, parts: Sequence[Part], words: type[
     """Have an application answer the addresses of parts in every language."""
     for lang in LANGUAGES:
         root, said = root_of(lang), words(lang)
-        see, do = desk.seen(said), desk.done(said)
+        see, do, take = desk.seen(said), desk.done(said), desk.done(said, read_upload)
         for route in (route for part in parts for route in part.routes()):
             if route.is_form:
-                add_page(app, root + route.path, do(route.answer), method="POST")
+                answer = take(route.answer) if route.has_file else do(route.answer)
+                add_page(app, root + route.path, answer, method="POST")
             else:
                 add_page(app, root + route.path, see(route.answer))
 

@@ -58,6 +58,8 @@ def market_tasks(waiting: Mapping[str, Sequence[Row]]) -> Iterator[Task]:
     for one in waiting["runs"]:
         key = "script" if one["state"] == "SUBMITTED" else "output"
         yield Task(key, tuple(one["roles"]), market_path("runs", one), {"name": str(one["name"])[:8]})
+    for one in waiting.get("invoices", ()):
+        yield Task("dispute", (STEWARD, OFFICER), market_path("invoices", one), {"name": str(one["name"])})
 
 
 def market_path(kind: str, one: Row) -> str:

@@ -7,7 +7,7 @@ from hdex.catalog.purposes import purposes
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
-FILE, MARKET = "desk.toml", "desk_market.toml"
+FILE, MARKET, MONEY = "desk.toml", "desk_market.toml", "desk_money.toml"
 
 
 def table() -> dict[str, Any]:
@@ -29,10 +29,11 @@ class DeskWords(PageWords):
         ("/studies", "studies"),
         ("/runs", "runs"),
         ("/queries", "queries"),
+        ("/invoices", "invoices"),
         ("/revenue", "revenue"),
         ("/accesses", "accesses"),
     )
-    FILES: ClassVar[tuple[str, ...]] = (FILE, MARKET, "auditor.toml")
+    FILES: ClassVar[tuple[str, ...]] = (FILE, MARKET, MONEY, "auditor.toml")
 
     def treatment(self, action: str) -> str:
         """Return what became of a column."""

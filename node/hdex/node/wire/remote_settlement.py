@@ -41,6 +41,20 @@ class RemoteBilling:
         request = settlement_pb2.ImportPaymentsRequest(statement=statement)
         return read_object(self._stub.ImportPayments(request).document)
 
+    def preview_payments(self, statement: bytes) -> Document:
+        request = settlement_pb2.PreviewPaymentsRequest(statement=statement)
+        return read_object(self._stub.PreviewPayments(request).document)
+
+    def due(self, month: str) -> Document:
+        return read_object(self._stub.ListDue(settlement_pb2.ListDueRequest(month=month)).document)
+
+    def account(self, number: str) -> Document:
+        return read_object(self._stub.GetAccount(settlement_pb2.GetAccountRequest(number=number)).document)
+
+    def answer(self, number: str, reason: str, dispute: str) -> InvoiceFile:
+        request = settlement_pb2.AnswerDisputeRequest(number=number, reason=reason, dispute_digest=dispute)
+        return file_of(self._stub.AnswerDispute(request).invoice)
+
 
 class RemoteInvoices:
     """Hospitals about money, for buyers."""
@@ -68,4 +82,5 @@ def file_of(message: Any) -> InvoiceFile:
         state=message.state,
         paid_cents=message.paid_cents,
         credited_cents=message.credited_cents,
+        said=tuple(unpack(one) for one in message.said),
     )

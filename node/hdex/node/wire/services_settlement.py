@@ -55,8 +55,29 @@ class BillingServicer(settlement_pb2_grpc.BillingServiceServicer):
         self, request: settlement_pb2.ImportPaymentsRequest, context: Context
     ) -> settlement_pb2.ImportPaymentsResponse:
         found = self._hospital.settlement.read(request.statement, caller(context))
-        document = {"entries": [told(matched) for matched in found]}
-        return settlement_pb2.ImportPaymentsResponse(document=dump(document))
+        return settlement_pb2.ImportPaymentsResponse(document=dump({"entries": [told(matched) for matched in found]}))
+
+    def ListDue(self, request: settlement_pb2.ListDueRequest, context: Context) -> settlement_pb2.ListDueResponse:
+        return settlement_pb2.ListDueResponse(document=dump(self._hospital.settlement.billing.due(request.month)))
+
+    def GetAccount(
+        self, request: settlement_pb2.GetAccountRequest, context: Context
+    ) -> settlement_pb2.GetAccountResponse:
+        return settlement_pb2.GetAccountResponse(document=dump(self._hospital.settlement.account(request.number)))
+
+    def PreviewPayments(
+        self, request: settlement_pb2.PreviewPaymentsRequest, context: Context
+    ) -> settlement_pb2.PreviewPaymentsResponse:
+        found = self._hospital.settlement.preview(request.statement)
+        return settlement_pb2.PreviewPaymentsResponse(document=dump({"entries": [told(matched) for matched in found]}))
+
+    def AnswerDispute(
+        self, request: settlement_pb2.AnswerDisputeRequest, context: Context
+    ) -> settlement_pb2.AnswerDisputeResponse:
+        kept = self._hospital.settlement.billing.answer(
+            request.number, request.reason, caller(context), dispute=request.dispute_digest
+        )
+        return settlement_pb2.AnswerDisputeResponse(invoice=record_message(self._hospital, kept))
 
 
 class InvoiceServicer(settlement_pb2_grpc.InvoiceServiceServicer):
@@ -98,6 +119,7 @@ def record_message(hospital: Hospital, kept: KeptInvoice) -> settlement_pb2.Invo
         state=kept.state.value,
         paid_cents=paid,
         credited_cents=credited,
+        said=[pack(one) for one in kept.said],
     )
 
 
@@ -105,7 +127,9 @@ def told(matched: Matched) -> dict[str, str | int]:
     """Return what became of an entry; who paid stays on the bank's own paper."""
     entry = matched.entry
     return {
+        "line": entry.line,
         "id": entry.id,
+        "booked": entry.booked,
         "amount_cents": entry.amount_cents,
         "currency": entry.currency,
         "outcome": matched.outcome.value,

@@ -9,18 +9,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InvoiceRecord(_message.Message):
-    __slots__ = ("invoice", "log_proof", "state", "paid_cents", "credited_cents")
+    __slots__ = ("invoice", "log_proof", "state", "paid_cents", "credited_cents", "said")
     INVOICE_FIELD_NUMBER: _ClassVar[int]
     LOG_PROOF_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAID_CENTS_FIELD_NUMBER: _ClassVar[int]
     CREDITED_CENTS_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
     invoice: _common_pb2.Envelope
     log_proof: bytes
     state: str
     paid_cents: int
     credited_cents: int
-    def __init__(self, invoice: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ..., log_proof: _Optional[bytes] = ..., state: _Optional[str] = ..., paid_cents: _Optional[int] = ..., credited_cents: _Optional[int] = ...) -> None: ...
+    said: _containers.RepeatedCompositeFieldContainer[_common_pb2.Envelope]
+    def __init__(self, invoice: _Optional[_Union[_common_pb2.Envelope, _Mapping]] = ..., log_proof: _Optional[bytes] = ..., state: _Optional[str] = ..., paid_cents: _Optional[int] = ..., credited_cents: _Optional[int] = ..., said: _Optional[_Iterable[_Union[_common_pb2.Envelope, _Mapping]]] = ...) -> None: ...
 
 class IssueInvoiceRequest(_message.Message):
     __slots__ = ("contract_id", "month")
@@ -87,6 +89,58 @@ class ImportPaymentsResponse(_message.Message):
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     document: bytes
     def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class ListDueRequest(_message.Message):
+    __slots__ = ("month",)
+    MONTH_FIELD_NUMBER: _ClassVar[int]
+    month: str
+    def __init__(self, month: _Optional[str] = ...) -> None: ...
+
+class ListDueResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: str
+    def __init__(self, number: _Optional[str] = ...) -> None: ...
+
+class GetAccountResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class PreviewPaymentsRequest(_message.Message):
+    __slots__ = ("statement",)
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    statement: bytes
+    def __init__(self, statement: _Optional[bytes] = ...) -> None: ...
+
+class PreviewPaymentsResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...
+
+class AnswerDisputeRequest(_message.Message):
+    __slots__ = ("number", "reason", "dispute_digest")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DISPUTE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    number: str
+    reason: str
+    dispute_digest: str
+    def __init__(self, number: _Optional[str] = ..., reason: _Optional[str] = ..., dispute_digest: _Optional[str] = ...) -> None: ...
+
+class AnswerDisputeResponse(_message.Message):
+    __slots__ = ("invoice",)
+    INVOICE_FIELD_NUMBER: _ClassVar[int]
+    invoice: InvoiceRecord
+    def __init__(self, invoice: _Optional[_Union[InvoiceRecord, _Mapping]] = ...) -> None: ...
 
 class ListInvoicesRequest(_message.Message):
     __slots__ = ()

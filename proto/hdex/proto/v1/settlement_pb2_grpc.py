@@ -60,6 +60,26 @@ class BillingServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsResponse.FromString,
                 _registered_method=True)
+        self.ListDue = channel.unary_unary(
+                '/hdex.proto.v1.BillingService/ListDue',
+                request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueResponse.FromString,
+                _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/hdex.proto.v1.BillingService/GetAccount',
+                request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.PreviewPayments = channel.unary_unary(
+                '/hdex.proto.v1.BillingService/PreviewPayments',
+                request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsResponse.FromString,
+                _registered_method=True)
+        self.AnswerDispute = channel.unary_unary(
+                '/hdex.proto.v1.BillingService/AnswerDispute',
+                request_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeResponse.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer:
@@ -96,6 +116,30 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDue(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewPayments(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerDispute(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -123,6 +167,26 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.ImportPayments,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsResponse.SerializeToString,
+            ),
+            'ListDue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDue,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'PreviewPayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewPayments,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsResponse.SerializeToString,
+            ),
+            'AnswerDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerDispute,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -261,6 +325,114 @@ class BillingService:
             '/hdex.proto.v1.BillingService/ImportPayments',
             hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_settlement__pb2.ImportPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.BillingService/ListDue',
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.ListDueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.BillingService/GetAccount',
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.BillingService/PreviewPayments',
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.PreviewPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.BillingService/AnswerDispute',
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_settlement__pb2.AnswerDisputeResponse.FromString,
             options,
             channel_credentials,
             insecure,
