@@ -230,6 +230,7 @@ READS = [
     "ExchangeService.Render",
     "ExchangeService.Precheck",
     "ExchangeService.Quote",
+    "ExchangeService.Cohort",
     "ExchangeService.ListSearches",
     "ContractService.GetContract",
     "ContractService.ListContracts",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hdex.catalog.cohort import CohortRecipe
 from hdex.catalog.documents import from_document
 from hdex.catalog.errors import PreviewRefused
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
@@ -39,6 +40,7 @@ from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.cohorts import cohort_of, cohort_seed, told_before
 from hdex.node.hospital.datasets import Datasets, study_columns
 from hdex.node.hospital.fingerprints import with_steps
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
@@ -96,6 +98,7 @@ class Offer:
     limits: Limits | None = None
     revenue: Revenue | None = None
     fingerprint: tuple[str, ...] | None = None  # columns whose last digit differs by buyer
+    cohort: CohortRecipe | None = None  # counts that everybody is told before a contract
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -224,7 +227,8 @@ class Publishing:
         product_id = f"{self._me.hospital}.{dataset}"
         frame = None if level == LEVEL_5 else self._releases.frame(dataset, version)
         told = told_records(int(release["records"]), self._products.told_records(product_id))
-        before = [held.product.version for held in self._products.versions(product_id)]
+        versions = self._products.versions(product_id)
+        before, preview = [held.product.version for held in versions], self._preview(frame)
         columns = listed(self._columns(dataset, release, view), frame)
         columns = with_steps(columns, offer.fingerprint or (), frame)
         report = quality_report(
@@ -245,7 +249,15 @@ class Publishing:
             records=told,
             individuals_band=band(told),
             privacy=replace(privacy_of(release), ethics=offer.ethics, consent_basis=offer.consent_basis),
-            preview=self._preview(frame),
+            preview=preview,
+            cohort=cohort_of(
+                offer.cohort,
+                frame,
+                columns,
+                preview=preview,
+                before=told_before(versions, version),
+                seed=cohort_seed(self._me.keys, product_id, version, offer.cohort),
+            ),
             issued=format_time(now),
             inclusion=(*view.inclusion, *flags_of(release)),
             release=release_file(release),
@@ -292,6 +304,7 @@ def offer_of(product: DataProduct) -> Offer:
         ethics=privacy.ethics,
         consent_basis=privacy.consent_basis,
         fingerprint=tuple(column.name for column in product.columns if column.fingerprint_step) or None,
+        cohort=product.cohort.recipe() if product.cohort else None,
         **said,
     )
 
