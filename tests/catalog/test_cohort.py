@@ -105,7 +105,7 @@ def test_the_answer_names_the_manifest_it_stands_in() -> None:
     product = told_product()
     found = cohort_document(product, ["restenosis=1"])
     assert (found["product"], found["digest"]) == (product.id, product.digest())
-    assert [one["column"] for one in found["dimensions"]] == ["age_band", "restenosis"]  # type: ignore[attr-defined,index]  # JSON
+    assert [one["column"] for one in found["dimensions"]] == ["age_band", "restenosis"]  # type: ignore[attr-defined]  # JSON
 
 
 BAD = {
