@@ -81,6 +81,21 @@ def test_no_arithmetic_over_all_told_values_narrows_a_count_below_k(counts: Coun
             assert (round(low, 6), high >= K - 1e-6) == (0, True), "a suppressed cell may be none, and may be k"
 
 
+def test_bands_of_each_margin_alone_would_give_a_small_cell_away() -> None:
+    """What this module is for: every number told in tens, each by itself, and the same attacker."""
+    counts = np.array([[7, 99, 99, 99, 99], [50, 50, 50, 50, 50]], dtype=np.int64)
+    found = groups(counts.shape)
+    rows = np.zeros((len(found), counts.size))
+    for number, group in enumerate(found):
+        rows[number, group] = 1
+    low = np.array([int(counts.flat[group].sum()) // K * K for group in found], dtype=np.float64)
+    bounds, limits = np.vstack([rows, -rows]), np.concatenate([low + K - 1, -low])
+    everybody = np.ones((1, counts.size)), np.array([float(counts.sum())])
+    (place,) = (number for number, group in enumerate(found) if group.tolist() == [0])
+    least, most = extremes(rows[place], bounds, limits, *everybody)
+    assert (least > 0, most < K) == (True, True), "the seven are shown to be there, and to be few"
+
+
 def extremes(wanted: Matrix, rows: Matrix, limits: Matrix, equal: Matrix, total: Matrix) -> tuple[float, float]:
     """Return the least and the largest value that the statements leave to a sum of cells, by linear programming."""
     least = linprog(wanted, A_ub=rows, b_ub=limits, A_eq=equal, b_eq=total)
