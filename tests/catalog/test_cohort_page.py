@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 from tests.catalog.samples import sample_product
-from tests.catalog.test_pages import PRODUCT, client
+from tests.catalog.test_pages import PRODUCT, Outline, client
 
 from hdex.catalog.cohort import Cohort, CohortDimension
 from hdex.catalog.product import DataProduct
@@ -56,6 +56,18 @@ def test_what_cannot_be_asked_is_said_and_is_no_markup(web: TestClient) -> None:
     assert found.status_code == 200
     assert "This cannot be asked" in found.text
     assert HOSTILE not in found.text
+
+
+@pytest.mark.parametrize("asked", ["", "?cohort.sex=male", "?cohort.sex=nobody"])
+@pytest.mark.parametrize("root", ["", "/zh"])
+def test_the_section_is_well_formed_and_labelled(web: TestClient, root: str, asked: str) -> None:
+    outline = Outline(web.get(f"{root}{PRODUCT}{asked}").text)
+    assert (outline.faults, outline.open) == ([], [])
+    assert len(outline.ids) == len(set(outline.ids))
+    assert set(outline.refers) <= set(outline.ids)
+    assert {"cohort", "cohort-1", "cohort-2"} <= set(outline.ids)
+    labelled = {value for tag, name, value in outline.attributes if (tag, name) == ("label", "for")}
+    assert {"cohort-1", "cohort-2"} <= labelled
 
 
 def test_a_product_without_counts_has_no_section(web: TestClient) -> None:
