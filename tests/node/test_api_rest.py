@@ -42,6 +42,7 @@ def test_a_visitor_reads_the_public_catalogue_and_leaves_no_event(stage: Stage, 
     assert door.send("", "GET", PRODUCT)[0] == 200
     access = {"purpose": "DUO:0000007", "disease": "I65.2"}
     assert door.send("", "POST", f"{PRODUCT}/precheck", access)[1]["advice"] in {"approve", "deny", "ask"}
+    assert door.send("", "GET", f"{PRODUCT}/cohort?where=sex=female")[0] == 404  # it tells no counts
     assert door.send("", "GET", f"{API}/log/checkpoint")[0] == 200
     assert len(stage.events()) == before
 

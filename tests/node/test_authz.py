@@ -81,7 +81,7 @@ OTHERS: dict[str, tuple[str | None, set[tuple[str, str]]]] = {
     "ExchangeService.Amend": ("exchange", HOSPITAL),
     "ExchangeService.Find": ("exchange", EVERYONE),
     "ExchangeService.Show": ("exchange", EVERYONE),
-    **{f"ExchangeService.{name}": ("exchange", EVERYONE) for name in ("Render", "Precheck", "Quote")},
+    **{f"ExchangeService.{name}": ("exchange", EVERYONE) for name in ("Render", "Precheck", "Quote", "Cohort")},
     "ExchangeService.SaveSearch": ("exchange", EVERYONE),
     "ExchangeService.ListSearches": ("exchange", EVERYONE),
     "ExchangeService.RemoveSearch": ("exchange", EVERYONE),

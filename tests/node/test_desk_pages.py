@@ -311,8 +311,10 @@ def reported_and_drafted(steward: Seat, officer: Seat) -> None:
     assert "This is for the data steward to do." in report
     for wrong in ("[]", "{", "[" * 5000, '{"title": 1}', json.dumps({"unknown": 1})):
         assert "The draft is made" not in steward.act(VERSION, f"{VERSION}/draft", offer=wrong)
-    terms = json.dumps(to_document(offer()))
+    terms = json.dumps(to_document(offer(cohort={"dimensions": [{"column": "smoker"}, {"column": "diabetes"}]})))
     assert "The draft is made" in steward.act(VERSION, f"{VERSION}/draft", offer=terms)
+    assert "Counts that everybody is told" in officer.words(VERSION)
+    assert "对外公布的队列人数" in officer.words(f"/zh{VERSION}")
 
 
 def assessed_and_listed(steward: Seat, officer: Seat) -> None:

@@ -233,6 +233,7 @@ READS = [
     "ExchangeService.Render",
     "ExchangeService.Precheck",
     "ExchangeService.Quote",
+    "ExchangeService.Cohort",
     "ExchangeService.ListSearches",
     "ContractService.GetContract",
     "ContractService.ListContracts",

@@ -50,7 +50,7 @@ def test_every_address_is_a_call_that_the_policies_know_and_leaves_its_event() -
 def test_what_is_public_changes_nothing_and_is_what_the_pages_and_the_logs_show() -> None:
     public = {route.call for routes in ROUTES.values() for route in routes if route.public}
     assert public == {
-        *(f"ExchangeService/{name}" for name in ("Find", "Show", "Render", "Precheck", "Quote")),
+        *(f"ExchangeService/{name}" for name in ("Find", "Show", "Render", "Precheck", "Quote", "Cohort")),
         *(f"LogService/{name}" for name in ("GetCheckpoint", "GetInclusionProof", "GetConsistencyProof")),
     }
 

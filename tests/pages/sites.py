@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from tests.catalog.rich_product import rich_product
 from tests.catalog.samples import HOSPITALS, sample_catalogue, sample_product, sample_status
 from tests.catalog.test_browser import serving
+from tests.catalog.test_cohort_page import told_product
 from tests.catalog.test_pages import CONTRACTS, TIMELINE
 from tests.node.auditor_stage import NOW, Hall
 from tests.node.billing_stage import OFFICER as BILLING_OFFICER
@@ -50,7 +51,12 @@ def catalogue(_folder: Path) -> Iterator[Site]:
     """Serve a catalogue with products of every kind, contracts and a timeline."""
     held = Catalogue(MemoryIndex())
     hospital_b = Provider("hospital-b", HOSPITALS["hospital-b"])
-    complete = rich_product(id="hospital-b.complete", title=Text("Complete", "完整"), provider=hospital_b)
+    complete = rich_product(
+        id="hospital-b.complete",
+        title=Text("Complete", "完整"),
+        provider=hospital_b,
+        cohort=told_product().cohort,
+    )
     gone = sample_product(id="hospital-b.gone", provider=hospital_b)
     for product in (*sample_catalogue(30), complete, gone):
         held.publish(product.document(), b"{}")

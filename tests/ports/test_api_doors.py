@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.catalog.samples import sample_product
+from tests.catalog.test_cohort_page import told_product
 from tests.node.access_stage import declaration
 from tests.node.api_stage import AUDITOR, BUYER, DOORS, HOSPITAL, OTHER, Door, Stage, served
 from tests.node.market_stage import BUYER as CONSUMER
@@ -22,7 +23,8 @@ from hdex.node.signed import sign
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with served(tmp_path_factory.mktemp("api")) as stage:
         for number in range(1, 7):
-            product = replace(sample_product(), id=f"hospital-a.series-{number}")
+            plain = sample_product() if number < 6 else told_product()
+            product = replace(plain, id=f"hospital-a.series-{number}")
             stage.market.list_product(product)
         yield stage
 
@@ -94,6 +96,18 @@ def test_a_product_is_shown_rendered_checked_and_priced(door: Door) -> None:
     assert (said.status, said.rule) == ("INVALID_ARGUMENT", "request-invalid")
     absent = refused(door, BUYER, SHOW, product_id="hospital-a.none")
     assert absent.rule == "not-listed"
+
+
+def test_how_many_fit_is_told_alike_to_all(shared: Stage, door: Door) -> None:
+    cohort, told = "ExchangeService/Cohort", "hospital-a.series-6"
+    found = door.ask(BUYER, cohort, product_id=told, where=["sex=male", "age_band=>=80"])["answer"]
+    assert (found["at_least"], found["at_most"], found["suppressed"]) == (190, 210, False)
+    again = door.ask(AUDITOR, cohort, product_id=told, where=["age_band=>=80", "sex=male"])["answer"]
+    assert again == found
+    few = door.ask(BUYER, cohort, product_id=told, where=["sex=other", "age_band=<50"])["answer"]
+    assert (few["at_least"], few["at_most"], few["suppressed"]) == (0, 10, True)
+    assert refused(door, BUYER, cohort, product_id=told, where=["name=x"]).status == "INVALID_ARGUMENT"
+    assert refused(door, BUYER, cohort, product_id="hospital-a.series-1").status == "NOT_FOUND"
 
 
 def test_a_member_is_remembered_alike_at_both_doors(shared: Stage, door: Door) -> None:

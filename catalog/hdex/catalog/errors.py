@@ -9,8 +9,10 @@ CatalogError
 │   ├── AccessFormInvalid           an access request's form is incomplete; carries rule and next step
 │   ├── AgreementInvalid            an agreement is incomplete
 │   ├── AttestationInvalid          an attestation of deletion says too little; carries rule and next step
+│   ├── CohortInvalid               a question about a cohort names what its table does not have
 │   ├── PolicyInvalid               a policy, request or state of the world cannot be read
 │   └── InvoiceInvalid              an invoice does not say what follows from its agreement and usage
+├── NoCohort                        the product tells no cohort counts
 ├── PreviewRefused                  too few rows to show anything about them
 ├── TransitionForbidden             a message does not fit the state of its negotiation or transfer
 ├── GuardUnmet                      a step of a life asks for more than there is; carries rule and next step
@@ -82,6 +84,14 @@ class PolicyInvalid(DocumentInvalid):
 
 class InvoiceInvalid(DocumentInvalid):
     """An invoice does not say what follows from its agreement and its usage."""
+
+
+class CohortInvalid(DocumentInvalid):
+    """A question about a cohort names a dimension or a label that its table does not have."""
+
+
+class NoCohort(CatalogError):
+    """The product tells no cohort counts."""
 
 
 class PreviewRefused(CatalogError):

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
+from hdex.catalog.cohort import Cohort, check_cohort
 from hdex.catalog.documents import Json, Scalar, digest, from_document, to_document
 from hdex.catalog.errors import ProductInvalid
 from hdex.catalog.limits import Limits, check_limits
@@ -195,6 +196,7 @@ class DataProduct:
     quality_report: QualityReport | None = None
     provenance: Provenance | None = None
     reviews: tuple[Review, ...] | None = None
+    cohort: Cohort | None = None  # counts that are told before any contract
 
     def document(self) -> Json:
         """Return the JSON document that the provider signs."""
@@ -345,6 +347,8 @@ def _check_record(product: DataProduct) -> None:
         check_quota(product.quota)
     if product.limits is not None:
         check_limits(product.limits)
+    if product.cohort is not None:
+        check_cohort(product.cohort, {column.name: column.level for column in product.columns}, product.records)
     if product.revenue is not None:
         check_revenue(product.revenue)
     if product.privacy.ethics is not None:

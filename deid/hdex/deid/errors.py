@@ -15,6 +15,7 @@ DeidError
 ├── TokenInvalid          a reversible pseudonym does not open: altered, or of another key, project or column
 ├── LinkageRefused        records of two hospitals are not linked on these terms
 ├── RegisterRefused       with earlier releases of its table a release shows small groups; carries rule and next step
+├── CohortRefused         counts of a cohort cannot be told by the dimensions asked
 └── ContentRefused        a file or attachment is, by its content, of a kind that is not read; carries kind and level
 
 A message says what was found and what was asked, never a value from a record.
@@ -85,6 +86,10 @@ class LinkInvalid(DeidError):
 
 class ReleaseRefused(DeidError):
     """The level or role of an element does not let it leave."""
+
+
+class CohortRefused(DeidError):
+    """Counts of a cohort cannot be told by the dimensions that are asked."""
 
 
 class ContentRefused(DeidError):

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from hdex.catalog.cohort_answer import cohort_document
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.spreadsheet import FORMULA
 from hdex.catalog.terms import AccessRequest, TermsDecision, decide
@@ -55,6 +56,13 @@ class Exchange:
         said: disease, commercial, for_profit, country, uses, ethics_approval, accepts.
         """
         return decide(self.show(product).terms, self._access(purpose, said))
+
+    def cohort(self, product: str, *where: str, **named: str) -> dict[str, Any]:
+        """Return how many individuals fit, as a band, from the counts in the product's signed manifest.
+
+        where: conditions `column=label`, or by name: `cohort(product, sex="F")`. Raises CohortInvalid, NoCohort.
+        """
+        return cohort_document(self.show(product), (*where, *(f"{column}={label}" for column, label in named.items())))
 
     def request(
         self,

@@ -208,6 +208,8 @@ STATUSES: dict[str, str] = {
     "ProductInvalid": "INVALID_ARGUMENT",
     "OrganisationInvalid": "INVALID_ARGUMENT",
     "AccessFormInvalid": "INVALID_ARGUMENT",
+    "CohortInvalid": "INVALID_ARGUMENT",
+    "NoCohort": "NOT_FOUND",
     "TransitionForbidden": "FAILED_PRECONDITION",
     "CursorInvalid": "INVALID_ARGUMENT",
     "IndexUnavailable": "UNAVAILABLE",

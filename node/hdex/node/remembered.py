@@ -127,6 +127,7 @@ VERBS: dict[str, Verb] = {
     "ExchangeService.Render": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.Precheck": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.Quote": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
+    "ExchangeService.Cohort": Verb("exchange.listings", (Action.CATALOGUE_READ,)),
     "ExchangeService.SaveSearch": Verb("exchange.searches", (Action.SEARCH_SAVE,)),
     "ExchangeService.ListSearches": Verb("exchange.searches", (Action.SEARCH_READ,)),
     "ExchangeService.RemoveSearch": Verb("exchange.searches", (Action.SEARCH_REMOVE,)),

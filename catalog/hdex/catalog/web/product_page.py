@@ -12,12 +12,13 @@ from hdex.catalog.ports import Listing
 from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import purposes
 from hdex.catalog.web import plain, views
+from hdex.catalog.web.cohort_page import cohort_shown
 from hdex.catalog.web.prices import Asked, priced
 from hdex.catalog.web.sheet import shares
 from hdex.catalog.web.status import ExchangeStatus
 
 Rows = Sequence[Mapping[str, object]]
-SECTIONS = ("overview", "schema", "quality", "privacy", "policy", "price", "preview", "provenance", "api")
+SECTIONS = ("overview", "schema", "quality", "privacy", "policy", "price", "cohort", "preview", "provenance", "api")
 MOST_DIGESTS = 20_000
 RENDERINGS = ("manifest", "dcat", "healthdcat", "dsp", "croissant")
 
@@ -62,7 +63,7 @@ def product_values(
     titles, rows = views.preview_table(product, lang)
     return {
         "product": product,
-        "sections": SECTIONS,
+        "sections": [name for name in SECTIONS if name != "cohort" or product.cohort],
         "plain": plain.plain_terms(product.terms, lang),
         "check": plain.check_purpose(product.terms, asked, at=at),
         "purposes": purposes(),
@@ -71,6 +72,7 @@ def product_values(
         "technical": shares(product, lang),
         "quality": views.quality_figures(product, lang),
         "distributions": views.distributions(product, lang),
+        "cohort": cohort_shown(product, asked.multi_items(), lang),
         "preview_titles": titles,
         "preview_rows": rows,
         "price": priced(product, Asked.read(asked.multi_items()), lang),

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hdex.catalog.cohort import Cohort, answer, breakdown
 from hdex.catalog.croissant import croissant
 from hdex.catalog.dcat import dataset
 from hdex.catalog.documents import to_document
@@ -22,6 +23,7 @@ from hdex.catalog.quality import measured
 from hdex.catalog.spreadsheet import to_csv
 from hdex.catalog.terms import purposes
 from hdex.catalog.web import formats
+from hdex.catalog.web.cohort_page import band, reads
 from hdex.catalog.web.labels import speaker, word
 
 VALUES = {"categories": "category", "basis": "basis", "plan": "plan", "type": "publisher"}  # field -> its words
@@ -127,7 +129,17 @@ def sections(product: DataProduct, lang: str) -> list[tuple[str, list[Line]]]:
         Line(column.name, f"± {column.fingerprint_step:g}") for column in product.columns if column.fingerprint_step
     ]
     found += [(word("sheet", "fingerprint", lang), marks)] if marks else []
+    found += [(word("sheet", "cohort", lang), counts(product.cohort, lang))] if product.cohort else []
     return [*found, *([(word("sheet", "reviews", lang), signed)] if signed else [])]
+
+
+def counts(cohort: Cohort, lang: str) -> list[Line]:
+    """Return how many individuals there are, by each dimension alone, and the table's digest."""
+    told = [Line(word("sheet", "individuals", lang), answer(cohort, {}).text().say(lang))]
+    for one in cohort.dimensions:
+        bands = (f"{reads(one, label, lang)}: {band(found)}" for label, found in breakdown(cohort, one.column, {}))
+        told.append(Line(one.column, "; ".join(bands)))
+    return [*told, Line(word("sheet", "cohort_digest", lang), cohort.digest())]
 
 
 def lines(document: object, lang: str) -> list[Line]:

@@ -1,4 +1,4 @@
-"""`hdex buy precheck|query|share|submit|output|study-file`: what a buyer does before and with a contract."""
+"""`hdex buy precheck|cohort|query|share|submit|output|study-file`: what a buyer does before and with a contract."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +31,24 @@ def precheck(
     found = exchange(config).precheck(product, purpose, disease=disease or None)
     show({"outcome": found.outcome.value, "rule": found.rule, "next_step": found.next_step}, as_json=as_json)
     raise typer.Exit(1 if found.outcome == Outcome.PROHIBITED else 0)
+
+
+def cohort(
+    product: Annotated[str, typer.Argument(help="Product id.")],
+    config: Config,
+    where: Annotated[list[str] | None, typer.Option(help="A condition: age=60-69, sex=F; each column once.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how many individuals fit, as a band, from the counts in the product's signed manifest."""
+    from hdex.node.cli.serving import show
+
+    found = exchange(config).cohort(product, *(where or ()))
+    if as_json:
+        show(found, as_json=True)
+        return
+    print(found["text"]["en"])
+    for one in found["dimensions"]:
+        print(f"  {one['column']}: {', '.join(one['labels'])}")
 
 
 def query(
@@ -147,6 +165,6 @@ def exchange(config: Path) -> "Exchange":
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to `hdex buy`."""
-    for verb in (precheck, query, share, submit, output):
+    for verb in (precheck, cohort, query, share, submit, output):
         app.command()(verb)
     app.command("study-file")(study_file)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hdex.node.cli.node_billing import invoice_app, payments_app, statement
+from hdex.node.cli.node_cohort import app as cohort_app
 from hdex.node.cli.node_contracts import app as contracts_app
 from hdex.node.cli.node_desk import desk, desk_code
 from hdex.node.cli.node_dsp import dsp
@@ -23,6 +24,7 @@ Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+app.add_typer(cohort_app, name="cohort")
 app.add_typer(requests_app, name="requests")
 app.add_typer(vetting_app, name="vetting")
 app.add_typer(contracts_app, name="contracts")

@@ -1,8 +1,11 @@
-"""What may be asked about a listed product before any contract: another form of it, what its terms say, its price."""
+"""What may be asked about a listed product before any contract: another form of it, what its terms say, its price,
+how many individuals fit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from hdex.catalog.cohort_answer import cohort_document
+from hdex.catalog.documents import Json
 from hdex.catalog.duo import Precheck, precheck
 from hdex.catalog.price import PricePlan
 from hdex.catalog.quote import Amounts, Order, Quote, quote
@@ -47,3 +50,7 @@ class Enquiries:
             raise RequestInvalid(f"a plan is one of {', '.join(PricePlan)}")
         product = self._listings.show(product_id, actor).product
         return quote(product, Order(plan=PricePlan(plan) if plan else None, columns=columns), amounts)
+
+    def cohort(self, product_id: str, where: Sequence[str], actor: Identity | None) -> Json:
+        """Return how many individuals fit, as a band. Raises NoCohort, CohortInvalid."""
+        return cohort_document(self._listings.show(product_id, actor).product, where)

@@ -158,6 +158,7 @@ def document_of(draft: DataProduct, release: Mapping[str, Any]) -> Document:
         "quality_digest": report.digest() if report else "",
         "ethics_approval": (ethics.approval if ethics else "") or "",
         "ethics_exemption": (ethics.exemption if ethics else "") or "",
+        **({"cohort_digest": draft.cohort.digest()} if draft.cohort else {}),
     }
 
 

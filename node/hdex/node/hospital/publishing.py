@@ -5,22 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-import polars as pl
-
+from hdex.catalog.cohort import CohortRecipe
 from hdex.catalog.documents import from_document
-from hdex.catalog.errors import PreviewRefused
 from hdex.catalog.lifecycle import Arrow, Evidence, ProductState
 from hdex.catalog.limits import Limits
 from hdex.catalog.metadata import Agent, Ethics, Health, Notice, Provenance, PublisherFacts
-from hdex.catalog.preview import aggregate_preview, synthetic_preview
 from hdex.catalog.price import Price
 from hdex.catalog.product import (
     Column,
     DataProduct,
     DeliveryMode,
     Preview,
-    PreviewKind,
     Privacy,
     Provider,
     ReleaseFile,
@@ -39,10 +34,12 @@ from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
+from hdex.node.hospital.cohorts import cohort_of, cohort_seed, told_before
 from hdex.node.hospital.datasets import Datasets, study_columns
 from hdex.node.hospital.fingerprints import with_steps
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.ports import Exchange
+from hdex.node.hospital.previews import drawn_before, preview_of
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.quality_report import Measured, listed, quality_report
 from hdex.node.hospital.releases import Releases
@@ -53,7 +50,6 @@ from hdex.node.signed import canonical
 from hdex.node.views import View, load_view
 
 KIND = "manifest"
-EPSILON = 1.0
 WORKING = tuple(DeliveryMode)  # what this node can do: every mode that the level permits
 LEVEL_3, LEVEL_4, LEVEL_5 = 3, 4, 5
 STUDY_ONLY = {"level": 2, "role": Role.OTHER, "action": "remove"}  # a flag of a quasi-identifier, never in a file
@@ -96,6 +92,7 @@ class Offer:
     limits: Limits | None = None
     revenue: Revenue | None = None
     fingerprint: tuple[str, ...] | None = None  # columns whose last digit differs by buyer
+    cohort: CohortRecipe | None = None  # counts that everybody is told before a contract
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Offer":
@@ -224,7 +221,8 @@ class Publishing:
         product_id = f"{self._me.hospital}.{dataset}"
         frame = None if level == LEVEL_5 else self._releases.frame(dataset, version)
         told = told_records(int(release["records"]), self._products.told_records(product_id))
-        before = [held.product.version for held in self._products.versions(product_id)]
+        versions = self._products.versions(product_id)
+        before, preview = [held.product.version for held in versions], preview_of(frame, self._drawn(product_id))
         columns = listed(self._columns(dataset, release, view), frame)
         columns = with_steps(columns, offer.fingerprint or (), frame)
         report = quality_report(
@@ -245,7 +243,15 @@ class Publishing:
             records=told,
             individuals_band=band(told),
             privacy=replace(privacy_of(release), ethics=offer.ethics, consent_basis=offer.consent_basis),
-            preview=self._preview(frame),
+            preview=preview,
+            cohort=cohort_of(
+                offer.cohort,
+                frame,
+                columns,
+                preview=preview,
+                before=told_before(versions, version),
+                seed=cohort_seed(self._me.keys, product_id, version, offer.cohort),
+            ),
             issued=format_time(now),
             inclusion=(*view.inclusion, *flags_of(release)),
             release=release_file(release),
@@ -264,6 +270,9 @@ class Publishing:
             supersedes=before[-1] if before else None,
         )
 
+    def _drawn(self, product_id: str) -> list[Preview]:
+        return drawn_before(self._me.documents.all(KIND), product_id)
+
     def _columns(self, dataset: str, release: Mapping[str, Any], view: View) -> tuple[Column, ...]:
         """Return the columns of the file, then those that only a study may ask; level 4 is never among them."""
         told = {column["name"]: column for column in release["report"]["columns"]}
@@ -272,15 +281,6 @@ class Publishing:
         in_file = release["columns"] if release["bytes"] else []
         listed = [*in_file, *(name for name in asked if name not in in_file)]
         return tuple(column_of(view, name, highest=highest, told=told.get(name, STUDY_ONLY)) for name in listed)
-
-    def _preview(self, frame: pl.DataFrame | None) -> Preview:
-        if frame is None:
-            return Preview(kind=PreviewKind.AGGREGATE)
-        generator = np.random.default_rng()  # from the system's entropy: a seed would let noise be subtracted
-        try:
-            return synthetic_preview(frame, epsilon=EPSILON, generator=generator)
-        except PreviewRefused:
-            return aggregate_preview(frame)
 
 
 def offer_of(product: DataProduct) -> Offer:
@@ -292,6 +292,7 @@ def offer_of(product: DataProduct) -> Offer:
         ethics=privacy.ethics,
         consent_basis=privacy.consent_basis,
         fingerprint=tuple(column.name for column in product.columns if column.fingerprint_step) or None,
+        cohort=product.cohort.recipe() if product.cohort else None,
         **said,
     )
 

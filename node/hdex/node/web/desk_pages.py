@@ -11,6 +11,7 @@ from hdex.node.desk_review import ROLES, ColumnLine, Draft, lines_of
 from hdex.node.errors import NotFound
 from hdex.node.signed import digest
 from hdex.node.steward import Steward
+from hdex.node.web.desk_cohort import cohort_review
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import sheet
@@ -106,6 +107,7 @@ class DeskPages:
             is_met=is_met(report),
             told=told,
             digest=digest(paper) if paper else "",
+            cohort=cohort_review(found["draft"], visit.words.lang),
         )
 
     def studies(self, visit: Visit) -> Response:

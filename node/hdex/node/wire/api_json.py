@@ -22,7 +22,8 @@ from hdex.node.wire.messages import MAX_DEPTH, dump
 PACKAGE = "hdex.proto.v1."
 ENVELOPE = f"{PACKAGE}Envelope"
 _JSON = """
-ContractStatus.request ContractStatus.agreement FindResponse.products QuoteResponse.quote PrecheckRequest.access
+ContractStatus.request ContractStatus.agreement FindResponse.products QuoteResponse.quote CohortResponse.answer
+PrecheckRequest.access
 PlanStudyRequest.question PlanStudyResponse.study Progress.document ApplyVettingResponse.vetting
 GetVettingResponse.vettings ListVettingsResponse.vettings DecideVettingResponse.vetting
 SubmitAccessRequestResponse.request GetAccessRequestResponse.request ListAccessRequestsResponse.requests

@@ -99,6 +99,7 @@ EXCHANGE: tuple[Route, ...] = (
         public=True,
     ),
     _public(f"{PRODUCT}/quote", "ExchangeService/Quote", "Reckon what an order would cost"),
+    _public(f"{PRODUCT}/cohort", "ExchangeService/Cohort", "Tell how many individuals fit, as a band"),
     _post("/product-steps", "ExchangeService/Amend", "Tell a signed step of a product's life", "step"),
     _post("/product-withdrawals", "ExchangeService/Withdraw", "Withdraw a product by a signed notice", "notice"),
     _get("/searches", "ExchangeService/ListSearches", "List the searches that your organisation keeps"),

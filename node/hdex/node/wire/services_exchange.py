@@ -88,6 +88,10 @@ class ExchangeServicer(exchange_pb2_grpc.ExchangeServiceServicer):
         found = self._enquiries.quote(request.product_id, request.plan, columns, amounts, visitor(context))
         return exchange_pb2.QuoteResponse(quote=json.dumps(to_document(found), ensure_ascii=False).encode())
 
+    def Cohort(self, request: exchange_pb2.CohortRequest, context: Context) -> exchange_pb2.CohortResponse:
+        found = self._enquiries.cohort(request.product_id, tuple(request.where), visitor(context))
+        return exchange_pb2.CohortResponse(answer=json.dumps(found, ensure_ascii=False).encode())
+
     def SaveSearch(self, request: exchange_pb2.SaveSearchRequest, context: Context) -> exchange_pb2.SaveSearchResponse:
         told, secret = self._searches.save(query_of(request.query), request.name, request.webhook, caller(context))
         return exchange_pb2.SaveSearchResponse(search=search_message(told), webhook_secret=secret)

@@ -228,6 +228,20 @@ class QuoteResponse(_message.Message):
     quote: bytes
     def __init__(self, quote: _Optional[bytes] = ...) -> None: ...
 
+class CohortRequest(_message.Message):
+    __slots__ = ("product_id", "where")
+    PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    product_id: str
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, product_id: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CohortResponse(_message.Message):
+    __slots__ = ("answer",)
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    answer: bytes
+    def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
+
 class RequestRequest(_message.Message):
     __slots__ = ("request",)
     REQUEST_FIELD_NUMBER: _ClassVar[int]

@@ -75,6 +75,11 @@ class ExchangeServiceStub:
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.SerializeToString,
                 response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.FromString,
                 _registered_method=True)
+        self.Cohort = channel.unary_unary(
+                '/hdex.proto.v1.ExchangeService/Cohort',
+                request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortRequest.SerializeToString,
+                response_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortResponse.FromString,
+                _registered_method=True)
         self.SaveSearch = channel.unary_unary(
                 '/hdex.proto.v1.ExchangeService/SaveSearch',
                 request_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.SaveSearchRequest.SerializeToString,
@@ -143,6 +148,12 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Cohort(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SaveSearch(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -203,6 +214,11 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.Quote,
                     request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.FromString,
                     response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.SerializeToString,
+            ),
+            'Cohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cohort,
+                    request_deserializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortRequest.FromString,
+                    response_serializer=hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortResponse.SerializeToString,
             ),
             'SaveSearch': grpc.unary_unary_rpc_method_handler(
                     servicer.SaveSearch,
@@ -436,6 +452,33 @@ class ExchangeService:
             '/hdex.proto.v1.ExchangeService/Quote',
             hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteRequest.SerializeToString,
             hdex_dot_proto_dot_v1_dot_exchange__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hdex.proto.v1.ExchangeService/Cohort',
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortRequest.SerializeToString,
+            hdex_dot_proto_dot_v1_dot_exchange__pb2.CohortResponse.FromString,
             options,
             channel_credentials,
             insecure,
