@@ -22,6 +22,7 @@ from hdex.catalog.invoice import (
     invoice_lines,
     invoice_step,
 )
+from hdex.catalog.organisation import is_plain
 from hdex.catalog.quote import tax_on
 from hdex.ledger.event import format_time
 from hdex.ledger.usage import Place
@@ -115,8 +116,8 @@ class Billing:
             fits = set(said) == {"number", "digest", "reason", "at"} and plain
             if not fits or said["digest"] != kept.invoice.digest():
                 raise RequestInvalid("a dispute says number, digest, reason and at, of the invoice that was issued")
-            if not 0 < len(said["reason"]) <= LONGEST_REASON:
-                raise RequestInvalid(f"a dispute has a reason of 1 to {LONGEST_REASON} characters")
+            if not 0 < len(said["reason"]) <= LONGEST_REASON or not is_plain(said["reason"]):
+                raise RequestInvalid(f"a dispute has a plain reason of 1 to {LONGEST_REASON} characters")
             if kept.state == InvoiceState.DISPUTED:
                 return kept
             moved = kept.moved(invoice_step(kept.state, InvoiceStep.DISPUTE), envelope)
