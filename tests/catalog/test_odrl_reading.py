@@ -1,6 +1,8 @@
 """Reading policies: every syntax gives the same answer, and what is malformed is refused with its place."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -323,6 +325,24 @@ def test_a_malformed_question_is_refused_with_what_is_asked(
 ) -> None:
     with pytest.raises(PolicyInvalid, match=problem):
         read(document)
+
+
+def test_a_hostile_text_is_read_in_little_time_and_memory() -> None:
+    """A string without its end cost three hundred times its length of memory, words side by side the square of time.
+
+    What it costs is held by what is left of a bounded address space, and by a number of words that took minutes.
+    """
+    code = (
+        "import resource\nfrom hdex.catalog.odrl.turtle import parse\nfrom hdex.catalog.errors import PolicyInvalid\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for begun in ('\"\"\"', '\"', '<', \"'''\"):\n"
+        "    try:\n        parse('<s> <p> ' + begun + 'a' * 4_000_000)\n    except PolicyInvalid:\n        pass\n"
+        "    else:\n        raise SystemExit('read')\n"
+        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < used + 100_000, 'memory'\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (15, 15))\n"
+        "parse('<s> <p> (' + 'true1' * 20_000 + ') .')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sizes_are_bounded() -> None:

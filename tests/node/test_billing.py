@@ -226,7 +226,13 @@ def test_a_dispute_in_anothers_name_is_refused(stage: BillingStage) -> None:
     assert rule(refused) == "invoice.foreign"
     with pytest.raises(SignatureInvalid):
         stage.billing.dispute(sign("dispute", paper, BUYER, b"\x09" * 32), person(BUYER))
-    for changed in ({"digest": "11" * 32}, {"reason": {"deep": "er"}}, {"reason": ""}, {"more": "fields"}):
+    for changed in (
+        {"digest": "11" * 32},
+        {"reason": {"deep": "er"}},
+        {"reason": ""},
+        {"reason": "x\u202ey"},
+        {"more": "fields"},
+    ):
         wrong = sign("dispute", paper | changed, BUYER, stage.market.keys[BUYER].secret("sign"))
         with pytest.raises(RequestInvalid):
             stage.billing.dispute(wrong, person(BUYER))

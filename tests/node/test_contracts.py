@@ -11,6 +11,7 @@ from tests.node.market_stage import BUYER, OFFICER, OTHER, PURPOSE, Market, pers
 
 from hdex.catalog.contract import State
 from hdex.catalog.errors import CatalogError, DocumentInvalid, NotListed, TransitionForbidden
+from hdex.catalog.product import Provider
 from hdex.ledger.errors import LogFailed
 from hdex.node.contract_record import ContractRecord
 from hdex.node.errors import AccessDenied, NotFound, RequestInvalid, SignatureInvalid
@@ -244,6 +245,31 @@ def test_a_manifest_that_breaks_a_rule_is_refused_before_an_event_says_allowed(
     with pytest.raises(error):
         market.listings.publish(manifest(market, **changed), person("hospital-a"))
     assert [event.decision for event in market.exchange.events()] == ["deny"]
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\x1b[31m", "\x00", "\x85"])
+def test_no_text_of_a_manifest_shows_another_text_than_is_there(market: Market, mark: str) -> None:
+    """Titles were looked at, thirty other texts were not; an escape sequence moves the cursor of a terminal."""
+    key, publish = market.keys["hospital-a"].secret("sign"), market.listings.publish
+    plain = replace(sample_product(), id="hospital-a.marked")
+    for odd in (
+        replace(plain, keywords=(f"stent{mark}x",)),
+        replace(plain, columns=(replace(plain.columns[0], unit=f"mm{mark}Hg"), *plain.columns[1:])),
+    ):
+        with pytest.raises(RequestInvalid, match="direction") as refused:
+            publish(sign("manifest", odd.document(), "hospital-a", key), person("hospital-a"))
+        assert mark not in str(refused.value)
+    assert publish(sign("manifest", plain.document(), "hospital-a", key), person("hospital-a"))
+
+
+def test_no_hospital_takes_an_id_of_another_first(market: Market) -> None:
+    """Whoever listed `hospital-b.x` first was its provider for good, and hospital B was refused."""
+    mine = replace(sample_product(), id="hospital-b.stents")
+    with pytest.raises(AccessDenied) as refused:
+        market.list_product(mine)
+    assert refused.value.rule == "publish.foreign"
+    theirs = Provider("hospital-b", mine.provider.name)
+    market.list_product(replace(mine, provider=theirs))
 
 
 def test_only_a_provider_publishes_and_withdraws_its_products(market: Market) -> None:

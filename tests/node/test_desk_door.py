@@ -48,6 +48,23 @@ def test_a_code_in_the_address_is_exchanged_and_redirected_away(seat: Seat) -> N
     assert "code.wrong" in said(again.text)
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_can_neither_spend_a_code_nor_shut_the_door(seat: Seat, site: str) -> None:
+    """Images of any page that a person visits may ask this machine's own address."""
+    code = seat.sessions.issue(seat.who)
+    for tried in (code, *["AAAA-BBBB-CCCC-DDDD"] * (WRONG_PER_CLIENT + 1)):
+        answer = seat.browser.get(f"/sign-in?code={tried}", headers={"sec-fetch-site": site})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
+    assert seat.browser.get(f"/sign-in?code={code}", headers={"sec-fetch-site": "none"}).status_code == 303
+
+
+def test_what_a_person_has_seen_is_kept_by_no_browser(seat: Seat) -> None:
+    seat.sign_in()
+    for path in ("/", "/accesses.csv", "/sign-in", "/nowhere"):
+        assert seat.browser.get(path).headers["cache-control"] == "no-store"
+    assert "max-age" in seat.browser.get("/static/desk/desk.css").headers["cache-control"]
+
+
 def test_a_code_is_typed_into_the_form(seat: Seat) -> None:
     code = seat.sessions.issue(seat.who)
     answer = seat.send("/zh/sign-in", {"code": code.lower()})

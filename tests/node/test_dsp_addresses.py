@@ -15,7 +15,7 @@ PUBLIC = "93.184.215.14"
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
-    "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "no address",
+    "64:ff9b::a00:1", "fec0::1", "2002:a00:1::", "2001:db8::1", "no address",
 ]  # fmt: skip
 
 
@@ -92,6 +92,39 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
         threading.Thread(target=server.handle_request, daemon=True).start()
         courier = HttpCourier(AddressRules(("localhost",), plain=True), None, resolve=lambda *_: ["127.0.0.1"])
         assert courier.post("peer", f"http://localhost:{server.server_port}/dsp", {}).status == 307
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Answers a space at a time, for ten seconds; says whether the client hung up before."""
+
+    cut: list[bool] = []  # noqa: RUF012  # of the one server of a test
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            for _ in range(200):
+                self.wfile.write(b" ")
+                threading.Event().wait(0.05)
+        except OSError:
+            self.cut.append(True)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_who_drips_an_answer_is_hung_up_on() -> None:
+    """A connection that will close forgets its socket, and once the timer had nothing to hang up."""
+    with HTTPServer(("127.0.0.1", 0), Dripping) as server:
+        serving = threading.Thread(target=server.handle_request, daemon=True)
+        serving.start()
+        courier = HttpCourier(
+            AddressRules(("localhost",), plain=True), None, resolve=lambda *_: ["127.0.0.1"], whole_s=0.3
+        )
+        assert courier.post("peer", f"http://localhost:{server.server_port}/dsp", {}).document == {}
+        serving.join(10)
+    assert Dripping.cut == [True]
 
 
 def test_nobody_there_is_unavailable_and_https_needs_a_certificate_of_ours() -> None:

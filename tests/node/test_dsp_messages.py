@@ -166,6 +166,15 @@ def test_what_is_no_message_is_refused(document: object) -> None:
         read(document)
 
 
+@pytest.mark.parametrize("value", [r'"\ud800"', r'"\udfff\ud800"', "NaN", "-Infinity", "1e999"])
+def test_what_no_answer_could_repeat_is_refused(value: str) -> None:
+    """It was kept, and the error that told of it could not be written either: half a character is no text."""
+    text = json.dumps({**OWN[0], "urn:hdex:paper": {"said": "here"}}).replace('"here"', value)
+    with pytest.raises(RequestInvalid):
+        read_message(text.encode(), TYPES)
+    assert read_message(text.replace(value, r'"\ud83d\ude00"').encode(), TYPES).paper == {"said": "\U0001f600"}
+
+
 def test_a_deep_policy_is_refused() -> None:
     constraint: dict[str, Any] = {"leftOperand": "a", "operator": "eq", "rightOperand": "b"}
     for _ in range(40):

@@ -17,7 +17,7 @@ from hdex.catalog.product import DataProduct
 from hdex.node.compose.client import Knowing
 from hdex.node.dsp.process import Kind, Process
 from hdex.node.dsp.store_sqlite import SqliteProcesses
-from hdex.node.errors import AccessDenied, PeerUnavailable
+from hdex.node.errors import AccessDenied, PeerUnavailable, RequestInvalid
 from hdex.node.signed import sign
 
 
@@ -153,6 +153,20 @@ def test_a_withdrawn_negotiation_ends_at_both_and_a_final_contract_does_not(mark
     assert rule_of(lambda: market.contracts.withdrawn(foreign, person(OTHER))) == "contract.foreign"
     with pytest.raises(Exception, match="not signed by"):
         market.negotiations.withdraw(foreign, person("exchange"))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"reason": "x" * 3_000_000}, {"reason": "x\u202ey"}, {"reason": ["x"]}, {"more": "x"}]
+)
+def test_a_withdrawal_says_a_reason_and_nothing_beside(market: Market, changed: dict[str, Any]) -> None:
+    """A reason of megabytes stood in every list of contracts then, which no answer could hold any more."""
+    market.buyers[BUYER].request(market.wish(market.stents()), contract_id="c-1")
+    paper = {"contract_id": "c-1", "reason": "", "at": ""} | changed
+    envelope = sign("termination", paper, BUYER, market.keys[BUYER].secret("sign"))
+    for play in (market.contracts.withdrawn, market.negotiations.withdraw):
+        with pytest.raises(RequestInvalid):
+            play(envelope, person(BUYER))
+    assert market.negotiations.get("c-1").state == State.REQUESTED
 
 
 def test_what_was_negotiated_without_the_exchange_is_not_withdrawn_at_it(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from hdex.node.hospital import clauses
 from hdex.node.hospital.queries import geometric
 from hdex.node.hospital.query_answer import cells_of
 from hdex.node.hospital.query_register import distinct, smallest_support
-from hdex.node.question import Question, question_of
+from hdex.node.question import LEAST_EPSILON, Question, question_of
 
 ROWS, FLOOR = 400, strictest().cell
 
@@ -252,6 +252,16 @@ def test_noise_is_as_wide_as_its_epsilon_says() -> None:
     assert abs(drawn.mean()) < 0.1
 
 
+def test_the_least_epsilon_still_hides_and_less_is_not_to_be_had(tmp_path: Path) -> None:
+    """Drawn for 1e-30, both sides of the noise are the largest number there is: counts were told as they are, free."""
+    drawn = np.array(geometric(np.random.default_rng(1), LEAST_EPSILON, 2_000))
+    assert np.median(np.abs(drawn)) > 0.3 / LEAST_EPSILON
+    market = Market(tmp_path)
+    market.finalized(market.list_product(sample_product(limits=Limits(epsilon=1.0)), FRAME), "query")
+    with pytest.raises(RequestInvalid, match="epsilon"):
+        ask(market, kind="count", epsilon=1e-30)
+
+
 BAD: list[dict[str, Any]] = [
     {"kind": "rows"},
     {"kind": "count", "limit": 1},
@@ -273,6 +283,11 @@ BAD: list[dict[str, Any]] = [
     {"kind": "count", "where": "sex = 'x'"},
     {"kind": "count", "epsilon": -1},
     {"kind": "count", "epsilon": float("inf")},
+    {"kind": "count", "epsilon": float("nan")},
+    {"kind": "count", "epsilon": 10**400},
+    {"kind": "count", "epsilon": 1e-30},
+    {"kind": "histogram", "column": "systolic", "edges": [0, 10**400]},
+    {"kind": "count", "where": [{"column": "systolic", "op": "=", "value": 10**400}]},
 ]
 
 

@@ -313,7 +313,7 @@ def test_a_webhook_that_is_odd_or_not_named_is_refused(url: str, error: type[Exc
     [
         *("127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254"),
         *("fd00::1", "fe80::1%eth0", "100.64.0.1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"),
-        *("64:ff9b:1::1", "2002:7f00:1::", "64:ff9b::7f00:1", "::7f00:1", "240.0.0.1"),
+        *("64:ff9b:1::1", "2002:7f00:1::", "64:ff9b::7f00:1", "::7f00:1", "feff::1", "240.0.0.1"),
     ],
 )
 def test_a_name_that_leads_inwards_is_refused_even_beside_a_public_address(address: str) -> None:
@@ -348,9 +348,22 @@ def https(tmp_path: Path) -> Iterator[tuple[int, ssl.SSLContext, list[tuple[byte
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             told.append((self.rfile.read(int(self.headers["content-length"])), self.headers["hdex-signature"]))
+            if self.path == "/drip":
+                self.drip()
+                return
             self.send_response(302 if self.path == "/away" else 204)
             self.send_header("location", "https://localhost:1/")
             self.end_headers()
+
+        def drip(self) -> None:
+            """Send a first line that does not end, for ten seconds."""
+            try:
+                self.wfile.write(b"HTTP/1.1 ")
+                for _ in range(200):
+                    self.wfile.write(b"x")
+                    threading.Event().wait(0.05)
+            except OSError:
+                told.append((b"hung up", None))
 
         def log_message(self, format: str, *args: object) -> None:
             return None
@@ -373,8 +386,11 @@ def test_a_notice_goes_over_tls_to_the_address_that_was_checked(
     assert webhooks(f"https://localhost:{port}/new?x=1", b"body", {"hdex-signature": "v1=00"}) == 204
     assert webhooks(f"https://localhost:{port}/away", b"body", {}) == 302  # followed nowhere
     assert told == [(b"body", "v1=00"), (b"body", None)]
+    with pytest.raises(PeerUnavailable):  # who drips bytes keeps others' notices back no longer than that
+        replace(webhooks, whole_s=0.3)(f"https://localhost:{port}/drip", b"body", {})
+    assert told.pop(2) == (b"body", None)
     with pytest.raises(PeerUnavailable):  # the certificate is for another name
         webhooks(f"https://127.0.0.1:{port}/", b"body", {})
     with pytest.raises(PeerUnavailable):  # and of nobody whom the system knows
         replace(webhooks, context=None)(f"https://localhost:{port}/", b"body", {})
-    assert len(told) == 2
+    assert told[2:] == [(b"hung up", None)]

@@ -4,6 +4,7 @@ Requests and answers as delta-io/delta-sharing's PROTOCOL.md prints them (REST A
 client 1.4.2 was seen to ask: it looks at a file, reads ranges, and opens it again for each pass.
 """
 
+import asyncio
 import io
 import json
 import ssl
@@ -30,9 +31,10 @@ from hdex.node.config import IdentityFiles
 from hdex.node.errors import AccessDenied, IdentityRefused
 from hdex.node.hospital import shares as engine
 from hdex.node.hospital.shares import digest_of, plain_name, spark_schema
+from hdex.node.wire import http_sharing
 from hdex.node.wire.http_limits import Rate
 from hdex.node.wire.http_server import serve_https
-from hdex.node.wire.http_sharing import sharing_routes, wanted_of
+from hdex.node.wire.http_sharing import MOST_BODY, sharing_routes, wanted_of
 
 TABLE = "/delta-sharing/shares/c-1/schemas/release/tables/carotid-stents"
 
@@ -265,6 +267,30 @@ def test_who_asks_too_often_waits(market: Market, token: str, monkeypatch: pytes
     with TestClient(Starlette(routes=sharing_routes(market.hospital.shares, lambda: 0.0))) as web:
         found = [get(web, "/delta-sharing/shares", token).status_code for _ in range(3)]
     assert found == [200, 200, 429]
+
+
+def test_a_stranger_s_body_is_read_no_further_than_its_bound(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read whole before it was measured: who has no token could fill the node's memory."""
+    app = Starlette(routes=sharing_routes(market.hospital.shares, lambda: 0.0))
+    sent = [{"type": "http.request", "body": part, "more_body": True} for part in [bytes(MOST_BODY)] * 100]
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return sent.pop()
+
+    async def silent() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("an event that nobody sets")
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": f"{TABLE}/query", "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    assert len(sent) == 98  # two parts: the second went beyond
+    monkeypatch.setattr(http_sharing, "BODY_TIMEOUT_S", 0.05)
+    asyncio.run(app(scope, silent, send))
+    assert [one["status"] for one in said if "status" in one] == [400, 400]
 
 
 def test_a_reader_gets_the_file_over_https_of_the_node(market: Market, token: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hdex.catalog.contract import State
 from hdex.catalog.contract_life import LifeState
 from hdex.catalog.documents import from_document
+from hdex.catalog.organisation import is_plain
 from hdex.catalog.quote import Order
 from hdex.catalog.terms import AccessRequest
 from hdex.node.documents import Document
@@ -27,11 +28,12 @@ REQUEST: dict[str, type] = {
     "statement": str,
     "access": dict,
 }
+TERMINATION = {"contract_id", "reason", "at"}
 ORDER = "order"  # may be left out: then the product's first price, and all columns
 RENEWS = "renews"  # may be left out: the contract of the same terms whose place this one takes
 UNTIL = "until"  # may be left out: the latest end that the contract may have, RFC 3339
 CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,159}")
-LONGEST_TEXT, MOST_ROUNDS = 4000, 1000
+LONGEST_TEXT, LONGEST_RULE, MOST_ROUNDS = 4000, 200, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestInvalid("a contract id has letters, digits, '.', '_', ':' and '-', 160 at most")
     if any(len(document[name]) > LONGEST_TEXT for name, kind in REQUEST.items() if kind is str):
         raise RequestInvalid(f"a text of a request has {LONGEST_TEXT} characters at most")
+    if not all(is_plain(document[name]) for name, kind in REQUEST.items() if kind is str):
+        raise RequestInvalid("a text of a request has no control characters and no marks that turn its direction")
     if not 0 <= document["max_rounds"] <= MOST_ROUNDS:
         raise RequestInvalid(f"a request asks for 0 to {MOST_ROUNDS} rounds")
     if RENEWS in document and not (isinstance(document[RENEWS], str) and CONTRACT_ID.fullmatch(document[RENEWS])):
@@ -111,6 +115,16 @@ def read_request(document: Mapping[str, Any]) -> dict[str, Any]:
     if access.recipient != document["consumer"]:
         raise AccessDenied("request.recipient", "ask in your own name", "the recipient is not who asks")
     return dict(document)
+
+
+def reason_of(document: Mapping[str, Any]) -> str:
+    """Return why a consumer ends a negotiation, by its paper. Raises RequestInvalid for more than that paper says."""
+    if set(document) != TERMINATION or not all(isinstance(text, str) for text in document.values()):
+        raise RequestInvalid(f"a termination has exactly the texts {', '.join(sorted(TERMINATION))}")
+    reason = str(document["reason"])
+    if len(reason) > LONGEST_TEXT or not is_plain(reason):
+        raise RequestInvalid(f"a reason is plain text of {LONGEST_TEXT} characters at most")
+    return reason
 
 
 def is_moment(text: object) -> bool:

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from hdex.node.errors import AccessDenied
 
 OUTPUT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}\.csv")
 MOST_FILES = 8
+NAMES = f"write 1 to {MOST_FILES} files, named like table.csv"
+LOOK_S = 0.05  # between two looks at a running script
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,7 @@ def run(script: bytes, frame: pl.DataFrame, folder: Path, bounds: Bounds) -> dic
             start_new_session=True,
         )  # fmt: skip
         try:
-            child.communicate(rows.getvalue(), 2 * bounds.seconds + 10)  # the child's own limit counts processor time
-        except subprocess.TimeoutExpired:
-            raise AccessDenied("enclave.time", "send a faster script", f"it ran beyond {bounds.seconds} s") from None
+            await_end(child, rows.getvalue(), place / enclave_child.OUT, bounds)
         finally:
             child.kill()
             child.wait()
@@ -72,6 +73,23 @@ def run(script: bytes, frame: pl.DataFrame, folder: Path, bounds: Bounds) -> dic
         return outputs(place / enclave_child.OUT, bounds)
 
 
+def await_end(child: "subprocess.Popen[bytes]", rows: bytes, folder: Path, bounds: Bounds) -> None:
+    """Return when the child has ended. Raises AccessDenied where it takes too long, or fills the folder meanwhile:
+    each file is bounded by the kernel, their number is not.
+    """
+    ends, given = time.monotonic() + 2 * bounds.seconds + 10, rows or None  # its own limit counts processor time
+    while True:
+        try:
+            child.communicate(given, LOOK_S)
+            return
+        except subprocess.TimeoutExpired:
+            given = None  # what is left of it goes on
+        if time.monotonic() >= ends:
+            raise AccessDenied("enclave.time", "send a faster script", f"it ran beyond {bounds.seconds} s")
+        if len(os.listdir(folder)) > MOST_FILES:
+            raise AccessDenied("enclave.output", NAMES, "there are more files")
+
+
 @contextmanager
 def prepared(script: bytes, folder: Path) -> Iterator[Path]:
     """Yield a private folder with the script and an empty `out`; gone afterwards, with what was written."""
@@ -86,10 +104,13 @@ def prepared(script: bytes, folder: Path) -> Iterator[Path]:
 
 def outputs(folder: Path, bounds: Bounds) -> dict[str, bytes]:
     """Return the files of a run. Raises AccessDenied for names, kinds, numbers and sizes beyond the bounds."""
-    names = sorted(entry.name for entry in os.scandir(folder))
-    if not 1 <= len(names) <= MOST_FILES or not all(OUTPUT_NAME.fullmatch(name) for name in names):
-        raise AccessDenied("enclave.output", f"write 1 to {MOST_FILES} files, named like table.csv", "names are others")
-    return {name: plain_file(folder / name, bounds.file_bytes) for name in names}
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+        if not 1 <= len(names) <= MOST_FILES or not all(OUTPUT_NAME.fullmatch(name) for name in names):
+            raise AccessDenied("enclave.output", NAMES, "names are others")
+        return {name: plain_file(folder / name, bounds.file_bytes) for name in names}
+    except OSError as error:  # a link, or what an unsafe script made unreadable
+        raise AccessDenied("enclave.output", "write plain files", "a file cannot be read") from error
 
 
 def plain_file(path: Path, most: int) -> bytes:

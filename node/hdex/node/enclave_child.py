@@ -4,8 +4,9 @@ Order matters: the locks are per thread and pass to threads made later, so they 
 imported. Nothing it prints goes anywhere; what it writes into `out` is looked at by its parent.
 
 Landlock: reads the interpreter's own folders and the script, writes `out`, nothing else; the frame comes by stdin.
-Seccomp: no sockets, no new processes, no programs, no tracing, no other namespaces, no io_uring. No capability, no new
-privileges, no network.
+Seccomp: no sockets, no new processes, no programs, no tracing, no other namespaces, no io_uring; and what Landlock does
+not look at: no modes, owners or times of files, no watching of folders, no signals, limits or priorities of other
+processes, no memory shared with them. No capability, no new privileges, no network.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import io
 import os
 import platform
 import resource
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -20,7 +22,7 @@ from pathlib import Path
 UNISOLATED = 97  # exit code: this kernel cannot lock us in
 SCRIPT, OUT = "script.py", "out"
 LIBC = ctypes.CDLL(None, use_errno=True)
-NO_NEW_PRIVS, SECCOMP_SET, FILTER_TSYNC = 38, 1, 1
+DEATH_SIGNAL, NO_NEW_PRIVS, SECCOMP_SET, FILTER_TSYNC = 1, 38, 1, 1
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # alike on every architecture
 READ, WRITE = (
     0b0001 | 0b0100 | 0b1000,
@@ -29,16 +31,20 @@ READ, WRITE = (
 ACCESS_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 NEW_NET, NEW_IPC, NEW_UTS, NEW_USER = 0x40000000, 0x08000000, 0x04000000, 0x10000000
 THREAD = 0x00010000  # of clone: a thread of this process, not a new one
-DENIED = {  # architecture -> (audit number, seccomp(2), capset(2), clone, clone3, what is refused)
-    "x86_64": (0xC000003E, 317, 126, 56, 435, (
-        41, 42, 43, 44, 46, 49, 50, 53, 57, 58, 59, 62, 101, 103, 135, 155, 161, 163, 164, 165, 166, 167, 169, 170, 175,
-        176, 227, 246, 248, 249, 250, 272, 288, 298, 303, 304, 307, 308, 310, 311, 313, 320, 321, 322, 323, 425, 426,
-        427, 428, 429, 430, 431, 432, 433, 434, 438,
+DENIED = {  # architecture -> (audit number, seccomp(2), capset(2), (clone, clone3, prlimit64), what is refused)
+    "x86_64": (0xC000003E, 317, 126, (56, 435, 302), (
+        29, 30, 31, 41, 42, 43, 44, 46, 49, 50, 53, 57, 58, 59, 62, 64, 65, 66, 68, 69, 70, 71, 90, 91, 92, 93, 94, 101,
+        103, 109, 129, 132, 135, 141, 142, 144, 155, 161, 163, 164, 165, 166, 167, 169, 170, 175, 176, 188, 189, 190,
+        197, 198, 199, 200, 203, 220, 227, 234, 235, 240, 246, 248, 249, 250, 251, 253, 254, 256, 260, 261, 268, 272,
+        279, 280, 288, 294, 297, 298, 300, 301, 303, 304, 307, 308, 310, 311, 312, 313, 314, 320, 321, 322, 323, 424,
+        425, 426, 427, 428, 429, 430, 431, 432, 433, 434, 438, 440, 448, 452, 463, 466,
     )),
-    "aarch64": (0xC00000B7, 277, 91, 220, 435, (
-        198, 199, 200, 201, 202, 203, 206, 211, 221, 117, 129, 39, 40, 41, 51, 89, 92, 97, 104, 105, 106, 112, 116, 142,
-        170, 171, 217, 218, 219, 224, 225, 241, 242, 264, 265, 268, 269, 270, 271, 273, 280, 281, 282, 294, 425, 426,
-        427, 428, 429, 430, 431, 432, 433, 434, 438,
+    "aarch64": (0xC00000B7, 277, 91, (220, 435, 261), (
+        5, 6, 7, 14, 15, 16, 26, 27, 30, 39, 40, 41, 51, 52, 53, 54, 55, 88, 89, 92, 97, 104, 105, 106, 112, 116, 117,
+        118, 119, 122, 129, 130, 131, 138, 140, 142, 154, 170, 171, 180, 186, 187, 188, 189, 190, 191, 192, 193, 194,
+        195, 196, 198, 199, 200, 201, 202, 203, 206, 211, 217, 218, 219, 221, 224, 225, 238, 239, 240, 241, 242, 262,
+        263, 264, 265, 268, 269, 270, 271, 272, 273, 274, 280, 281, 282, 294, 424, 425, 426, 427, 428, 429, 430, 431,
+        432, 433, 434, 438, 440, 448, 452, 463, 466,
     )),
 }  # fmt: skip
 
@@ -46,6 +52,7 @@ DENIED = {  # architecture -> (audit number, seccomp(2), capset(2), clone, clone
 def main(folder: Path, *, is_unsafe: bool) -> None:
     """Lock this process in and run the script; exits UNISOLATED where that is impossible and not waived."""
     limit(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    LIBC.prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # with the node's own death: nobody would look at what it leaves
     LIBC.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
     if not isolate(folder) and not is_unsafe:
         os._exit(UNISOLATED)
@@ -116,15 +123,19 @@ def drop_capabilities() -> bool:
 
 def confine_calls() -> bool:
     """Refuse the calls in DENIED, new processes, and those of foreign architectures."""
-    audit, seccomp, _, clone, clone3, denied = DENIED[platform.machine()]
-    program = filter_of(audit, clone, clone3, denied)
+    audit, seccomp, _, partly, denied = DENIED[platform.machine()]
+    program = filter_of(audit, partly, denied)
     code = ctypes.create_string_buffer(program)
     pointer = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     return bool(LIBC.syscall(seccomp, SECCOMP_SET, FILTER_TSYNC, pointer) == 0)
 
 
-def filter_of(audit: int, clone: int, clone3: int, denied: tuple[int, ...]) -> bytes:
-    """Return the classic BPF program: architecture, then each call by its number, then what is left is allowed."""
+def filter_of(audit: int, partly: tuple[int, int, int], denied: tuple[int, ...]) -> bytes:
+    """Return the classic BPF program: architecture, then each call by its number, then what is left is allowed.
+
+    partly: clone, clone3, prlimit64: threads and limits of this very process are allowed.
+    """
+    clone, clone3, prlimit = partly
     load, equal, at_least, bits, answer = 0x20, 0x15, 0x35, 0x45, 0x06
     kill, allowed, forbidden, absent = 0x80000000, 0x7FFF0000, 0x00050001, 0x00050026  # EPERM, ENOSYS
 
@@ -136,6 +147,8 @@ def filter_of(audit: int, clone: int, clone3: int, denied: tuple[int, ...]) -> b
     program += [one(equal, clone3, 0, 1), one(answer, absent)]  # its flags lie in memory; libc falls back to clone
     for number in denied:
         program += [one(equal, number, 0, 1), one(answer, forbidden)]
+    # process 0 is this one; what is allowed goes on with 0 in the register, which is no clone
+    program += [one(equal, prlimit, 0, 3), one(load, 16), one(equal, 0, 1, 0), one(answer, forbidden)]
     program += [one(equal, clone, 0, 3), one(load, 16), one(bits, THREAD, 1, 0), one(answer, forbidden)]
     return b"".join([*program, one(answer, allowed)])
 

@@ -20,7 +20,9 @@ OPERATORS = ("=", "!=", "in", "<", "<=", ">", ">=", "between")
 ORDERING = ("<", "<=", ">", ">=", "between")
 MOST_BY, MOST_CONDITIONS, MOST_VALUES, MOST_EDGES, MOST_PROBABILITIES = 3, 6, 50, 50, 9
 LONGEST = 120
+LEAST_EPSILON = 1e-3  # below, noise outgrows the numbers it is drawn as, and what outgrew both sides takes itself off
 FIELDS = {"kind", "column", "by", "where", "probabilities", "edges", "epsilon"}
+LARGEST = 1e300
 Value = str | int | float | bool
 
 
@@ -74,8 +76,8 @@ class Question:
         ascending = all(one < other for one, other in zip(self.edges, self.edges[1:], strict=False))
         if self.edges and not (2 <= len(self.edges) <= MOST_EDGES and ascending):
             raise RequestInvalid(f"2 to {MOST_EDGES} edges, each above the one before")
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise RequestInvalid("epsilon is not a number from 0")
+        if self.epsilon and not (math.isfinite(self.epsilon) and self.epsilon >= LEAST_EPSILON):
+            raise RequestInvalid(f"epsilon is 0, or a number from {LEAST_EPSILON}")
         _require_values(self.probabilities + self.edges)
 
     @property
@@ -155,4 +157,6 @@ def _text(value: object, name: str) -> str:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RequestInvalid("a number is asked")
+    if abs(value) > LARGEST:  # a whole number may be too long for a float
+        raise RequestInvalid(f"a number is at most {LARGEST:g}")
     return float(value)

@@ -13,16 +13,18 @@ from hdex.catalog.odrl.graph import Graph, Iri, Literal, Term
 from hdex.catalog.odrl.names import RDF, RDF_TYPE, XSD
 
 MAX_DEPTH = 32
+# Possessive, so that a text without its end is given up at once and keeps no places to go back to; a prefix is bounded,
+# for whatever could begin one is looked through for its colon.
 _TOKEN = re.compile(
     r"""
     (?P<skip>[ \t\r\n]+|\#[^\r\n]*)
-    |(?P<iri><(?:[^\x00-\x20<>"{}|^`\\]|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8})*>)
-    |(?P<long>"{3}(?:"{0,2}(?:[^"\\]|\\.))*"{3}|'{3}(?:'{0,2}(?:[^'\\]|\\.))*'{3})
-    |(?P<quoted>"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*')
+    |(?P<iri><(?:[^\x00-\x20<>"{}|^`\\]++|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8})*+>)
+    |(?P<long>"{3}(?:[^"\\]++|\\.|"{1,2}(?!"))*+"{3}|'{3}(?:[^'\\]++|\\.|'{1,2}(?!'))*+'{3})
+    |(?P<quoted>"(?:[^"\\\r\n]++|\\.)*+"|'(?:[^'\\\r\n]++|\\.)*+')
     |(?P<lang>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)
     |(?P<number>[+-]?(?:\d+\.\d*[eE][+-]?\d+|\.?\d+[eE][+-]?\d+|\d*\.\d+|\d+))
     |(?P<blank>_:[\w](?:[\w.·-]*[\w·-])?)
-    |(?P<pname>(?:[^\W\d_](?:[\w.·-]*[\w·-])?)?:(?:(?:[\w:]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])
+    |(?P<pname>(?:[^\W\d_](?:[\w.·-]{0,100}[\w·-])?)?:(?:(?:[\w:]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])
         (?:(?:[\w:.·-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%])*(?:[\w:·-]|%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%]))?)?)
     |(?P<word>[A-Za-z]+)
     |(?P<mark>\^\^|[.;,\[\]()])

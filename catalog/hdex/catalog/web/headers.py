@@ -17,17 +17,21 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware that sets SECURITY_HEADERS; pages are not kept by shared caches, static files for an hour."""
+    """ASGI middleware that sets SECURITY_HEADERS; pages are not kept by shared caches, static files for an hour.
 
-    def __init__(self, app: ASGIApp) -> None:
+    pages: how pages may be kept, where they are not for everybody.
+    """
+
+    def __init__(self, app: ASGIApp, *, pages: str = "private, no-cache") -> None:
         self._app = app
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; add the headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        cache = "public, max-age=3600" if scope["path"].startswith("/static/") else "private, no-cache"
+        cache = "public, max-age=3600" if scope["path"].startswith("/static/") else self._pages
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

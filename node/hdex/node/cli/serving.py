@@ -29,10 +29,15 @@ class Lines(logging.Formatter):
 
 
 def prepare(data_dir: Path, endpoints: list[str]) -> None:
-    """Set this process up before any heavy library is imported: logs, telemetry off, only these hosts reachable."""
+    """Set this process up before any heavy library is imported: logs, telemetry off, only these hosts reachable.
+
+    What it writes is for its own user: the databases take their mode from the umask, and a data folder that an operator
+    or a service manager has made may be open to others.
+    """
     from hdex.node.egress import quiet, refuse_egress
     from hdex.node.handshakes import explain_handshakes
 
+    os.umask(0o077)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

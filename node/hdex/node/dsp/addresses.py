@@ -68,7 +68,7 @@ def is_public(ip: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if any(address in network for network in CARRIERS):
+        if address.is_site_local or any(address in network for network in CARRIERS):
             return False
         if inner is not None:
             return is_public(str(inner))

@@ -3,7 +3,15 @@
 import threading
 
 from hdex.catalog.contract import Agreement, Message, Party, State, step
-from hdex.node.contract_record import ContractRecord, named, read_request, require_as_asked
+from hdex.node.contract_record import (
+    LONGEST_RULE,
+    LONGEST_TEXT,
+    ContractRecord,
+    named,
+    read_request,
+    reason_of,
+    require_as_asked,
+)
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound, RemoteRefused, SignatureInvalid
@@ -61,8 +69,9 @@ class Contracts:
             if record.state == State.TERMINATED:
                 return record
             ended = step(State(record.state), Party.PROVIDER, Message.TERMINATION)
-            self._recorder.deny("contract.refuse", actor, rule or UNSAID, contract=contract_id)
-            return self._store(record.moved(ended, rule=rule or UNSAID, next_step=next_step))
+            said = {"rule": rule[:LONGEST_RULE] or UNSAID, "next_step": next_step[:LONGEST_TEXT]}
+            self._recorder.deny("contract.refuse", actor, said["rule"], contract=contract_id)
+            return self._store(record.moved(ended, **said))
 
     def agreed(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """Keep the agreement that the provider has signed, when it states what was asked."""
@@ -98,14 +107,14 @@ class Contracts:
                 return record
             facts = Facts(contract=contract_id, **({"grant": record.grant_id} if record.grant_id else {}))
             with self._recorder.release("grant.revoke", actor, **facts):
-                said = {"rule": "contract.revoked", "next_step": reason or "ask the provider"}
+                said = {"rule": "contract.revoked", "next_step": reason[:LONGEST_TEXT] or "ask the provider"}
                 return self._store(record.moved(record.state, revoked=True, **said))
 
     def withdrawn(self, envelope: Envelope, actor: Identity) -> ContractRecord:
         """End a negotiation by its consumer's paper {contract_id, reason, at}: the provider first, then here."""
         with self._recorder.refusals("contract.terminate", actor, contract=named(envelope, "contract_id")):
             consumer = self._directory.require(actor.participant, "buyer")
-            paper = verify("termination", envelope, {consumer.id: consumer.sign_key})
+            reason = reason_of(verify("termination", envelope, {consumer.id: consumer.sign_key}))
             record = self._record(named(envelope, "contract_id"))
             if record.asked["consumer"] != consumer.id:
                 raise AccessDenied("contract.foreign", "", "the contract is between others")
@@ -117,7 +126,7 @@ class Contracts:
                 record = self._record(record.contract_id)
                 ended = step(State(record.state), Party.CONSUMER, Message.TERMINATION)
                 with self._recorder.release("contract.terminate", actor, contract=record.contract_id):
-                    said = {"rule": "consumer.withdrew", "next_step": str(paper.get("reason", ""))}
+                    said = {"rule": "consumer.withdrew", "next_step": reason}
                     return self._store(record.moved(ended, **said))
 
     def status(self, contract_id: str, actor: Identity) -> ContractRecord:

@@ -1,7 +1,7 @@
 """Products on the exchange: published by their provider only, found by every member."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Protocol
@@ -9,6 +9,7 @@ from typing import Protocol
 from hdex.catalog.errors import NotListed
 from hdex.catalog.index import Catalogue
 from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.organisation import is_plain
 from hdex.catalog.ports import Listing, Page, Query
 from hdex.catalog.product import DataProduct
 from hdex.ledger.document import load
@@ -65,11 +66,21 @@ class Listings:
                 raise AccessDenied(
                     "publish.foreign", "publish under your own id", "the manifest names another provider"
                 )
+            self._require_own_id(product)
+            require_shown_as_written(manifest)
             listed = self._recorder.release("catalogue.publish", actor, product=product.id, version=product.version)
             with listed as receipt, self._telling(product.id):
                 self._catalogue.publish(manifest, json.dumps(envelope, ensure_ascii=False).encode())
             self._keep(product.id, product.version, ("catalogue.publish", ProductState.LISTED.value), receipt)
             return product.digest()
+
+    def _require_own_id(self, product: DataProduct) -> None:
+        """Raise AccessDenied for an id under another member's name: its first version would keep that member out."""
+        owner = product.id.partition(".")[0]
+        if owner != product.provider.id and any(member.id == owner for member in self._directory.members):
+            raise AccessDenied(
+                "publish.foreign", "publish under your own id", "the product's id begins with another member's"
+            )
 
     def withdraw(self, envelope: Envelope, actor: Identity) -> None:
         """Take a product off the list at the signed word of its provider."""
@@ -145,6 +156,22 @@ class Listings:
         if manifest_digest_of(listing.envelope) != manifest_digest:
             raise NotListed(f"another version of {product_id} is listed than the one asked for")
         return listing
+
+
+def require_shown_as_written(manifest: object) -> None:
+    """Raise RequestInvalid where any text of a manifest holds what a page would not show, or would show turned round.
+
+    Pages, sheets, terminals and tables all tell a manifest's texts: it is refused here, for all of them.
+    """
+    parts = [manifest]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Mapping):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, str) and not is_plain(part):
+            raise RequestInvalid("a text of the manifest holds control characters, or marks that turn its direction")
 
 
 @lru_cache(maxsize=256)  # every request for a contract names it

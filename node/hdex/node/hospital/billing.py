@@ -24,6 +24,7 @@ from hdex.catalog.invoice import (
     invoice_lines,
     invoice_step,
 )
+from hdex.catalog.organisation import is_plain
 from hdex.catalog.quote import tax_on
 from hdex.ledger.event import format_time
 from hdex.ledger.usage import Place
@@ -121,8 +122,10 @@ class Billing:
             fits = set(said) == {"number", "digest", "reason", "at"} and plain
             if not fits or said["digest"] != kept.invoice.digest():
                 raise RequestInvalid("a dispute says number, digest, reason and at, of the invoice that was issued")
-            if not 0 < len(said["reason"]) <= LONGEST_REASON or len(said["at"]) > LONGEST_TIME:
-                raise RequestInvalid(f"a dispute has a reason of 1 to {LONGEST_REASON} characters")
+            if not 0 < len(said["reason"]) <= LONGEST_REASON or not is_plain(said["reason"]):
+                raise RequestInvalid(f"a dispute has a plain reason of 1 to {LONGEST_REASON} characters")
+            if len(said["at"]) > LONGEST_TIME:
+                raise RequestInvalid(f"the time of a dispute has at most {LONGEST_TIME} characters")
             if kept.state == InvoiceState.DISPUTED:
                 return kept
             if len(kept.said) >= MOST_WORDS:

@@ -19,6 +19,7 @@ COUNT = "n"
 MOST_ROWS, MOST_COLUMNS, MOST_SHARE = 200, 12, 0.1  # rows also at most this share of the frame's
 MOST_DIGITS = 12
 WORD = re.compile(r"[\w][\w .,:;%()/<>\[\]≥≤-]{0,59}")
+WHOLE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}")  # isdigit() knows digits that are no number, as in 4²
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -39,7 +40,7 @@ def table_cells(data: bytes, frame: pl.DataFrame, seen: Mapping[str, Counter[str
     own = Counter(zip(*(written(frame[name]) for name in shared), strict=True)) if shared else Counter()
     for row in rows:
         cells = dict(zip(header, row, strict=True))
-        if not cells[COUNT].isdigit() or small(int(cells[COUNT]), floors):
+        if not WHOLE.fullmatch(cells[COUNT]) or small(int(cells[COUNT]), floors):
             raise refused("count", f"each row stands on none or on {floors.cell} rows of the frame at least")
         if shared and small(own[tuple(plain(cells[name]) for name in shared)], floors):
             raise refused("row_like", "a line repeats values that few rows have together")

@@ -14,7 +14,7 @@ from hdex.catalog.quote import ordered_price
 from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
 from hdex.node.authz import Authorizer
-from hdex.node.contract_record import RENEWS, UNTIL, ContractRecord, named, order_of, read_request
+from hdex.node.contract_record import RENEWS, UNTIL, ContractRecord, named, order_of, read_request, reason_of
 from hdex.node.directory import Directory
 from hdex.node.documents import Documents
 from hdex.node.errors import AccessDenied
@@ -119,7 +119,7 @@ class Negotiations:
         with self._recorder.refusals("contract.terminate", actor, contract=named(envelope, "contract_id")):
             record = self._record(named(envelope, "contract_id"))
             paper = verify(TERMINATION, envelope, self._directory.sign_keys(str(record.asked["consumer"])))
-            return self.withdrawn(record.contract_id, str(paper.get("reason", "")), actor)
+            return self.withdrawn(record.contract_id, reason_of(paper), actor)
 
     def withdrawn(self, contract_id: str, reason: str, actor: Identity) -> ContractRecord:
         """Keep that the consumer has ended a negotiation; again changes nothing. Raises TransitionForbidden."""

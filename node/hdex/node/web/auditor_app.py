@@ -42,7 +42,7 @@ def create_auditor_app(desk: Desk) -> FastAPI:
     app.mount("/static", StaticFiles(directory=str(files("hdex.catalog.web").joinpath("static"))), name="static")
     app.add_exception_handler(HTTPException, pages.problem)
     app.add_exception_handler(Exception, pages.failure)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, pages="no-store")  # who reads what is on no disk of a browser
     return app
 
 

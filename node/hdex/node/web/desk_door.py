@@ -88,7 +88,7 @@ class Door:
         Raises IdentityRefused, AccessDenied.
         """
         certificate = request.scope.get("state", {}).get("certificate", b"") if self.is_tls else b""
-        if not certificate or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        if not certificate or is_from_elsewhere(request):
             return None
         opened = self.sessions.open(self.identify(certificate), former=request.cookies.get(self.cookie, ""))
         logger.info("signed in by certificate", extra={"role": opened.session.identity.role})
@@ -124,6 +124,11 @@ def require_own_host(request: Request) -> None:
     host = request.headers.get("host", "")
     if host.rpartition(":")[0] not in OWN_HOSTS and host not in OWN_HOSTS:
         raise HTTPException(421)
+
+
+def is_from_elsewhere(request: Request) -> bool:
+    """Return whether the browser says that another site's page asked, not a person or our own page."""
+    return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def require_own_page(request: Request) -> None:

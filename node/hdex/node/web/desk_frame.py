@@ -16,7 +16,15 @@ from hdex.catalog.web.assets import is_named
 from hdex.catalog.web.headers import SECURITY_HEADERS, SecurityHeaders
 from hdex.node.errors import AccessDenied, NodeError, Problem, describe
 from hdex.node.web.auditor_app import lang_of, root_of
-from hdex.node.web.desk_door import Door, Visit, read_form, renews, require_own_host, require_own_page
+from hdex.node.web.desk_door import (
+    Door,
+    Visit,
+    is_from_elsewhere,
+    read_form,
+    renews,
+    require_own_host,
+    require_own_page,
+)
 from hdex.node.web.desk_words import DeskWords
 from hdex.node.web.page_templates import render
 from hdex.node.web.words import LANGUAGES
@@ -24,6 +32,7 @@ from hdex.node.web.words import LANGUAGES
 logger = logging.getLogger(__name__)
 Show = Callable[[Visit], Response]
 Read = Callable[[Request], Awaitable[tuple[dict[str, str], bytes]]]
+NOT_KEPT = "no-store"  # what a person has seen is on no disk, and gone when he has signed out
 FORM_RULES = ("session.form", "session.origin", "desk.changed", "request-invalid")
 HTTP_STATUS = {
     "NOT_FOUND": 404,
@@ -64,7 +73,7 @@ class DeskFrame:
         app.mount("/static", StaticFiles(directory=str(files("hdex.catalog.web").joinpath("static"))), name="static")
         app.add_exception_handler(HTTPException, self.problem)
         app.add_exception_handler(Exception, self.failure)
-        app.add_middleware(SecurityHeaders)
+        app.add_middleware(SecurityHeaders, pages=NOT_KEPT)
         return app
 
     def seen(self, words: DeskWords) -> Callable[[Show], Callable[[Request], Response]]:
@@ -123,12 +132,17 @@ class DeskFrame:
         return wrap
 
     def sign_in_page(self, words: DeskWords) -> Callable[[Request], Response]:
-        """Return the handler of the sign-in page; a code in the address is exchanged and redirected away."""
+        """Return the handler of the sign-in page; a code in the address is exchanged and redirected away.
+
+        Not where another site asked: its images could try codes until the door is shut for everybody, or sign a
+        browser in under a code of its own.
+        """
 
         def answer(request: Request) -> Response:
             require_own_host(request)
             code = request.query_params.get("code", "")
-            return self._exchanged(request, code, words) if code else sign_in_form(request, words)
+            is_asked_here = code and not is_from_elsewhere(request)
+            return self._exchanged(request, code, words) if is_asked_here else sign_in_form(request, words)
 
         return answer
 

@@ -45,10 +45,14 @@ class Certified:
 class HttpCourier:
     """Posts JSON. Redirects are answers like any other: nothing is followed. Without `tls` only plain HTTP is left."""
 
-    def __init__(self, rules: AddressRules, tls: Certified | None, *, resolve: Resolve = addresses.resolve) -> None:
+    def __init__(
+        self, rules: AddressRules, tls: Certified | None, *,
+        resolve: Resolve = addresses.resolve, whole_s: float = WHOLE_S,
+    ) -> None:  # fmt: skip
         self._rules = rules
         self._tls = tls
         self._resolve = resolve
+        self._whole_s = whole_s
         self._kept = KeptLines()
 
     def require_address(self, address: str) -> None:
@@ -86,7 +90,7 @@ class HttpCourier:
         """Ask over a line and keep it where the answer was read to its end; else hang up."""
         whole = False
         try:
-            with ended_after(WHOLE_S, line.connection):
+            with ended_after(self._whole_s, line.connection.sock):
                 ask(line.connection, target.path or "/")
                 response = line.connection.getresponse()
                 raw = response.read(MAX_ANSWER_BYTES + 1)
@@ -118,12 +122,15 @@ class HttpCourier:
 
 
 @contextlib.contextmanager
-def ended_after(seconds: float, line: http.client.HTTPConnection) -> Iterator[None]:
-    """Hang up on a line that lasts too long."""
+def ended_after(seconds: float, sock: socket.socket) -> Iterator[None]:
+    """Hang up on a line that lasts too long.
+
+    sock: of the connection before it was used: it forgets its own when the answer says `Connection: close`.
+    """
 
     def hang_up() -> None:
         with contextlib.suppress(OSError):
-            line.sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, hang_up)
     timer.daemon = True

@@ -4,6 +4,7 @@ The protocol's schemas are open: members they do not name are read over and neve
 and bounded. Signed papers come under an IRI of our own. Source: Dataspace Protocol 2025-1, JSON schemas.
 """
 
+import json
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -308,6 +309,7 @@ def read_object(raw: bytes) -> Document:
     """Return the JSON object in a body. Raises RequestInvalid."""
     try:
         found = load(raw)
+        json.dumps(found, allow_nan=False)  # not a number, nor beyond all numbers: no answer could repeat it
     except (ValueError, RecursionError) as error:
         raise RequestInvalid("the body is not JSON in UTF-8, or nested too deep") from error
     if not isinstance(found, dict):

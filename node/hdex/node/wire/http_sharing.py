@@ -4,6 +4,7 @@ Source: the protocol text of delta-io/delta-sharing (PROTOCOL.md), reader versio
 token is all that is known of a caller; what it opens is decided by `hospital.shares`.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -11,20 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hdex.node.errors import describe
 from hdex.node.hospital.shares import SCHEMA, WHOLE, RangeOutside, Shares, Table, Wanted
-from hdex.node.wire.http_limits import Rate, RateLimit
+from hdex.node.wire.http_limits import Rate, RateLimit, read_body
 
 logger = logging.getLogger(__name__)
 NDJSON, OCTETS = "application/x-ndjson; charset=utf-8", "application/octet-stream"
 RANGES = {"Accept-Ranges": "bytes"}
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 VERSION = {"Delta-Table-Version": "0", "delta-sharing-capabilities": "responseformat=parquet"}
-MOST_BODY = 64 * 1024
+MOST_BODY, BODY_TIMEOUT_S = 64 * 1024, 10.0
 REQUESTS = Rate(per_s=20, burst=100)
 STATUS = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "FAILED_PRECONDITION": 403, "NOT_FOUND": 404}
 CODES = {400: "INVALID_PARAMETER_VALUE", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_NOT_FOUND",
@@ -40,8 +41,8 @@ def sharing_routes(shares: Shares, clock: Callable[[], float]) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             if not limit.admit(request.client.host if request.client else ""):
                 return refused(429, "too many requests")
-            if request.method == "POST" and len(await request.body()) > MOST_BODY:
-                return refused(400, f"at most {MOST_BODY} bytes are read")
+            if request.method == "POST" and (why := await unread(request)):
+                return refused(400, why)
             return await run_in_threadpool(guarded, answer, shares, request)
 
         return endpoint
@@ -58,6 +59,15 @@ def sharing_routes(shares: Shares, clock: Callable[[], float]) -> list[Route]:
         Route(f"{table}/query", to(query), methods=["POST"]),
         Route("/delta-sharing/files/{contract}", to(file), methods=["GET"]),
     ]
+
+
+async def unread(request: Request) -> str:
+    """Read a body, of which nothing is heeded; return why it was not read to its end, empty where it was."""
+    try:
+        body = await asyncio.wait_for(read_body(request, MOST_BODY), BODY_TIMEOUT_S)
+    except (TimeoutError, ClientDisconnect):
+        return "the body did not come in time"
+    return f"at most {MOST_BODY} bytes are read" if body is None else ""
 
 
 def guarded(answer: Answer, shares: Shares, request: Request) -> Response:

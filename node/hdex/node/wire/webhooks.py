@@ -15,8 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 from hdex.node.dsp.addresses import Resolve, is_public, resolve
 from hdex.node.egress import is_loopback, permit
 from hdex.node.errors import AccessDenied, PeerUnavailable, RequestInvalid
+from hdex.node.wire.dsp_client import ended_after
 
-TIMEOUT_S = 10.0
+TIMEOUT_S, WHOLE_S = 10.0, 30.0  # of one read; of everything: who drips bytes would keep all others' notices back
 LONGEST_URL = 500
 
 
@@ -31,6 +32,7 @@ class Webhooks:
     loopback: bool = False
     context: ssl.SSLContext | None = None
     look_up: Resolve = resolve
+    whole_s: float = WHOLE_S
 
     def check(self, url: str) -> None:
         """Raise RequestInvalid or AccessDenied unless notices may go to `url` now."""
@@ -48,8 +50,9 @@ class Webhooks:
             context = self.context or ssl.create_default_context()
             connection.sock = context.wrap_socket(plain, server_hostname=host)
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("POST", path, body=body, headers=headers)
-            return connection.getresponse().status
+            with ended_after(self.whole_s, connection.sock):
+                connection.request("POST", path, body=body, headers=headers)
+                return connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             raise PeerUnavailable(f"the webhook did not answer ({type(error).__name__})") from error
         finally:
