@@ -64,7 +64,10 @@ VERBS: dict[str, Verb] = {
     ),
     "HospitalAdminService.Revoke": Verb("hospital.negotiation", (Action.GRANT_REVOKE,)),
     "HospitalAdminService.WithdrawConsent": Verb("hospital.datasets", (Action.CONSENT_WITHDRAW,)),
-    "HospitalService.ConsiderRequest": Verb("hospital.negotiation", (Action.CONTRACT_REQUEST, Action.CONTRACT_REFUSE)),
+    "HospitalService.ConsiderRequest": Verb(
+        "hospital.negotiation",
+        (Action.CONTRACT_REQUEST, Action.CONTRACT_REFUSE, Action.CONTRACT_AGREE),
+    ),
     "HospitalService.ConfirmAgreement": Verb("hospital.negotiation", (Action.GRANT_ISSUE,)),
     "HospitalService.Deliver": Verb("hospital.delivery", (Action.EXPORT,)),
     "HospitalService.AcknowledgeDelivery": Verb("hospital.delivery", (Action.DELIVERY_ACKNOWLEDGE,)),
