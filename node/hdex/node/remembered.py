@@ -235,6 +235,8 @@ ROUTES: dict[str, dict[str, Action | str]] = {
         "*/contracts/{contract}": BY_CALL,
         "*/contracts/{contract}/accept": BY_CALL,
         "*/contracts/{contract}/fetch": BY_CALL,
+        "*/contracts/{contract}/offer/accept": BY_CALL,
+        "*/contracts/{contract}/offer/counter": BY_CALL,
         "*/contracts/{contract}/query": BY_CALL,
         "*/contracts/{contract}/{act}": BY_CALL,
         "*/invoices": BY_CALL,
