@@ -20,7 +20,9 @@ from hdex.ledger.note import Signer
 from hdex.ledger.store_memory import MemoryWitnessStore
 from hdex.ledger.witness import Witness
 from hdex.node import pki
+from hdex.node.answer_rules import Answers
 from hdex.node.hospital.desk import Hospital
+from hdex.node.hospital.rule_answers import RuleAnswers
 from hdex.node.keeper import Keeper
 from hdex.node.logbook import Logbook
 from hdex.node.signed import Envelope, sign
@@ -88,6 +90,10 @@ def hospital_services(stage: HospitalStage) -> list[Any]:
     names = made.keys() & {one.name for one in fields(side)}
     made |= {name: getattr(side, name) for name in names}
     made |= {"settlement": stage.money.settlement, "statements": stage.money.statements}
+    none: Any = None  # nothing stands behind rules of which there are none
+    made["answers"] = RuleAnswers(
+        Answers(), side.negotiations, none, side.products, me=none, directory=market.directory, clock=market.clock
+    )
     hospital = Hospital(**made | {"id": "hospital-a", "standings": market.standings("hospital-a"), "log": ground.log})
     keeper = Keeper(ground.log, [], anchoring=no_chain, flush=lambda: None, meter=ground.meter, period_s=1)
     witness = Witness(Signer("hospital-a", b"w" * 32), MemoryWitnessStore(), logs={}, clock=market.clock)

@@ -10,6 +10,7 @@ from tests.node.dsp_stage import NamedDoor
 from tests.node.market_doors import ExchangeDoor
 from tests.node.market_stage import BUYER, OFFICER, OTHER, Market, person
 
+from hdex.node.answer_rules import Answers
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.buyer import Buyer
 from hdex.node.dataspace_market import BuyerDesk, DataspaceMarket
@@ -26,12 +27,14 @@ from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.dataspace import ContractDoor, HospitalDesk
 from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.offers import Offers
+from hdex.node.hospital.rule_answers import RuleAnswers
 from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.staff import Staff
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.http_limits import Rate, RateLimit
 
 HOSPITAL = "hospital-a"
+NONE = Answers()
 
 
 @dataclass
@@ -46,8 +49,8 @@ class Line:
 class Dealings:
     """A hospital and two buyers of a market, with connectors between them and no exchange."""
 
-    def __init__(self, folder: Path) -> None:
-        self.market, self.network = Market(folder), dict[str, Any]()
+    def __init__(self, folder: Path, answers: Answers = NONE, market: Market | None = None) -> None:
+        self.market, self.network = market or Market(folder), dict[str, Any]()
         self.ground = self.market.hospital.ground
         self.connectors: list[Connector] = []
         processes = MemoryProcesses()
@@ -68,9 +71,11 @@ class Dealings:
         )  # fmt: skip
         products, directory = self.market.hospital.products, self.market.directory
         self.offers = self.offers_of()
+        self.answers = self.answers_of(answers)
         desk = HospitalDesk(
-            address_of(HOSPITAL), "127.0.0.1:1", products, self.negotiations, directory, self.offers, self.connectors
-        )
+            address_of(HOSPITAL), "127.0.0.1:1", products, self.negotiations, directory, self.offers, self.answers,
+            self.connectors,
+        )  # fmt: skip
         self.hospital = self.line(HOSPITAL, desk, processes)
         self.connectors.append(self.hospital.connector)
         listed = self.market.listings._catalogue
@@ -90,6 +95,13 @@ class Dealings:
             directory=market.directory,
             recorder=self.ground.recorder,
         )
+
+    def answers_of(self, answers: Answers) -> RuleAnswers:
+        market = self.market
+        return RuleAnswers(
+            answers, self.negotiations, self.offers, market.hospital.products, me=person(HOSPITAL),
+            directory=market.directory, clock=market.clock,
+        )  # fmt: skip
 
     def consumer_of(self, contract_id: str) -> str:
         return self.negotiations.consumer_of(contract_id)

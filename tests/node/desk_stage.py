@@ -21,6 +21,7 @@ from hdex.node.hospital.accesses import Accesses, Buyers, Question, buyer_of
 from hdex.node.hospital.approvals import Approvals
 from hdex.node.hospital.contract_lives import ORDERS as CONTRACT_ORDERS
 from hdex.node.hospital.market_readings import Counters, MarketReadings, answered
+from hdex.node.hospital.offers import OFFER_ORDER, Offers
 from hdex.node.hospital.publishing import Offer
 from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.staff import Staff
@@ -89,6 +90,7 @@ class House:
             ground.documents, record.classifications, record.assessments, record.products, market=market.parts
         )  # fmt: skip
         self.till = LocalTill(self.market, ground)
+        self.offers: Offers | None = None  # of a house that negotiates over the Dataspace Protocol
 
     def ask(self, **changed: Any) -> str:
         """Have a study ask that nobody has approved; return its digest."""
@@ -150,6 +152,8 @@ class LocalDesk(Called):
         record = self._house.record
         if kind.startswith("product."):
             return record.lifecycle.order(kind, envelope, actor=self._who)
+        if kind == OFFER_ORDER and self._house.offers is not None:
+            return self._house.offers.order(envelope, self._who)
         if kind.startswith("enclave."):
             return self._house.market.hospital.enclaves.sign(kind, envelope, self._who)
         if kind in CONTRACT_ORDERS:

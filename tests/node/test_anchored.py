@@ -102,8 +102,9 @@ def test_only_releases_are_stopped(stage: Stage) -> None:
             stopped.add(action)
     assert stopped == RELEASES
     stage.recorder.deny("export", ME, "grant.revoked")
-    with stage.recorder.release("grant.revoke", ME) as receipt:
+    with stage.recorder.release("grant.revoke", ME, rule="by-rule") as receipt:
         assert receipt.index >= 0
+    assert stage.ground.events()[-1].reason == "by-rule"
 
 
 def test_no_chain_at_all_releases_nothing(stage: Stage) -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,11 +22,13 @@ from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.terms import AccessRequest
 from hdex.ledger.event import parse
 from hdex.node import pki
+from hdex.node.answer_rules import AnswerRule, Answers
 from hdex.node.buyer import Wish
-from hdex.node.compose.dealing import dealing
+from hdex.node.compose.client import knowing, organisation_caller
+from hdex.node.compose.dealing import dealing, listen_for_desk
 from hdex.node.compose.hospital import HospitalParts
 from hdex.node.compose.standing import Standing, now
-from hdex.node.config import BuyerConfig, Dataspace, dump, load
+from hdex.node.config import BuyerConfig, Dataspace, HospitalConfig, dump, load
 from hdex.node.demo.setting import APPLICANT, BUYER, TRUST_DOMAIN, Setting
 from hdex.node.demo.supervisor import free_ports
 from hdex.node.dsp.connector import new_pid
@@ -137,6 +140,39 @@ def test_the_command_negotiates_and_goes_on_where_it_stopped(served: Served) -> 
     other = hdex(*asked[:6], "https://localhost:1/dsp", *asked[7:], "--wait-s", "0")
     assert "Traceback" not in other.stderr
     assert other.returncode == 3  # the outside world
+
+
+def test_a_desk_that_listens_hears_an_offer_of_a_rule_accepts_it_and_signs(served: Served, tmp_path: Path) -> None:
+    plain = replace(sample_product().terms, modifiers=(), needs_approval=())
+    product = replace(sample_product(id="hospital-a.ruled"), terms=plain)
+    manifest = sign("manifest", product.document(), HOSPITAL, served.setting.keys[HOSPITAL].secret("sign"))
+    served.parts.products.keep(Held(product, manifest, "carotid-stents", ProductState.LISTED))
+    rule = AnswerRule("six", "offer", products=(product.id,), rounds=6, reason="six are enough", sign_accepted=True)
+    path = tmp_path / "ruled.toml"
+    path.write_text(dump(replace(hospital(served.setting), answers=Answers((rule,)))), encoding="utf-8")
+    served.parts.answers._answers = load(path, HospitalConfig).answers
+    config, stop = buyer_config(served), threading.Event()
+    who = organisation_caller(config)
+    bargains = listen_for_desk(config, who, stop)
+    assert bargains is not None
+    line = bargains._line
+    access = AccessRequest(purpose="DUO:0000007", recipient=BUYER, at="2026-11-22T12:00:00.000Z", disease="I65.2")
+    pid = bargains.request(Wish(product.id, "federated", access, max_rounds=12), HOSPITAL, served.address).contract_id
+
+    def heard(state: State) -> bool:
+        with line.desk.moved:
+            return line.desk.moved.wait_for(lambda: line.connector.process(pid).state == state, WAIT_S)
+
+    assert heard(State.OFFERED)
+    assert bargains.address(HOSPITAL) == served.address
+    bargains.accept(pid)
+    assert heard(State.AGREED)
+    bargains.sign(pid)
+    assert heard(State.FINALIZED)
+    stop.set()
+    assert knowing(config, who).status(pid).state == State.FINALIZED
+    assert served.parts.negotiations.get(pid).asked["max_rounds"] == 6
+    assert listen_for_desk(replace(config, dsp=None), who, stop) is None
 
 
 def test_people_of_a_member_do_not_speak_for_it(served: Served) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.node.bargain_stage import BARGAINED
 from tests.pages import market_sites, sites
 from tests.pages.market_sites import BUYER, BUYER_PATHS, OTHER, PRICED
 from tests.pages.sites import Site
@@ -79,6 +80,16 @@ FAMILIES = {
          "/runs", "/runs/{read}", "/runs/{waits}", "/runs/{read}/approve", "/queries",
          "/organisations", f"/organisations/{BUYER}", f"/products/{PRICED}/1.0.0", "/products/hospital-a.stents/1.0.0",
          f"{STENTS}/versions/1.0.0"),
+    ),
+    "bargaining": Family(
+        market_sites.bargaining,
+        ("/", "/contracts", "/contracts/d-asked/offer",
+         *(f"/contracts/d-{name}" for name in ("asked", "offered", "countered", "accepted", "ruled"))),
+    ),
+    "bargaining buyer": Family(
+        market_sites.bargaining_buyer,
+        ("/", "/contracts", *(f"/contracts/d-{name}" for name in ("asked", "offered", "accepted")),
+         "/contracts/d-offered/withdraw", f"/products/{BARGAINED}/contract"),
     ),
     "first day": Family(
         market_sites.first_day,

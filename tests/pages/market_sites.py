@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.catalog.samples import sample_product
 from tests.node import buyer_stage
 from tests.node.access_people import People
+from tests.node.bargain_stage import Bargaining, ask, bargained, bargaining_house, deal
 from tests.node.billing_stage import priced
 from tests.node.buyer_stage import PRICED, Organisation, furnish
 from tests.node.desk_stage import HOSPITAL, OFFICER, STEWARD, House, Seat
@@ -21,6 +22,7 @@ from tests.node.test_vetting_elsewhere import Elsewhere
 from tests.pages.sites import Site, seated
 
 from hdex.ledger.event import format_time
+from hdex.node.answer_rules import AnswerRule, Answers
 from hdex.node.errors import NodeError
 from hdex.node.question import question_of
 from hdex.node.signed import digest, sign
@@ -135,6 +137,25 @@ def questions(house: House) -> None:
     for asked in ({"by": ["age_band"], "where": where}, {"epsilon": 0.5}):
         with suppress(NodeError):
             buyer.query("c-query", question_of({"kind": "count", **asked}))
+
+
+def bargaining(folder: Path) -> Iterator[Site]:
+    """Serve the desk of a privacy officer with whom a buyer bargains, and whose rules answered once."""
+    rule = AnswerRule(
+        "fewer-rounds", "offer", products=(f"{HOSPITAL}.ruled",), rounds=6, reason="Six rounds are enough."
+    )
+    house, dealings = bargaining_house(folder, Answers((rule,)))
+    product = bargained(house.market)
+    deal(dealings, product)
+    ask(dealings, house.market.list_product(replace(product, id=f"{HOSPITAL}.ruled")), "d-ruled")
+    yield from seated(Seat(house, OFFICER))
+
+
+def bargaining_buyer(folder: Path) -> Iterator[Site]:
+    """Serve an organisation's desk to which offers were made."""
+    us = Bargaining(folder)
+    deal(us.dealings, bargained(us.market))
+    yield from seated(us)
 
 
 def first_day(folder: Path) -> Iterator[Site]:

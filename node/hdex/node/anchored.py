@@ -37,10 +37,12 @@ class AnchoredRecorder(Recorder):
         return super().allow(action, actor, **facts)
 
     @contextmanager
-    def release(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[Receipt]:
+    def release(
+        self, action: str, actor: Identity, *, rule: str | None = None, **facts: Unpack[Facts]
+    ) -> Iterator[Receipt]:
         """Remember first, then run the body. Raises AccessDenied for a release while anchors are too old."""
         self._require_anchored(action)
-        with super().release(action, actor, **facts) as receipt:
+        with super().release(action, actor, rule=rule, **facts) as receipt:
             yield receipt
 
     def _require_anchored(self, action: str) -> None:

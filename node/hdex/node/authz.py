@@ -114,6 +114,7 @@ NEXT_STEPS = {
     DEFAULT_DENY: "ask someone whose role the rules name, or the operator of this participant",
     POLICY_ERROR: "tell the operator of this participant: its policies do not evaluate",
     "terms-do-not-permit": "ask for what the terms of the product permit, or ask the hospital for other terms",
+    "level-3-needs-a-person": "have a person decide: hdex node decide",
     "level-4-needs-officer-or-committee": "ask the privacy officer or the ethics committee to decide",
 }
 

@@ -13,11 +13,15 @@ from typing import Any
 from hdex.catalog.attestation import Kept
 from hdex.catalog.contract import State
 from hdex.catalog.contract_life import LifeState
+from hdex.catalog.errors import CatalogError
+from hdex.catalog.price import Price
+from hdex.catalog.quote import ordered_price
 from hdex.ledger.event import format_time
 from hdex.node.applicant import Applicant
-from hdex.node.buyer import Buyer
+from hdex.node.bargains import Bargains, require_line
+from hdex.node.buyer import Buyer, Wish
 from hdex.node.buyer_shelf import Arrived, Shelf
-from hdex.node.contract_record import ContractRecord
+from hdex.node.contract_record import ContractRecord, order_of
 from hdex.node.contract_word import Word, read_word
 from hdex.node.customer import Customer
 from hdex.node.errors import AccessDenied, NodeError, NotFound, PeerUnavailable, Problem, describe
@@ -80,6 +84,7 @@ class Verbs:
     applicant: Applicant
     customer: Customer
     holder: Holder
+    bargains: Bargains | None = None  # over the Dataspace Protocol; None where the desk does not listen
 
 
 class BuyerDesk:
@@ -89,7 +94,7 @@ class BuyerDesk:
         self, verbs: Verbs, *, office: str, hospitals: Iterable[str], home: Path, clock: Callable[[], datetime]
     ) -> None:
         self.buyer, self.applicant, self.customer = verbs.buyer, verbs.applicant, verbs.customer
-        self.holder = verbs.holder
+        self.holder, self.bargains = verbs.holder, verbs.bargains
         self.office, self.hospitals = office, tuple(hospitals)
         self.clock = clock
         self.fetches = Fetches(verbs.buyer.fetch)
@@ -132,6 +137,35 @@ class BuyerDesk:
         """
         record = self.buyer.status(contract_id)
         return self._heard(self._of_record(contract_id, record.asked, record), record)
+
+    def ask(self, wish: Wish, connector: str = "") -> ContractRecord:
+        """Ask for a contract: through the exchange, or its provider at the address of its connector."""
+        if not connector:
+            return self.buyer.request(wish)
+        provider = self.buyer.show(wish.product)[0].provider.id
+        return require_line(self.bargains).request(wish, provider, connector)
+
+    def sign(self, contract_id: str) -> ContractRecord:
+        """Check an agreement and sign it, over the way on which it came."""
+        ours = self._over_line(contract_id)
+        return ours.sign(contract_id) if ours else self.buyer.accept(contract_id)
+
+    def withdraw(self, contract_id: str, reason: str) -> ContractRecord:
+        """End a negotiation that is not final, over the way on which it was begun."""
+        ours = self._over_line(contract_id)
+        return ours.withdraw(contract_id, reason) if ours else self.holder.withdraw(contract_id, reason)
+
+    def price(self, asked: Document) -> Price | None:
+        """Return what a request's order costs a unit, by the signed manifest; None where it is not listed so."""
+        try:
+            product, manifest_digest = self.buyer.show(str(asked["product"]))
+            same = manifest_digest == asked["manifest_digest"]
+            return ordered_price(product, order_of(asked)) if same else None
+        except (NodeError, CatalogError):
+            return None
+
+    def _over_line(self, contract_id: str) -> Bargains | None:
+        return self.bargains if self.bargains is not None and self.bargains.knows(contract_id) else None
 
     def attest(
         self, contract_id: str, deleted: Sequence[str], *, copies: int, kept: Sequence[Kept], delete: bool

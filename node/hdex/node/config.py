@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from hdex.node.answer_rules import Answers
 from hdex.node.config_studies import FlowerApi, RegionSites, Supernode, require_regions
 from hdex.node.errors import ConfigInvalid
 
@@ -173,6 +174,7 @@ class HospitalConfig:
     witness_peers: tuple[Peer, ...] = ()
     limits: Limits = field(default_factory=Limits)
     dsp: Dataspace | None = None
+    answers: Answers = field(default_factory=Answers)  # rules that answer requests for contracts; none: a person does
 
 
 @dataclass(frozen=True, slots=True)

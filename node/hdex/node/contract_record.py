@@ -12,9 +12,10 @@ from hdex.catalog.documents import from_document
 from hdex.catalog.organisation import is_plain
 from hdex.catalog.quote import Order
 from hdex.catalog.terms import AccessRequest
+from hdex.ledger.event import format_time
 from hdex.node.documents import Document
 from hdex.node.errors import AccessDenied, RequestInvalid
-from hdex.node.signed import Envelope
+from hdex.node.signed import Envelope, digest
 
 REQUEST: dict[str, type] = {
     "contract_id": str,
@@ -55,13 +56,14 @@ class ContractRecord:
     steps: Sequence[Envelope] = ()  # of its life, signed by the provider
     attestation: Envelope | None = None
     offer: Envelope | None = None  # the provider's, while it waits for an answer
+    bargain: Sequence[Document] = ()  # what was said before: see `bargained`
 
     def moved(self, state: str, **changes: Any) -> "ContractRecord":
         """Return the record in another state."""
         return replace(self, state=state, **changes)
 
     def to_document(self) -> Document:
-        lists = {"approvals": list(self.approvals), "steps": list(self.steps)}
+        lists = {"approvals": list(self.approvals), "steps": list(self.steps), "bargain": list(self.bargain)}
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | lists
 
     @classmethod
@@ -80,6 +82,37 @@ class ContractRecord:
         """The request's document. Whoever stored the record had verified its signature."""
         asked: dict[str, Any] = self.request["document"]
         return asked
+
+
+def bargained(
+    record: ContractRecord, kind: str, at: datetime, *, by: str, paper: Envelope | None = None, policy: str = ""
+) -> tuple[Document, ...]:
+    """Return the bargaining of a record with one more word: {"kind", "at", "by", "paper", "policy"}, oldest first.
+
+    kind: request, offer, counter, accept or agree; by: a participant's id, a role, or `rule:` and a rule's name, whose
+    digest is `policy`. The request itself is the first word.
+    """
+    asked = record.asked
+    first = {"kind": "request", "at": str(asked["access"].get("at", "")), "by": asked["consumer"]}
+    begun = record.bargain or ({**first, "paper": record.request, "policy": ""},)
+    return (*begun, {"kind": kind, "at": format_time(at), "by": by, "paper": paper, "policy": policy})
+
+
+def require_read(record: ContractRecord, read: str) -> None:
+    """Raise AccessDenied where a record asks for something else than what was read; an empty digest says nothing."""
+    if read and digest(record.asked) != read:
+        raise AccessDenied("contract.moved", "read the contract again", "it asks for other terms by now")
+
+
+def require_active(record: ContractRecord) -> None:
+    """Raise AccessDenied where a final contract does not serve now."""
+    if record.lives is LifeState.ACTIVE:
+        return
+    said = record.steps[-1]["document"] if record.steps else {}
+    if record.lives is LifeState.SUSPENDED:
+        says = f"suspended: {said.get('reason', '')}"
+        raise AccessDenied("contract.suspended", "wait until the provider resumes the contract", says)
+    raise AccessDenied("contract.ended", "agree on a new contract", f"the contract is {record.lives}")
 
 
 def named(envelope: Envelope, name: str) -> str:

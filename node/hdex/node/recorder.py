@@ -83,9 +83,14 @@ class Recorder:
             raise
 
     @contextmanager
-    def release(self, action: str, actor: Identity, **facts: Unpack[Facts]) -> Iterator[Receipt]:
-        """Remember first, then run the body: nothing in it happens unless the event is durable."""
-        with self._log.release(self._event(action, actor, Decision.ALLOW, None, facts)) as receipt:
+    def release(
+        self, action: str, actor: Identity, *, rule: str | None = None, **facts: Unpack[Facts]
+    ) -> Iterator[Receipt]:
+        """Remember first, then run the body: nothing in it happens unless the event is durable.
+
+        rule: by whose name it was allowed, where no person said so.
+        """
+        with self._log.release(self._event(action, actor, Decision.ALLOW, rule, facts)) as receipt:
             yield receipt
 
     def proof(self, receipt: Receipt) -> AccessProof:

@@ -14,7 +14,8 @@ def desk(config: Config, port: Port = 8491, tls: Tls = False) -> None:
     from hdex.node.config import BuyerConfig, load
 
     settings = load(config, BuyerConfig)
-    prepare(settings.data_dir, [settings.exchange.endpoint])
+    heard = settings.dsp.callback_hosts if settings.dsp is not None else []
+    prepare(settings.data_dir, [settings.exchange.endpoint, *heard])
     from hdex.node.compose.buyer_desk import serve_buyer_desk
 
     until_stopped(lambda stop: serve_buyer_desk(settings, port, tls=tls, stop=stop))

@@ -33,8 +33,9 @@ def negotiate(  # noqa: PLR0913  # typer: each option is a parameter
     wait_s: Annotated[float, typer.Option(help="How long to wait for the provider's next word.")] = 60.0,
     accept: Annotated[bool, typer.Option("--accept", help="Accept the provider's offer as it is.")] = False,
     counter: Annotated[
-        bool, typer.Option("--counter", help="Counter the offer with --plan, --columns, --rounds.")
+        bool, typer.Option("--counter", help="Counter the offer with --plan, --columns, --rounds, --until.")
     ] = False,
+    until: Annotated[str, typer.Option(help="With --counter: latest end, as in 2027-06-30T00:00:00Z.")] = "",
     withdraw: Annotated[str, typer.Option(help="End the negotiation, for this reason.")] = "",
     fetch: Annotated[bool, typer.Option(help="Receive the product once the contract is final.")] = False,
     as_json: Json = False,
@@ -60,6 +61,7 @@ def negotiate(  # noqa: PLR0913  # typer: each option is a parameter
             record = one.bargain.accept(contract)
         elif counter:
             terms: dict[str, Any] = {"order": to_document(order)} if plan or columns else {}
+            terms |= {"until": until} if until else {}
             record = one.bargain.counter(contract, terms | ({} if rounds is None else {"max_rounds": rounds}))
         else:
             wish = wish_of(product, settings.id, purpose, disease, mode=mode, order=order, rounds=rounds or 0)

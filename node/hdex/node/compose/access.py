@@ -13,7 +13,6 @@ from hdex.node.config import ExchangeConfig, HospitalConfig
 from hdex.node.hospital.access_requests import AccessRequests, ReviewRoom
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
-from hdex.node.hospital.contract_lives import ContractLives
 from hdex.node.hospital.lifecycle import Lifecycle
 from hdex.node.hospital.products import Products
 from hdex.node.hospital.staff import Staff, read_staff
@@ -92,16 +91,10 @@ def policy_of(data: Path) -> ReviewPolicy:
     return read_review_policy(path.read_text(encoding="utf-8")) if path.exists() else default_policy()
 
 
-def watch_terms(standing: Standing, access: AccessParts, lives: ContractLives, lifecycle: Lifecycle) -> None:
-    """Have a hospital's node end by itself what has a term: vettings, requests, contracts, offers of products."""
+def watch_terms(standing: Standing, vettings: Vettings, lifecycle: Lifecycle, *sweeps: "Callable[[], object]") -> None:
+    """Have a hospital's node end by itself what has a term: vettings, offers of products, and what `sweeps` look at."""
     me = identity_of(standing)
-    watch_clock(
-        standing.stop,
-        access.vettings.expire,
-        access.requests.sweep,
-        lives.sweep,
-        lambda: lifecycle.expire(actor=me),
-    )
+    watch_clock(standing.stop, vettings.expire, lambda: lifecycle.expire(actor=me), *sweeps)
 
 
 def watch_clock(stop: threading.Event, *duties: "Callable[[], object]", look_s: float = LOOK_S) -> None:

@@ -4,6 +4,7 @@ import threading
 
 from hdex.node.buyer_desk import BuyerDesk, Verbs
 from hdex.node.compose.client import applicant_of, buyer_of, customer_of, folder_of, holder_of, organisation_caller
+from hdex.node.compose.dealing import listen_for_desk
 from hdex.node.compose.desk_line import door_of, serve_desk_app
 from hdex.node.compose.standing import now
 from hdex.node.config import BuyerConfig
@@ -31,7 +32,7 @@ def serve_buyer_desk(config: BuyerConfig, port: int, *, tls: bool = False, stop:
         tls=tls,
         lets=lambda one: (one.kind, one.participant) == (who.kind, who.participant),
     )
-    return serve_desk_app(create_buyer_app(door, desk_of(config)), door, who, config.identity, stop=stop)
+    return serve_desk_app(create_buyer_app(door, desk_of(config, stop)), door, who, config.identity, stop=stop)
 
 
 def organisation(config: BuyerConfig, denied: frozenset[int]) -> Identity:
@@ -49,9 +50,17 @@ def organisation(config: BuyerConfig, denied: frozenset[int]) -> Identity:
     return who
 
 
-def desk_of(config: BuyerConfig) -> BuyerDesk:
-    """Return everything that the organisation can do, over one set of keys and channels."""
+def desk_of(config: BuyerConfig, stop: threading.Event) -> BuyerDesk:
+    """Return everything that the organisation can do, over one set of keys and channels; with a table [dsp] it listens
+    for providers' words until `stop`.
+    """
     who = organisation_caller(config)
-    verbs = Verbs(buyer_of(config, who), applicant_of(config, who), customer_of(config, who), holder_of(config, who))
+    verbs = Verbs(
+        buyer_of(config, who),
+        applicant_of(config, who),
+        customer_of(config, who),
+        holder_of(config, who),
+        listen_for_desk(config, who, stop),
+    )
     hospitals = sorted(member.id for member in who.directory.members if member.kind == "hospital")
     return BuyerDesk(verbs, office=config.exchange.id, hospitals=hospitals, home=config.data_dir, clock=now)

@@ -12,6 +12,7 @@ from hdex.federated.store_sqlite import SqliteStore
 from hdex.node.authz import CedarAuthorizer
 from hdex.node.compose.access import AccessParts, watch_terms
 from hdex.node.compose.alerting import recorded_actor
+from hdex.node.compose.bargaining import answers_of, offers_of
 from hdex.node.compose.dataspace_members import Members, connect, serve_line
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import HospitalConfig
@@ -52,6 +53,7 @@ from hdex.node.hospital.query_register import QueryRegister
 from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.released import Released
 from hdex.node.hospital.releases import Releases, Workshop
+from hdex.node.hospital.rule_answers import RuleAnswers
 from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.shares import Files, Shares
 from hdex.node.hospital.signatory import Signatory
@@ -151,10 +153,10 @@ class HospitalParts:
             return
         ground = self.standing
         endpoint = ground.directory.member(self.config.id).endpoint
-        address = self.config.dsp.address + PATH
         desk = HospitalDesk(
-            address, endpoint, self.products, self.negotiations, ground.directory, self.offers(), self.connectors
-        )
+            self.config.dsp.address + PATH, endpoint, self.products, self.negotiations, ground.directory,
+            self.offers, self.answers, self.connectors,
+        )  # fmt: skip
         members = Members(self.config.id, self.config.trust_domain, self.config.identity, ground.directory)
         line = connect(members, self.config.dsp, desk, self.processes, ground.recorder)
         self.connectors.append(line.connector)
@@ -199,16 +201,13 @@ class HospitalParts:
         market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
         return Readings(kept, self.classifications, self.assessments, self.products, market=market)
 
+    @cached_property
     def offers(self) -> Offers:
-        ground = self.standing
-        return Offers(
-            Signatory(self.config.id, ground.keys.secret("sign"), now),
-            self.negotiations,
-            self.products,
-            self.staff,
-            directory=ground.directory,
-            recorder=ground.recorder,
-        )
+        return offers_of(self.standing, self.negotiations, self.products, self.staff)
+
+    @cached_property
+    def answers(self) -> RuleAnswers:
+        return answers_of(self.standing, self.config, self.negotiations, self.products, self.offers)
 
     def standings(self) -> ContractStandings:
         return ContractStandings(self.negotiations.lives, self.standing.recorder, now)
@@ -315,7 +314,8 @@ class HospitalParts:
             readings=self.readings(enclaves, accesses),
             accesses=accesses,
             standings=self.standings(),
-            offers=self.offers(),
+            offers=self.offers,
+            answers=self.answers,
             meter=self.meter,
             log=ground.log,
         )
@@ -390,7 +390,8 @@ def serve_hospital(config: HospitalConfig) -> Standing:
     offices = (vetting_adder(access.vettings), access_adder(access.requests, now))
     standing.routes += sharing_routes(parts.shares, time.monotonic)
     standing.serving = standing.serve([*hospital_adders(hospital), *settlement_adders(hospital), *offices])
-    watch_terms(standing, access, parts.negotiations.lives, parts.lifecycle)
+    sweeps = (access.requests.sweep, parts.negotiations.lives.sweep, parts.answers.sweep)
+    watch_terms(standing, access.vettings, parts.lifecycle, *sweeps)
     dialled = (config.region or config.exchange).id  # for studies; everything else goes to the exchange
     handle = parts.site_handler()
     ChannelClient(lambda: standing.channels(dialled), handle, stop=standing.stop).start()

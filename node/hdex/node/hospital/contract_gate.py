@@ -13,9 +13,10 @@ from hdex.catalog.access_form import AccessForm, columns_agreed
 from hdex.catalog.access_review import AccessState
 from hdex.catalog.documents import from_document
 from hdex.catalog.product import DataProduct
-from hdex.catalog.terms import AccessRequest, Terms, decide, may_need_person
+from hdex.catalog.terms import AccessRequest, Outcome, Terms, decide, may_need_person
 from hdex.catalog.terms_record import TO_ACCEPT
 from hdex.catalog.vetting_rules import Answer, VettingRule
+from hdex.node.answer_rules import LEVEL_MOST
 from hdex.node.contract_record import order_of
 from hdex.node.errors import AccessDenied
 from hdex.node.hospital.access_record import AccessRecord
@@ -33,6 +34,7 @@ UNANSWERED = {  # state of the newest request -> (rule, what then)
     AccessState.WITHDRAWN: ("access_request.missing", "begin a new request: hdex buy request new"),
 }
 PENDING = ("access_request.pending", "wait for the hospital's people: hdex buy request status says whose turn it is")
+PERSON_NEXT = "a person decides: hdex node decide"
 MISSING = ("access_request.missing", "ask for access first: hdex buy request new, then submit")
 
 
@@ -92,6 +94,26 @@ class ContractGate:
             raise AccessDenied("access_request.other", "ask for what was approved, or begin a new request", says)
         rule, next_step = unanswered(about)
         raise AccessDenied(rule, next_step, "these terms ask that people of the hospital approve a request first")
+
+
+def waits(passage: Passage) -> dict[str, str]:
+    """Return why a request waits for a person: by the rule about its organisation that asks, if one does."""
+    for rule in passage.asks:
+        return {"rule": rule.name, "next_step": rule.next.en}
+    return {"rule": "approval.pending", "next_step": "the privacy officer decides"}
+
+
+def require_nobody(level: int, outcome: Outcome, passage: Passage) -> None:
+    """Raise AccessDenied where level, terms or the rules about an organisation leave a request to people.
+
+    What is not left to them a rule of the hospital's may answer.
+    """
+    if level > LEVEL_MOST:
+        raise AccessDenied("rule.level", PERSON_NEXT, f"level {level} is never answered by a rule")
+    if outcome is not Outcome.PERMITTED or passage.clauses is not None:
+        raise AccessDenied("rule.terms", PERSON_NEXT, "the terms leave this use to people")
+    if passage.asks:
+        raise AccessDenied("rule.vetting", PERSON_NEXT, f"{passage.asks[0].name} asks for people")
 
 
 def require_approved(ordered: tuple[str, ...], approved: tuple[str, ...]) -> None:

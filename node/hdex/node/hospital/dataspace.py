@@ -25,6 +25,7 @@ from hdex.node.hospital.negotiation import Negotiations
 from hdex.node.hospital.offers import Offers
 from hdex.node.hospital.ports import Exchange
 from hdex.node.hospital.products import Products
+from hdex.node.hospital.rule_answers import RuleAnswers
 from hdex.node.identity import Identity
 from hdex.node.recorder import REFUSALS
 from hdex.node.signed import Envelope
@@ -43,6 +44,7 @@ class HospitalDesk:
     negotiations: Negotiations
     directory: Directory
     offers: Offers
+    answers: RuleAnswers
     connectors: list[Connector] = field(default_factory=list)  # the one that is served, once it is made
 
     def datasets(self, after: str, count: int) -> Sequence[Document]:
@@ -118,6 +120,8 @@ class HospitalDesk:
             self.connectors[0].act(process.pid, "agree", paper=record.agreement)
         elif record.offer is not None and process.state == State.REQUESTED:  # offered before a stop
             self.connectors[0].act(process.pid, "offer", paper=record.offer)
+        else:
+            self.answers.answer(record.contract_id)
 
     def _considered(self, process: Process) -> ContractRecord:
         if not is_answer(process):

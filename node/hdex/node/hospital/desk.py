@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hdex.ledger.log import Log
+from hdex.node.contract_record import ContractRecord
 from hdex.node.documents import Document
 from hdex.node.hospital.accesses import Accesses
 from hdex.node.hospital.approvals import Approvals
@@ -24,6 +25,7 @@ from hdex.node.hospital.publishing import Publishing
 from hdex.node.hospital.queries import Queries
 from hdex.node.hospital.readings import Readings
 from hdex.node.hospital.releases import Releases
+from hdex.node.hospital.rule_answers import RuleAnswers
 from hdex.node.hospital.settlement import Settlement
 from hdex.node.hospital.shares import Shares
 from hdex.node.hospital.statements import Statements
@@ -57,8 +59,15 @@ class Hospital:
     accesses: Accesses
     standings: ContractStandings
     offers: Offers
+    answers: RuleAnswers
     meter: Meter
     log: Log
+
+    def consider(self, envelope: Envelope, actor: Identity) -> ContractRecord:
+        """Return what the rules say of a consumer's request; one that a rule answers is answered at once."""
+        record = self.negotiations.consider(envelope, actor)
+        self.answers.answer(record.contract_id)
+        return record
 
     def approve(self, kind: str, dataset: str, envelope: Envelope, *, actor: Identity) -> Document:
         """Keep a signed document of a data set, or carry out a signed order about the node's own records."""

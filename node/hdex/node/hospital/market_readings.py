@@ -10,13 +10,18 @@ from typing import Any
 
 from hdex.catalog.access_review import APPLICANT
 from hdex.catalog.contract import Agreement, State
+from hdex.catalog.errors import CatalogError
 from hdex.catalog.invoice import InvoiceState
 from hdex.catalog.lifecycle import OFFICER, STEWARD
+from hdex.catalog.price import Price
+from hdex.catalog.product import DataProduct
+from hdex.catalog.quote import ordered_price
 from hdex.catalog.vetting import NEXT_ROLE
 from hdex.ledger.event import format_time
-from hdex.node.contract_record import ContractRecord
+from hdex.node.bargain_terms import one_price, told_terms
+from hdex.node.contract_record import ContractRecord, order_of
 from hdex.node.documents import Document, Documents
-from hdex.node.errors import NotFound
+from hdex.node.errors import AccessDenied, NodeError, NotFound
 from hdex.node.hospital.access_requests import AccessRequests
 from hdex.node.hospital.access_views import turn
 from hdex.node.hospital.clauses import EPSILON, QUESTIONS, ROWS_LEAVE, RUNS
@@ -86,7 +91,7 @@ class MarketReadings:
             "contracts": [
                 {"name": one.contract_id, "product": one.asked["product"]}
                 for one in self._at.negotiations.all()
-                if one.state == State.REQUESTED and not one.revoked
+                if one.state in (State.REQUESTED, State.ACCEPTED) and not one.revoked
             ],
             "invoices": [
                 {"name": kept.number}
@@ -114,7 +119,51 @@ class MarketReadings:
             "clauses": {n: v for n, v in agreement.clauses.items() if not is_counted(n)} if agreement else {},
             "receipts": self._receipts(name),
             "log": self._life(name),
+            **self._bargaining(record),
         }
+
+    def _bargaining(self, record: ContractRecord) -> Document:
+        """Return {"bargain", "offers", "plans", "asked"}: what was said, oldest first; whether an offer may be made."""
+        product = self._product(record)
+        spoken = [
+            {
+                **{name: one[name] for name in ("kind", "at", "by", "policy")},
+                "reason": (one["paper"] or {}).get("document", {}).get("reason", ""),
+                "terms": told_terms(one["paper"]["document"], self._price(product, one)) if one["paper"] else None,
+            }
+            for one in record.bargain
+        ]
+        listed = [product.price, *(product.plans or ())] if product else []
+        return {
+            "bargain": spoken,
+            "offers": self._may_offer(record),
+            "plans": [one_price(one) for one in listed],
+            "asked": told_terms(record.asked, self._price(product, {"paper": record.request})),
+        }
+
+    def _product(self, record: ContractRecord) -> DataProduct | None:
+        """Return the version that a negotiation is about, None where it serves no more."""
+        try:
+            return self._at.negotiations.product_of(record.contract_id)
+        except (NodeError, CatalogError):
+            return None
+
+    def _price(self, product: DataProduct | None, word: Document) -> Price | None:
+        if product is None or not word["paper"]:
+            return None
+        try:
+            return ordered_price(product, order_of(word["paper"]["document"]))
+        except CatalogError:
+            return None
+
+    def _may_offer(self, record: ContractRecord) -> bool:
+        if record.state != State.REQUESTED:
+            return False
+        try:
+            self._at.negotiations.exchange.require_offers(record.contract_id)
+        except AccessDenied:
+            return False
+        return True
 
     def _all(self) -> list[ContractRecord]:
         """Return every contract as the clock leaves it, oldest first."""

@@ -13,16 +13,28 @@ from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.quote import ordered_price
 from hdex.catalog.terms import Outcome
 from hdex.ledger.event import format_time
+from hdex.node.answer_rules import AnswerRule, rule_of
 from hdex.node.authz import Authorizer
-from hdex.node.contract_record import RENEWS, UNTIL, ContractRecord, named, order_of, read_request, reason_of
+from hdex.node.contract_record import (
+    RENEWS,
+    UNTIL,
+    ContractRecord,
+    bargained,
+    named,
+    order_of,
+    read_request,
+    reason_of,
+    require_active,
+    require_read,
+)
 from hdex.node.directory import Directory
-from hdex.node.documents import Documents
+from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied
 from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_draft import draft, ends, is_standing, require_renewable
-from hdex.node.hospital.contract_gate import ContractGate, Passage
+from hdex.node.hospital.contract_gate import ContractGate, Passage, require_nobody, waits
 from hdex.node.hospital.contract_lives import ContractLives
 from hdex.node.hospital.contract_shelf import about
 from hdex.node.hospital.ports import Exchange
@@ -31,7 +43,7 @@ from hdex.node.hospital.signatory import Signatory
 from hdex.node.hospital.terms_gate import TermsGate
 from hdex.node.identity import Identity
 from hdex.node.meter import Meter
-from hdex.node.recorder import Recorder
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import Envelope, canonical, digest, sign, verify
 
 GRANT_DIGITS = 32
@@ -76,12 +88,20 @@ class Negotiations:
             with self._shelf.changing:
                 return self._known(asked) or self._considered(envelope, asked, actor)
 
-    def decide(self, contract_id: str, actor: Identity, *, approved: bool, reason: str = "") -> ContractRecord:
-        """Sign the agreement, or refuse: a person of this hospital says which; of level 5 two persons do."""
+    def decide(
+        self, contract_id: str, actor: Identity, *, approved: bool, reason: str = "", rule: AnswerRule | None = None,
+        read: str = "",
+    ) -> ContractRecord:  # fmt: skip
+        """Sign the agreement, or refuse: a person of this hospital says which; of level 5 two persons do.
+
+        rule: by which the hospital agrees without one. read: the digest of the request that was read, where known;
+        another one is not decided.
+        """
         with self._recorder.refusals("contract.agree" if approved else "contract.refuse", actor, contract=contract_id):
             self._gate.refresh(str(self._record(contract_id).asked["consumer"]))
             with self._shelf.changing:
-                record = self._decided(self._record(contract_id), actor, approved=approved, reason=reason)
+                require_read(self._record(contract_id), read)
+                record = self._decided(self._record(contract_id), actor, approved=approved, reason=reason, rule=rule)
             if record.state == State.TERMINATED and record.rule == REFUSED:
                 self._exchange.submit_decision(record.contract_id, record.rule, record.next_step)
             if record.state == State.AGREED and record.agreement is not None:
@@ -231,7 +251,9 @@ class Negotiations:
         with self._recorder.release("contract.request", actor, **about(asked)):
             return self._store(record.moved(record.state, **waits(passage)))
 
-    def _decided(self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str) -> ContractRecord:
+    def _decided(
+        self, record: ContractRecord, actor: Identity, *, approved: bool, reason: str, rule: AnswerRule | None
+    ) -> ContractRecord:
         if record.state not in DECIDED or record.revoked:
             return record
         if not approved:
@@ -250,20 +272,36 @@ class Negotiations:
         passage = self._gate.require(product, asked, self._signer.clock())
         self._require_licence(product, asked)
         self._require_renewable(product, asked, passage)
-        data: dict[str, str | int] = {
-            "kind": "hospital",
-            "participant": self._signer.hospital,
-            "level": product.level,
-        }
-        self._authorizer.decide(actor, DECIDE, data).require()  # at the door the level was not known
+        self._require_may(actor, product.level)  # at the door the level was not known
+        if rule is not None:
+            require_nobody(product.level, self._terms.consider(product, asked).outcome, passage)
         if product.level >= LEVEL_5 or passage.asks:
             record = self._approved(record, actor)
             if len(record.approvals) < TWO_ROLES:
                 return record
         agreement = self._sign_agreement(record, product, passage)
-        with self._recorder.release("contract.agree", actor, **about(record.asked)):
+        facts = about(record.asked) | (Facts(policy_digest=rule.digest()) if rule else Facts())
+        with self._recorder.release("contract.agree", actor, rule=rule_of(actor), **facts):
             said = {"agreement": agreement, "rule": "", "next_step": "the consumer signs"}
+            if rule is not None:
+                record = record.moved(record.state, bargain=self._by_rule(record, rule))
             return self._store(record.moved(step(State(record.state), Party.PROVIDER, Message.AGREEMENT), **said))
+
+    def require_nobody(self, record: ContractRecord, actor: Identity) -> None:
+        """Raise AccessDenied where a request is left to people, or passes the rules no more."""
+        asked = record.asked
+        product = self._products.live(asked["product"], asked["manifest_digest"])
+        if isinstance(passage := self.passage(product, asked), AccessDenied):
+            raise passage
+        require_nobody(product.level, self._terms.consider(product, asked).outcome, passage)
+        self._require_may(actor, product.level)
+
+    def _require_may(self, actor: Identity, level: int) -> None:
+        data: dict[str, str | int] = {"kind": "hospital", "participant": self._signer.hospital, "level": level}
+        self._authorizer.decide(actor, DECIDE, data).require()
+
+    def _by_rule(self, record: ContractRecord, rule: AnswerRule) -> tuple[Document, ...]:
+        return bargained(record, "agree", self._signer.clock(), by=rule.by, policy=rule.digest())
 
     def _approved(self, record: ContractRecord, actor: Identity) -> ContractRecord:
         """Return the record with one more approval: two persons of two roles give level 5."""
@@ -359,21 +397,3 @@ class Negotiations:
 
     def _store(self, record: ContractRecord) -> ContractRecord:
         return self._shelf.store(record)
-
-
-def waits(passage: Passage) -> dict[str, str]:
-    """Return why a request waits for a person: by the rule about its organisation that asks, if one does."""
-    for rule in passage.asks:
-        return {"rule": rule.name, "next_step": rule.next.en}
-    return {"rule": "approval.pending", "next_step": "the privacy officer decides"}
-
-
-def require_active(record: ContractRecord) -> None:
-    """Raise AccessDenied where a final contract does not serve now."""
-    if record.lives is LifeState.ACTIVE:
-        return
-    said = record.steps[-1]["document"] if record.steps else {}
-    if record.lives is LifeState.SUSPENDED:
-        says = f"suspended: {said.get('reason', '')}"
-        raise AccessDenied("contract.suspended", "wait until the provider resumes the contract", says)
-    raise AccessDenied("contract.ended", "agree on a new contract", f"the contract is {record.lives}")

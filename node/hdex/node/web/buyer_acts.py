@@ -77,7 +77,7 @@ class BuyerActs:
     def ask(self, visit: Visit) -> Response:
         """Ask for a contract."""
         asked = wish(visit.form, visit.path("product"), self._desk.me, self._desk.at())
-        record = self._desk.buyer.request(asked)
+        record = self._desk.ask(asked, said(visit.form, "connector"))
         return done(visit, contract_path(record.contract_id), "asked")
 
     def accept(self, visit: Visit) -> Response:
@@ -86,7 +86,7 @@ class BuyerActs:
         agreement = self._desk.buyer.status(contract).agreement
         if agreement is not None:
             require_shown(visit, agreement["document"])
-        self._desk.buyer.accept(contract)
+        self._desk.sign(contract)
         return done(visit, contract_path(contract), "accepted")
 
     def fetch(self, visit: Visit) -> Response:

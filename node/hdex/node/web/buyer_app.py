@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from hdex.node.buyer_desk import BuyerDesk
 from hdex.node.web.auditor_app import root_of
 from hdex.node.web.buyer_acts import BuyerActs
+from hdex.node.web.buyer_bargain import BargainActs
 from hdex.node.web.buyer_contracts import ContractPages
 from hdex.node.web.buyer_life import LifePages
 from hdex.node.web.buyer_pages import BuyerPages
@@ -21,7 +22,7 @@ def create_buyer_app(door: Door, desk: BuyerDesk) -> FastAPI:
     frame = DeskFrame(door, BuyerWords)
     app = frame.app("hdex buyer's desk")
     pages, requests, contracts, acts = BuyerPages(desk), RequestPages(desk), ContractPages(desk), BuyerActs(desk)
-    life = LifePages(desk)
+    life, bargain = LifePages(desk), BargainActs(desk)
     for lang in LANGUAGES:
         root, words = root_of(lang), BuyerWords(lang)
         see, do, take = frame.seen(words), frame.done(words), frame.done(words, read_upload)
@@ -44,6 +45,8 @@ def create_buyer_app(door: Door, desk: BuyerDesk) -> FastAPI:
         add_page(app, f"{root}/contracts", see(contracts.all))
         add_page(app, f"{root}/contracts/{{contract}}", see(contracts.one))
         add_page(app, f"{root}/contracts/{{contract}}/accept", do(acts.accept), method="POST")
+        add_page(app, f"{root}/contracts/{{contract}}/offer/accept", do(bargain.accept), method="POST")
+        add_page(app, f"{root}/contracts/{{contract}}/offer/counter", do(bargain.counter), method="POST")
         add_page(app, f"{root}/contracts/{{contract}}/fetch", do(acts.fetch), method="POST")
         add_page(app, f"{root}/contracts/{{contract}}/query", see(contracts.query))
         add_page(app, f"{root}/contracts/{{contract}}/query", do(contracts.answer), method="POST")

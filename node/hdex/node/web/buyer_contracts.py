@@ -6,12 +6,14 @@ from typing import Any
 from fastapi.responses import Response
 
 from hdex.catalog.money import say
+from hdex.catalog.price import Price
 from hdex.catalog.product import Column, DeliveryMode
 from hdex.catalog.purposes import purposes
 from hdex.node.buyer_desk import BuyerDesk, Standing
 from hdex.node.errors import NodeError, Problem, describe
 from hdex.node.question import KINDS
 from hdex.node.signed import digest
+from hdex.node.web.buyer_bargain import view_of
 from hdex.node.web.buyer_forms import question
 from hdex.node.web.buyer_views import (
     DENIED,
@@ -65,7 +67,11 @@ class ContractPages:
         asked = dict(visit.request.query_params)
         plans = [product.price, *(product.plans or ())]
         return page("buyer_contract_new.html", visit, product=product, purposes=purposes(), asked=asked, plans=plans,
-                    say=say)  # fmt: skip
+                    say=say, connector=self._connector(product.provider.id))  # fmt: skip
+
+    def _connector(self, provider: str) -> str | None:
+        """Return where a provider was last reached over the Dataspace Protocol; None where the desk does not listen."""
+        return self._desk.bargains.address(provider) if self._desk.bargains is not None else None
 
     def one(self, visit: Visit) -> Response:
         """Return one contract; `?live=1` has the browser load it again every few seconds, for ten minutes."""
@@ -90,7 +96,8 @@ class ContractPages:
             acts=acts(found),
             denied=DENIED,
             is_usable=state in USABLE,
-            offer=offer_of(found),
+            offer=view_of(self._desk, found),
+            plans=self._plans(found),
             is_live=is_live,
             live_s=LIVE_S,
             mode=str(found.asked["delivery_mode"]),
@@ -140,29 +147,22 @@ class ContractPages:
             is_mode=found.asked["delivery_mode"] == DeliveryMode.QUERY,
         )
 
+    def _plans(self, found: Standing) -> list[Price]:
+        """Return the plans of the product that an offer is about, for a counter; none where it is no longer shown."""
+        if state_of(found) != "OFFERED":
+            return []
+        try:
+            product = self._desk.buyer.show(str(found.asked["product"]))[0]
+        except NodeError:
+            return []
+        return [product.price, *(product.plans or ())]
+
     def _columns(self, product: str) -> tuple[Column, ...]:
         """Return the product's columns, none where it is no longer shown: a contract outlives its listing."""
         try:
             return self._desk.buyer.show(product)[0].columns
         except NodeError:
             return ()
-
-
-def offer_of(one: Standing) -> list[tuple[str, str]]:
-    """Return the terms of the provider's offer that waits for an answer, as (limit or form field, text)."""
-    envelope = one.record.offer if one.record and one.record.state == "OFFERED" else None
-    said = envelope.get("document") if envelope else None
-    if not isinstance(said, dict):
-        return []
-    order = said["order"] if isinstance(said.get("order"), dict) else {}
-    columns = order.get("columns") or []
-    told = {
-        "plan": order.get("plan"),
-        "columns": ", ".join(map(str, columns)) if isinstance(columns, list) else "",
-        "rounds": said.get("max_rounds"),
-        "until": said.get("until"),
-    }
-    return [(name, str(value)) for name, value in told.items() if value]
 
 
 def looked(live: str) -> int:

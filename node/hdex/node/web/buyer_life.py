@@ -73,7 +73,7 @@ class LifePages:
         return done(visit, contract_path(found.contract_id), "attested")
 
     def _withdraw(self, visit: Visit, found: Standing) -> Response:
-        self._desk.holder.withdraw(found.contract_id, text(visit, "reason"))
+        self._desk.withdraw(found.contract_id, text(visit, "reason"))
         return done(visit, contract_path(found.contract_id), "withdrawn")
 
     def _found(self, visit: Visit, act: str) -> Standing:

@@ -13,6 +13,7 @@ from hdex.node.web.words import count
 
 US, PROVIDER = "us", "provider"
 TURN = {"REQUESTED": PROVIDER, "OFFERED": US, "ACCEPTED": PROVIDER, "AGREED": US, "VERIFIED": PROVIDER}
+BARGAINED = ("OFFERED", "ACCEPTED")  # between request and agreement, where there was bargaining
 WAY = ("REQUESTED", "AGREED", "VERIFIED", "FINALIZED")
 COUNTED = {  # clauses that the provider counts down -> the limit's name
     "queries": "questions",
@@ -27,7 +28,7 @@ ENDED = ("REVOKED", "EXPIRED", "COMPLETED", "OBLIGATIONS_OPEN", "CLOSED")  # sta
 OVER = ("TERMINATED", *ENDED)
 FINAL = ("TERMINATED", "CLOSED")  # states that nothing follows
 USABLE = ("FINALIZED", "ACTIVE")
-WITHDRAWABLE = ("REQUESTED", "AGREED", "VERIFIED")  # offers are answered over the Dataspace Protocol alone
+WITHDRAWABLE = ("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED")
 DENIED = ("TERMINATED", "SUSPENDED", "REVOKED", "EXPIRED", "OBLIGATIONS_OPEN")  # steps that a page marks
 MOST_BARS = 24
 MEASURES = ("value", "mean", "sum", "n")  # of an answer's row, the one that a chart shows first
@@ -191,6 +192,8 @@ def steps(one: Standing) -> list[Step]:
             continue
         source = "signed" if signed.get(name) else "seen"
         found.append(Step(name, signed.get(name) or first_seen(one, name), source, is_reached))
+        if name == "REQUESTED":
+            found += [Step(said, one.seen[said], is_reached=True) for said in BARGAINED if said in one.seen]
     return [*found, *later_steps(one, state)]
 
 

@@ -34,10 +34,6 @@ class BuyerWords(DeskWords):
         """Return a delivery mode as the catalogue names it."""
         return word("mode", name, self.lang)
 
-    def plan(self, name: str) -> str:
-        """Return a price plan as the catalogue names it."""
-        return word("plan", name, self.lang)
-
     def datatype(self, name: str) -> str:
         """Return a column's type as the catalogue names it."""
         return word("datatype", name, self.lang)

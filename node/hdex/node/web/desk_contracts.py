@@ -1,19 +1,23 @@
-"""Contracts at a hospital's desk: what was agreed, what is used and left, how each came here, what a person ends."""
+"""Contracts at a hospital's desk: what is asked, offered, agreed, used and left, and what a person says to each."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from fastapi.responses import Response
 
-from hdex.node.errors import NotFound
+from hdex.catalog.money import say
+from hdex.node.bargain_terms import Difference, compared, with_changes
+from hdex.node.contract_record import MOST_ROUNDS
+from hdex.node.errors import AccessDenied, NotFound, RequestInvalid
 from hdex.node.steward import Steward
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_forms import done, require_shown, text
 from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import Route
 
-WAITING, LIVE = ("REQUESTED", "OFFERED"), ("ACCEPTED", "AGREED", "VERIFIED", "ACTIVE", "SUSPENDED", "OBLIGATIONS_OPEN")
+WAITING, LIVE = ("REQUESTED", "OFFERED", "ACCEPTED"), ("AGREED", "VERIFIED", "ACTIVE", "SUSPENDED", "OBLIGATIONS_OPEN")
 DECIDERS = ("data_steward", "privacy_officer", "ethics_committee")
 ENDERS, ORDERER = ("data_steward", "privacy_officer"), "privacy_officer"
 ENDABLE = ("AGREED", "VERIFIED", "ACTIVE", "SUSPENDED")
@@ -24,7 +28,9 @@ ACTS = {  # what is done -> what the page says then
     "revoke": "revoked",
     "suspend": "ordered",
     "resume": "ordered",
+    "offer": "offered",
 }
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 Row = Mapping[str, Any]
 
 
@@ -55,14 +61,28 @@ class ContractsPart:
         """Return one contract whole. Raises NotFound."""
         found = self._found(visit)
         limits = [(one, left_of(one)) for one in found["lines"]]
-        return page("desk_contract.html", visit, found=found, limits=limits, acts=acts_of(found, visit.role))
+        return page(
+            "desk_contract.html",
+            visit,
+            found=found,
+            limits=limits,
+            acts=acts_of(found, visit.role),
+            bargain=with_changes(found["bargain"]),
+            differences=differences(found),
+            say=say,
+        )
 
     def asked(self, visit: Visit) -> Response:
         """Return one contract with the question whether this is meant. Raises NotFound."""
         act = visit.path("act")
         if act not in ACTS:
             raise NotFound("there is no such act")
-        return page("desk_contract_act.html", visit, found=self._found(visit), act=act)
+        found = self._found(visit)
+        if act == "offer" and act not in acts_of(found, visit.role):
+            raise AccessDenied(
+                "contract.state", "read the contract again", f"nothing to {act}: it is {standing(found)}"
+            )
+        return page("desk_contract_act.html", visit, found=found, act=act, say=say, most=MOST_ROUNDS)
 
     def acted(self, visit: Visit) -> Response:
         """Approve or refuse a request that was read, or end a licence."""
@@ -74,6 +94,9 @@ class ContractsPart:
             desk.revoke(name, text(visit, "reason"))
         elif act in ORDERS.values():
             self._steward.order_contract(f"contract.{act}", name, text(visit, "reason"))
+        elif act == "offer":
+            require_shown(visit, desk.read("contract", name)["request"])
+            self._steward.offer(name, text(visit, "reason"), offered(visit.form))
         else:
             require_shown(visit, desk.read("contract", name)["request"])
             reason = text(visit, "reason") if act == "refuse" else ""
@@ -92,10 +115,26 @@ def contract_path(name: str) -> str:
 def acts_of(found: Row, role: str) -> list[str]:
     """Return what this person may do about a contract as it stands; the node has the last word."""
     state = standing(found)
-    if state == "REQUESTED":
-        return ["approve", "refuse"] if role in DECIDERS else []
+    if state in ("REQUESTED", "ACCEPTED") and role in DECIDERS:
+        return ["approve", *(["offer"] if found.get("offers") and role == ORDERER else []), "refuse"]
+    if state == "OFFERED" and role in DECIDERS:
+        return ["refuse"]
     ordered = [ORDERS[state]] if state in ORDERS and role == ORDERER else []
     return [*ordered, *(["revoke"] if state in ENDABLE and role in ENDERS else [])]
+
+
+def differences(found: Row) -> list[Difference]:
+    """Return what was asked first beside the newest terms; nothing where nobody has bargained."""
+    spoken = [one["terms"] for one in found["bargain"] if one["terms"]]
+    return compared(spoken[0], spoken[-1]) if len(spoken) > 1 else []
+
+
+def offered(form: Mapping[str, str]) -> dict[str, str]:
+    """Return the terms of an offer as a paper says them: an empty text leaves one as it was asked."""
+    said = {name: form.get(name, "").strip() for name in ("plan", "columns", "rounds", "until")}
+    if said["until"] and not DAY.fullmatch(said["until"]):
+        raise RequestInvalid("until is a day as in 2027-06-30")
+    return {**said, "until": f"{said['until']}T00:00:00.000Z" if said["until"] else ""}
 
 
 def standing(one: Row) -> str:

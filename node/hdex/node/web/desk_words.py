@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hdex.catalog.purposes import purposes
+from hdex.catalog.web.labels import word
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
@@ -38,6 +39,10 @@ class DeskWords(PageWords):
     def treatment(self, action: str) -> str:
         """Return what became of a column."""
         return Words.name(self, "action", action)
+
+    def plan(self, name: str) -> str:
+        """Return a price plan as the catalogue names it."""
+        return word("plan", name, self.lang)
 
     def purpose(self, code: str) -> str:
         """Return what a use is called, with its code; the code alone where the vocabulary does not have it."""

@@ -122,7 +122,7 @@ class HospitalServicer(hospital_pb2_grpc.HospitalServiceServicer):
     def ConsiderRequest(
         self, request: hospital_pb2.ConsiderRequestRequest, context: Context
     ) -> common_pb2.ContractStatus:
-        return status_message(self._hospital.negotiations.consider(unpack(request.request), caller(context)))
+        return status_message(self._hospital.consider(unpack(request.request), caller(context)))
 
     def WithdrawRequest(
         self, request: hospital_pb2.WithdrawRequestRequest, context: Context
