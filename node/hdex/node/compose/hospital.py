@@ -197,7 +197,10 @@ class HospitalParts:
         kept, access = self.standing.documents, self.access
         counters = Counters(self.negotiations, access.requests, access.vettings, enclaves, self.book, kept)
         market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
-        return Readings(kept, self.classifications, self.assessments, self.products, market=market)
+        return Readings(
+            kept, self.classifications, self.assessments, self.products,
+            recorder=self.standing.recorder, market=market,
+        )  # fmt: skip
 
     def offers(self) -> Offers:
         ground = self.standing
@@ -235,6 +238,7 @@ class HospitalParts:
             anchored=lambda: ground.anchoring().status().anchored_size,
             needed=self.config.witnesses,
             questions=lambda: answered(ground.documents),
+            past=ground.shards.past,
         )
 
     def released(self) -> Released:
