@@ -194,13 +194,10 @@ class HospitalParts:
         )
 
     def readings(self, enclaves: Enclaves, accesses: Accesses) -> Readings:
-        kept, access = self.standing.documents, self.access
+        kept, access, recorder = self.standing.documents, self.access, self.standing.recorder
         counters = Counters(self.negotiations, access.requests, access.vettings, enclaves, self.book, kept)
         market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
-        return Readings(
-            kept, self.classifications, self.assessments, self.products,
-            recorder=self.standing.recorder, market=market,
-        )  # fmt: skip
+        return Readings(kept, self.classifications, self.assessments, self.products, recorder=recorder, market=market)
 
     def offers(self) -> Offers:
         ground = self.standing
