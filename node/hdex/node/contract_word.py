@@ -59,7 +59,7 @@ class Word:
     overdue: bool
     transfer: str
     limits: tuple[Used, ...]
-    quota: tuple[Used, ...]  # quota_NAME_PERIOD: of the present month, or of the contract; older providers tell none
+    quota: tuple[Used, ...] = ()  # quota_NAME_PERIOD; older providers tell none
     steps: tuple[LifeStep, ...]
 
 
