@@ -81,7 +81,8 @@ def test_a_waiting_study_shows_what_is_asked(officer: Seat) -> None:
     officer.house.ask(quorum=2, privacy={"epsilon": 0.5, "delta": 1e-06, "clip": 3.0})
     assert "Decide on the study restenosis-2026" in officer.words("/")
     words = officer.words(f"/studies/{DIGEST}/approve")
-    for text in ("logistic regression: restenosis by age, stent_size", "DUO:0000007", "hospital-b", "epsilon = 0.5", "12", DIGEST):
+    asked = "logistic regression: restenosis by age, stent_size"
+    for text in (asked, "DUO:0000007", "hospital-b", "epsilon = 0.5", "12", DIGEST):
         assert text in words
 
 
