@@ -194,6 +194,35 @@ def test_weekends_holidays_and_days_worked_instead(holidays: Any, worked: Any, d
     assert WorkCalendar(utc_offset_hours=8, **given_days).due(NOW, days).isoformat() == due
 
 
+def test_the_shipped_holidays_are_those_of_the_notices() -> None:
+    """Weeks of 2026 as the notice tells them; each day worked instead is one of a weekend, each holiday is none."""
+    calendar = default_policy().calendar
+    assert all(day.weekday() in calendar.weekend for day in calendar.worked)
+    settled = [day for day in calendar.holidays if day.year in calendar.settled]
+    assert not [day for day in settled if day.weekday() in calendar.weekend]
+    assert not calendar.holidays & calendar.worked
+    breaks = {"2026-01-01": 3, "2026-02-15": 9, "2026-04-04": 3, "2026-05-01": 5, "2026-06-19": 3, "2026-09-25": 3,
+              "2026-10-01": 7, "2025-01-28": 8, "2025-04-04": 3, "2025-05-01": 5, "2025-05-31": 3,
+              "2025-10-01": 8}  # fmt: skip
+    for first, days in breaks.items():
+        off = [date.fromisoformat(first) + timedelta(days=n) for n in range(days)]
+        assert not any(map(calendar.is_working, off)), first
+        assert calendar.is_working(off[-1] + timedelta(days=1)), first
+    spring = datetime(2026, 2, 13, 1, tzinfo=UTC)  # Friday; Saturday the 14th is worked, then nine days off
+    assert [f"{calendar.due(spring, days):%m-%d}" for days in (1, 2)] == ["02-14", "02-24"]
+
+
+@pytest.mark.parametrize(
+    ("settled", "days", "open_years"),
+    [((2026, 2027), 30, ()), ((2026,), 30, (2027,)), ((2026,), 5, ()), ((), 30, (2026, 2027))],
+)
+def test_a_deadline_says_which_years_it_reaches_whose_holidays_are_not_known(
+    settled: Any, days: int, open_years: Any
+) -> None:
+    calendar = WorkCalendar(utc_offset_hours=8, settled=frozenset(settled))
+    assert calendar.unsettled(NOW, days) == open_years
+
+
 def test_the_shipped_policy_names_who_is_next_and_what_an_overdue_state_does() -> None:
     policy = default_policy()
     assert set(NEXT) == {state for state in AccessState if state.value not in ENDS} | {AccessState.APPROVED}
@@ -220,7 +249,8 @@ SHIPPED = files("hdex.catalog").joinpath("data/access_review.toml").read_text(en
         ('to = "node_admin"', ""),
         ("weekend = [5, 6]", "weekend = [0, 1, 2, 3, 4, 5, 6]"),
         ("utc_offset_hours = 8", "utc_offset_hours = 80"),
-        ("holidays = []", 'holidays = ["soon"]'),
+        ('"2026-01-01",', '"soon",'),
+        ("settled = [2025, 2026]", "settled = [0]"),
         ("messages = 200", "messages = true"),
         ("messages = 200", "messages = 200\nmore = 1"),
     ],

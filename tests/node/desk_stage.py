@@ -1,7 +1,7 @@
 """One hospital's real verbs in one process, and the browsers of its people before their desks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from html import unescape
 from pathlib import Path
@@ -12,6 +12,7 @@ from tests.node.desk_calls import Called, LocalOffice, LocalTill
 from tests.node.market_stage import BUYER, OTHER, Market, person
 from tests.node.record_stage import Record
 
+from hdex.ledger.log import Log
 from hdex.ledger.note import Signer, cosign
 from hdex.node.compose.staff_desk import hospital_parts
 from hdex.node.contract_record import ContractRecord
@@ -73,6 +74,7 @@ class House:
         review = self.record.classifications.contested
         self.approvals = Approvals(people, ground.documents, ground.recorder, review=review, studies=studies)
         self.anchored = 0
+        self.past: Callable[[], Sequence[Log]] = tuple  # opens the finished shards of the log
         self.accesses = Accesses(
             ground.log,
             folder,
@@ -80,6 +82,7 @@ class House:
             anchored=lambda: self.anchored,
             needed=1,
             questions=lambda: answered(ground.documents),
+            past=lambda: self.past(),
         )
         record, side = self.record, self.market.hospitals[HOSPITAL]
         counters = Counters(
@@ -87,7 +90,8 @@ class House:
         )  # fmt: skip
         market = MarketReadings(counters, life=self.accesses.life_of, clock=self.market.clock)
         self.readings = Readings(
-            ground.documents, record.classifications, record.assessments, record.products, market=market.parts
+            ground.documents, record.classifications, record.assessments, record.products,
+            recorder=ground.recorder, market=market.parts,
         )  # fmt: skip
         self.till = LocalTill(self.market, ground)
         self.offers: Offers | None = None  # of a house that negotiates over the Dataspace Protocol
@@ -185,7 +189,7 @@ class LocalDesk(Called):
         }
 
     def read(self, part: str, dataset: str = "", version: str = "") -> Document:
-        return self._house.readings.read(part, dataset, version)
+        return self._house.readings.read(part, dataset, version, actor=self._who)
 
     def accesses(self, question: Mapping[str, str], *, before: int, limit: int) -> Document:
         return self._house.accesses.find(Question(**question), before=before, limit=limit)

@@ -28,7 +28,7 @@ def site(us: Organisation) -> Iterator[str]:
 def test_the_printed_address_signs_the_browser_in(site: str, us: Organisation) -> None:
     document, console = browse("--dump-dom", f"{site}/zh/sign-in?code={us.sessions.issue(us.who)}")
     assert console == []
-    assert "贵方有 1 项待办" in document
+    assert "本机构有 1 项待办" in document
 
 
 @pytest.mark.parametrize(("width", "root"), [(390, "/zh"), (1280, "")])

@@ -36,6 +36,16 @@ def test_a_word_is_read_as_it_was_said() -> None:
     assert [(one.to, one.by, one.reason) for one in word.steps] == [("REVOKED", "privacy_officer", "ended")]
 
 
+def test_a_quota_is_told_for_its_present_period() -> None:
+    """What is left of a month is the provider's to count; one that tells none is read all the same."""
+    told = {"period": "month", "agreed": {"rows": 100, "queries": 5}, "used": {"rows": 40}}
+    word = read_word(SAID | {"quota": told}, "c-1")
+    assert [(one.name, one.left, one.share) for one in word.quota] == [
+        ("quota_queries_month", 5, 0), ("quota_rows_month", 60, 40),
+    ]  # fmt: skip
+    assert read_word(SAID, "c-1").quota == ()
+
+
 @pytest.mark.parametrize("state", LifeState)
 def test_every_state_of_a_life_is_known(state: LifeState) -> None:
     assert read_word(SAID | {"life": state.value}, "c-1").life is state
@@ -52,6 +62,10 @@ def test_every_state_of_a_life_is_known(state: LifeState) -> None:
         {"since": 5},
         {"transfer": "x" * 4001},
         {"limits": []},
+        {"quota": []},
+        {"quota": {"period": "week", "agreed": {}, "used": {}}},
+        {"quota": {"period": "month", "agreed": {"rows": -1}, "used": {}}},
+        {"quota": {"period": "month", "agreed": []}},
         {"limits": {"rows": -1}},
         {"limits": {"rows": True}},
         {"limits": {"rows": float("nan")}},

@@ -12,6 +12,7 @@ from tests.node.access_stage import PDF
 from tests.node.billing_stage import priced
 from tests.node.desk_stage import COMMITTEE, HOSPITAL, OFFICER, SCRIPT, STEWARD, House, Seat
 from tests.node.market_stage import BUYER, person, released
+from tests.node.record_stage import STENTS
 from tests.node.test_desk_pages import ACTIVE, EVIL
 from tests.node.test_enclave import COUNTS
 from tests.node.test_queries import FRAME
@@ -24,6 +25,7 @@ from hdex.catalog.product import DataProduct, DeliveryMode
 from hdex.catalog.terms import Outcome
 from hdex.catalog.vetting import VettingArrow, VettingState
 from hdex.catalog.vetting_rules import Answer
+from hdex.ledger.event import Action
 from hdex.node.hospital.settlement import Outcome as Matching
 from hdex.node.question import KINDS, question_of
 from hdex.node.web.desk_invoices import STANDINGS
@@ -56,7 +58,7 @@ EMPTY = {
     "/requests": "No request is here",
     "/contracts": "No contract is here",
     "/runs": "Nothing waits in the enclave",
-    "/queries": "No query matches",
+    "/queries": "Nobody has asked anything yet",
     "/revenue": "Nothing was billed or used in this month",
     "/invoices": "No paper matches",
     "/invoices/due": "Nothing is due for this month",
@@ -97,7 +99,7 @@ def test_a_request_goes_through_three_hands_with_a_word_between(house: House) ->
     people = People(house.market)
     people.submit(by_people(house))
     steward, officer, committee = (Seat(house, role).sign_in() for role in (STEWARD, OFFICER, COMMITTEE))
-    assert "Review the access request r-1, by 2026-11-27" in steward.words("/")
+    assert "Review the access request r-1, by 27 Nov 2026" in steward.words("/")
     assert "Nothing waits for you" in officer.words("/")
     shown = steward.words(REQUEST)
     for text in ("Restenosis after carotid stenting", BUYER, "DUO:0000007", "Li Wei", "EC-2026-H4", "people decide"):
@@ -147,7 +149,7 @@ def test_what_is_late_stands_first_and_names_who_was_told(house: House, officer:
     People(house.market).submit(by_people(house))
     house.market.later(days=20)
     officer.sign_in()  # the session has ended meanwhile
-    assert "overdue since 2026-11-27" in officer.words("/")
+    assert "overdue since 27 Nov 2026" in officer.words("/")
     assert "privacy officer was told too" in officer.words("/requests")
 
 
@@ -281,6 +283,37 @@ def test_a_product_shows_its_notice_and_who_signed_each_step(house: House, offic
     assert "listed without a public notice" in words
     assert "a defect is looked into signed: hospital-a, hospital-a/privacy_officer" in words
     assert f"/products/{product.id}/{product.version}" in officer.page("/products")
+
+
+def test_who_reads_a_contract_at_the_desk_is_remembered(house: House, officer: Seat) -> None:
+    house.deliver()
+    before = len(house.record.ground.events())
+    officer.page("/contracts/c-1")
+    read = [(one.action, one.contract) for one in house.record.ground.events()[before:]]
+    assert (Action.CONTRACT_READ, "c-1") in read
+    assert "contract.read" not in [step["action"] for step in house.accesses.life_of("c-1")]
+
+
+def test_a_version_in_its_notice_says_until_when_and_is_offered_for_listing_after_it(
+    house: House, officer: Seat
+) -> None:
+    house.record.ready(STENTS)
+    house.record.release(STENTS)
+    house.record.publish(STENTS, "1.0.0", notice={"listing_days": 7, "supersession_days": 30})
+    path = f"/datasets/{STENTS}/versions/1.0.0"
+    assert "The public notice runs until 28 Nov 2026" in officer.words(path)
+    assert f"{path}/list" not in officer.forms(path)
+    house.market.later(days=7)
+    later = Seat(house, OFFICER).sign_in()  # sessions end too
+    assert "The public notice ended 28 Nov 2026" in later.words(path)
+    assert f"{path}/list" in later.forms(path)
+
+
+def test_an_empty_page_says_what_would_stand_there_and_a_search_that_nothing_fits(officer: Seat) -> None:
+    assert "Nobody has asked anything yet" in officer.words("/queries")
+    assert "No query matches" in officer.words("/queries?consumer=nobody")
+    assert "Nobody has read anything yet" in officer.words("/accesses")
+    assert "No access matches" in officer.words("/accesses?consumer=nobody")
 
 
 @pytest.mark.parametrize("evil", EVIL)

@@ -74,7 +74,7 @@ def test_empty_pages_say_what_will_stand_there(officer: Seat) -> None:
         "/datasets": "No data set is here yet",
         "/studies": "No study waits",
         "/products": "No product is here yet",
-        "/accesses": "No access matches",
+        "/accesses": "Nobody has read anything yet",
     }.items():
         assert text in officer.words(path)
 
@@ -83,7 +83,8 @@ def test_a_waiting_study_shows_what_is_asked(officer: Seat) -> None:
     officer.house.ask(quorum=2, privacy={"epsilon": 0.5, "delta": 1e-06, "clip": 3.0})
     assert "Decide on the study restenosis-2026" in officer.words("/")
     words = officer.words(f"/studies/{DIGEST}/approve")
-    for text in ("logistic: restenosis by age, stent_size", "DUO:0000007", "hospital-b", "epsilon = 0.5", "12", DIGEST):
+    asked = "logistic regression: restenosis by age, stent_size"
+    for text in (asked, "DUO:0000007", "hospital-b", "epsilon = 0.5", "12", DIGEST):
         assert text in words
 
 

@@ -5,9 +5,11 @@ import os
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from tests.node.consortium import chain, consortium, exchange, hdex, hospital, printed, told, with_identity
 
 from hdex.node import doctor, pki
-from hdex.node.compose.checkup import check_up, status
+from hdex.node.compose.checkup import calendar, check_up, status
 from hdex.node.config import HospitalConfig
 from hdex.node.databases import require_whole
 from hdex.node.demo.setting import Setting
@@ -47,8 +49,22 @@ def test_a_fresh_node_is_well_and_says_what_does_not_run(config: HospitalConfig)
     outside = ("egress", "telemetry")  # of a process that the command line has prepared
     assert [one for one in findings if one.state == FAIL and one.check not in outside] == []
     warned = {one.check for one in findings if one.state == WARN}
+    warned -= {"calendar"}  # as the year goes: holidays of the next are told late
     assert warned == {"data", "port", "peer", "chain"}
     assert all(one.mend for one in findings if one.state == WARN)
+
+
+@pytest.mark.parametrize(("settled", "state"), [(range(2020, 2100), OK), ((2020,), WARN)])
+def test_years_whose_holidays_are_not_known_are_warned_of_once(
+    config: HospitalConfig, tmp_path: Path, settled: Sequence[int], state: str
+) -> None:
+    shipped = files("hdex.catalog").joinpath("data/access_review.toml").read_text("utf-8")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "access_review.toml").write_text(shipped.replace("[2025, 2026]", str(list(settled))), "utf-8")
+    (told,) = calendar(replace(config, data_dir=own))
+    assert (told.check, told.state) == ("calendar", state)
+    assert ("access_review.toml" in told.mend) == (state == WARN)
 
 
 def test_a_secret_that_others_may_read_fails_and_is_named(config: HospitalConfig, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hdex.node.cli.buy_invoices import order_of
 from hdex.node.cli.node_billing import invoice_app
 from hdex.node.directory import Directory, member_of
 from hdex.node.errors import ConfigInvalid, NotFound
+from hdex.node.hospital.accesses import Accesses, Buyers
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.recorder import Recorder
@@ -46,10 +47,25 @@ class Years:
     def export(self, contract: str = "c-1") -> None:
         self.recorder.allow("export", BUYER, contract=contract, rows=400, bytes=10)
 
+    def accesses(self, folder: Path) -> Accesses:
+        nobody = Buyers(holders=dict, of_event=lambda _: "", commitments=lambda _: ())
+        return Accesses(self.log, folder, buyers=nobody, anchored=lambda: 1, needed=1, past=self.shards.past)
+
 
 @pytest.fixture
 def years(tmp_path: Path) -> Years:
     return Years(tmp_path)
+
+
+def test_the_life_of_a_contract_is_told_over_the_years(years: Years, tmp_path: Path) -> None:
+    years.recorder.allow("contract.request", BUYER, contract="c-1")
+    years.recorder.allow("contract.request", BUYER, contract="c-2")
+    years.now = datetime(2027, 1, 1, 0, 30, tzinfo=UTC)
+    years.recorder.allow("contract.agree", BUYER, contract="c-1")
+    accesses = years.accesses(tmp_path)
+    for _ in range(2):  # the index of a finished year is made once
+        told = [(one["year"], one["index"], one["action"], one["state"]) for one in accesses.life_of("c-1")]
+        assert told == [(2026, 0, "contract.request", "anchored"), (2027, 1, "contract.agree", "durable")]
 
 
 def test_a_delivery_over_new_year_is_one_and_both_months_have_their_head(years: Years) -> None:

@@ -5,6 +5,7 @@ Both come from the tools folder that `.ci/run` fills. By hand, anywhere on PATH:
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,20 @@ from tests.pages.browser import Browser, running_browser
 PHONE, DESK = 390, 1280
 TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 HERE = Path(__file__).parent
+# Every text of a page but code, what is typed, and words that are folded away as they were written.
+TEXTS = """(() => { const found = []; const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walk.nextNode()) { const text = walk.currentNode;
+if (!text.parentElement.closest('code, pre, script, style, textarea, .original')) found.push(text.data); }
+return found; })()"""
+SENTENCE = re.compile(r"[A-Za-z][A-Za-z'’-]*(?:[ ,;:]+[A-Za-z][A-Za-z'’-]*){3,}")  # four words or more
+COMMAND = re.compile(r"hdex(?: [a-z-]+)+(?: [A-Z]+)*")
+THEIRS = (  # what people of the stages wrote: it stays in their words
+    "A defect of one column is looked into", "A paper and a report to the authority", "A question is open",
+    "Encrypted at rest; named persons only", "Restenosis after carotid stenting", "The team is not trained",
+    "Which vessels close again within a year", "Who is the contractor", "as it should be", "they say it is public",
+    "Li Wei (data protection officer)", "the consent was withdrawn", "A lost laptop", "agreed with the buyer",
+    "close again", "data protection officer",
+)  # fmt: skip
 
 
 def modules() -> Path | None:
@@ -44,10 +59,11 @@ class Judged:
     barriers: list[str]  # to people, by WCAG 2.2 AA and best practice
     wider: list[str]  # what sticks out of a phone's width
     console: list[str]
+    foreign: list[str]  # sentences in English on a page in Chinese
 
     def faults(self) -> list[str]:
         """Return all of them."""
-        return [*self.invalid, *self.barriers, *self.wider, *self.console]
+        return [*self.invalid, *self.barriers, *self.wider, *self.console, *self.foreign]
 
 
 class Judge:
@@ -65,7 +81,7 @@ class Judge:
         self.browser.evaluate(self._axe)
         barriers = self._barriers()
         self.browser.look(width=PHONE, dark=dark)
-        return Judged(self.invalid(html), barriers, self._wider(), self.browser.console())
+        return Judged(self.invalid(html), barriers, self._wider(), self.browser.console(), self._foreign())
 
     def invalid(self, html: str) -> list[str]:
         """Return what is wrong with a document against the HTML standard."""
@@ -81,9 +97,23 @@ class Judge:
         found = self.browser.evaluate(f"axe.run(document, {options}).then(found => {shown})")
         return [" ".join(str(one).split()) for one in found]
 
+    def _foreign(self) -> list[str]:
+        if not str(self.browser.evaluate("document.documentElement.lang")).startswith("zh"):
+            return []
+        texts = self.browser.evaluate(TEXTS)
+        return [f"in English: {one}" for text in texts for one in SENTENCE.findall(without_theirs(text))]
+
     def _wider(self) -> list[str]:
         width = int(self.browser.evaluate("document.scrollingElement.scrollWidth"))
         return [] if width <= PHONE else [f"the page is {width} px wide on a phone of {PHONE} px"]
+
+
+def without_theirs(text: str) -> str:
+    """Return a page's text without what people wrote and without commands."""
+    text = COMMAND.sub("", " ".join(text.split()))
+    for one in THEIRS:
+        text = text.replace(one, "")
+    return text
 
 
 @contextmanager

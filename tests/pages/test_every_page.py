@@ -69,6 +69,21 @@ BARRED = (
 )
 
 
+HALF = BARRED.replace('lang="en"', 'lang="zh-Hans"').replace("pale", "请求被拒绝：wait until the provider answers")
+
+
+def test_a_sentence_in_english_on_a_page_in_chinese_is_found(judge: Judge) -> None:
+    """Not one in code, not what a person wrote, not a command."""
+    app = FastAPI()
+    whole = HALF.replace("wait until the provider answers", "<code>wait until the provider answers</code>")
+    for path, page in (("/half", HALF), ("/whole", whole.replace("wide", "hdex buy vetting apply FILE"))):
+        app.add_api_route(path, page_of(page), response_model=None)
+    with serving(app) as address:
+        half, all_chinese = judge.page(f"{address}/half"), judge.page(f"{address}/whole")
+    assert half.foreign == ["in English: wait until the provider answers"]
+    assert all_chinese.foreign == []
+
+
 def test_what_is_wrong_with_a_page_is_found(judge: Judge) -> None:
     """The judges judge: a pale text, a picture without words, a wrong tag and a wide table are each named."""
     app = FastAPI()

@@ -206,10 +206,12 @@ def read_review_policy(text: str) -> ReviewPolicy:
 def _calendar(entry: dict[str, Any]) -> WorkCalendar:
     days = {name: frozenset(map(date.fromisoformat, entry.pop(name))) for name in ("holidays", "worked")}
     weekend = frozenset(int(one) for one in entry.pop("weekend"))
+    settled = entry.pop("settled", None)
+    years = frozenset(day.year for day in days["holidays"]) if settled is None else frozenset(map(_count, settled))
     offset = float(entry.pop("utc_offset_hours"))
     if entry or not weekend < frozenset(range(7)) or not -14 <= offset <= 14:
-        raise ValueError("calendar: utc_offset_hours from -14 to 14, weekend of 0 to 6, holidays, worked")
-    return WorkCalendar(utc_offset_hours=offset, weekend=weekend, **days)
+        raise ValueError("calendar: utc_offset_hours from -14 to 14, weekend of 0 to 6, holidays, worked, settled")
+    return WorkCalendar(utc_offset_hours=offset, weekend=weekend, settled=years, **days)
 
 
 def _deadline(entry: dict[str, Any]) -> Deadline:

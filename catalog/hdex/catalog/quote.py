@@ -150,7 +150,7 @@ def of_shares(product: DataProduct, price: Price) -> tuple[Text, ...]:
 def explained(listed: Price, price: Price, columns: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[Text, ...]:
     """Return in words what the choice of columns did to the unit price."""
     taken = chosen_columns(listed, columns, chosen)
-    said = [Text(f"{len(taken)} of {len(columns)} columns", f"{len(columns)} 列中的 {len(taken)} 列")]
+    said = [Text(f"{len(taken)} of {len(columns)} columns", f"{len(columns)} 个字段中的 {len(taken)} 个字段")]
     if listed.weights is not None and price.weights is None:
         part, whole = whole_weight(listed.weights, taken), whole_weight(listed.weights, columns)
         was, now = ([say(one.amount_cents, one.currency, lang) for lang in ("en", "zh")] for one in (listed, price))
@@ -160,7 +160,7 @@ def explained(listed: Price, price: Price, columns: tuple[str, ...], chosen: tup
         )  # fmt: skip
         added = [name for name in taken if name not in chosen]
         if added:
-            said.append(Text(f"always included: {', '.join(added)}", f"必含列：{'、'.join(added)}"))
+            said.append(Text(f"always included: {', '.join(added)}", f"必含字段：{'、'.join(added)}"))
     elif chosen:
-        said.append(Text("this price does not depend on the columns", "该价格与所选列无关"))
+        said.append(Text("this price does not depend on the columns", "该价格与所选字段无关"))
     return tuple(said)

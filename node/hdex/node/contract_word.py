@@ -4,11 +4,12 @@ Another organisation wrote it: what is not of this shape is refused whole, and n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from hdex.catalog.contract_life import LifeState
+from hdex.catalog.quota import COUNTS, QuotaPeriod
 from hdex.node.errors import RequestInvalid
 
 NAMES = ("rounds", "deliveries", "queries", "rows", "bytes", "questions", "enclave_runs", "epsilon")
@@ -58,6 +59,7 @@ class Word:
     overdue: bool
     transfer: str
     limits: tuple[Used, ...]
+    quota: tuple[Used, ...] = ()  # quota_NAME_PERIOD; older providers tell none
     steps: tuple[LifeStep, ...]
 
 
@@ -73,6 +75,7 @@ def read_word(said: Mapping[str, Any], contract_id: str) -> Word:
         overdue=said.get("overdue") is True,
         transfer=text(said, "transfer"),
         limits=limits(said),
+        quota=quota(said),
         steps=steps(said),
     )
 
@@ -83,6 +86,19 @@ def limits(said: Mapping[str, Any]) -> tuple[Used, ...]:
     if not isinstance(agreed, dict) or not isinstance(used, dict):
         raise wrong("it does not say what is used of its limits")
     return tuple(Used(name, count(agreed[name]), count(used.get(name, 0))) for name in NAMES if name in agreed)
+
+
+def quota(said: Mapping[str, Any]) -> tuple[Used, ...]:
+    """Return the quota of the present period, by its counts in one order. Raises RequestInvalid."""
+    told = said.get("quota", {})
+    if not isinstance(told, dict):
+        raise wrong("its quota is no table")
+    if not told:
+        return ()
+    if told.get("period") not in tuple(QuotaPeriod):
+        raise wrong(f"its quota is of a period of {', '.join(QuotaPeriod)}")
+    found = limits({"limits": told.get("agreed"), "used": told.get("used")})
+    return tuple(replace(one, name=f"quota_{one.name}_{told['period']}") for one in found if one.name in COUNTS)
 
 
 def steps(said: Mapping[str, Any]) -> tuple[LifeStep, ...]:

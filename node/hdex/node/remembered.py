@@ -14,7 +14,6 @@ BEGETS_ITSELF = "hashes only; an event of it would move the log, which would ask
 INTERFACE = "tells the names of methods and messages, which are published with the source"
 HASHES = "heads and hashes only, published on purpose; entries are not served here"
 OWN_COUNTS = "tells a participant's own staff counts and states of its own work, nothing of a record"
-OWN_PAPERS = "shows a hospital's own staff their own papers before they sign: columns, measures, states, no record"
 PUBLIC = "the public catalogue: no caller is known, and what is shown was published by an event"
 STANDS = "tells how the exchange itself stands: heads, counts by role, nothing of a product's use or of a person"
 FEED = "says of the public catalogue what a saved search matches; its address is the secret, and no caller is known"
@@ -109,6 +108,8 @@ VERBS: dict[str, Verb] = {
     "HospitalService.OpenShare": Verb("hospital.shares", (Action.KEY_RELEASE,)),
     "HospitalService.SubmitRun": Verb("hospital.enclaves", (Action.STUDY_PLAN,)),
     "HospitalService.GetRun": Verb("hospital.enclaves", (Action.EXPORT, Action.CONTRACT_READ)),
+    # of contracts; the other parts are a hospital's own papers: columns, measures, states, no record
+    "HospitalAdminService.ReadDesk": Verb("hospital.readings", (Action.CONTRACT_READ,)),
     "HospitalAdminService.ListRuns": Verb("hospital.enclaves", (Action.STUDY_APPROVE,)),
     "HospitalService.WithdrawRequest": Verb("hospital.negotiation", (Action.CONTRACT_TERMINATE,)),
     "HospitalService.GetStanding": Verb("hospital.contract_standings", (Action.CONTRACT_READ,)),
@@ -160,7 +161,6 @@ SILENT: dict[str, str] = {
     "BillingService.ListDue": OWN_COUNTS,
     "BillingService.GetAccount": OWN_COUNTS,
     "BillingService.PreviewPayments": OWN_COUNTS,
-    "HospitalAdminService.ReadDesk": OWN_PAPERS,
     "WitnessService.AddCheckpoint": BEGETS_ITSELF,
     "LogService.GetCheckpoint": HASHES,
     "LogService.GetInclusionProof": HASHES,

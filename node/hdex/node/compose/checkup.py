@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from hdex.node import doctor
+from hdex.node.compose.access import POLICY, policy_of
 from hdex.node.compose.standing import now
 from hdex.node.config import (
     BuyerConfig,
@@ -52,7 +53,7 @@ def member_checks(config: Member, kind: str) -> list[tuple[str, Check]]:
         ("keys", partial(doctor.fingerprints, files, config.id, domain)),
     ]
     if isinstance(config, HospitalConfig):
-        checks.append(("staff", partial(staff, config)))
+        checks += [("staff", partial(staff, config)), ("calendar", partial(calendar, config))]
     checks.append(("data", partial(doctor.data, config.data_dir)))
     if listen is not None:
         pages = listen.http_port if isinstance(config, ExchangeConfig) else 0
@@ -85,6 +86,16 @@ def peers_of(config: Member) -> list[Peer]:
 def staff(config: HospitalConfig) -> Iterator[Finding]:
     """The people who sign: their public keys are readable."""
     yield Finding("staff", OK, f"{', '.join(read_staff(config.staff))} may sign")
+
+
+def calendar(config: HospitalConfig) -> Iterator[Finding]:
+    """The working days that deadlines count: the public holidays of every year that one can reach are entered."""
+    policy = policy_of(config.data_dir)
+    longest = max(one.days for one in policy.deadlines.values())
+    open_years = policy.calendar.unsettled(now(), longest)
+    told = f"public holidays are {'not all ' if open_years else ''}known for deadlines of {longest} days from now"
+    mend = f"enter those of {', '.join(map(str, open_years))} in {config.data_dir / POLICY}, under calendar"
+    yield finding("calendar", not open_years, told, mend, otherwise=WARN)
 
 
 def port(listen: Listen, files: IdentityFiles, own_name: str, *, pages: int) -> Iterator[Finding]:

@@ -196,10 +196,10 @@ class HospitalParts:
         )
 
     def readings(self, enclaves: Enclaves, accesses: Accesses) -> Readings:
-        kept, access = self.standing.documents, self.access
+        kept, access, recorder = self.standing.documents, self.access, self.standing.recorder
         counters = Counters(self.negotiations, access.requests, access.vettings, enclaves, self.book, kept)
         market = MarketReadings(counters, life=accesses.life_of, clock=now).parts
-        return Readings(kept, self.classifications, self.assessments, self.products, market=market)
+        return Readings(kept, self.classifications, self.assessments, self.products, recorder=recorder, market=market)
 
     @cached_property
     def offers(self) -> Offers:
@@ -234,6 +234,7 @@ class HospitalParts:
             anchored=lambda: ground.anchoring().status().anchored_size,
             needed=self.config.witnesses,
             questions=lambda: answered(ground.documents),
+            past=ground.shards.past,
         )
 
     def released(self) -> Released:

@@ -4,7 +4,8 @@ An index beside the log is caught up at every question. It is made anew when it 
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -95,10 +96,15 @@ class Accesses:
     def __init__(
         self, log: Log, folder: Path, *, buyers: Buyers, anchored: Callable[[], int], needed: int,
         questions: Callable[[], Mapping[tuple[str, str], Document]] = dict,
+        past: Callable[[], Sequence[Log]] = tuple,
     ) -> None:  # fmt: skip
-        """questions: (contract, digest) -> the question that was answered, as it was asked."""
+        """questions: (contract, digest) -> the question that was answered, as it was asked. past: opens the finished
+        shards of the log, oldest first; they are closed here once they are read.
+        """
         self._log = log
         self._questions = questions
+        self._past = past
+        self._finished: dict[str, SqliteEventIndex] = {}  # origin of a finished shard -> its index
         self._folder = folder
         self._buyers = buyers
         self._anchored = anchored
@@ -126,24 +132,32 @@ class Accesses:
         return {"total": len(found), "rows": rows, "next": follows, "log": proven}
 
     def life_of(self, contract: str) -> list[Document]:
-        """Return what the log of this year says of a contract's life, oldest first: steps and papers, no access."""
+        """Return what the log says of a contract's life, of all years, oldest first: steps and papers, no access."""
         with self._lock:
             index = self._caught_up()
             found = sorted(index.search(EventQuery(contract=contract, limit=index.size())))
-        proven, events = self._proven(), [(position, self._event(position)) for position in found]
-        return [
-            {
-                "index": position,
-                "time": event.time,
-                "action": event.action.value,
-                "decision": event.decision.value if event.decision else "",
-                "reason": event.reason or "",
-                "role": event.role or "",
-                "state": state(position, proven),
+            proven = self._proven()
+            earlier = [line for shard in self._past() for line in self._life_in(shard, contract, proven)]
+        return [*earlier, *life_lines(((position, self._event(position)) for position in found), proven)]
+
+    def _life_in(self, shard: Log, contract: str, present: Mapping[str, Any]) -> list[Document]:
+        """Return what a finished shard says of a contract, and close it.
+
+        The first entry of the next shard carries its head: who cosigns or anchors that one vouches for all of this.
+        """
+        with closing(shard):
+            if shard.origin not in self._finished:
+                path = self._folder / f"accesses-{parse_origin(shard.origin)[1]}.index"
+                self._finished[shard.origin] = SqliteEventIndex.fresh(path)
+            index = caught_up(self._finished[shard.origin], shard)
+            found = sorted(index.search(EventQuery(contract=contract, limit=index.size())))
+            own = witnessed(shard.cosigned(), self._needed)[1]
+            proven = {
+                "origin": shard.origin,
+                "witnessed_size": shard.size if present["witnessed_size"] else own,
+                "anchored_size": shard.size if present["anchored_size"] else 0,
             }
-            for position, event in events
-            if event.action.value.startswith(OF_LIFE) and event.action not in LOOKS
-        ]
+            return list(life_lines(((one, parse(shard.entries(one, one + 1)[0])) for one in found), proven))
 
     def _positions(self, index: SqliteEventIndex, question: Question, holders: Mapping[str, str]) -> set[int]:
         """Return where the accesses stand that answer a question.
@@ -190,11 +204,7 @@ class Accesses:
                 self._index.close()
             path = self._folder / f"accesses-{parse_origin(origin)[1]}.index"
             self._index, self._origin = SqliteEventIndex.fresh(path), origin
-        known, size = self._index.size(), self._log.size
-        for start in range(known, size, BATCH):
-            entries = self._log.entries(start, min(start + BATCH, size))
-            self._index.add(start, [parse(entry) for entry in entries])
-        return self._index
+        return caught_up(self._index, self._log)
 
     def _proven(self) -> Document:
         witnesses, size = witnessed(self._log.cosigned(), self._needed)
@@ -210,6 +220,31 @@ class Accesses:
             "needed": self._needed,
             "anchored_size": anchored,
         }
+
+
+def caught_up(index: SqliteEventIndex, log: Log) -> SqliteEventIndex:
+    """Return an index of a log with every durable entry in it."""
+    size = log.size
+    for start in range(index.size(), size, BATCH):
+        index.add(start, [parse(entry) for entry in log.entries(start, min(start + BATCH, size))])
+    return index
+
+
+def life_lines(events: Iterable[tuple[int, Event]], proven: Mapping[str, Any]) -> Iterator[Document]:
+    """Yield the steps and papers among the events of one shard, each with how far it is proven."""
+    year = parse_origin(str(proven["origin"]))[1]
+    for position, event in events:
+        if event.action.value.startswith(OF_LIFE) and event.action not in LOOKS:
+            yield {
+                "year": year,
+                "index": position,
+                "time": event.time,
+                "action": event.action.value,
+                "decision": event.decision.value if event.decision else "",
+                "reason": event.reason or "",
+                "role": event.role or "",
+                "state": state(position, proven),
+            }
 
 
 def searched(

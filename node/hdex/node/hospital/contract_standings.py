@@ -1,12 +1,14 @@
 """How a contract stands, as its consumer and the provider's people read it: life, term, what is used, what is due."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from hdex.catalog.contract import Agreement, TransferState
 from hdex.catalog.contract_life import LifeState
 from hdex.catalog.licence import limits_of
+from hdex.catalog.quota import COUNTS
 from hdex.ledger.event import format_time
 from hdex.node.contract_record import RENEWS, ContractRecord
 from hdex.node.documents import Document
@@ -83,8 +85,20 @@ def standing_of(record: ContractRecord, book: UsageBook, now: datetime) -> Docum
         "transfer": transfer_of(record, book),
         "used": used,
         "limits": limits,
+        **quota_of(record.contract_id, agreement, book),
         "steps": [{name: step["document"][name] for name in STEP_SHOWN} for step in record.steps],
     }
+
+
+def quota_of(contract_id: str, agreement: Agreement, book: UsageBook) -> Document:
+    """Return the quota with what its present period has used: {"quota": {"period", "agreed", "used"}}; {} without."""
+    quota = agreement.quota
+    if quota is None:
+        return {}
+    agreed = {name: most for name in COUNTS if (most := getattr(quota, name)) is not None}
+    had = asdict(book.used(contract_id, quota))
+    used = {name: had[name] for name in agreed}
+    return {"quota": {"period": quota.period.value, "agreed": agreed, "used": used}}
 
 
 def is_overdue(record: ContractRecord, now: datetime) -> bool:

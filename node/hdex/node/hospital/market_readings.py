@@ -76,6 +76,7 @@ class MarketReadings:
         turns = [(one.id, turn(one, self._at.requests.policy, now)) for one in self._at.requests.all()]
         roles = self._at.vettings.roles
         return {
+            "now": format_time(now),
             "today": format_time(now)[:10],
             "requests": [{"name": name, **due} for name, due in turns if due["next"] not in ("", APPLICANT)],
             "vettings": [

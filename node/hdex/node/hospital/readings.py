@@ -20,9 +20,12 @@ from hdex.node.hospital.datasets import INGEST
 from hdex.node.hospital.lifecycle import NOTICE, ORDER
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.releases import KIND as RELEASE
+from hdex.node.identity import Identity
+from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import digest, signers
 
 NONE, PENDING_STATE, APPROVED, OUTDATED = "none", "pending", "approved", "outdated"
+OF_CONTRACTS = ("contracts", "contract")  # parts that tell what another organisation asked for and agreed to
 LONGEST_NAME = 160
 
 
@@ -31,17 +34,20 @@ class Readings:
 
     def __init__(
         self, documents: Documents, classifications: Classifications, assessments: Assessments, products: Products, *,
-        market: Mapping[str, Callable[[str], Document]] | None = None,
+        recorder: Recorder, market: Mapping[str, Callable[[str], Document]] | None = None,
     ) -> None:  # fmt: skip
         """market: parts that others read, by name."""
         self._documents = documents
         self._classifications = classifications
         self._assessments = assessments
         self._products = products
+        self._recorder = recorder
         self._market = market or {}
 
-    def read(self, part: str, dataset: str = "", version: str = "") -> Document:
-        """Return one part of the desk. Raises NotFound, and RequestInvalid for a part there is none of."""
+    def read(self, part: str, dataset: str = "", version: str = "", *, actor: Identity) -> Document:
+        """Return one part of the desk; remember who read of contracts. Raises NotFound, and RequestInvalid for a part
+        there is none of.
+        """
         parts: dict[str, Callable[[], Document]] = {
             "datasets": self._datasets,
             "classification": lambda: self._classification(dataset[:LONGEST_NAME]),
@@ -52,7 +58,13 @@ class Readings:
         }
         if part not in parts:
             raise RequestInvalid(f"a desk has the parts {', '.join(parts)}")
-        return parts[part]()
+        if part not in OF_CONTRACTS:
+            return parts[part]()
+        about: Facts = {"contract": dataset[:LONGEST_NAME]} if dataset else {}
+        with self._recorder.refusals("contract.read", actor, **about):
+            found = parts[part]()
+            self._recorder.allow("contract.read", actor, **about)
+            return found
 
     def _datasets(self) -> Document:
         return {"datasets": [self._dataset(str(facts["dataset"]), facts) for facts in self._documents.all(INGEST)]}

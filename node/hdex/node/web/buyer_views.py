@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from hdex.catalog.web.charts import BarChart, bar_chart
 from hdex.node.buyer_desk import Asked, Standing
-from hdex.node.contract_word import Word
+from hdex.node.contract_word import Used, Word
 from hdex.node.web.words import count
 
 US, PROVIDER = "us", "provider"
@@ -227,6 +227,9 @@ def _limits(one: Standing, paper: Document, now: datetime) -> Iterator[Limit]:
     days = 0 if state_of(one) in ENDED else max(0, -(-left // timedelta(days=1)))
     yield Limit("until", str(paper["expires"])[:10], str(days))
     yield from (_told(one.word) if one.word else _known(one, paper))
+    if one.word and one.word.quota:
+        yield from map(told_limit, one.word.quota)
+        return
     quota = paper.get("quota") or {}
     for name in QUOTAS:
         if quota.get(name) is not None:
@@ -237,7 +240,12 @@ def _told(word: Word) -> Iterator[Limit]:
     """Yield every limit as the provider counts it, but for what is neither agreed nor used."""
     for used in word.limits:
         if used.agreed or used.used:
-            yield Limit(used.name, amount(used.agreed), amount(used.left), amount(used.used), used.share)
+            yield told_limit(used)
+
+
+def told_limit(used: Used) -> Limit:
+    """Return a limit as the provider counts it."""
+    return Limit(used.name, amount(used.agreed), amount(used.left), amount(used.used), used.share)
 
 
 def _known(one: Standing, paper: Document) -> Iterator[Limit]:

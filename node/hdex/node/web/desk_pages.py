@@ -96,6 +96,7 @@ class DeskPages:
     def version(self, visit: Visit) -> Response:
         """Return a version's de-identification report and its assessment."""
         found = self._steward.desk.read("version", visit.path("dataset"), visit.path("version"))
+        now = self._steward.desk.read("waiting")["now"]
         report = found["release"]["report"]
         paper = found["assessment"]
         return page(
@@ -103,6 +104,7 @@ class DeskPages:
             visit,
             found=found,
             report=report,
+            is_in_notice=found["state"] == "NOTICE" and now < found["listed_from"],
             figures=figures(report),
             is_met=is_met(report),
             told=told,

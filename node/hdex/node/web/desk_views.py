@@ -45,6 +45,11 @@ class AccessSearch:
             odd_since or odd_until or not is_number or len(kept) < sum(map(bool, given.values())),
         )
 
+    @property
+    def is_asked(self) -> bool:
+        """Return whether anything narrows the search: a page without an answer then says another thing."""
+        return bool(self.values or self.since or self.until or self.before or self.is_odd)
+
     def question(self) -> dict[str, str]:
         """Return what the node is asked; a last day is meant whole."""
         asked = dict(self.values)

@@ -1,9 +1,11 @@
 """The words of the hospital's desk by key (desk.toml); what is not there is said as the auditor's pages say it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hdex.catalog.purposes import purposes
+from hdex.catalog.web import formats
 from hdex.catalog.web.labels import word
 from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
@@ -48,6 +50,10 @@ class DeskWords(PageWords):
         """Return what a use is called, with its code; the code alone where the vocabulary does not have it."""
         known = purposes().get(code)
         return f"{known.label.say(self.lang)} ({code})" if known else code
+
+    def dated(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of a task with its day as the reader's language writes it."""
+        return {**values, "until": formats.day(values["until"], self.lang)} if values.get("until") else dict(values)
 
     def roles(self, names: tuple[str, ...]) -> str:
         """Return who is meant: one role or the other."""

@@ -1,5 +1,6 @@
 """The words of a participant's pages by key: one table per desk, and what it lacks as the desk below it says it."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +56,15 @@ class PageWords(Words):
         """Return what a rule's code means, or nothing."""
         held = next(self._held("rule", slug(rule)), None)
         return Words.meaning(self, rule) if held is None else held
+
+    def _value(self, text: str) -> str:
+        """Return a value of a sentence, each role in it by its name."""
+        if self.knows("column_role", text):
+            return self.name("column_role", text)
+        parts = re.split(r", | and | or ", text)
+        if not all(self.knows("role", slug(part)) for part in parts):
+            return self.told(text) or text
+        return self.say("page.comma").join(self.name("role", slug(part)) for part in parts)
 
     def minute(self, time: datetime) -> str:
         """Return day and minute of a time, UTC."""

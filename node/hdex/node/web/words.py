@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from hdex.node.web.refusals import meaning_of, sentence_of
+
 LANGUAGES = ("en", "zh")
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -84,7 +86,24 @@ class Words:
     def meaning(self, rule: str) -> str:
         """Return what a rule's code means, or nothing."""
         held = entries()["rule"].get(slug(rule))
-        return str(held[self.lang]) if held else ""
+        if held:
+            return str(held[self.lang])
+        return meaning_of(slug(rule)) if self.lang == "zh" else ""
+
+    def told(self, sentence: str) -> str:
+        """Return a sentence that was written in English in this language, "" where it is not known."""
+        if self.lang != "zh":
+            return sentence
+        known = sentence_of(sentence)
+        return known[0].format(*map(self._value, known[1])) if known else ""
+
+    def is_english(self, text: str) -> bool:
+        """Return whether a text is to be marked as English on a page of this language."""
+        return self.lang != "en" and not re.search(r"[\u3400-\u9fff]", text)
+
+    def _value(self, text: str) -> str:
+        """Return what stands in a hole of a sentence: roles by their names, all else as it is."""
+        return text
 
     def _matched(self, section: str, text: str) -> tuple[str, str] | None:
         """Return a sentence from outside in this language and its figure, if its pattern is known."""

@@ -92,7 +92,7 @@ class HospitalAdminServicer(hospital_pb2_grpc.HospitalAdminServiceServicer):
         return hospital_pb2.ListRunsResponse(runs=map(dump, self._hospital.enclaves.listed(caller(context))))
 
     def ReadDesk(self, request: hospital_pb2.ReadDeskRequest, context: Context) -> hospital_pb2.ReadDeskResponse:
-        document = self._hospital.readings.read(request.part, request.dataset, request.version)
+        document = self._hospital.readings.read(request.part, request.dataset, request.version, actor=caller(context))
         return hospital_pb2.ReadDeskResponse(document=dump(document))
 
     def ListAccesses(
