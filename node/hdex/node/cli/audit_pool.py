@@ -30,15 +30,16 @@ def pool(
     from hdex.ledger.verify import verify_evidence
     from hdex.node.auditor_pool import pool_invoices, told
     from hdex.node.cli.audit_usage import paper_of
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
 
     if rule not in {SplitRule.ROWS, SplitRule.SHAPLEY}:
         raise ConfigInvalid("a rule is rows or shapley; fixed shares are ordered by the node itself")
     report = verify_evidence(evidence, read_trust(trust))
     found = None
     if scores is not None:
-        said = read_json(scores)
+        said = read_object(scores)
         found = Scores.from_document(said.get("coalition_scores", said))
     agreed = Revenue(rule=SplitRule(rule), fee_basis_points=fee, platform=platform)
     made = pool_invoices(read_evidence(evidence), [paper_of(path) for path in papers], study, agreed, found)

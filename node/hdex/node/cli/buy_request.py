@@ -75,9 +75,10 @@ def new(
 ) -> None:
     """Draft a request: the file it prints is yours to fill in."""
     from hdex.node.cli.buy import buyer
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    said = read_json(form) if form else {}
+    said = read_object(form) if form else {}
     found, digest = buyer(config).show(product)
     from hdex.catalog.documents import to_document
     from hdex.node.compose.client import open_applicant

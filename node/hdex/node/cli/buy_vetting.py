@@ -32,9 +32,10 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Sign the declaration and hand it to an office; two of its people decide."""
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    declared = read_json(organisation)
+    declared = read_object(organisation)
     who, office = applicant(config, at)
     if renew:
         who.renew(office)

@@ -139,12 +139,9 @@ def publish_directory(
 
     from hdex.node import directory, pki
     from hdex.node.durable import write_atomic
-    from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
 
-    try:
-        entries = [directory.Member.from_document(json.loads(_read(path))) for path in members]
-    except ValueError as error:
-        raise ConfigInvalid("an entry is not JSON") from error
+    entries = [directory.Member.from_document(read_object(path)) for path in members]
     envelope = directory.publish(pki.load(folder), entries, now=datetime.now(UTC))
     write_atomic(out, _json_bytes(envelope), mode=0o644)
     _say({"directory": str(out), "members": [entry.id for entry in entries]}, as_json)

@@ -111,9 +111,9 @@ def open_tokens(
 ) -> None:
     """Replace tokens by the ids they stand for, once two people of the staff approved; an event with --home."""
     from hdex.deid.table_files import write_table
-    from hdex.node.cli.serving import read_json
+    from hdex.node.json_file import read_object
 
-    envelopes = [read_json(path) for path in approval]
+    envelopes = [read_object(path) for path in approval]
     with usage():
         frame, delimiter = read(table, column)
         with place(home, key, hospital, staff) as here:

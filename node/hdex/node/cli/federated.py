@@ -178,11 +178,11 @@ def _text_of(path: Path) -> str:
 
 
 def _result_of(path: Path) -> dict[str, Any]:
-    from hdex.node.cli.serving import read_json
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
 
     _text_of(path)
-    found = read_json(path)
+    found = read_object(path)
     if "kind" not in found or "bytes_per_site" not in found:
         raise ConfigInvalid(f"{path} holds no result of a study")
     return found

@@ -114,9 +114,10 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Sign a reviewed classification."""
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    reviewed = read_json(document)
+    reviewed = read_object(document)
     who = staff(config, desk, OFFICER if second else STEWARD)
     show(who.sign("classification", dataset, reviewed), as_json=as_json)
 
@@ -150,9 +151,10 @@ def assess(
     as_json: Json = False,
 ) -> None:
     """Draft a product's manifest and sign its assessment as data steward: the first of two names."""
-    from hdex.node.cli.serving import read_json, show, talk
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.json_file import read_object
 
-    said, who = read_json(offer), staff(config, desk, STEWARD)
+    said, who = read_object(offer), staff(config, desk, STEWARD)
     if write is None:
         show(who.assess(dataset, version, said, talk), as_json=as_json)
         return
@@ -166,9 +168,10 @@ def publish(
     dataset: Dataset, version: Version, offer: OfferFile, config: Config, desk: DeskFolder, as_json: Json = False
 ) -> None:
     """Sign the assessment as privacy officer, the second of two names, and list the product at the exchange."""
-    from hdex.node.cli.serving import read_json, show, talk
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.json_file import read_object
 
-    said = read_json(offer)
+    said = read_object(offer)
     show(staff(config, desk, OFFICER).publish(dataset, version, said, talk), as_json=as_json)
 
 
