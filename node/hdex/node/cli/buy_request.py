@@ -15,6 +15,7 @@ from hdex.node.cli.options import Config, Json
 app = typer.Typer(cls=falling_back_to("contract"), rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Name = Annotated[str, typer.Argument(help="Name of the request, as given to `new`.")]
+Words = Annotated[str, typer.Argument(metavar="TEXT", help="What is said to the other side.")]
 SHOWN = ("id", "state", "next", "due", "overdue", "escalated_to", "precheck", "precheck_rule", "revision")
 TO_FILL: dict[str, Any] = {
     "title": "",
@@ -109,7 +110,7 @@ def status(name: Name, config: Config, as_json: Json = False) -> None:
 
 
 @app.command()
-def message(name: Name, text: str, config: Config, as_json: Json = False) -> None:
+def message(name: Name, text: Words, config: Config, as_json: Json = False) -> None:
     """Say something to the reviewers: plain text, 4,000 characters at most."""
     say(applicant(config)[0].message(name, text), as_json=as_json)
 

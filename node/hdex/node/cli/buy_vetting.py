@@ -7,11 +7,12 @@ import typer
 
 from hdex.node.cli.fallback import rows_of
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.node.applicant import Applicant
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Office = Annotated[
     str, typer.Option("--at", help="The office: a hospital's id or the exchange's. The exchange if none.")
 ]

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+from hdex.node.cli.verbs import Verbs
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 Folder = Annotated[Path, typer.Argument(help="The CA's folder.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="hospital/hospital-a, or hospital/hospital-a/data_steward.")]

@@ -8,6 +8,7 @@ import typer
 
 from hdex.node.cli import catalog_policy
 from hdex.node.cli.options import Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.catalog.product import DataProduct
@@ -31,7 +32,7 @@ class Language(StrEnum):
     ZH = "zh"
 
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 app.command()(catalog_policy.evaluate)
 app.command()(catalog_policy.precheck)
 Manifest = Annotated[Path, typer.Argument(help="Signed manifest, or the bare product document (JSON).")]

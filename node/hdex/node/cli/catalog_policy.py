@@ -77,7 +77,7 @@ def read(path: Path) -> bytes | dict[str, object]:
     except ValueError as error:
         if begins == b"[":
             return raw  # Turtle may begin with a nameless thing
-        raise ConfigInvalid(f"{path} cannot be read as JSON") from error
+        raise ConfigInvalid(f"{path} cannot be read as JSON: {error}") from error
     return found if isinstance(found, dict) else {"@graph": found}
 
 

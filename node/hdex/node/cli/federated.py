@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hdex.node.cli.options import Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     import polars as pl
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 _MISSING = ["", "NA", "NaN", "nan", "null", "?"]
 Config = Annotated[Path, typer.Option(help="The buyer's configuration (TOML).")]

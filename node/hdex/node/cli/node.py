@@ -17,12 +17,14 @@ from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.node_requests import app as requests_app
 from hdex.node.cli.node_requests import vetting as vetting_app
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
+from hdex.node.cli.verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+Reason = Annotated[str, typer.Argument(help="What the consumer is told.")]
 app.add_typer(requests_app, name="requests")
 app.add_typer(vetting_app, name="vetting")
 app.add_typer(contracts_app, name="contracts")
@@ -192,7 +194,7 @@ def decide(
 
 
 @app.command()
-def revoke(contract: Contract, reason: str, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+def revoke(contract: Contract, reason: Reason, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
     """End a licence: the next range and the next round are refused."""
     from hdex.node.cli.serving import show
 
