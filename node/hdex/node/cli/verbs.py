@@ -19,12 +19,12 @@ class Explained(TyperArgument):
         super().__init__(help=help, **given)
         self.said = help
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # type: ignore[override]  # as typer's own
         record = super().get_help_record(ctx)
         return None if record is None else (record[0], "  ".join(filter(None, (self.said, record[1]))))
 
 
-typer.main.TyperArgument = Explained  # type: ignore[misc]  # typer builds every argument by this name
+typer.main.TyperArgument = Explained  # type: ignore[attr-defined]  # typer builds every argument by this name
 typer.core.HAS_RICH = False  # no verb is shown by rich: its escapes would stand before each "[required]"
 
 
