@@ -52,7 +52,6 @@ from hdex.node.exchange.contracts import Contracts
 from hdex.node.exchange.indexes import open_index
 from hdex.node.exchange.listings import Listings
 from hdex.node.facts import ChainFacts
-from hdex.node.hospital.ports import Exchange
 from hdex.node.signed import verify
 
 QUICK = os.environ.get("BENCH_QUICK") == "1"
@@ -162,7 +161,7 @@ class OneProcess:
     def negotiate(self, contract_id: str) -> ContractRecord:
         """Take one contract the whole way."""
         self.buyer.request(wish(self.product), contract_id=contract_id)
-        self.parts.negotiations.decide(contract_id, self.ground.identity(HOSPITAL, ROLE), approved=True)
+        self.parts.contracts.negotiations.decide(contract_id, self.ground.identity(HOSPITAL, ROLE), approved=True)
         return self.buyer.accept(contract_id)
 
     def cpu(self) -> dict[str, float]:
@@ -170,7 +169,7 @@ class OneProcess:
 
     def check(self) -> None:
         """Fail unless both sides hold every contract signed by both, and the hospital's log holds its three steps."""
-        mine = {one.contract_id: one for one in self.parts.negotiations.all()}
+        mine = {one.contract_id: one for one in self.parts.contracts.negotiations.all()}
         kept = {one.contract_id: one for one in self.contracts.all()}
         assert mine.keys() == kept.keys()
         keys = self.directory.sign_keys(BUYER, HOSPITAL)
@@ -184,17 +183,6 @@ class OneProcess:
             steps.setdefault(event.contract or "", []).append(event.action.value)
         assert all(steps[name] == STEPS for name in mine)
         assert log.check() == log.size
-
-
-class Alone(HospitalParts):
-    """A hospital whose exchange is an object in this process."""
-
-    def __init__(self, standing: Any, config: Any, door: Exchange) -> None:
-        self.door = door
-        super().__init__(standing, config)
-
-    def contract_door(self) -> Exchange:
-        return self.door
 
 
 @contextmanager
@@ -222,7 +210,7 @@ def in_process(folder: Path) -> Iterator[OneProcess]:
                     recorder=office.recorder,
                 ),
             )
-            parts = Alone(house, made.hospital(), ExchangeDoor(market, HOSPITAL))
+            parts = HospitalParts(house, made.hospital(), door=ExchangeDoor(market, HOSPITAL))
             market.hospitals[HOSPITAL] = parts
             received = made.setting.home(BUYER) / "data" / "received"
             received.mkdir(parents=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hdex.deid.errors import PolicyInvalid
-from hdex.deid.policy import Dates, load_policy, parse_policy, preset, preset_of_level, presets
+from hdex.deid.policy import Dates, load_policy, parse_policy, preset, presets
 
 DESIGN = {  # table "Presets" of the design page: k, highest, average risk
     "public": (1, 20, 0.05, 0.01),
@@ -19,7 +19,6 @@ DESIGN = {  # table "Presets" of the design page: k, highest, average risk
 def test_presets_are_those_of_the_design_page(name: str) -> None:
     found = preset(name)
     assert (found.level, found.k, found.max_prosecutor, found.max_average) == DESIGN[name]
-    assert preset_of_level(found.level) == found
     assert 1 / found.k <= found.max_prosecutor
 
 
@@ -80,8 +79,3 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path.write_bytes('preset = "受控"'.encode("gb18030"))
     with pytest.raises(PolicyInvalid, match="UTF-8"):
         load_policy(path)
-
-
-def test_no_release_has_level_four() -> None:
-    with pytest.raises(PolicyInvalid, match="no release has level 4"):
-        preset_of_level(4)

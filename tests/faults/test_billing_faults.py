@@ -81,11 +81,16 @@ def opened(stage: BillingStage) -> Books:
 
 def killed(stage: BillingStage, instant: str, work: Callable[[Books], object]) -> None:
     """Do the work in a process that dies by SIGKILL at this instant."""
+    dies(instant, lambda: work(opened(stage)))
+
+
+def dies(instant: str, work: Callable[[], object]) -> None:
+    """Do the work in a child that dies by SIGKILL at this instant."""
     child = os.fork()
     if child == 0:
         try:
             os.environ[VARIABLE] = instant
-            work(opened(stage))
+            work()
         finally:
             os._exit(1)  # it was not killed
     _, status = os.waitpid(child, 0)

@@ -169,7 +169,7 @@ def node(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nod
     config = stage.hospital(SITE)
     copytree(config.data_dir, data)
     standing = Standing(replace(config, data_dir=data))
-    handle = HospitalParts(standing, standing.config).site_handler()  # type: ignore[arg-type]  # a hospital's
+    handle = HospitalParts(standing, standing.config).site.handler()  # type: ignore[arg-type]  # a hospital's
     yield Node(handle, standing.log)
     standing.channels.close()
     standing.log.close()

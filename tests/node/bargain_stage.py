@@ -122,7 +122,12 @@ def bargaining_house(folder: Path, answers: Answers = NONE) -> tuple[House, Desk
     )
     market = MarketReadings(counters, life=house.accesses.life_of, clock=house.market.clock).parts
     house.readings = Readings(
-        record.ground.documents, record.classifications, record.assessments, record.products, market=market
+        record.ground.documents,
+        record.classifications,
+        record.assessments,
+        record.products,
+        recorder=record.ground.recorder,
+        market=market,
     )
     house.offers = dealings.offers
     return house, dealings

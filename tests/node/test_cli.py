@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -177,14 +176,25 @@ def test_a_peers_words_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[s
     assert (len(out.splitlines()), len(err.splitlines())) == (2, 3)
 
 
-def test_a_file_that_a_person_wrote_is_an_object_or_refused(home: Path) -> None:
-    from hdex.node.cli.serving import read_json
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("broken.json", "is not JSON: .* at line 1, column [0-9]+; mend it there"),
+        ("list.json", "holds no JSON object"),
+        ("binary", "is no text in UTF-8"),
+        ("deep", "nested deeper than"),
+        ("nowhere.json", "cannot be read: No such file"),
+        ("large", "is larger than 64 MiB"),
+    ],
+)
+def test_a_file_that_a_person_wrote_is_an_object_or_refused(home: Path, name: str, says: str) -> None:
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import LARGEST, read_object
 
-    assert read_json(home / "product.json")["id"] == sample_product().id
+    assert read_object(home / "product.json")["id"] == sample_product().id
     (home / "binary").write_bytes(b"\xff\xfe\x00")
     (home / "deep").write_text("[" * 100_000)
-    wrong: list[Any] = ["broken.json", "list.json", "binary", "deep"]
-    for name in wrong:
-        with pytest.raises(ConfigInvalid):
-            read_json(home / name)
+    with (home / "large").open("wb") as file:
+        file.truncate(LARGEST + 1)  # sparse: it takes no disk
+    with pytest.raises(ConfigInvalid, match=says):
+        read_object(home / name)

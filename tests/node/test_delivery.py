@@ -20,6 +20,7 @@ from hdex.node.container import Opener, Part
 from hdex.node.errors import AccessDenied, ContainerInvalid, NotFound, PeerUnavailable, SignatureInvalid
 from hdex.node.hospital.delivery import Shipment
 from hdex.node.hospital.released import release_name
+from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.signed import digest, sign
 
 ME = person(BUYER)
@@ -209,6 +210,11 @@ def test_who_signs_no_receipt_has_no_endless_delivery(market: Market) -> None:
             for first in range(0, chunks, PACE.chunks_per_range):
                 ranged(market, first)
     assert market.hospital.ground.refusals() == [("export", "agreement.deliveries")]
+    ground = market.hospital.ground
+    begun = UsageBook(ground.log, list, node=ground.id, clock=market.clock)
+    assert (
+        8 * chunks - PACE.chunks_per_range < begun.chunks("c-1") <= 8 * chunks
+    )  # as a process that begins now reads it from the log
 
 
 def test_a_delivery_is_sealed_to_the_agreed_key_only(market: Market) -> None:

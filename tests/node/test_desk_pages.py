@@ -374,13 +374,8 @@ def test_a_change_that_makes_no_sense_changes_nothing(house: House, typed: dict[
         "scheme": "s",
     }
     column = {
-        "name": "c",
-        "role": "quasi",
-        "category": "personal_attribute",
-        "level": 2,
-        "evidence": [],
-        "confidence": 0.5,
-    }
+        "name": "c", "role": "quasi", "category": "personal_attribute", "level": 2, "evidence": [], "confidence": 0.5,
+    }  # fmt: skip
     table_ = {"name": "d", "rows": 1, "columns": [{**column, "element": ""}]}
     draft = Draft.of({**document, "tables": [table_]})
     steward.drafts.put("d", draft)

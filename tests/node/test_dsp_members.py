@@ -89,8 +89,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     parts = HospitalParts(standing, config)
     product = sample_product()
     manifest = sign("manifest", product.document(), HOSPITAL, setting.keys[HOSPITAL].secret("sign"))
-    parts.products.keep(Held(product, manifest, "carotid-stents", ProductState.LISTED))
-    parts.serve_dsp()
+    parts.records.products.keep(Held(product, manifest, "carotid-stents", ProductState.LISTED))
+    parts.contracts.serve_dsp()
     yield Served(setting, standing, parts, port)
     standing.stop.set()
     standing.run()
@@ -110,16 +110,16 @@ def test_a_buyer_and_a_hospital_come_to_a_contract(served: Served) -> None:
     with dealing(config, HOSPITAL, served.address, wait_s=WAIT_S) as one, ThreadPoolExecutor(1) as pool:
         asked = one.buyer.request(wish, contract_id=pid)
         assert (asked.state, asked.rule) == (State.REQUESTED, "approval.pending")
-        decided = pool.submit(served.parts.negotiations.decide, pid, OFFICER, approved=True)
+        decided = pool.submit(served.parts.contracts.negotiations.decide, pid, OFFICER, approved=True)
         assert one.market.awaited(pid).state == State.AGREED
         assert decided.result(WAIT_S).state == State.AGREED
         final = one.buyer.accept(pid)
-    record = next(record for record in served.parts.negotiations.all() if record.contract_id == pid)
+    record = next(record for record in served.parts.contracts.negotiations.all() if record.contract_id == pid)
     assert (final.state, record.state, record.grant_id) == (State.FINALIZED, State.FINALIZED, final.grant_id)
     with dealing(config, HOSPITAL, served.address, wait_s=0) as later:  # kept: it may be asked later
         assert later.buyer.status(pid).state == State.FINALIZED
-    assert served.parts.processes is not None
-    process = served.parts.processes.opened_by(Kind.NEGOTIATION, BUYER, pid)
+    assert served.parts.contracts.processes is not None
+    process = served.parts.contracts.processes.opened_by(Kind.NEGOTIATION, BUYER, pid)
     assert process is not None
     path = f"/dsp/negotiations/{process.pid}"
     assert served.ask(served.setting.home(BUYER), "GET", path)[1]["state"] == "FINALIZED"
@@ -134,7 +134,7 @@ def test_the_command_negotiates_and_goes_on_where_it_stopped(served: Served) -> 
     asked += ["--purpose", "DUO:0000007", "--disease", "I65.2", "--config", str(path), "--json"]
     first = printed(hdex(*asked, "--wait-s", "0"))
     assert (first["state"], first["rule"]) == ("REQUESTED", "approval.pending")
-    served.parts.negotiations.decide(first["contract"], OFFICER, approved=True)
+    served.parts.contracts.negotiations.decide(first["contract"], OFFICER, approved=True)
     again = printed(hdex(*asked, "--wait-s", "40", "--contract", first["contract"]))
     assert (again["state"], again["contract"]) == ("FINALIZED", first["contract"])
     other = hdex(*asked[:6], "https://localhost:1/dsp", *asked[7:], "--wait-s", "0")
@@ -146,11 +146,11 @@ def test_a_desk_that_listens_hears_an_offer_of_a_rule_accepts_it_and_signs(serve
     plain = replace(sample_product().terms, modifiers=(), needs_approval=())
     product = replace(sample_product(id="hospital-a.ruled"), terms=plain)
     manifest = sign("manifest", product.document(), HOSPITAL, served.setting.keys[HOSPITAL].secret("sign"))
-    served.parts.products.keep(Held(product, manifest, "carotid-stents", ProductState.LISTED))
+    served.parts.records.products.keep(Held(product, manifest, "carotid-stents", ProductState.LISTED))
     rule = AnswerRule("six", "offer", products=(product.id,), rounds=6, reason="six are enough", sign_accepted=True)
     path = tmp_path / "ruled.toml"
     path.write_text(dump(replace(hospital(served.setting), answers=Answers((rule,)))), encoding="utf-8")
-    served.parts.answers._answers = load(path, HospitalConfig).answers
+    served.parts.contracts.answers._answers = load(path, HospitalConfig).answers
     config, stop = buyer_config(served), threading.Event()
     who = organisation_caller(config)
     bargains = listen_for_desk(config, who, stop)
@@ -171,7 +171,7 @@ def test_a_desk_that_listens_hears_an_offer_of_a_rule_accepts_it_and_signs(serve
     assert heard(State.FINALIZED)
     stop.set()
     assert knowing(config, who).status(pid).state == State.FINALIZED
-    assert served.parts.negotiations.get(pid).asked["max_rounds"] == 6
+    assert served.parts.contracts.negotiations.get(pid).asked["max_rounds"] == 6
     assert listen_for_desk(replace(config, dsp=None), who, stop) is None
 
 

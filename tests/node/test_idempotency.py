@@ -20,7 +20,7 @@ from hdex.node.sealing import Sealing
 from hdex.proto.v1 import access_pb2, exchange_pb2, hospital_pb2, keyholder_pb2, ledger_pb2, settlement_pb2
 
 WHO, OTHER = "spiffe://hdex.test/buyer/heartline", "spiffe://hdex.test/buyer/other"
-SAVE, REQUEST = "ExchangeService.SaveSearch", "ContractService.Request"  # once, and again where it was cut short
+CREDIT, SAVE, REQUEST = "BillingService.CreditInvoice", "ExchangeService.SaveSearch", "ContractService.Request"
 SEALING = Sealing(b"k" * 32)
 
 
@@ -113,20 +113,21 @@ def cut_short(documents: MemoryDocuments, action: str, work: Work, *, before: bo
 @pytest.mark.parametrize("before", [True, False])
 def test_after_a_crash_what_must_not_run_twice_does_not_and_its_caller_is_told(before: bool) -> None:
     documents, work = MemoryDocuments(), Work()
-    book = cut_short(documents, SAVE, work, before=before)
+    book = cut_short(documents, CREDIT, work, before=before)
     done = work.done
     for _ in range(2):
         with pytest.raises(KeyConflict) as caught:
-            book.once(call_of(WHO, SAVE, "k1", b"m"), work)
+            book.once(call_of(WHO, CREDIT, "k1", b"m"), work)
         assert (caught.value.rule, "look" in caught.value.next_step) == ("idempotency.unknown", True)
     assert work.done == done
 
 
-def test_after_a_crash_a_paper_that_may_run_again_does() -> None:
+@pytest.mark.parametrize("action", [REQUEST, SAVE])
+def test_after_a_crash_what_finds_its_own_work_runs_again_and_once(action: str) -> None:
     documents, work = MemoryDocuments(), Work()
-    book = cut_short(documents, REQUEST, work, before=False)
-    assert book.once(call_of(WHO, REQUEST, "k1", b"m"), work) == b"answer 2"
-    assert book.once(call_of(WHO, REQUEST, "k1", b"m"), work) == b"answer 2"
+    book = cut_short(documents, action, work, before=False)
+    assert book.once(call_of(WHO, action, "k1", b"m"), work) == b"answer 2"
+    assert book.once(call_of(WHO, action, "k1", b"m"), work) == b"answer 2"
 
 
 def failing(error: Exception) -> Callable[[], bytes]:
@@ -156,9 +157,9 @@ def test_what_a_limit_stopped_may_be_tried_again_and_of_what_broke_nobody_knows(
     assert book.once(call_of(WHO, SAVE, "k1", b"m"), work) == b"answer 1"
     for broken in (LogFailed("the disk is gone"), ValueError("a bug")):
         with pytest.raises(type(broken)):
-            book.once(call_of(WHO, SAVE, f"k-{type(broken).__name__}", b"m"), failing(broken))
+            book.once(call_of(WHO, CREDIT, f"k-{type(broken).__name__}", b"m"), failing(broken))
         with pytest.raises(KeyConflict):
-            book.once(call_of(WHO, SAVE, f"k-{type(broken).__name__}", b"m"), work)
+            book.once(call_of(WHO, CREDIT, f"k-{type(broken).__name__}", b"m"), work)
 
 
 def test_a_key_ends_with_its_day_and_a_caller_has_so_many() -> None:
@@ -196,7 +197,7 @@ def test_no_history_of_repeats_and_crashes_runs_a_call_twice(steps: list[tuple[i
             return json.dumps([key, message]).encode()
 
         try:
-            answer = book.once(call_of(WHO, SAVE, f"k{key}", b"%d" % message), run)
+            answer = book.once(call_of(WHO, CREDIT, f"k{key}", b"%d" % message), run)
             assert json.loads(answer) == [key, message]
         except Killed:
             book = KeyBook(documents, SEALING, Clock())

@@ -47,6 +47,23 @@ def test_every_address_is_a_call_that_the_policies_know_and_leaves_its_event() -
             assert route.body in {"", "*", *names}
 
 
+ETHICS_PAPER = "AccessRequestService/GetAccessDocument"
+# Not by REST: the work of a hospital's own people, and what machines of the consortium alone say to each other.
+OVER_GRPC_ONLY = ("HospitalAdminService/", "BillingService/", "WitnessService/", ETHICS_PAPER)
+
+
+def test_every_unary_call_of_another_organisation_has_an_address() -> None:
+    served = {route.call for routes in ROUTES.values() for route in routes}
+    calls = {
+        f"{service.name}/{method.name}"
+        for file in PROTOS
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if not method.client_streaming and not method.server_streaming
+    }
+    assert {call for call in calls - served if not call.startswith(OVER_GRPC_ONLY)} == set()
+
+
 def test_what_is_public_changes_nothing_and_is_what_the_pages_and_the_logs_show() -> None:
     public = {route.call for routes in ROUTES.values() for route in routes if route.public}
     assert public == {

@@ -39,6 +39,7 @@ def refused(door: Door, who: str, call: str, /, **fields: Any) -> RemoteRefused:
 
 STANDING, ATTEST = "HospitalService/GetStanding", "HospitalService/AttestDeletion"
 WITHDRAW = "HospitalService/WithdrawRequest"
+CONSIDER, CONFIRM = "HospitalService/ConsiderRequest", "HospitalService/ConfirmAgreement"
 PAGE, DISPUTE = "InvoiceService/ListInvoicePage", "InvoiceService/DisputeInvoice"
 
 
@@ -60,6 +61,22 @@ def test_a_contract_shows_how_it_stands_until_deletion_is_attested(
     assert (closed["contract"], closed["life"]) == (contract, "CLOSED")
     assert door.ask(BUYER, ATTEST, attestation=paper, key=f"close-{name}")["document"] == closed
     assert refused(door, BUYER, STANDING, contract_id="h-none").status == "NOT_FOUND"
+
+
+def test_a_request_is_considered_and_an_agreement_signed_by_both_is_final(
+    shared: HospitalStage, door: Door, name: str
+) -> None:
+    product = shared.listed(f"considered-{name}")
+    paper = shared.market.request_paper(product, contract_id=f"r-{name}")
+    said = door.ask(BUYER, CONSIDER, request=paper)
+    assert (said["contract_id"], said["state"], said["rule"]) == (f"r-{name}", "REQUESTED", "approval.pending")
+    assert door.ask(BUYER, CONSIDER, request=paper) == said
+    assert refused(door, "hospital/hospital-b", CONSIDER, request=paper).rule == "no-rule-permits"
+    agreed = shared.market.negotiations.get(shared.money.contract(product, f"f-{name}")).agreement
+    assert agreed is not None
+    assert door.ask(BUYER, CONFIRM, agreement=agreed)["state"] == "FINALIZED"
+    half = {**agreed, "signatures": agreed["signatures"][:1]}
+    assert refused(door, BUYER, CONFIRM, agreement=half).status in {"PERMISSION_DENIED", "UNAUTHENTICATED"}
 
 
 def test_a_request_is_withdrawn_by_its_consumers_signed_word(shared: HospitalStage, door: Door, name: str) -> None:

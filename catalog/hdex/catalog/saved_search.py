@@ -40,6 +40,10 @@ class SavedSearch:
     created: str
     matches: tuple[Match, ...] = ()
 
+    def asks(self) -> tuple[str, str, Mapping[str, str], str]:
+        """Return what its owner has said of it: two that ask alike are one."""
+        return self.name, self.text, self.filters, self.webhook
+
     def fits(self, document: Mapping[str, Any]) -> bool:
         """Return whether a product, by its document, is what the search looks for."""
         asked = terms(self.text)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-PRIMITIVE = "primitive"
-
 
 @dataclass(frozen=True, slots=True)
 class Element:

@@ -79,7 +79,7 @@ def find(source: Path) -> Source:
 def in_folder(folder: Path) -> list[Path]:
     """Parquet files of a folder by name; what begins with a dot or an underscore is no data."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not there")
+        raise InputInvalid(f"{folder.name}: no such file or folder")
     there = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
     files = [path for path in there if path.is_file() and path.suffix.lower() in SUFFIXES]
     if not files:

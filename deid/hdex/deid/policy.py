@@ -15,8 +15,6 @@ from hdex.deid.errors import PolicyInvalid
 from hdex.deid.pseudonym import WEEK
 from hdex.deid.scheme import hint
 
-PRESET_OF_LEVEL = {1: "public", 2: "registered", 3: "controlled"}
-
 
 class FreeText(StrEnum):
     """What becomes of notes."""
@@ -129,13 +127,6 @@ def preset(name: str) -> Policy:
     if name not in table:
         raise PolicyInvalid(f"preset {name} is not known; there are {', '.join(sorted(table))}; {hint(name, table)}")
     return build(table[name], name)
-
-
-def preset_of_level(level: int) -> Policy:
-    """The house preset of a release of `level`."""
-    if level not in PRESET_OF_LEVEL:
-        raise PolicyInvalid(f"no release has level {level}; there are 1, 2 and 3")
-    return preset(PRESET_OF_LEVEL[level])
 
 
 def presets() -> dict[str, dict[str, object]]:

@@ -60,12 +60,6 @@ def site_breaches(sites: int, limits: Limits) -> list[Breach]:
     return [Breach("min_sites", f"{sites} sites; at least {limits.min_sites} are needed")]
 
 
-def check_local(n: int, events: int, p: int, limits: Limits) -> None:
-    """Raise DisclosureRefused with the first rule a site's rows break."""
-    for breach in local_breaches(n, events, p, limits):
-        raise DisclosureRefused(breach.rule, breach.detail)
-
-
 def check_sites(sites: int, limits: Limits) -> None:
     """Raise DisclosureRefused when the roster is too small."""
     for breach in site_breaches(sites, limits):

@@ -138,8 +138,11 @@ def read_trust(path: Path) -> Trust:
         if not raw.lstrip().startswith((b"{", b"[", b'"')):
             return trust_from_policy(parse_policy(raw.decode()))
         found = load(raw)
-    except (OSError, ValueError) as error:
-        raise EvidenceUnreadable("the trust file cannot be read as JSON or as a tlog-policy file") from error
+    except OSError as error:
+        raise EvidenceUnreadable(f"the trust file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        says = f"the trust file {path} cannot be read as JSON or as a tlog-policy file; ask the consortium for its own"
+        raise EvidenceUnreadable(says) from error
     return trust_from_document(found)
 
 

@@ -14,12 +14,12 @@ from hdex.catalog.access_form import REQUEST_ID, AccessForm
 from hdex.catalog.documents import from_document, to_document
 from hdex.catalog.organisation import Organisation
 from hdex.catalog.product import DataProduct
-from hdex.ledger.document import load
 from hdex.ledger.event import format_time
 from hdex.node.documents import Document
 from hdex.node.durable import write_atomic
 from hdex.node.errors import ConfigInvalid, NotFound, RemoteRefused
 from hdex.node.hospital.access_record import FORM, MESSAGE, WITHDRAWAL
+from hdex.node.json_file import read_bytes, read_object
 from hdex.node.keys import KeyProvider
 from hdex.node.signed import Envelope, sign
 from hdex.node.vetting_record import APPLICATION
@@ -106,7 +106,7 @@ class Applicant:
 
     def submit(self, name: str, document: Path) -> Document:
         """Sign the draft with the ethics paper in a file and send both. Raises DocumentInvalid, ConfigInvalid."""
-        return self.send(name, read_paper(document))
+        return self.send(name, read_bytes(document))
 
     def send(self, name: str, paper: bytes) -> Document:
         """Sign the draft with the ethics paper named in it and send both. Raises DocumentInvalid, ConfigInvalid."""
@@ -125,7 +125,7 @@ class Applicant:
         path = self._path(name)
         if not path.exists():
             raise NotFound(f"there is no draft {path}: hdex buy request new")
-        return read_object_file(path)
+        return read_object(path)
 
     def status(self, name: str) -> Document:
         """Return where a request stands: DRAFT while it was not sent."""
@@ -172,28 +172,9 @@ def named(paper: bytes) -> Document:
     return {"document_digest": hashlib.sha256(paper).hexdigest(), "document_bytes": len(paper)}
 
 
-def read_paper(path: Path) -> bytes:
-    """Return the bytes of a document. Raises ConfigInvalid."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
-
-
-def read_object_file(path: Path) -> Document:
-    """Return the JSON object in a file that a person wrote. Raises ConfigInvalid."""
-    try:
-        found = load(path.read_bytes())
-    except ValueError as error:
-        raise ConfigInvalid(f"{path} is not JSON") from error
-    if not isinstance(found, dict):
-        raise ConfigInvalid(f"{path} holds no JSON object")
-    return found
-
-
 def read_kept(path: Path) -> Envelope | None:
     """Return a paper that was signed before, None where there is none."""
-    return read_object_file(path) if path.exists() else None
+    return read_object(path) if path.exists() else None
 
 
 def _form(said: Document) -> Any:

@@ -298,7 +298,8 @@ def load(path: Path, kind: type[_T]) -> _T:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigInvalid(f"the configuration {path} cannot be read: {error.strerror}") from error
+        says = f"the configuration {path} cannot be read: {error.strerror}; name yours with --config"
+        raise ConfigInvalid(says) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path} is not TOML: {error}") from error
     try:
@@ -319,7 +320,8 @@ def _build(kind: type[_T], table: dict[str, Any], folder: Path, where: str) -> _
     for key in table:
         if key not in known:
             near = get_close_matches(key, known, n=1)
-            raise ConfigInvalid(f"unknown key {where}{key}" + (f"; did you mean {where}{near[0]}?" if near else ""))
+            hint = f"did you mean {where}{near[0]}?" if near else f"known here are {', '.join(known)}"
+            raise ConfigInvalid(f"unknown key {where}{key}; {hint}")
     absent = [name for name, entry in known.items() if name not in table and _is_required(entry)]
     if absent:
         raise ConfigInvalid(f"the key {where}{absent[0]} is missing")

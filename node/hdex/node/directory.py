@@ -1,13 +1,13 @@
 """Who is who: the list of participants with their public keys, signed by the consortium."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hdex.ledger.document import load as load_json
 from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound, SignatureInvalid
 from hdex.node.identity import directory_key, parse_spiffe
 from hdex.node.keys import KeyProvider, chain_address
@@ -150,7 +150,7 @@ def read(envelope: Envelope, ca_pem: bytes, *, trust_domain: str) -> Directory:
 def load(path: Path, ca_pem: bytes, *, trust_domain: str) -> Directory:
     """Return the directory in a file. Raises NotFound, SignatureInvalid, ConfigInvalid."""
     try:
-        envelope = json.loads(path.read_bytes())
+        envelope = cast("Envelope", load_json(path.read_bytes()))
     except OSError as error:
         raise NotFound(f"the directory {path} cannot be read: {error.strerror}") from error
     except ValueError as error:

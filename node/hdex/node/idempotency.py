@@ -2,7 +2,7 @@
 
 A call is noted durably before it runs and its answer before it is told, sealed, for LIFE. A key stands for one call of
 one caller: with another message it is refused. Where a process died between the two, nobody knows what became of the
-call: it runs again only where a second run of the same paper changes nothing, else its caller is told to look first.
+call: it runs again where a second run finds what the first has done, else its caller is told to look first.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Protocol
 
 from hdex.ledger.event import format_time
@@ -32,39 +33,50 @@ FULL, NONE_KEPT = "idempotency.full", "idempotency.none_kept"
 KEYLESS = frozenset({FULL, NONE_KEPT})  # refusals of the key alone: without one the call may be made
 BEGUN, ANSWERED, REFUSED, UNKNOWN = "begun", "answered", "refused", "unknown"
 
-ONCE, AGAIN = False, True
-# Every unary call that changes something -> whether the same message may run a second time: papers name what they are
-# about, and the second run of one answers with the record as it stands.
-WRITES: Mapping[str, bool] = {
-    "HospitalAdminService.Approve": ONCE,
-    "HospitalAdminService.DecideRequest": ONCE,
+
+class Repeat(Enum):
+    """What may happen to the same message a second time."""
+
+    ONCE = "once"  # it must not run twice, whatever came between
+    RESUMED = "resumed"  # once under its key; again where a stop cut it short: it finds what was done and goes on
+    AGAIN = "again"  # papers name what they are about: a second run answers with the record as it stands
+
+
+ONCE, RESUMED, AGAIN = Repeat.ONCE, Repeat.RESUMED, Repeat.AGAIN
+# Every unary call that changes something. Twice in full, a question would be paid twice and an address told twice; cut
+# short, a question is answered alike (and is one more query), a search or script is the one that is kept, a new address
+# ends the one before.
+# A part of an invoice that is credited twice is money: no second run can know whether the first one was meant too.
+WRITES: Mapping[str, Repeat] = {
+    "HospitalAdminService.Approve": RESUMED,
+    "HospitalAdminService.DecideRequest": RESUMED,
     "HospitalAdminService.Revoke": AGAIN,
-    "HospitalAdminService.WithdrawConsent": ONCE,
+    "HospitalAdminService.WithdrawConsent": RESUMED,
     "HospitalService.ConsiderRequest": AGAIN,
     "HospitalService.ConfirmAgreement": AGAIN,
-    "HospitalService.AcknowledgeDelivery": ONCE,
+    "HospitalService.AcknowledgeDelivery": RESUMED,
     "HospitalService.WithdrawRequest": AGAIN,
     "HospitalService.AttestDeletion": AGAIN,
-    "HospitalService.Query": ONCE,
-    "HospitalService.OpenShare": ONCE,
-    "HospitalService.SubmitRun": ONCE,
+    "HospitalService.Query": RESUMED,
+    "HospitalService.OpenShare": RESUMED,
+    "HospitalService.SubmitRun": RESUMED,
     "VettingService.ApplyVetting": AGAIN,
     "VettingService.DecideVetting": AGAIN,
-    "AccessRequestService.SubmitAccessRequest": ONCE,
-    "AccessRequestService.DecideAccessRequest": ONCE,
-    "AccessRequestService.SendAccessMessage": ONCE,
-    "AccessRequestService.WithdrawAccessRequest": ONCE,
-    "BillingService.IssueInvoice": ONCE,
+    "AccessRequestService.SubmitAccessRequest": RESUMED,
+    "AccessRequestService.DecideAccessRequest": RESUMED,
+    "AccessRequestService.SendAccessMessage": RESUMED,
+    "AccessRequestService.WithdrawAccessRequest": RESUMED,
+    "BillingService.IssueInvoice": RESUMED,
     "BillingService.CreditInvoice": ONCE,
-    "BillingService.ImportPayments": ONCE,
-    "BillingService.AnswerDispute": ONCE,
-    "InvoiceService.DisputeInvoice": ONCE,
+    "BillingService.ImportPayments": RESUMED,
+    "BillingService.AnswerDispute": RESUMED,
+    "InvoiceService.DisputeInvoice": RESUMED,
     "WitnessService.AddCheckpoint": AGAIN,
     "ExchangeService.Publish": AGAIN,
     "ExchangeService.Withdraw": AGAIN,
     "ExchangeService.Amend": AGAIN,
-    "ExchangeService.SaveSearch": ONCE,
-    "ExchangeService.RemoveSearch": ONCE,
+    "ExchangeService.SaveSearch": RESUMED,
+    "ExchangeService.RemoveSearch": RESUMED,
     "ContractService.Request": AGAIN,
     "ContractService.SubmitDecision": AGAIN,
     "ContractService.SubmitAgreement": AGAIN,
@@ -175,7 +187,7 @@ class KeyBook:
             raise KeyConflict(IN_FLIGHT, "ask again in a moment, under the same key", "the same call is under way")
         if held["state"] in (ANSWERED, REFUSED):
             return held
-        if WRITES.get(call.action) is AGAIN:
+        if WRITES.get(call.action, ONCE) is not ONCE:
             return None
         raise KeyConflict(
             "idempotency.unknown",

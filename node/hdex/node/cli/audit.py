@@ -10,6 +10,7 @@ from hdex.node.cli import audit_convert, audit_fraud, audit_monitor, audit_pool,
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
 from hdex.node.cli.serving import plain, show, talk
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hdex.node.auditor import Auditor
     from hdex.node.auditor_full import Anchors
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 app.command()(audit_convert.convert)
 app.command()(audit_fraud.fraud)
 app.command()(audit_fraud.proof)

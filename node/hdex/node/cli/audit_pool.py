@@ -39,8 +39,9 @@ def pool(
     from hdex.ledger.verify import verify_evidence
     from hdex.node.auditor_pool import differences, pool_invoices, rows_of, settlement_of, told
     from hdex.node.cli.audit_usage import paper_of
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
     from hdex.node.signed import canonical, digest
 
     if rule not in {SplitRule.ROWS, SplitRule.SHAPLEY}:
@@ -48,12 +49,12 @@ def pool(
     report = verify_evidence(evidence, read_trust(trust))
     found = None
     if scores is not None:
-        said = read_json(scores)
+        said = read_object(scores)
         found = Scores.from_document(said.get("coalition_scores", said))
     agreed = Revenue(rule=SplitRule(rule), fee_basis_points=fee, platform=platform)
     made = pool_invoices(read_evidence(evidence), [paper_of(path) for path in papers], study, agreed, found)
     settled, rows = settlement_of(made), rows_of(made)
-    differs = differences(settled, read_json(same)) if same is not None else []
+    differs = differences(settled, read_object(same)) if same is not None else []
     verified = report.verified and not made.offences and not differs
     keep(out, canonical(settled) + b"\n")
     keep(csv, to_csv(list(rows[0]), (list(row.values()) for row in rows)))

@@ -67,9 +67,9 @@ def split(
     from hdex.federated.receipts import parse_events
     from hdex.federated.shapley import Scores, shapley
     from hdex.ledger.bundle import read_evidence
-    from hdex.node.cli.serving import read_json
+    from hdex.node.json_file import read_object
 
-    paper = read_json(scores)
+    paper = read_object(scores)
     found = Scores.from_document(paper.get("coalition_scores", paper))
     digest = found.digest()
     logged = any(

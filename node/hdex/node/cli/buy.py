@@ -10,11 +10,12 @@ from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.node.buyer import Buyer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(buy_search.app, name="search", help="Saved searches: new products by feed and webhook.")
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.catalog.quote import Quote
     from hdex.node.customer import Customer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
 PaperFile = Annotated[Path, typer.Argument(help="Invoice file (JSON), as `hdex buy invoices` keeps it.")]
 

@@ -15,6 +15,7 @@ from hdex.node.cli.options import Config, Json
 app = typer.Typer(cls=falling_back_to("contract"), rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Name = Annotated[str, typer.Argument(help="Name of the request, as given to `new`.")]
+Words = Annotated[str, typer.Argument(metavar="TEXT", help="What is said to the other side.")]
 SHOWN = ("id", "state", "next", "due", "overdue", "escalated_to", "precheck", "precheck_rule", "revision")
 TO_FILL: dict[str, Any] = {
     "title": "",
@@ -75,9 +76,10 @@ def new(
 ) -> None:
     """Draft a request: the file it prints is yours to fill in."""
     from hdex.node.cli.buy import buyer
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    said = read_json(form) if form else {}
+    said = read_object(form) if form else {}
     found, digest = buyer(config).show(product)
     from hdex.catalog.documents import to_document
     from hdex.node.compose.client import open_applicant
@@ -108,7 +110,7 @@ def status(name: Name, config: Config, as_json: Json = False) -> None:
 
 
 @app.command()
-def message(name: Name, text: str, config: Config, as_json: Json = False) -> None:
+def message(name: Name, text: Words, config: Config, as_json: Json = False) -> None:
     """Say something to the reviewers: plain text, 4,000 characters at most."""
     say(applicant(config)[0].message(name, text), as_json=as_json)
 

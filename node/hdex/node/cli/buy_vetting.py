@@ -7,11 +7,12 @@ import typer
 
 from hdex.node.cli.fallback import rows_of
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.node.applicant import Applicant
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Office = Annotated[
     str, typer.Option("--at", help="The office: a hospital's id or the exchange's. The exchange if none.")
 ]
@@ -32,9 +33,10 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Sign the declaration and hand it to an office; two of its people decide."""
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    declared = read_json(organisation)
+    declared = read_object(organisation)
     who, office = applicant(config, at)
     if renew:
         who.renew(office)

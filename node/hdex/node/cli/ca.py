@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+from hdex.node.cli.verbs import Verbs
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 Folder = Annotated[Path, typer.Argument(help="The CA's folder.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="hospital/hospital-a, or hospital/hospital-a/data_steward.")]
@@ -139,12 +141,9 @@ def publish_directory(
 
     from hdex.node import directory, pki
     from hdex.node.durable import write_atomic
-    from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
 
-    try:
-        entries = [directory.Member.from_document(json.loads(_read(path))) for path in members]
-    except ValueError as error:
-        raise ConfigInvalid("an entry is not JSON") from error
+    entries = [directory.Member.from_document(read_object(path)) for path in members]
     envelope = directory.publish(pki.load(folder), entries, now=datetime.now(UTC))
     write_atomic(out, _json_bytes(envelope), mode=0o644)
     _say({"directory": str(out), "members": [entry.id for entry in entries]}, as_json)

@@ -8,6 +8,7 @@ import typer
 
 from hdex.node.cli import catalog_policy
 from hdex.node.cli.options import Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.catalog.product import DataProduct
@@ -31,7 +32,7 @@ class Language(StrEnum):
     ZH = "zh"
 
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 app.command()(catalog_policy.evaluate)
 app.command()(catalog_policy.precheck)
 Manifest = Annotated[Path, typer.Argument(help="Signed manifest, or the bare product document (JSON).")]
@@ -47,8 +48,9 @@ def check(manifest: Manifest, as_json: Json = False) -> None:
     """Check a manifest against the rules of its level, price and preview."""
     from hdex.catalog.product import DataProduct
     from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    product = DataProduct.from_document(document_of(read(manifest), manifest))
+    product = DataProduct.from_document(document_of(read_object(manifest), manifest))
     found = {"id": product.id, "version": product.version, "level": product.level, "digest": product.digest()}
     show(found, as_json=as_json)
 
@@ -63,8 +65,9 @@ def export(
 ) -> None:
     """Render a manifest in another form: other catalogues' JSON-LD, a specification sheet, the evidence pack."""
     from hdex.catalog.product import DataProduct
+    from hdex.node.json_file import read_object
 
-    found = read(manifest)
+    found = read_object(manifest)
     product = DataProduct.from_document(document_of(found, manifest))
     if form is Form.PACK and out is None:
         raise typer.BadParameter("a pack is a zip file: name it", param_hint="--out")
@@ -85,20 +88,6 @@ def render(product: "DataProduct", form: Form, *, base: str, lang: str, envelope
     if form is Form.PACK:
         return evidence_pack(product, envelope, base=base)
     return rendered(product, form.value, base=base, lang=lang)
-
-
-def read(path: Path) -> dict[str, object]:
-    """Return the JSON object in a file that anybody may have written. Raises ConfigInvalid."""
-    from hdex.ledger.document import load
-    from hdex.node.errors import ConfigInvalid
-
-    try:
-        found = load(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigInvalid(f"{path} cannot be read as JSON") from error
-    if not isinstance(found, dict):
-        raise ConfigInvalid(f"{path} holds no JSON object")
-    return found
 
 
 def document_of(found: dict[str, object], path: Path) -> dict[str, object]:

@@ -49,10 +49,11 @@ def precheck(
 
     from hdex.catalog.duo import precheck as answer_of
     from hdex.ledger.event import format_time
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
     moment = at or format_time(datetime.now(UTC))
-    found = answer_of(read_json(terms), read_json(request), at=moment)
+    found = answer_of(read_object(terms), read_object(request), at=moment)
     said = {"advice": found.advice.value, "rule": found.rule}
     if as_json:
         why, then = ({"en": text.en, "zh": text.zh} for text in (found.why, found.next))
@@ -65,11 +66,9 @@ def read(path: Path) -> bytes | dict[str, object]:
     """Return a file that anybody may have written: Turtle as text, JSON as its value. Raises ConfigInvalid."""
     from hdex.ledger.document import load
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_bytes
 
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+    raw = read_bytes(path)
     begins = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if path.suffix.lower() in TURTLE or begins not in (b"{", b"["):
         return raw
@@ -78,7 +77,7 @@ def read(path: Path) -> bytes | dict[str, object]:
     except ValueError as error:
         if begins == b"[":
             return raw  # Turtle may begin with a nameless thing
-        raise ConfigInvalid(f"{path} cannot be read as JSON") from error
+        raise ConfigInvalid(f"{path} cannot be read as JSON: {error}") from error
     return found if isinstance(found, dict) else {"@graph": found}
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdex.node.cli.options import Config, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.ledger.chain_web3 import Web3Chain
     from hdex.node.config import ExchangeConfig, HospitalConfig, KeyholderConfig
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

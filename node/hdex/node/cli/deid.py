@@ -13,8 +13,9 @@ from hdex.node.cli.deid_sign import sign
 from hdex.node.cli.deid_tables import anonymize
 from hdex.node.cli.deid_text import redact
 from hdex.node.cli.deid_verify import verify
+from hdex.node.cli.verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

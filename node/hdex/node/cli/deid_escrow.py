@@ -20,6 +20,7 @@ from hdex.node.cli.deid_home import (
     settings_of,
     write_envelope,
 )
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from hdex.node.hospital.escrow_opening import Question
 
 KIND = "escrow_opening"  # of the node's documents: requests that were used
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Table = Annotated[Path, typer.Argument(metavar="TABLE", help="Delimited text or Parquet.")]
 Column = Annotated[str, typer.Option(help="The column.")]
 Recipient = Annotated[str, typer.Option(help="Who receives the tokens.")]
@@ -111,9 +112,9 @@ def open_tokens(
 ) -> None:
     """Replace tokens by the ids they stand for, once two people of the staff approved; an event with --home."""
     from hdex.deid.table_files import write_table
-    from hdex.node.cli.serving import read_json
+    from hdex.node.json_file import read_object
 
-    envelopes = [read_json(path) for path in approval]
+    envelopes = [read_object(path) for path in approval]
     with usage():
         frame, delimiter = read(table, column)
         with place(home, key, hospital, staff) as here:

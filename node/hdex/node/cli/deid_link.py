@@ -52,11 +52,11 @@ def link(
     from hdex.deid.content import require_readable
     from hdex.deid.linkage import LINK_ID, LINK_PERSON, Elements, linkage_tokens
     from hdex.deid.table_files import read_table, write_table
-    from hdex.node.cli.serving import read_json
     from hdex.node.hospital.linkage_agreement import read, take
+    from hdex.node.json_file import read_object
 
     require_readable(persons)
-    envelope = read_json(agreement)
+    envelope = read_object(agreement)
     project = str(read(envelope)["project"])
     with usage(), place(home, None) as here:
         standing = standing_of(here.standing)

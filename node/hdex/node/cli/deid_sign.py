@@ -18,13 +18,13 @@ def sign(
     as_json: AsJson = False,
 ) -> None:
     """Sign as a hospital (--home) or as one of its staff (--desk, --as). Signatures that are there stay."""
-    from hdex.node.cli.serving import read_json
     from hdex.node.hospital.escrow_opening import SCHEMA as OPENING
     from hdex.node.hospital.escrow_opening import document_of
     from hdex.node.hospital.linkage_agreement import KIND, read
+    from hdex.node.json_file import read_object
     from hdex.node.signed import countersign, signers
 
-    envelope = read_json(document)
+    envelope = read_object(document)
     inner = envelope.get("document")
     is_opening = isinstance(inner, dict) and inner.get("schema") == OPENING
     document_of(envelope) if is_opening else read(envelope)

@@ -7,12 +7,13 @@ import typer
 
 from hdex.node.cli.node_desk import desk_code, office
 from hdex.node.cli.options import Config
+from hdex.node.cli.verbs import Verbs
 from hdex.node.cli.vetting import vetting_app
 
 if TYPE_CHECKING:
     from hdex.node.reviewer import Reviewer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 
 def reviewer(config: Path, desk: Path, role: str) -> "Reviewer":

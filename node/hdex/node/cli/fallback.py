@@ -5,11 +5,13 @@ from typing import Any
 import click
 from typer.core import TyperGroup
 
+from hdex.node.cli.verbs import Verbs
+
 
 def falling_back_to(verb: str) -> type[TyperGroup]:
     """Return a group that reads its words as those of `verb` where the first is none of its verbs."""
 
-    class Fallback(TyperGroup):
+    class Fallback(Verbs):
         verb_of_before = verb
 
         def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

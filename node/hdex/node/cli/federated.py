@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hdex.node.cli.options import Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     import polars as pl
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 _MISSING = ["", "NA", "NaN", "nan", "null", "?"]
 Config = Annotated[Path, typer.Option(help="The buyer's configuration (TOML).")]
@@ -178,11 +179,11 @@ def _text_of(path: Path) -> str:
 
 
 def _result_of(path: Path) -> dict[str, Any]:
-    from hdex.node.cli.serving import read_json
     from hdex.node.errors import ConfigInvalid
+    from hdex.node.json_file import read_object
 
     _text_of(path)
-    found = read_json(path)
+    found = read_object(path)
     if "kind" not in found or "bytes_per_site" not in found:
         raise ConfigInvalid(f"{path} holds no result of a study")
     return found

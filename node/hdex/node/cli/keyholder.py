@@ -3,8 +3,9 @@
 import typer
 
 from hdex.node.cli.options import Config
+from hdex.node.cli.verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()

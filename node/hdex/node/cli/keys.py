@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+from hdex.node.cli.verbs import Verbs
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[Path, typer.Argument(metavar="KEYSTORE", help="The keystore file.")]
 Passphrase = Annotated[Path, typer.Option(help="The passphrase, in a file of mode 600.")]

@@ -1,6 +1,7 @@
 """`hdex <participant> <verb>`: one file per participant, vendors imported inside the verbs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -21,10 +22,27 @@ from hdex.node.cli import (
     region,
     trace,
 )
+from hdex.node.cli.verbs import Everything
+
+
+def show_version(asked: bool) -> None:
+    """Print the version where it is asked for, and end."""
+    if asked:
+        from importlib.metadata import version
+
+        print(version("hdex"))
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="hdex",
+    cls=Everything,
     help="Privacy-preserving exchange for health data elements.",
+    epilog=(
+        "Begin with `hdex demo`; `hdex node --help` lists a hospital's verbs, `hdex buy find --help` the words of one. "
+        "Exit codes: 0 done; 1 refused, by policy, risk, terms or budget; 2 wrong words or files; 3 something outside "
+        "did not answer or failed: a peer, a disk, a chain. Each refusal says the next step."
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -44,6 +62,17 @@ app.add_typer(catalog.app, name="catalog", help="Check and render product manife
 app.add_typer(keys.app, name="keys", help="Keystore of a participant.")
 app.command(name="trace")(trace.trace)
 app.command(name="demo")(demo.demo)
+
+
+@app.callback()
+def everything(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    """Privacy-preserving exchange for health data elements."""
+
+
 PARTICIPANTS = (
     (node.app, "hospital", "HospitalConfig"),
     (exchange.app, "exchange", "ExchangeConfig"),

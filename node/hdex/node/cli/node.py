@@ -18,12 +18,14 @@ from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.node_requests import app as requests_app
 from hdex.node.cli.node_requests import vetting as vetting_app
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
+from hdex.node.cli.verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
+Reason = Annotated[str, typer.Argument(help="What the consumer is told.")]
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(requests_app, name="requests")
 app.add_typer(vetting_app, name="vetting")
@@ -116,9 +118,10 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Sign a reviewed classification."""
-    from hdex.node.cli.serving import read_json, show
+    from hdex.node.cli.serving import show
+    from hdex.node.json_file import read_object
 
-    reviewed = read_json(document)
+    reviewed = read_object(document)
     who = staff(config, desk, OFFICER if second else STEWARD)
     show(who.sign("classification", dataset, reviewed), as_json=as_json)
 
@@ -152,9 +155,10 @@ def assess(
     as_json: Json = False,
 ) -> None:
     """Draft a product's manifest and sign its assessment as data steward: the first of two names."""
-    from hdex.node.cli.serving import read_json, show, talk
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.json_file import read_object
 
-    said, who = read_json(offer), staff(config, desk, STEWARD)
+    said, who = read_object(offer), staff(config, desk, STEWARD)
     if write is None:
         show(who.assess(dataset, version, said, talk), as_json=as_json)
         return
@@ -168,9 +172,10 @@ def publish(
     dataset: Dataset, version: Version, offer: OfferFile, config: Config, desk: DeskFolder, as_json: Json = False
 ) -> None:
     """Sign the assessment as privacy officer, the second of two names, and list the product at the exchange."""
-    from hdex.node.cli.serving import read_json, show, talk
+    from hdex.node.cli.serving import show, talk
+    from hdex.node.json_file import read_object
 
-    said = read_json(offer)
+    said = read_object(offer)
     show(staff(config, desk, OFFICER).publish(dataset, version, said, talk), as_json=as_json)
 
 
@@ -191,7 +196,7 @@ def decide(
 
 
 @app.command()
-def revoke(contract: Contract, reason: str, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+def revoke(contract: Contract, reason: Reason, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
     """End a licence: the next range and the next round are refused."""
     from hdex.node.cli.serving import show
 

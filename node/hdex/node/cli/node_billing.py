@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.node.invoice_file import InvoiceFile
     from hdex.node.wire.remote_settlement import RemoteBilling
 
-invoice_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-payments_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+invoice_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+payments_app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
 Number = Annotated[str, typer.Argument(help="Number of the invoice.")]
 Month = Annotated[str, typer.Option(help="Month, as 2026-11.")]

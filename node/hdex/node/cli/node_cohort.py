@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from hdex.node.cli.options import STEWARD, Config, DeskFolder, Json
+from hdex.node.cli.verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Dataset = Annotated[str, typer.Argument(help="Data set.")]
 
 
@@ -27,9 +28,9 @@ def ask(
     out: Annotated[Path | None, typer.Option(help="Write the offer here instead of in its place.")] = None,
 ) -> None:
     """Write into an offer by which 2 to 5 dimensions individuals are counted; `hdex node assess` draws them."""
-    from hdex.node.cli.serving import read_json
+    from hdex.node.json_file import read_object
 
-    said = {**read_json(offer), "cohort": {"dimensions": [dimension(one) for one in by], "k": k}}
+    said = {**read_object(offer), "cohort": {"dimensions": [dimension(one) for one in by], "k": k}}
     (out or offer).write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=falling_back_to("contracts"), rich_markup_mode=None)
 Role = Annotated[str, typer.Option("--as", help="Who signs: data_steward, privacy_officer or ethics_committee.")]
 Name = Annotated[str, typer.Argument(help="Name of the request, as listed.")]
+Words = Annotated[str, typer.Argument(metavar="TEXT", help="What is said to the other side.")]
 Arrow = Annotated[str, typer.Argument(help="take, endorse, approve, refuse or return")]
 LINE = ("id", "state", "next", "due", "overdue", "escalated_to", "applicant", "product", "version", "title",
         "precheck", "revision")  # fmt: skip
@@ -83,7 +84,7 @@ def decide(
 
 @app.command()
 def message(
-    name: Name, text: str, config: Config, desk: DeskFolder, as_role: Role = STEWARD, as_json: Json = False
+    name: Name, text: Words, config: Config, desk: DeskFolder, as_role: Role = STEWARD, as_json: Json = False
 ) -> None:
     """Say something to the applicant: plain text, 4,000 characters at most."""
     say(reviewer(config, desk, as_role).message(name, text), as_json=as_json)

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 STOP_ON_EOF = "HDEX_STOP_ON_EOF"
@@ -74,20 +73,6 @@ def wait_for_eof(stop: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin: its lock would abort the end of Python
         pass
     stop.set()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file that a person wrote. Raises ConfigInvalid."""
-    from hdex.ledger.document import load
-    from hdex.node.errors import ConfigInvalid
-
-    try:
-        found = load(path.read_bytes())
-    except ValueError as error:
-        raise ConfigInvalid(f"{path} is not JSON") from error
-    if not isinstance(found, dict):
-        raise ConfigInvalid(f"{path} holds no JSON object")
-    return found
 
 
 def talk(step: str, text: str) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from hdex.node.cli.fallback import rows_of
 from hdex.node.cli.options import Config, DeskFolder, Json
+from hdex.node.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from hdex.node.reviewer import Reviewer
@@ -21,7 +22,7 @@ LINE = ("participant", "state", "next", "code", "name", "country", "valid_until"
 
 def vetting_app(open_reviewer: Open, first: str) -> typer.Typer:
     """Return the verbs of an office whose first role signs as `first` unless --as says otherwise."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
     role_option = typer.Option("--as", help="Who signs: the office's first or second role.")
     role = Annotated[str, role_option]
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from hdex.catalog.access_review import ReviewPolicy, default_policy, read_review_policy
 from hdex.catalog.lifecycle import OFFICER, STEWARD
 from hdex.catalog.vetting_rules import VettingRules, default_rules, read_rules
+from hdex.node.compose.hospital_records import HospitalRecords
 from hdex.node.compose.standing import Standing, now
 from hdex.node.config import ExchangeConfig, HospitalConfig
 from hdex.node.hospital.access_requests import AccessRequests, ReviewRoom
 from hdex.node.hospital.borders import Borders
 from hdex.node.hospital.contract_gate import ContractGate
 from hdex.node.hospital.lifecycle import Lifecycle
-from hdex.node.hospital.products import Products
 from hdex.node.hospital.staff import Staff, read_staff
 from hdex.node.identity import Identity
-from hdex.node.vault import Vault
 from hdex.node.vetting import Office, Vettings
 from hdex.node.vetting_certificate import nobody
 from hdex.node.wire.remote_access import RemoteOffices
@@ -35,10 +34,8 @@ LOOK_S = 60.0
 class AccessParts:
     """A hospital's office, its reviews, and the gate before its contracts."""
 
-    def __init__(
-        self, standing: Standing, config: HospitalConfig, *, staff: Staff, products: Products, vault: Vault
-    ) -> None:
-        me = identity_of(standing)
+    def __init__(self, standing: Standing, config: HospitalConfig, records: HospitalRecords) -> None:
+        me, staff, products = identity_of(standing), records.staff, records.products
         key = standing.keys.secret("sign")
         exchange = RemoteOffices(standing.channels)
         self.vettings = Vettings(
@@ -50,7 +47,7 @@ class AccessParts:
             ask=lambda participant: exchange.certificate(config.exchange.id, participant),
         )
         self.requests = AccessRequests(
-            ReviewRoom(me, staff, key, standing.documents, vault, products, now),
+            ReviewRoom(me, staff, key, standing.documents, records.vault, products, now),
             standing.directory,
             self.vettings,
             policy=policy_of(standing.data),

@@ -15,6 +15,7 @@ from hdex.node.contract_record import (
 from hdex.node.directory import Directory
 from hdex.node.documents import Document, Documents
 from hdex.node.errors import AccessDenied, NotFound, RemoteRefused, SignatureInvalid
+from hdex.node.exchange.contract_index import ContractIndex
 from hdex.node.exchange.listings import Listings
 from hdex.node.exchange.ports import Providers
 from hdex.node.failpoint import failpoint
@@ -47,6 +48,7 @@ class Contracts:
         self._providers = providers
         self._recorder = recorder
         self._looks = Looks()
+        self._index = ContractIndex(self.all)
         self._locks = [threading.Lock() for _ in range(STRIPES)]  # of the contracts whose names fall to each
 
     def request(self, envelope: Envelope, actor: Identity) -> ContractRecord:
@@ -141,17 +143,18 @@ class Contracts:
             )
             return record
 
-    def mine(self, actor: Identity, *, state: str = "", product: str = "") -> list[ContractRecord]:
-        """Return the contracts of the caller's organisation, as consumer or provider, in the order of their ids."""
-        found = [
-            record
-            for record in self.all()
-            if actor.participant in {record.asked["consumer"], self._provider(record)}
-            and state in ("", record.state)
-            and product in ("", record.asked["product"])
-        ]
-        self._recorder.allow("contract.read", actor, rows=len(found))
-        return sorted(found, key=lambda record: record.contract_id)
+    def mine(
+        self, actor: Identity, *, state: str = "", product: str = "", after: str = "", size: int | None = None
+    ) -> list[ContractRecord]:
+        """Return the contracts of the caller's organisation, as consumer or provider, in the order of their ids.
+
+        after: the id behind which they begin. size: of a page; one more is returned where there are more, and no
+        others are read.
+        """
+        most = None if size is None else size + 1
+        names = self._index.of(actor.participant, state=state, product=product, after=after, most=most)
+        self._recorder.allow("contract.read", actor, rows=len(names[:size]))
+        return [self._record(name) for name in names]
 
     def level(self, record: ContractRecord) -> int:
         """Return the level of the product that a contract is about. Raises NotListed when it is no longer listed."""
@@ -265,6 +268,7 @@ class Contracts:
 
     def _store(self, record: ContractRecord) -> ContractRecord:
         self._documents.put(KIND, record.contract_id, record.to_document())
+        self._index.take(record)
         return record
 
 

@@ -1,4 +1,8 @@
-"""Notices on their way to webhooks: a durable outbox, signed when they are sent, tried again with growing pauses."""
+"""Notices on their way to webhooks: a durable outbox, signed when they are sent, tried again with growing pauses.
+
+It shares no code with the other two queues: a message of the Dataspace Protocol (`dsp.outbox`) is stored in the
+transaction that moves its process and may be refused for good; facts (`facts`) have no time of their own but one order.
+"""
 
 import hashlib
 import hmac

@@ -70,15 +70,16 @@ class Searches:
         self._under_way: Counter[str] = Counter()  # listings that this process is about to make
 
     def save(self, query: Query, name: str, webhook: str, actor: Identity) -> tuple[Told, str]:
-        """Keep a search; return it and, where it has a webhook, the key that signs its notices (hex)."""
+        """Keep a search; return it and, where it has a webhook, the key that signs its notices (hex).
+
+        The same query under the same name and for the same webhook is the search that is kept already.
+        """
         with self._recorder.refusals("search.save", actor):
             check_search(query, name)
             if webhook:
                 self._door.check(webhook)
             with self._lock:
-                if len(self._of(actor.participant)) >= MOST_SEARCHES:
-                    raise LimitExceeded(f"an organisation keeps {MOST_SEARCHES} searches at most; remove one first")
-                search = SavedSearch(
+                wanted = SavedSearch(
                     id=uuid.uuid4().hex,
                     owner=actor.participant,
                     name=name,
@@ -87,8 +88,7 @@ class Searches:
                     webhook=webhook,
                     created=format_time(self._clock()),
                 )
-                with self._recorder.release("search.save", actor):
-                    self._put(search)
+                search = self._same(wanted) or self._added(wanted, actor)
         return self._told(search), self.webhook_key(search.id).hex() if webhook else ""
 
     def mine(self, actor: Identity) -> list[Told]:
@@ -165,6 +165,17 @@ class Searches:
             self._documents.put(SEEN, seen, {"version": product.version})
             count += 1
         return count
+
+    def _same(self, wanted: SavedSearch) -> SavedSearch | None:
+        """Return the search that says the same already."""
+        return next((kept for kept in self._of(wanted.owner) if kept.asks() == wanted.asks()), None)
+
+    def _added(self, search: SavedSearch, actor: Identity) -> SavedSearch:
+        if len(self._of(search.owner)) >= MOST_SEARCHES:
+            raise LimitExceeded(f"an organisation keeps {MOST_SEARCHES} searches at most; remove one first")
+        with self._recorder.release("search.save", actor):
+            self._put(search)
+        return search
 
     def _body(self, search: SavedSearch, match: Match) -> bytes:
         told = {

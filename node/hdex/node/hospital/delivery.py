@@ -69,7 +69,7 @@ class Delivery:
         self._recorder = recorder
         self._meter = meter
         self._pace = pace
-        self._quota = DeliveryQuota(store.documents)
+        self._quota = DeliveryQuota(store.documents, book)
         self._book = book
         self._fingerprints = Fingerprints(store.vault, store.keys)
         self._clock = clock
@@ -96,10 +96,12 @@ class Delivery:
         first, stop = chunks
         size = min(stop * header.chunk_bytes, header.bytes) - first * header.chunk_bytes
         rows = 0 if self._book.is_delivering(record.contract_id) else header.rows
-        with self._book.delivering(record.contract_id, agreement.quota, rows=header.rows, size=size):
+        with (
+            self._book.delivering(record.contract_id, agreement.quota, rows=header.rows, size=size),
+            self._quota.taking(agreement, stop - first, of=header.chunks),
+        ):
             takes = {"rows": rows, "bytes": size}
             self._negotiations.require_takes(record, agreement, DeliveryMode.SEALED_FILE, takes)
-            self._quota.take(agreement, stop - first, of=header.chunks)
             return self._recorder.allow(
                 "export",
                 actor,

@@ -5,6 +5,7 @@ are reckoned from here, under a signed head of the log.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -59,6 +60,7 @@ class UsageBook:
         self._accesses: dict[str, list[Access]] = {}  # by contract, in the order of the log
         self._tallies: dict[str, Tally] = {}
         self._asked: dict[str, Asked] = {}
+        self._chunks: Counter[str] = Counter()  # of sealed files, authorised by contract
         self._papers: dict[str, Place] = {}  # digest of an invoice -> its entry
         self._counting = threading.RLock()  # between the look and the event nobody else may use
 
@@ -140,6 +142,12 @@ class UsageBook:
         with self._counting:
             self._fold.read()
             return set(self._asked.get(contract, Asked()).scripts)
+
+    def chunks(self, contract: str) -> int:
+        """Return how many chunks of sealed files a contract was authorised to receive, those sent again included."""
+        with self._counting:
+            self._fold.read()
+            return self._chunks[contract]
 
     def is_delivering(self, contract: str) -> bool:
         """Return whether a delivery has begun and was not acknowledged."""
@@ -229,6 +237,7 @@ class UsageBook:
         self._accesses.clear()
         self._tallies.clear()
         self._asked.clear()
+        self._chunks.clear()
 
     def _take(self, leaf: bytes, origin: str, index: int) -> None:
         if NAMES_CONTRACT not in leaf:  # most entries name none, and reading them would cost ten times as much
@@ -240,5 +249,7 @@ class UsageBook:
             self._asked.setdefault(event.contract, Asked()).take(event)
         access = access_of(event, origin, index)
         if access is not None and event.contract is not None:
+            if access.action is Action.EXPORT:
+                self._chunks[event.contract] += event.fields or 0
             self._accesses.setdefault(event.contract, []).append(access)
             self._tallies.setdefault(event.contract, Tally()).take(access)

@@ -11,7 +11,6 @@ import polars as pl
 from hdex.node.sources import dates
 
 DELIMITERS = ",;\t|^~¦\x1f"
-QUOTES = "\"'"
 SAMPLE_RECORDS = 200
 SAMPLE_CHARACTERS = 1 << 18
 SAMPLE_CELLS, SAMPLE_VALUES = 5_000, 500  # of a column, as dates.recognise looks at them

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from fastapi.responses import Response
 
@@ -86,11 +85,6 @@ class RunsPart:
             if run["run"] == visit.path("run"):
                 return dict(run)
         raise NotFound("no such run waits for a person")
-
-
-def run_path(run: str) -> str:
-    """Return the address of a run, below a language's root."""
-    return f"/runs/{quote(run, safe='')}"
 
 
 def cut(said: str) -> tuple[str, int]:

@@ -141,6 +141,8 @@ HOSPITAL: tuple[Route, ...] = (
     _post(
         "/access-withdrawals", "AccessRequestService/WithdrawAccessRequest", "Withdraw a request, signed", "withdrawal"
     ),
+    _post("/contracts", "HospitalService/ConsiderRequest", "Ask for a contract by a signed request", "request"),
+    _post("/verifications", "HospitalService/ConfirmAgreement", "Hand in the agreement signed by both", "agreement"),
     _get(f"{CONTRACT}/standing", "HospitalService/GetStanding", "Show how a contract stands: its life, use and limits"),
     _post("/contract-withdrawals", "HospitalService/WithdrawRequest", "Withdraw a request, signed", "termination"),
     _post("/attestations", "HospitalService/AttestDeletion", "Attest that what was received is deleted", "attestation"),

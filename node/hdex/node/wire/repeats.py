@@ -1,7 +1,7 @@
 """Calls that change something, over lines that break: asked again, under the one key that each call has.
 
-A call that must not run twice is sent with an idempotency key of its own, the same at every repeat, so that an answer
-lost on its way is fetched and the call is not made anew. One whose paper may come twice is repeated as it is.
+A call that must not run twice in full is sent with an idempotency key of its own, the same at every repeat, so that an
+answer lost on its way is fetched and the call is not made anew. One whose paper may come twice is repeated as it is.
 """
 
 import secrets
@@ -13,7 +13,7 @@ import grpc
 
 from hdex.node.authz import METHODS
 from hdex.node.errors import NodeError, PeerUnavailable, RemoteRefused
-from hdex.node.idempotency import IN_FLIGHT, KEYLESS, WRITES
+from hdex.node.idempotency import AGAIN, IN_FLIGHT, KEYLESS, WRITES
 from hdex.node.wire.interceptors import IDEMPOTENCY_KEY
 
 PAUSES_S = (0.0, 0.3)  # before each repeat over a line that broke
@@ -39,11 +39,11 @@ def repeated(details: Details, send: Callable[[Details], Any], *, pause: Pause =
 
     A call that only reads, or whose caller chose a key, is sent once. All repeats share the deadline of the call.
     """
-    may_run_again = WRITES.get(action := METHODS.get(details.method, ""))
-    if may_run_again is None or action in LEFT_ALONE or has_key(details):
+    repeat = WRITES.get(action := METHODS.get(details.method, ""))
+    if repeat is None or action in LEFT_ALONE or has_key(details):
         return send(details)
     end = time.monotonic() + details.timeout
-    under_way = details if may_run_again else keyed(details)
+    under_way = details if repeat is AGAIN else keyed(details)
     pauses, broke = list(PAUSES_S), None
     while True:
         try:

@@ -143,7 +143,10 @@ class ContractServicer(exchange_pb2_grpc.ContractServiceServicer):
     ) -> exchange_pb2.ListContractsResponse:
         actor = caller(context)
         asked = asked_of(request, actor.participant)
-        found = self._contracts.mine(actor, state=request.state, product=request.product_id)
+        after = asked.after[0] if asked.after else ""
+        found = self._contracts.mine(
+            actor, state=request.state, product=request.product_id, after=after, size=asked.size
+        )
         page, token = page_of(found, lambda record: (record.contract_id,), asked)
         return exchange_pb2.ListContractsResponse(contracts=map(status_message, page), next_page_token=token)
 
