@@ -211,7 +211,7 @@ def in_process(folder: Path) -> Iterator[OneProcess]:
                 ),
             )
             parts = HospitalParts(house, made.hospital(), door=ExchangeDoor(market, HOSPITAL))
-            market.hospitals[HOSPITAL] = parts
+            market.hospitals[HOSPITAL] = parts.contracts
             received = made.setting.home(BUYER) / "data" / "received"
             received.mkdir(parents=True)
             buyer = Buyer(

@@ -87,7 +87,7 @@ def test_the_view_says_whose_turn_it_is_by_when_and_what_the_terms_say(
         ("SUBMITTED", "data_steward", "2026-11-27T16:00:00.000Z"),
         ("STEWARD_REVIEW", "data_steward", "2026-12-04T16:00:00.000Z"),
         ("PRIVACY_REVIEW", "privacy_officer", "2026-12-04T16:00:00.000Z"),
-        ("COMMITTEE", "ethics_committee", "2027-01-01T16:00:00.000Z"),
+        ("COMMITTEE", "ethics_committee", "2027-01-04T16:00:00.000Z"),
     ]
     assert (view["precheck"], view["precheck_rule"]) == ("undecided", "approval.person")
     assert view["endorsed"] == ["data_steward", "privacy_officer"]

@@ -11,8 +11,10 @@ from tests.node.desk_stage import HOSPITAL, OFFICER, House, Seat
 from tests.node.market_stage import BUYER, person, released
 from tests.node.test_desk_pages import ACTIVE, EVIL
 
+from hdex.catalog.organisation import is_plain
 from hdex.catalog.spreadsheet import RISKY
 from hdex.ledger.event import Action, Decision, format_time
+from hdex.node.errors import RemoteRefused
 from hdex.node.hospital.payments_csv import MOST_BYTES
 from hdex.node.invoice_file import InvoiceFile
 from hdex.node.signed import digest, sign
@@ -248,7 +250,12 @@ def test_a_node_that_failed_between_log_and_count_is_sent_the_same_form_again(
 @pytest.mark.parametrize("evil", EVIL)
 def test_a_stranger_s_text_stays_text_on_every_page_of_money(house: House, officer: Seat, evil: str) -> None:
     billed(house)
-    disputed(house, evil)
+    if is_plain(evil):
+        disputed(house, evil)
+    else:
+        with pytest.raises(RemoteRefused, match="plain reason"):
+            disputed(house, evil)
+        disputed(house)
     officer.act(f"{AT}/credit", f"{AT}/credit", amount="5.00", reason=evil)
     cell = evil.replace('"', '""')
     path = uploaded(officer, statement(f'e-1,2026-12-01,5.00,CNY,"{cell}","{cell} {NUMBER}"'))

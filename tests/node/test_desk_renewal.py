@@ -20,7 +20,7 @@ def test_a_page_that_is_known_is_not_sent_again(house: House) -> None:
     known = {"if-none-match": first.headers["etag"]}
     again = seat.browser.get(PATH, headers=POLL | known)
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
-    assert again.headers["cache-control"] == "private, no-cache"
+    assert again.headers["cache-control"] == "no-store"
     house.market.negotiations.revoke("c-1", "consent withdrawn", seat.who)
     changed = seat.browser.get(PATH, headers=POLL | known)
     assert changed.status_code == 200

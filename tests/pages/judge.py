@@ -31,7 +31,8 @@ THEIRS = (  # what people of the stages wrote: it stays in their words
     "Encrypted at rest; named persons only", "Restenosis after carotid stenting", "The team is not trained",
     "Which vessels close again within a year", "Who is the contractor", "as it should be", "they say it is public",
     "Li Wei (data protection officer)", "the consent was withdrawn", "A lost laptop", "agreed with the buyer",
-    "close again", "data protection officer",
+    "close again", "data protection officer", "Half of the rows are empty", "One column was empty",
+    "The manifest says so", "Six rounds are enough", "the committee allows less", "each query paid",
 )  # fmt: skip
 
 

@@ -143,8 +143,8 @@ class Billing:
         dispute: digest of the dispute that was read. What shall not stand is credited instead.
         """
         with self._recorder.refusals("invoice.answer", actor), self.changing:
-            if not 0 < len(reason) <= LONGEST_REASON:
-                raise RequestInvalid(f"an answer has a reason of 1 to {LONGEST_REASON} characters")
+            if not 0 < len(reason) <= LONGEST_REASON or not is_plain(reason):
+                raise RequestInvalid(f"an answer has a plain reason of 1 to {LONGEST_REASON} characters")
             kept = self.shelf.get(number)
             if kept.dispute is None or digest(kept.dispute["document"]) != dispute:
                 raise AccessDenied(

@@ -41,8 +41,8 @@ FIELDS = frozenset({"contract", "plan", "columns", "rounds", "until", "reason", 
 MOST_OFFERS = 20  # of one negotiation: its papers stay with it
 TERMS = (ORDER, "max_rounds", UNTIL)  # of a request: what an answer may change, beside the statement
 PENDING = ("offer.pending", "the consumer accepts or counters: hdex buy negotiate --accept, --counter")
-ACCEPTED = ("approval.pending", "a person signs what was accepted: hdex node decide")
-COUNTERED = ("approval.pending", "a person decides about the counter-offer: hdex node decide")
+ACCEPTED = {"rule": "approval.pending", "next_step": "a person signs what was accepted: hdex node decide"}
+COUNTERED = {"rule": "approval.pending", "next_step": "a person decides about the counter-offer: hdex node decide"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,7 @@ class Offers:
                 return self._shelf.store(record.moved(ended, request=paper, bargain=told, **said))
             with self._recorder.release(action, actor, **about(asked)):
                 moved = record.moved(state, request=paper, offer=None, approvals=(), bargain=told)
-                rule, next_step = ACCEPTED if accepts else COUNTERED
-                return self._shelf.store(moved.moved(state, rule=rule, next_step=next_step))
+                return self._shelf.store(moved.moved(state, **(ACCEPTED if accepts else COUNTERED)))
 
 
 def proposed(asked: Mapping[str, Any], paper: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 There is no payment provider behind it: people carry files between the bank and the node (`payments_csv`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -17,7 +17,7 @@ class BankEntry:
     currency: str
     payer: str
     reference: str
-    line: int = 0  # of the file it was read from
+    line: int = field(default=0, compare=False)  # of the file it was read from
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@
   const is_poll = (event) => event.detail.requestConfig?.elt.id === "live-line";
   const parsed = (text, id) => new DOMParser().parseFromString(text, "text/html").getElementById(id);
   let served = ""; // the part as the server last gave it: what a reader has opened or typed in it is no change
+  let tag = ""; // of the page as it was last given: desks are stored nowhere, so no browser keeps it
   let opened = []; // what the reader has unfolded in it
   let paused = false;
   let failures = 0;
@@ -33,6 +34,7 @@
 
   function answered(xhr) {
     failures = skip = 0;
+    tag = xhr.getResponseHeader("etag") ?? tag;
     const told = Date.parse(xhr.getResponseHeader("date") ?? "");
     const clock = document.getElementById("live-at");
     if (clock && told) clock.textContent = new Date(told).toISOString().slice(11, 19);
@@ -42,6 +44,9 @@
   document.documentElement.classList.add("scripted");
   document.addEventListener("DOMContentLoaded", () => { served = part()?.outerHTML ?? ""; });
 
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (tag && event.detail.elt.id === "live-line") event.detail.headers["If-None-Match"] = tag;
+  });
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (!is_poll(event)) return;
     if (document.hidden || paused || ended() || skip > 0) event.preventDefault();
