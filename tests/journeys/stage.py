@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from hdex.ledger.chain_web3 import Web3Chain
 from hdex.ledger.errors import ChainUnavailable
 from hdex.node.compose.client import caller
-from hdex.node.config import BuyerConfig, DeliveryPace, HospitalConfig, dump, load
+from hdex.node.config import KEY_BITS, BuyerConfig, DeliveryPace, HospitalConfig, KeyholderConfig, dump, load
 from hdex.node.demo import acts_access, acts_data, acts_market, cast, rows
 from hdex.node.demo.memory import SUBCOHORT, Memory
 from hdex.node.demo.setting import AUDITOR, CHAIN_ID, HOSPITALS, Setting, build
@@ -166,6 +166,7 @@ def raised(folder: Path, deaths: dict[str, tuple[str, ...]]) -> Iterator[Stage]:
         supervisor.start([cast.chain_program(setting)])
         cast.deploy_contract(setting)
         cut_finely(setting)
+        cut_keys(setting)
         programs = [replace(one, failpoints=deaths.get(one.name, ())) for one in cast.programs(setting)]
         with ThreadPoolExecutor(2) as runners:
             enrolled = runners.submit(cast.enrol_all, setting)
@@ -197,6 +198,12 @@ def cut_finely(setting: Setting) -> None:
         config = load(setting.config_file(name), HospitalConfig)
         finer = replace(config, delivery=DeliveryPace(chunk_bytes=4096, chunks_per_range=2))
         setting.config_file(name).write_text(dump(finer), encoding="utf-8")
+
+
+def cut_keys(setting: Setting) -> None:
+    """Let studies have the smallest keys that are allowed: to deal one of 3072 bits to sites takes up to a minute."""
+    config = load(setting.config_file("keyholder"), KeyholderConfig)
+    setting.config_file("keyholder").write_text(dump(replace(config, key_bits=KEY_BITS[0])), encoding="utf-8")
 
 
 def patiently(play: Callable[[], T], *, seconds: float = PATIENCE_S) -> T:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hdex.federated.paillier.keys import ALLOWED_BITS
 from hdex.node import config
 from hdex.node.errors import ConfigInvalid
 
@@ -114,6 +115,13 @@ def test_an_absent_file_is_an_error_and_not_a_default(tmp_path: Path) -> None:
 def test_whole_numbers_serve_as_numbers(tmp_path: Path) -> None:
     read = config.load(write(tmp_path, HOSPITAL + "\n[limits]\nunary_deadline_s = 30\n"), config.HospitalConfig)
     assert read.limits.unary_deadline_s == 30.0
+
+
+def test_a_key_holder_makes_keys_of_allowed_sizes_only(tmp_path: Path) -> None:
+    assert config.KEY_BITS == ALLOWED_BITS
+    text = "key_bits = 1024" + HOSPITAL.replace('staff = "staff.json"', "").split("[[witness_peers]]")[0]
+    with pytest.raises(ConfigInvalid, match="key_bits = 1024 is asked; there are 2048, 3072, 4096"):
+        config.load(write(tmp_path, text), config.KeyholderConfig)
 
 
 def test_no_secret_can_stand_in_a_configuration() -> None:

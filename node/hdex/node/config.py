@@ -13,6 +13,7 @@ from hdex.node.config_studies import FlowerApi, RegionSites, Supernode, require_
 from hdex.node.errors import ConfigInvalid
 
 _T = TypeVar("_T")
+KEY_BITS = (2048, 3072, 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,11 @@ class KeyholderConfig:
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    key_bits: int = 3072  # of a study's Paillier modulus; 2048 is faster, and as strong as is asked until 2030
+
+    def __post_init__(self) -> None:
+        if self.key_bits not in KEY_BITS:
+            raise ConfigInvalid(f"key_bits = {self.key_bits} is asked; there are {', '.join(map(str, KEY_BITS))}")
 
 
 @dataclass(frozen=True, slots=True)

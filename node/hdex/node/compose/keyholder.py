@@ -31,6 +31,7 @@ def serve_keyholder(config: KeyholderConfig) -> Standing:
     holder = KeyHolder(
         store,
         admit=admit_by(standing.directory, config.exchange.id),
+        bits=config.key_bits,
         regions={name: standing.directory.require(name, "region").sign_key for name in config.regions},
         clock=now,
         sign=signer(standing.keys),
