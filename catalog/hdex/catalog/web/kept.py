@@ -30,6 +30,7 @@ PACKING = 4  # of 9: half of what 9 costs, for 4 % more bytes of a product's pag
 KINDS = (b"text/html", b"application/json", b"application/ld+json")
 APART = ("/feeds/", "/static/", "/healthz")  # secret addresses, files, and whether calls are answered now
 LOCKS = 64
+AT_ONCE = 2  # pages rendered; more threads would only keep the loop that gives kept pages from its turn
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -80,6 +81,7 @@ class KeptPages:
         self._pages: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
         self._bytes = 0
         self._locks = [asyncio.Lock() for _ in range(LOCKS)]
+        self._rendering = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from what is kept, or keep what the application answers."""
@@ -93,8 +95,9 @@ class KeptPages:
                 found = self._good(key)
                 if found is None:
                     taken = Taken()
-                    revision = self._revision()  # before it is rendered: a change meanwhile makes it old
-                    await self._app({**scope, "method": "GET"}, receive, taken.take)
+                    async with self._rendering:
+                        revision = self._revision()  # before it is rendered: a change meanwhile makes it old
+                        await self._app({**scope, "method": "GET"}, receive, taken.take)
                     found = self._keep(key, taken, revision)
                     if found is None:
                         await send_whole(send, taken.status, taken.headers or [], taken.body, scope["method"])

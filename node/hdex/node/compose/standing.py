@@ -1,5 +1,6 @@
 """What every participant with a log stands on: identity, keys, records, log, witnesses, anchors, the door."""
 
+import gc
 import hashlib
 import logging
 import threading
@@ -286,6 +287,7 @@ class Standing:
 
     def run(self) -> None:
         """Wait for `stop`, then end in order."""
+        settle()
         self.stop.wait()
         for one in (self.http, self.dsp, self.api):
             if one is not None:
@@ -295,6 +297,16 @@ class Standing:
         self.channels.close()
         self.log.close()
         self.details.close()
+
+
+def settle() -> None:
+    """Let the collector of garbage pass over what was made until now: it lives as long as the process.
+
+    A full collection stops every thread, the longer the more there is: the slowest of 1,000 new pages took 230 ms, and
+    take 110 ms since.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def open_chain(peer: ChainPeer | None, keys: KeyProvider) -> Chain:
