@@ -38,9 +38,9 @@ demo: $(VENV)/.runtime ## set up and run the main job: three hospitals, an excha
 	@$(BIN)/hdex demo $(ARGS)
 
 test: $(VENV)/.dev ## checks and all tests; skips are printed with their reason
-	@start=$$SECONDS; $(BIN)/python -m pytest -q --collect-only >/dev/null 2>&1 & : the workers find all tests compiled; \
-	$(MAKE) --no-print-directory check && wait && $(BIN)/python -m pytest -q -rs -n 4 --dist loadgroup --max-worker-restart 0 $(ARGS); \
-	code=$$?; echo "make test: $$((SECONDS - start)) s"; exit $$code
+	@start=$$SECONDS; $(MAKE) --no-print-directory check >$(VENV)/check.log 2>&1 & checking=$$!; \
+	$(BIN)/python -m pytest -q -rs -n 4 --dist loadgroup --max-worker-restart 0 $(ARGS); code=$$?; \
+	wait $$checking || code=1; cat $(VENV)/check.log; echo "make test: $$((SECONDS - start)) s"; exit $$code
 
 check: $(VENV)/.dev ## house rules: ruff, mypy --strict, import contracts, budgets, generated code
 	@start=$$SECONDS; set -eo pipefail; \

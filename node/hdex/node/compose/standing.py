@@ -302,8 +302,8 @@ class Standing:
 def settle() -> None:
     """Let the collector of garbage pass over what was made until now: it lives as long as the process.
 
-    A full collection stops every thread, the longer the more there is: the slowest of 1,000 new pages took 230 ms, and
-    take 110 ms since.
+    A full collection stops every thread, the longer the more there is: of 1,000 new product pages the slowest took
+    190 to 240 ms, and 110 ms since.
     """
     gc.collect()
     gc.freeze()
