@@ -48,10 +48,10 @@ EACH_CALL = (
     " before the answer; none of it may wait for the next contract's"
 )
 WHY = {  # beside a bar that is missed
-    "search, 100,000 products: index made anew": "words, stems and pairs of 100,000 products are made in Python and"
-    " indexed in one pass; the search answers from the old file meanwhile",
-    "pages: 99th percentile at 16 clients": "the slowest are those that nobody has asked for: each takes 3 ms of"
-    " the one process, and 16 come at once; those that are kept take 2 to 5 ms",
+    "search, 100,000 products: index made anew": "words, stems and pairs of 100,000 products are made in Python,"
+    " by one process for each processor, while one more indexes them and copies the manifests",
+    "pages: 99th percentile at 16 clients": "the slowest are those that nobody has asked for: each is rendered by"
+    " the one process, and 16 come at once; what each kind of page takes stands in pages.md",
     "negotiations: one process, one caller": ALL_THREE,
     "negotiations: one process, 8 callers": ALL_THREE,
     "negotiations: gRPC, one caller": "of the busiest process by its CPU time: "

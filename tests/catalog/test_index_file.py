@@ -43,11 +43,11 @@ def test_what_another_process_wrote_is_found(tmp_path: Path) -> None:
     assert second.names_like("cartoid") == {"carotid": 2}
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_file_of_an_earlier_version_is_carried_over(tmp_path: Path, version: int) -> None:
-    """Version 1 knew listed and withdrawn only; version 2 ranked by bm25."""
-    column = {1: "withdrawn INTEGER NOT NULL", 2: "state TEXT NOT NULL"}[version]
-    states = {1: (0, 1), 2: ("LISTED", "REVOKED")}[version]
+    """Version 1 knew listed and withdrawn only; version 2 ranked by bm25; in version 3 what is long stood first."""
+    column = {1: "withdrawn INTEGER NOT NULL"}.get(version, "state TEXT NOT NULL")
+    states = {1: (0, 1)}.get(version, ("LISTED", "REVOKED"))
     former = sqlite3.connect(tmp_path / "index.sqlite")
     former.execute("PRAGMA journal_mode = WAL")
     former.execute(f"CREATE TABLE product (key INTEGER PRIMARY KEY, id TEXT, document BLOB, envelope BLOB, {column})")

@@ -1,6 +1,7 @@
 """Stems, spelling, and what a query asks."""
 
 import sqlite3
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hdex.catalog.asked import MOST_TERMS, TermKind, terms
 from hdex.catalog.spelling import Names, edits, nearest
 from hdex.catalog.stem import stem
+from hdex.catalog.words import fold
 
 # The examples that stand beside the rules in Porter's paper, program 14(3), 1980.
 PAPER = """caresses caress|ponies poni|ties ti|cats cat|feed feed|agreed agre|plastered plaster|bled bled|motoring motor
@@ -79,3 +81,13 @@ def test_a_query_is_bounded_and_asks_each_thing_once() -> None:
     assert [term.kind for term in terms('heart "heart failure" heart 心力衰竭 "心力衰竭"')] == [
         *(TermKind.WORD, TermKind.PHRASE, TermKind.PAIR, TermKind.PAIR, TermKind.PAIR, TermKind.HAN_PHRASE)
     ]
+
+
+HAN_WITH_MARKS = st.text("京海病房0aZé，（Ａ）ｶﾞがはぱ゛㈠①ﾊﾟ한́ⅣßİK ", max_size=12)
+
+
+@given(HAN_WITH_MARKS | st.text(max_size=12))
+def test_folding_is_what_unicode_says_whichever_way_it_takes(text: str) -> None:
+    bare = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(char for char in bare if not unicodedata.combining(char))
+    assert fold(text) == unicodedata.normalize("NFKC", bare).casefold()

@@ -22,6 +22,7 @@ from hdex.catalog import index_sqlite_file as file
 from hdex.catalog.asked import WEIGHTS, Term, TermKind, terms
 from hdex.catalog.canonical import canonical
 from hdex.catalog.columnar import Columns, Ints
+from hdex.catalog.index_rows import Row, row_of
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.listing_bytes import read_document, read_listing
 from hdex.catalog.ports import Index, Listing, Page, Query
@@ -54,7 +55,7 @@ class SqliteIndex:
         with self._transaction() as db:
             key = self._forget(db, product.id)
             words = search_words(document)
-            row = file.row_of(document, ProductState.LISTED, words)
+            row = row_of(document, ProductState.LISTED, words)
             key = file.insert_row(db, row, canonical(document), envelope, key=key)
             file.insert_words(db, key, words)
         self._changed(key, row)
@@ -68,7 +69,7 @@ class SqliteIndex:
             (document,) = db.execute("SELECT document FROM product WHERE key = ?", (key,)).fetchone()
             held = read_document(document)
             words = search_words(held)
-            row = file.row_of(held, state, words)
+            row = row_of(held, state, words)
             db.execute("UPDATE product SET state = ?, names = ? WHERE key = ?", (row.state, row.names, key))
             if state == ProductState.LISTED:
                 file.insert_words(db, key, words)
@@ -141,7 +142,7 @@ class SqliteIndex:
         self._listings: OrderedDict[int, Listing] = OrderedDict()
         self._names = None
 
-    def _changed(self, key: int, row: file.Row) -> None:
+    def _changed(self, key: int, row: Row) -> None:
         with self._lock:
             values = pydantic_core.from_json(row.facets)
             self._columns.put(key, row.id, row.issued_ms, values, live=row.state == ProductState.LISTED)

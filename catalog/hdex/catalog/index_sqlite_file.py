@@ -6,36 +6,29 @@ one, which it replaces in one step once it is whole. Whenever that is cut off, o
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pydantic_core
+from typing import Any
 
 from hdex.catalog.errors import IndexUnreadable
-from hdex.catalog.facets import facet_values
-from hdex.catalog.lifecycle import ProductState
-from hdex.catalog.listing_bytes import read_document
-from hdex.catalog.ports import issued_ms
-from hdex.catalog.words import SearchWords, search_words
+from hdex.catalog.index_rows import BATCH, Row, Source, made_of_all, texts
+from hdex.catalog.words import SearchWords
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 WORDS_VERSION = "2"
 FIELDS = ("title", "keywords", "body")
 WORD_COLUMNS = tuple(f"{kind}{name}" for name in FIELDS for kind in ("", "stem_", "han_"))
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS product (
-  key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document BLOB NOT NULL, envelope BLOB NOT NULL,
-  state TEXT NOT NULL, issued_ms INTEGER NOT NULL, facets TEXT NOT NULL,
-  names TEXT NOT NULL);
+  key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, issued_ms INTEGER NOT NULL,
+  facets TEXT NOT NULL, names TEXT NOT NULL, document BLOB NOT NULL, envelope BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5({", ".join(WORD_COLUMNS)}, content='', columnsize=0,
   tokenize='ascii');
-"""  # the tokenizer that changes nothing: words are folded before they come here
+"""  # what is long stands last: what is behind it is read through it. Words come folded: the tokenizer changes nothing
 _PUT = "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-BATCH = 500  # products that are made anew at a time
+_PUT_NEW = "INSERT INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # half the work: nothing to look for and replace
 _PLACES = ", ".join("?" * len(WORD_COLUMNS))
 _INSERT = f"INSERT INTO words (rowid, {', '.join(WORD_COLUMNS)}) VALUES (?, {_PLACES})"  # noqa: S608  # our own names
 _DELETE = f"INSERT INTO words (words, rowid, {', '.join(WORD_COLUMNS)}) VALUES ('delete', ?, {_PLACES})"  # noqa: S608
@@ -43,17 +36,8 @@ _FORMER = {  # schema version -> document, envelope and state of every product
     1: "SELECT document, envelope, CASE withdrawn WHEN 1 THEN 'REVOKED' ELSE 'LISTED' END FROM product ORDER BY key",
     2: "SELECT document, envelope, state FROM product ORDER BY key",
     3: "SELECT document, envelope, state FROM product ORDER BY key",
+    4: "SELECT document, envelope, state FROM product ORDER BY key",
 }
-
-
-class Row(NamedTuple):
-    """What the table `product` holds of one product beside its key, its document and its envelope."""
-
-    id: str
-    state: str
-    issued_ms: int
-    facets: str  # JSON object: facet -> values
-    names: str = ""  # as words.SearchWords.names while it is live, a space between two
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -100,24 +84,17 @@ def beside(path: Path) -> Path:
 
 def insert_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
     """Let a product be found."""
-    db.execute(_INSERT, (key, *_texts(words)))
+    db.execute(_INSERT, (key, *texts(words)))
 
 
 def forget_words(db: sqlite3.Connection, key: int, words: SearchWords) -> None:
     """Let it not be found any more: a contentless table can only forget words that it is told again."""
-    db.execute(_DELETE, (key, *_texts(words)))
-
-
-def row_of(document: dict[str, Any], state: ProductState, words: SearchWords) -> Row:
-    """Return the row of a product's document."""
-    facets = pydantic_core.to_json(facet_values(document)).decode()
-    names = " ".join(words.names) if state == ProductState.LISTED else ""
-    return Row(str(document["id"]), state.value, issued_ms(document["issued"]), facets, names)
+    db.execute(_DELETE, (key, *texts(words)))
 
 
 def insert_row(db: sqlite3.Connection, row: Row, document: bytes, envelope: bytes, *, key: int | None = None) -> int:
     """Keep a product, in the place of `key` where one is given; return its key."""
-    return int(db.execute(_PUT, (key, row.id, document, envelope, *row[1:])).lastrowid or 0)
+    return int(db.execute(_PUT, (key, *row, document, envelope)).lastrowid or 0)
 
 
 def _version(path: Path) -> int:
@@ -160,7 +137,7 @@ def _copy(path: Path, new: Path) -> int:
         db.execute("BEGIN")
         version = int(old.execute("PRAGMA user_version").fetchone()[0])
         with closing(old.execute(_FORMER[version])) as rows:  # a cursor left open keeps the file locked
-            count = _fill(db, rows)
+            count = _fill(db, rows, old.execute("SELECT count(*) FROM product").fetchone()[0])
         db.execute("COMMIT")
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
         _set(db, automerge=4, hashsize=1024 * 1024)  # as FTS5 has them
@@ -176,26 +153,23 @@ def _set(db: sqlite3.Connection, **options: int) -> None:
         db.execute("INSERT INTO words (words, rank) VALUES (?, ?)", (name, value))
 
 
-def _fill(db: sqlite3.Connection, rows: Iterator[tuple[bytes, bytes, str]]) -> int:
-    count = 0
-    while found := list(islice(rows, BATCH)):
-        products, words = [], []
-        for key, (document, envelope, state) in enumerate(found, count + 1):
-            held = read_document(document)
-            made = search_words(held)
-            row = row_of(held, ProductState(state), made)
-            products.append((key, row.id, document, envelope, *row[1:]))
-            if state == ProductState.LISTED:
-                words.append((key, *_texts(made)))
-        db.executemany(_PUT, products)
-        db.executemany(_INSERT, words)
-        count += len(found)
-    return count
+def _fill(db: sqlite3.Connection, rows: Iterator[Source], count: int) -> int:
+    products, words, key = [], [], 0
+    for key, ((document, envelope, _), (row, found)) in enumerate(made_of_all(rows, count), 1):
+        products.append((key, *row, document, envelope))
+        if found is not None:
+            words.append((key, *found))
+        if len(products) == BATCH:
+            _put_all(db, products, words)
+    _put_all(db, products, words)
+    return key
 
 
-def _texts(words: SearchWords) -> Sequence[str]:
-    fields = (words.title, words.keywords, words.body)
-    return [" ".join(tokens) for field in fields for tokens in (field.words, field.stems, field.han)]
+def _put_all(db: sqlite3.Connection, products: list[tuple[Any, ...]], words: list[tuple[Any, ...]]) -> None:
+    db.executemany(_PUT_NEW, products)
+    db.executemany(_INSERT, words)
+    products.clear()
+    words.clear()
 
 
 def _sync(path: Path) -> None:
