@@ -78,7 +78,7 @@ def run(made: Consortium, silent: str, journal: Journal | None = None) -> StudyR
         handlers[silent] = silent_in(2, handlers[silent])
     below = Line({site: handlers[site] for site in SOUTH}).grid
     members = {site: (site,) for site in SOUTH}
-    south = RegionSession("south", members, below, sign=KEY.sign, kept=MemoryStore()).handle
+    south = RegionSession("south", members, below, sign=KEY.sign, kept=MemoryStore(), clock=now).handle
     above = {site: handlers[site] for site in THREE}
     line = Line({**above, "south": silent_in(2, south) if silent == "south" else south})
     return run_study(

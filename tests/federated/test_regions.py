@@ -71,7 +71,7 @@ def sessions(party: Consortium, regions: Mapping[str, Sequence[str]], stores: di
         grid = InprocGrid({site: handlers[site] for site in sites})
         store = stores.setdefault(region, MemoryStore())
         members = {site: (site,) for site in sites}
-        made[region] = RegionSession(region, members, grid, sign=KEYS[region].sign, kept=store)
+        made[region] = RegionSession(region, members, grid, sign=KEYS[region].sign, kept=store, clock=now)
     return made
 
 

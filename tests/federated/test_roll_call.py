@@ -161,7 +161,7 @@ def test_a_silent_site_is_awaited_and_then_named() -> None:
 
 def test_a_region_says_how_each_of_its_sites_stands() -> None:
     ward = Ward(four(), {"hospital-b": 1})
-    middle = Regions(list(FOUR), 2)
+    middle = Regions(list(FOUR), 2, now)
     ward.party.keyholder._regions = middle.public_keys()
     assert ward.run(dict(middle.over(ward.party.handlers())), middle.sites)["sites"] == list(FOUR)
     assert ward.told == [["hospital-b"], []]

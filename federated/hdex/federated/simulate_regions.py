@@ -9,15 +9,17 @@ from hdex.federated.channel_memory import Handler
 from hdex.federated.errors import StudyInvalid
 from hdex.federated.grid_inproc import InprocGrid
 from hdex.federated.store_memory import MemoryStore
+from hdex.federated.waiting import Clock, utc_now
 
 
 class Regions:
     """`count` regions with keys of their own over the sites, as equal as can be."""
 
-    def __init__(self, sites: Sequence[str], count: int) -> None:
+    def __init__(self, sites: Sequence[str], count: int, clock: Clock = utc_now) -> None:
         if not 0 <= count <= len(sites):
             raise StudyInvalid(f"{count} regions over {len(sites)} sites; each needs a site")
         self.sites = {f"region-{number + 1}": tuple(sorted(sites)[number::count]) for number in range(count)}
+        self._clock = clock
         self._keys = {region: Ed25519PrivateKey.generate() for region in self.sites}
 
     def public_keys(self) -> dict[str, bytes]:
@@ -33,4 +35,5 @@ class Regions:
     def _session(self, region: str, handlers: Mapping[str, Handler]) -> RegionSession:
         own = {site: handlers[site] for site in self.sites[region]}
         members = {site: (site,) for site in own}
-        return RegionSession(region, members, InprocGrid(own), sign=self._keys[region].sign, kept=MemoryStore())
+        sign, kept = self._keys[region].sign, MemoryStore()
+        return RegionSession(region, members, InprocGrid(own), sign=sign, kept=kept, clock=self._clock)
