@@ -29,7 +29,8 @@ from hdex.node.synthetic import Truth, generate
 
 PURPOSE, RECIPIENT = "DUO:0000007", "device_maker"
 STENTS, HIV = "stents", "hiv"
-VIEWS = {STENTS: "carotid_stent", HIV: "hiv_subcohort"}
+AGAIN = "stents-again"  # the same export by another name
+VIEWS = {STENTS: "carotid_stent", HIV: "hiv_subcohort", AGAIN: "carotid_stent"}
 _kept: list[tempfile.TemporaryDirectory[str]] = []
 
 

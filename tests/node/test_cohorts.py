@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.node.market_stage import BUYER
-from tests.node.record_stage import HIV, STENTS, Record, offer, silent
+from tests.node.record_stage import AGAIN, HIV, STENTS, Record, offer, silent
 
 from hdex.catalog.cohort import Cohort, answer
 from hdex.catalog.cohort_answer import cohort_document
@@ -64,6 +64,29 @@ def test_a_buyer_without_a_contract_is_told_a_band_that_holds_the_truth(made: Re
     assert told["digest"] == shown(made).digest()
     with pytest.raises(CohortInvalid, match="there are"):
         exchange.cohort(PRODUCT, sex="unheard")
+
+
+def test_another_product_tells_no_counts_over_a_patient_of_this_one(made: Record) -> None:
+    version = str(made.ready(AGAIN).release(AGAIN)["version"])
+    other = {"dimensions": [{"column": "sex"}, {"column": "diabetes"}]}
+    for asked in (ASKED, other):
+        with pytest.raises(AccessDenied) as refused:
+            made.assess(AGAIN, version, cohort=asked)
+        assert refused.value.rule == "cohort.patients"
+    made.assess(AGAIN, version)
+
+
+def test_of_two_products_over_the_same_patients_the_first_that_is_listed_tells_counts(tmp_path: Path) -> None:
+    record, asked = Record(tmp_path).ready().ready(AGAIN), offer(cohort=ASKED)
+    drafted = {dataset: str(record.release(dataset)["version"]) for dataset in (STENTS, AGAIN)}
+    for dataset, version in drafted.items():
+        for role in record.staff:
+            record.assess(dataset, version, role, cohort=ASKED)
+    officer = record.who("privacy_officer")
+    record.publishing.publish(AGAIN, drafted[AGAIN], asked, actor=officer, say=silent)
+    with pytest.raises(AccessDenied) as refused:
+        record.publishing.publish(STENTS, drafted[STENTS], asked, actor=officer, say=silent)
+    assert refused.value.rule == "cohort.patients"
 
 
 def test_both_people_sign_the_very_counts_that_are_listed(made: Record) -> None:

@@ -2,16 +2,17 @@
 
 It is off unless the offer asks for it. It is frozen with the manifest: nothing is counted again when somebody asks. A
 later version tells the same cells again unless they have moved, and never by other dimensions: two cubes over nearly
-the same people could be subtracted from each other.
+the same people could be subtracted from each other. For the same reason one product tells them over a patient, not two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import polars as pl
 
 from hdex.catalog.cohort import Cohort, CohortColumn, CohortDimension, CohortRecipe
-from hdex.catalog.product import Column, Preview, PreviewKind, Role
+from hdex.catalog.lifecycle import ProductState
+from hdex.catalog.product import Column, DataProduct, Preview, PreviewKind, Role
 from hdex.deid.cohort_cube import Cube, Dimension, make_cube
 from hdex.deid.pseudonym import derive
 from hdex.node.errors import AccessDenied
@@ -68,6 +69,23 @@ def told_before(versions: Sequence[Held], version: str) -> tuple[str, Cohort] | 
     found = [(held.product.version, held.product.cohort) for held in versions if held.product.version != version]
     told = [(number, cohort) for number, cohort in found if cohort is not None]
     return told[-1] if told else None
+
+
+def require_apart(
+    dataset: str, product: DataProduct, held: Iterable[Held], patients: Callable[[str], set[str]]
+) -> None:
+    """Raise AccessDenied where another product tells counts over a patient of this one: two tables lie upon each other.
+
+    held: versions of every product; one that was told stays told when it is withdrawn. patients: of a data set.
+    """
+    if product.cohort is None:
+        return
+    told = [one for one in held if one.state != ProductState.ASSESSED and one.product.cohort is not None]
+    others = {one.product.id: one.dataset for one in told if one.product.id != product.id}
+    own = patients(dataset) if others else set[str]()
+    for other, theirs in others.items():
+        if own & patients(theirs):
+            raise refused("cohort.patients", "leave `cohort` out of the offer", f"{other} tells counts over them too")
 
 
 def cohort_seed(keys: KeyProvider, product: str, version: str, recipe: CohortRecipe | None) -> bytes:

@@ -34,8 +34,8 @@ from hdex.node.facts import ChainFacts
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.assessments import Assessments, document_of
 from hdex.node.hospital.borders import Borders
-from hdex.node.hospital.cohorts import cohort_of, cohort_seed, told_before
-from hdex.node.hospital.datasets import Datasets, study_columns
+from hdex.node.hospital.cohorts import cohort_of, cohort_seed, require_apart, told_before
+from hdex.node.hospital.datasets import PATIENT, Datasets, study_columns
 from hdex.node.hospital.fingerprints import with_steps
 from hdex.node.hospital.lifecycle import Lifecycle, Publisher
 from hdex.node.hospital.ports import Exchange
@@ -137,6 +137,7 @@ class Publishing:
         """Make the draft of a manifest and return it with the assessment that two people sign: nothing is listed."""
         with self._recorder.refusals("product.review", actor, product=f"{self._me.hospital}.{dataset}"):
             draft, release = self._draft(dataset, version, offer)
+            require_apart(dataset, draft, self._products.every(), self._patients)
             self._assessments.require_signable(draft, release)
         about = Facts(product=draft.id, version=draft.version, result_digest=draft.draft_digest())
         if draft.preview.epsilon is not None:
@@ -157,6 +158,7 @@ class Publishing:
             held = self._assessments.require(dataset, draft, release, actor=actor)
             self._lifecycle.expire(actor=actor)
             with self._products.changing:
+                require_apart(dataset, draft, self._products.every(), self._patients)
                 held = self._listed(self._products.get(draft.id, draft.version), actor)
         product = held.product
         for flag in sorted(set(product.inclusion) & {MINORS, IMPORTANT}):
@@ -166,6 +168,9 @@ class Publishing:
         self._tell(held, say)
         told = {"product": product.id, "version": product.version, "digest": held.digest, "level": product.level}
         return told | {"state": held.state.value, "listed_from": held.listed_from}
+
+    def _patients(self, dataset: str) -> set[str]:
+        return set(self._datasets.rows(dataset)[PATIENT].to_list())
 
     def _listed(self, held: Held, actor: Identity) -> Held:
         """Return the version after the step that its notice allows now; a listed one stays as it is."""
