@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.node.billing_stage import priced
-from tests.node.desk_stage import HOSPITAL, OFFICER, House, Seat
+from tests.node.desk_stage import COMMITTEE, HOSPITAL, OFFICER, STEWARD, House, Seat
 from tests.node.market_stage import BUYER, person, released
 from tests.node.test_desk_pages import ACTIVE, EVIL
 
 from hdex.catalog.organisation import is_plain
 from hdex.catalog.spreadsheet import RISKY
 from hdex.ledger.event import Action, Decision, format_time
+from hdex.node.authz import CedarAuthorizer
 from hdex.node.errors import RemoteRefused
 from hdex.node.hospital.payments_csv import MOST_BYTES
 from hdex.node.invoice_file import InvoiceFile
@@ -263,3 +264,12 @@ def test_a_stranger_s_text_stays_text_on_every_page_of_money(house: House, offic
     paths += [f"/invoices?consumer={evil}", f"{DUE}?month={evil}", f"{AT}?done={evil}"]
     for page in [officer.page(one) for one in paths]:
         assert not ACTIVE.search(page), page
+
+
+@pytest.mark.parametrize("role", [STEWARD, OFFICER, COMMITTEE])
+def test_a_person_is_led_to_pages_of_money_where_the_policies_let_that_person_bill(house: House, role: str) -> None:
+    seat, server = Seat(house, role).sign_in(), {"kind": "hospital", "participant": HOSPITAL}
+    may_bill = CedarAuthorizer().decide(seat.who, "BillingService.ListIssued", server).allow
+    led_to = set(re.findall(r'<a href="(/[a-z]*)"', seat.page("/")))
+    assert {"/invoices", "/revenue"} & led_to == ({"/invoices", "/revenue"} if may_bill else set())
+    assert may_bill == (role != COMMITTEE)

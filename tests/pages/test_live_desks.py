@@ -84,8 +84,10 @@ def test_looking_on_leaves_no_event_and_a_pause_asks_nothing(
     before = reads(us)
     browser.evaluate("window.looks = 0; addEventListener('htmx:afterRequest', () => looks += 1)")
     browser.evaluate("window.swaps = 0; addEventListener('htmx:afterSwap', () => swaps += 1)")
+    browser.evaluate("window.last = 0; addEventListener('htmx:afterRequest', e => last = e.detail.xhr.status)")
     browser.until(f"looks >= 2 && {LOOKED}")
     assert (reads(us), browser.evaluate("swaps")) == (before, 0)  # nothing was new: nothing told, nothing moved
+    assert browser.evaluate("last") == 304  # although the browser may keep nothing of a desk
     browser.evaluate("addEventListener('htmx:beforeSend', () => asked += 1)")
     browser.click("#live-pause")
     assert browser.evaluate(LOOK) == 0

@@ -244,7 +244,7 @@ class KeyholderConfig:
     witnesses: int = 0
     witness_peers: tuple[Peer, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    key_bits: int = 3072  # of a study's Paillier modulus; 2048 is faster, and as strong as is asked until 2030
+    key_bits: int = 3072  # of a study's Paillier modulus; 2048 is faster, and enough until 2030 (NIST SP 800-57)
 
     def __post_init__(self) -> None:
         if self.key_bits not in KEY_BITS:

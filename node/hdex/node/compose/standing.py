@@ -302,8 +302,7 @@ class Standing:
 def settle() -> None:
     """Let the collector of garbage pass over what was made until now: it lives as long as the process.
 
-    A full collection stops every thread, the longer the more there is: of 1,000 new product pages the slowest took
-    190 to 240 ms, and 110 ms since.
+    A full collection stops every thread, and takes the longer the more there is.
     """
     gc.collect()
     gc.freeze()

@@ -21,6 +21,7 @@ from hdex.node.hospital.lifecycle import NOTICE, ORDER
 from hdex.node.hospital.products import Held, Products
 from hdex.node.hospital.releases import KIND as RELEASE
 from hdex.node.identity import Identity
+from hdex.node.looks import Looks
 from hdex.node.recorder import Facts, Recorder
 from hdex.node.signed import digest, signers
 
@@ -43,10 +44,11 @@ class Readings:
         self._products = products
         self._recorder = recorder
         self._market = market or {}
+        self._looks = Looks()
 
     def read(self, part: str, dataset: str = "", version: str = "", *, actor: Identity) -> Document:
-        """Return one part of the desk; remember who read of contracts. Raises NotFound, and RequestInvalid for a part
-        there is none of.
+        """Return one part of the desk; remember who read of contracts, once while it tells the same. Raises NotFound,
+        and RequestInvalid for a part there is none of.
         """
         parts: dict[str, Callable[[], Document]] = {
             "datasets": self._datasets,
@@ -63,7 +65,8 @@ class Readings:
         about: Facts = {"contract": dataset[:LONGEST_NAME]} if dataset else {}
         with self._recorder.refusals("contract.read", actor, **about):
             found = parts[part]()
-            self._recorder.allow("contract.read", actor, **about)
+            subject = f"{part}/{about.get('contract', '')}"
+            self._looks.once(actor, subject, found, lambda: self._recorder.allow("contract.read", actor, **about))
             return found
 
     def _datasets(self) -> Document:

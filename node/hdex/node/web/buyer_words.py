@@ -1,5 +1,6 @@
 """The words of the buyer's desk by key (buyer.toml); what is not there is said as the hospital's desk says it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ class BuyerWords(DeskWords):
         ("/studies", "studies"),
         ("/vetting", "vetting"),
     )
+    ONLY: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     FILES: ClassVar[tuple[str, ...]] = (FILE, *DeskWords.FILES)
 
     def mode(self, name: str) -> str:

@@ -19,9 +19,10 @@ from hdex.node.signed import digest
 from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_forms import done, require_shown
 from hdex.node.web.desk_frame import page
-from hdex.node.web.desk_invoices import BILLERS, Till, money_in
+from hdex.node.web.desk_invoices import Till, money_in
 from hdex.node.web.desk_revenue import MONTH, month_from
 from hdex.node.web.desk_routes import Route
+from hdex.node.web.desk_words import BILLERS
 
 MOST_STATEMENTS = 4
 REFUSED = ("unknown_reference", "wrong_currency", "settled_before")  # outcomes that pay no invoice

@@ -258,7 +258,7 @@ def page(template: str, visit: Visit, *, status: int = 200, **shown: object) -> 
         **place(visit),
         "role": visit.role,
         "csrf": visit.session.csrf,
-        "nav": visit.words.NAVIGATION,
+        "nav": visit.words.navigation(visit.role),
         "done": done if visit.words.knows("done", done) else "",
         **shown,
     }

@@ -20,10 +20,10 @@ from hdex.node.web.desk_door import Visit
 from hdex.node.web.desk_forms import done, text
 from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import Route, sheet
+from hdex.node.web.desk_words import BILLERS
 
 CREDIT, ANSWER = "credit", "answer"
 ACTS = {CREDIT: "credited", ANSWER: "answered"}  # what is done -> what the page says then
-BILLERS = ("data_steward", "privacy_officer", "node_admin")
 OVERDUE, NOTE = "OVERDUE", "CREDIT_NOTE"  # standings beside the states of an invoice
 STANDINGS = ("ISSUED", OVERDUE, "DISPUTED", "PAID", "CREDITED", NOTE)
 ASKED = ("state", "consumer", "contract", "month")

@@ -11,6 +11,7 @@ from hdex.node.web.page_words import PageWords, word_table
 from hdex.node.web.words import Words
 
 FILE, MARKET, MONEY = "desk.toml", "desk_market.toml", "desk_money.toml"
+BILLERS = ("data_steward", "privacy_officer", "node_admin")  # roles that the policies let bill, and see what is due
 
 
 def table() -> dict[str, Any]:
@@ -36,7 +37,12 @@ class DeskWords(PageWords):
         ("/revenue", "revenue"),
         ("/accesses", "accesses"),
     )
+    ONLY: ClassVar[Mapping[str, tuple[str, ...]]] = {"/invoices": BILLERS, "/revenue": BILLERS}
     FILES: ClassVar[tuple[str, ...]] = (FILE, MARKET, MONEY, "auditor.toml")
+
+    def navigation(self, role: str) -> tuple[tuple[str, str], ...]:
+        """Return the pages that a role may open."""
+        return tuple(one for one in self.NAVIGATION if role in self.ONLY.get(one[0], (role,)))
 
     def treatment(self, action: str) -> str:
         """Return what became of a column."""
