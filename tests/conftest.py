@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests import forking
 
 # Machines are noisy: no test passes or fails by the clock. The gate draws the same examples each time, so that what it
 # says of a change is about the change; every other run draws new ones.
@@ -21,6 +22,9 @@ settings.load_profile("gate" if os.environ.get("HDEX_NO_SKIPS") == "1" else "hde
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+if os.environ.get("HDEX_SOAK") != "1" and hasattr(os, "pidfd_open"):  # Linux
+    forking.install()
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_NAMES = {"localhost", "ip6-localhost", "", None}
