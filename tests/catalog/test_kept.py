@@ -130,9 +130,21 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(kept.pages._pages) == 5
 
 
-def test_many_who_ask_at_once_are_one_question() -> None:
-    kept = Kept()
+async def body_of(pages: KeptPages, path: str) -> bytes:
+    """Return the body that is sent for a path."""
+    got: list[bytes] = []
 
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        got.append(message.get("body", b""))
+
+    await pages({"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}, receive, send)
+    return b"".join(got)
+
+
+def test_many_who_ask_at_once_are_one_question() -> None:
     class Slow(Rendered):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.sleep(0)  # lets the others in
@@ -140,22 +152,36 @@ def test_many_who_ask_at_once_are_one_question() -> None:
 
     app = Slow(Response(PAGE, media_type="text/html"))
     pages = KeptPages(app, revision=lambda: 0, clock=lambda: 0.0)
-    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    got: list[Any] = []
 
-    async def receive() -> Any:
-        return {"type": "http.request"}
+    async def everybody() -> list[bytes]:
+        return await asyncio.gather(*(body_of(pages, "/") for _ in range(16)))
 
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.body":
-            got.append(message["body"])
+    assert asyncio.run(everybody()) == [PAGE.encode()] * 16
+    assert app.asked == 1
+
+
+def test_nobody_waits_for_the_turn_of_another_page() -> None:
+    done = asyncio.Event()
+
+    class Stuck(Rendered):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/stuck":
+                await done.wait()
+            await super().__call__(scope, receive, send)
+
+    pages = KeptPages(Stuck(Response(PAGE, media_type="text/html")), revision=lambda: 0)
 
     async def everybody() -> None:
-        await asyncio.gather(*(pages(dict(scope), receive, send) for _ in range(16)))
+        stuck = asyncio.create_task(body_of(pages, "/stuck"))
+        await asyncio.sleep(0)  # it has begun
+        async with asyncio.timeout(60):
+            assert await asyncio.gather(*(body_of(pages, f"/{one}") for one in range(1000))) == [PAGE.encode()] * 1000
+        assert not stuck.done()
+        done.set()
+        assert await stuck == PAGE.encode()
 
     asyncio.run(everybody())
-    assert (app.asked, len(got), set(got)) == (1, 16, {PAGE.encode()})
-    assert kept.app.asked == 0
+    assert not pages._locks
 
 
 def test_a_product_that_is_withdrawn_is_gone_at_once() -> None:

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +30,6 @@ WORTH_PACKING = 860  # bytes; below that one packet holds either
 PACKING = 4  # of 9: half of what 9 costs, for 4 % more bytes of a product's page
 KINDS = (b"text/html", b"application/json", b"application/ld+json")
 APART = ("/feeds/", "/static/", "/healthz")  # secret addresses, files, and whether calls are answered now
-LOCKS = 64
 AT_ONCE = 2  # pages rendered; more threads would only keep the loop that gives kept pages from its turn
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -80,7 +80,7 @@ class KeptPages:
         self._most = most
         self._pages: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
         self._bytes = 0
-        self._locks = [asyncio.Lock() for _ in range(LOCKS)]
+        self._locks: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()  # of what is asked
         self._rendering = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +91,7 @@ class KeptPages:
         key = (scope["path"], scope["query_string"])
         found = self._good(key)
         if found is None:
-            async with self._locks[hash(key) % LOCKS]:
+            async with self._locks.setdefault(key, asyncio.Lock()):
                 found = self._good(key)
                 if found is None:
                     taken = Taken()
