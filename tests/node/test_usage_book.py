@@ -18,7 +18,7 @@ from hdex.node.cli.buy_invoices import order_of
 from hdex.node.cli.node_billing import invoice_app
 from hdex.node.directory import Directory, member_of
 from hdex.node.errors import ConfigInvalid, NotFound
-from hdex.node.hospital.accesses import Accesses, Buyers
+from hdex.node.hospital.accesses import Accesses, Buyers, Question
 from hdex.node.hospital.usage_book import UsageBook
 from hdex.node.keys import STANDARD, MemoryKeys, data_key
 from hdex.node.recorder import Recorder
@@ -66,6 +66,30 @@ def test_the_life_of_a_contract_is_told_over_the_years(years: Years, tmp_path: P
     for _ in range(2):  # the index of a finished year is made once
         told = [(one["year"], one["index"], one["action"], one["state"]) for one in accesses.life_of("c-1")]
         assert told == [(2026, 0, "contract.request", "anchored"), (2027, 1, "contract.agree", "durable")]
+
+
+def test_accesses_of_all_years_are_found_newest_first_and_each_once(years: Years, tmp_path: Path) -> None:
+    accesses = years.accesses(tmp_path)
+    for _ in range(3):
+        years.export()
+    assert accesses.find(Question())["total"] == 3
+    for year in (2027, 2028):  # the same process sees the years begin
+        years.now = datetime(year, 1, 1, 0, 30, tzinfo=UTC)
+        years.export()
+        years.export("c-2")
+    expected = [(2028, 2), (2028, 1), (2027, 2), (2027, 1), (2026, 2), (2026, 1), (2026, 0)]  # a year begins by a link
+    for reader in (accesses, years.accesses(tmp_path)):
+        seen, before = [], 0
+        while True:
+            found = reader.find(Question(), before=before, limit=2)
+            seen += [(row["year"], row["index"]) for row in found["rows"]]
+            before = found["next"]
+            if not before:
+                break
+        assert (found["total"], seen) == (7, expected)
+        assert reader.find(Question(until="2027-01-01T00:00:00.000Z"))["total"] == 3
+    states = {row["year"]: row["state"] for row in found["rows"]}
+    assert states == {2026: "anchored"}  # by the anchor of a later year, whose first entry carries its head
 
 
 def test_a_delivery_over_new_year_is_one_and_both_months_have_their_head(years: Years) -> None:

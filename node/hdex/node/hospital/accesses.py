@@ -1,30 +1,25 @@
-"""Who read what: the accesses in a node's own log, each with its decision and how far it is proven by now.
-
-An index beside the log is caught up at every question. It is made anew when it is lost: the log alone counts.
-"""
+"""Who read what: the accesses in a node's log of all years, each with its decision and how far it is proven by now."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hdex.ledger.errors import ChainUnavailable, ChainWrong
-from hdex.ledger.event import RELEASES, Action, Decision, Event, parse, parse_time
+from hdex.ledger.event import RELEASES, Action, Decision, Event, parse_time
 from hdex.ledger.index_sqlite import SqliteEventIndex
 from hdex.ledger.log import Log
 from hdex.ledger.note import parse_checkpoint, parse_note
 from hdex.ledger.ports import EventQuery
-from hdex.ledger.shard import parse_origin
 from hdex.node.documents import Document
 from hdex.node.errors import RequestInvalid
+from hdex.node.hospital.log_years import LogYears, Year, whose
 
 ACCESSES = (*sorted(RELEASES), Action.ROUND_JOIN)
 OF_LIFE = ("contract.", "grant.", "transfer.", "delivery.", "invoice.")
 LOOKS = (Action.CONTRACT_READ, Action.TRANSFER_READ)
-BATCH = 1000
 MOST_ROWS = 500
 LONGEST = 256
 DURABLE, WITNESSED, ANCHORED = "durable", "witnessed", "anchored"
@@ -91,7 +86,7 @@ class Buyers:
 
 
 class Accesses:
-    """The accesses of the log that is written now. anchored: how many entries the chain covers, or ChainUnavailable."""
+    """The accesses of the log, of all years. anchored: how many entries the chain covers, or ChainUnavailable."""
 
     def __init__(
         self, log: Log, folder: Path, *, buyers: Buyers, anchored: Callable[[], int], needed: int,
@@ -99,88 +94,68 @@ class Accesses:
         past: Callable[[], Sequence[Log]] = tuple,
     ) -> None:  # fmt: skip
         """questions: (contract, digest) -> the question that was answered, as it was asked. past: opens the finished
-        shards of the log, oldest first; they are closed here once they are read.
+        shards of the log, oldest first. folder: of the indexes.
         """
         self._log = log
         self._questions = questions
-        self._past = past
-        self._finished: dict[str, SqliteEventIndex] = {}  # origin of a finished shard -> its index
-        self._folder = folder
         self._buyers = buyers
         self._anchored = anchored
         self._needed = max(1, needed)
         self._lock = threading.Lock()  # guards what follows
-        self._index: SqliteEventIndex | None = None
-        self._origin = ""
+        self._years = LogYears(log, past, folder)
 
     def find(self, question: Question, *, before: int = 0, skip: int = 0, limit: int = MOST_ROWS) -> Document:
-        """Return the accesses asked for, newest first, with how many there are and how far the log is proven.
+        """Return the accesses asked for, newest first, with how many there are and how far the year's log is proven.
 
-        before: only those of entries before this one; 0: from the newest on. `next` is where the next page begins, 0
-        where there is none. Who pages by it sees every access once, though the log grows meanwhile.
+        before: only those of entries before this one, counted over all years; 0: from the newest on. `next` is where
+        the next page begins, 0 where there is none. Who pages by it sees every access once, though the log grows.
         """
         if skip < 0 or before < 0 or not 0 < limit <= MOST_ROWS:
             raise RequestInvalid(f"a page has 1 to {MOST_ROWS} accesses, and none before the first")
         holders = self._buyers.holders()
         with self._lock:
-            index = self._caught_up()
-            found = sorted(self._positions(index, question, holders), reverse=True)
-        proven, asked = self._proven(), self._questions()
-        due = [position for position in found if not before or position < before][skip:]
-        rows = [self._row(position, holders, proven, asked) for position in due[:limit]]
-        follows = rows[-1]["index"] if len(due) > limit else 0
-        return {"total": len(found), "rows": rows, "next": follows, "log": proven}
+            years = self._years.read()
+            found = [one.first + at for one in reversed(years) for at in self._positions(one, question, holders)]
+            proven, asked = self._proven(), self._questions()
+            due = [number for number in found if not before or number < before][skip:]
+            proofs = {one.year: self._proven_in(one, proven) for one in years}
+            shown = [(number, whose(years, number)) for number in due[:limit]]
+            rows = [self._row(one, number - one.first, holders, proofs[one.year], asked) for number, one in shown]
+        return {"total": len(found), "rows": rows, "next": due[limit - 1] if len(due) > limit else 0, "log": proven}
 
     def life_of(self, contract: str) -> list[Document]:
         """Return what the log says of a contract's life, of all years, oldest first: steps and papers, no access."""
         with self._lock:
-            index = self._caught_up()
-            found = sorted(index.search(EventQuery(contract=contract, limit=index.size())))
-            proven = self._proven()
-            earlier = [line for shard in self._past() for line in self._life_in(shard, contract, proven)]
-        return [*earlier, *life_lines(((position, self._event(position)) for position in found), proven)]
+            proven, lines = self._proven(), list[Document]()
+            for one in self._years.read():
+                found = sorted(one.index.search(EventQuery(contract=contract, limit=one.index.size())))
+                lines += life_lines(one, found, self._proven_in(one, proven))
+        return lines
 
-    def _life_in(self, shard: Log, contract: str, present: Mapping[str, Any]) -> list[Document]:
-        """Return what a finished shard says of a contract, and close it.
-
-        The first entry of the next shard carries its head: who cosigns or anchors that one vouches for all of this.
-        """
-        with closing(shard):
-            if shard.origin not in self._finished:
-                path = self._folder / f"accesses-{parse_origin(shard.origin)[1]}.index"
-                self._finished[shard.origin] = SqliteEventIndex.fresh(path)
-            index = caught_up(self._finished[shard.origin], shard)
-            found = sorted(index.search(EventQuery(contract=contract, limit=index.size())))
-            own = witnessed(shard.cosigned(), self._needed)[1]
-            proven = {
-                "origin": shard.origin,
-                "witnessed_size": shard.size if present["witnessed_size"] else own,
-                "anchored_size": shard.size if present["anchored_size"] else 0,
-            }
-            return list(life_lines(((one, parse(shard.entries(one, one + 1)[0])) for one in found), proven))
-
-    def _positions(self, index: SqliteEventIndex, question: Question, holders: Mapping[str, str]) -> set[int]:
-        """Return where the accesses stand that answer a question.
+    def _positions(self, year: Year, question: Question, holders: Mapping[str, str]) -> list[int]:
+        """Return where in a year the accesses stand that answer a question, newest first.
 
         An allowed access under a contract is its holder's: only refusals must be read to know whose they were.
         """
-        asked = question.consumer
+        index, asked = year.index, question.consumer
         if not asked:
-            return searched(index, question)
+            return sorted(searched(index, question), reverse=True)
         own = [contract for contract, holder in holders.items() if holder == asked]
         found = {position for contract in own for position in searched(index, question, contract=contract)}
         commitments = self._buyers.commitments(asked)
         found |= searched(index, question, actor=commitments) if commitments else set()
         denied = found & searched(index, replace(question, decision=Decision.DENY.value))
-        return found - {one for one in denied if self._buyers.of(self._event(one), holders) != asked}
+        others = {one for one in denied if self._buyers.of(year.event(one), holders) != asked}
+        return sorted(found - others, reverse=True)
 
     def _row(
-        self, position: int, holders: Mapping[str, str], proven: Mapping[str, Any],
+        self, year: Year, position: int, holders: Mapping[str, str], proven: Mapping[str, Any],
         asked: Mapping[tuple[str, str], Document],
     ) -> Document:  # fmt: skip
         """Return one access: codes, counts and names of organisations, as the event and the contracts state them."""
-        event = self._event(position)
+        event = year.event(position)
         told: Document = {
+            "year": year.year,
             "index": position,
             "time": event.time,
             "action": event.action.value,
@@ -191,20 +166,6 @@ class Accesses:
             told["question"] = question
         names = ("product", "version", "purpose", "contract", "role", "decision", "reason", "rows", "epsilon")
         return told | {name: value for name in names if (value := getattr(event, name)) is not None}
-
-    def _event(self, position: int) -> Event:
-        (entry,) = self._log.entries(position, position + 1)
-        return parse(entry)
-
-    def _caught_up(self) -> SqliteEventIndex:
-        """Return the index of the present shard with every durable entry in it."""
-        origin = self._log.origin
-        if self._index is None or origin != self._origin:
-            if self._index is not None:
-                self._index.close()
-            path = self._folder / f"accesses-{parse_origin(origin)[1]}.index"
-            self._index, self._origin = SqliteEventIndex.fresh(path), origin
-        return caught_up(self._index, self._log)
 
     def _proven(self) -> Document:
         witnesses, size = witnessed(self._log.cosigned(), self._needed)
@@ -221,22 +182,27 @@ class Accesses:
             "anchored_size": anchored,
         }
 
+    def _proven_in(self, year: Year, present: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return how far a year's log is proven.
 
-def caught_up(index: SqliteEventIndex, log: Log) -> SqliteEventIndex:
-    """Return an index of a log with every durable entry in it."""
-    size = log.size
-    for start in range(index.size(), size, BATCH):
-        index.add(start, [parse(entry) for entry in log.entries(start, min(start + BATCH, size))])
-    return index
+        The first entry of the next one carries its head: who cosigns or anchors that one vouches for all of this.
+        """
+        if year.origin == present["origin"]:
+            return present
+        own = witnessed(year.log.cosigned(), self._needed)[1]
+        return {
+            "witnessed_size": year.log.size if present["witnessed_size"] else own,
+            "anchored_size": year.log.size if present["anchored_size"] else 0,
+        }
 
 
-def life_lines(events: Iterable[tuple[int, Event]], proven: Mapping[str, Any]) -> Iterator[Document]:
-    """Yield the steps and papers among the events of one shard, each with how far it is proven."""
-    year = parse_origin(str(proven["origin"]))[1]
-    for position, event in events:
+def life_lines(year: Year, found: Iterable[int], proven: Mapping[str, Any]) -> Iterator[Document]:
+    """Yield the steps and papers among the events found in a year, each with how far it is proven."""
+    for position in found:
+        event = year.event(position)
         if event.action.value.startswith(OF_LIFE) and event.action not in LOOKS:
             yield {
-                "year": year,
+                "year": year.year,
                 "index": position,
                 "time": event.time,
                 "action": event.action.value,

@@ -17,7 +17,6 @@ from hdex.node.web.desk_frame import page
 from hdex.node.web.desk_routes import sheet
 from hdex.node.web.desk_tasks import dataset_tasks, study_state, tasks, terms_of
 from hdex.node.web.desk_views import (
-    COLUMNS,
     CSV_COLUMNS,
     DECISIONS,
     ORDERS,
@@ -171,7 +170,6 @@ class DeskPages:
             asked=dict(search.values),
             found=found,
             decisions=DECISIONS,
-            columns=COLUMNS,
         )
 
     def accesses_sheet(self, visit: Visit) -> Response:

@@ -14,8 +14,10 @@ LONGEST_INDEX = 16  # digits
 FIELDS = ("product", "consumer", "purpose", "decision")
 DECISIONS = ("allow", "deny")
 ORDERS = {"suspend": "suspend", "resume": "resume", "withdraw": "revoke"}  # the page's word -> the lifecycle's arrow
-COLUMNS = ("index", "time", "product", "version", "consumer", "purpose", "action", "decision", "reason")
-CSV_COLUMNS = (*COLUMNS, "state", "contract", "role", "rows", "epsilon")
+CSV_COLUMNS = (
+    *("year", "index", "time", "product", "version", "consumer", "purpose", "action", "decision", "reason"),
+    *("state", "contract", "role", "rows", "epsilon"),
+)
 Document = Mapping[str, Any]
 
 
