@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hdex.catalog.dsp import CONTEXT
 
@@ -201,10 +201,12 @@ class Session:
     def folder(self) -> str:
         return "transfers" if self.is_transfer else "negotiations"
 
-    def take(self, document: Document) -> tuple[int, Document]:
-        """Answer a push: 404 unless it is what is waited for."""
+    def take(self, document: Document, path: str) -> tuple[int, Document]:
+        """Answer a push: 404 unless it is what is waited for, at the path of this process."""
         with self.lock:
             if not self.expected or document.get("@type") != self.expected:
+                return 404, {}
+            if "callbackAddress" not in document and unquote(path.split("/")[3]) != self.mine:
                 return 404, {}
             self.schemas.require(document)
             pulls = document["@type"] == "TransferStartMessage" and not self.is_provider
@@ -213,7 +215,7 @@ class Session:
             self.expected, self.heard = "", document
             if "callbackAddress" in document:
                 self.theirs, self.theirs_at = document["consumerPid"], document["callbackAddress"]
-                self.mine = f"urn:uuid:{uuid.uuid4()}"
+                self.mine = self.new_pid()
             self.arrived.set()
             return 200, self.process("REQUESTED")
 
@@ -224,6 +226,11 @@ class Session:
     def pids(self) -> Document:
         ours, other = ("providerPid", "consumerPid") if self.is_provider else ("consumerPid", "providerPid")
         return {ours: self.mine, other: self.theirs}
+
+    def new_pid(self) -> str:
+        """Return an id of ours: a URN in one half of the sequences, a URL in the other."""
+        one = str(uuid.uuid4())
+        return f"urn:uuid:{one}" if int(self.number) % 2 else f"https://kit.test/processes/{one}?x=1#\u00e9"
 
     def expect(self, name: str) -> None:
         with self.lock:
@@ -248,7 +255,7 @@ def kit(connector: str) -> Iterator["Kit"]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             session = None if "//" in self.path else sessions.get(self.path.split("/")[1])
-            status, answer = session.take(body) if session else (404, {})
+            status, answer = session.take(body, self.path) if session else (404, {})
             raw = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(raw)))
@@ -304,7 +311,7 @@ class Kit:
 
     def request(self, session: Session) -> None:
         """Ask as a consumer."""
-        session.mine = f"urn:uuid:{uuid.uuid4()}"
+        session.mine = session.new_pid()
         status, answer, _ = ask(
             "POST", f"{self.connector}/dsp/{session.folder}/request", self.message(session, "request")
         )

@@ -1,5 +1,6 @@
 """The Dataspace Protocol over real processes: a kit drives one connector in both roles, two connectors talk."""
 
+import http.client
 import os
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.journeys.dsp_kit import CASES, Broken, Kit, Schemas, ask, kit
@@ -71,6 +73,30 @@ def test_the_catalogue_shows_what_the_profile_offers_and_nothing_else(connector:
     status, answer, _ = ask("GET", f"{connector.address}/dsp/catalog/datasets/CAT0103")
     assert (status, answer["@type"], answer["code"]) == (404, "CatalogError", "not-found")
     schemas.require(answer)
+
+
+def test_a_start_that_cannot_be_is_refused_in_the_protocols_words(connector: Running) -> None:
+    told = {"datasetId": "d", "offerId": "o", "connectorAddress": "http://localhost:1"}
+    for change, expected in (
+        ({"connectorAddress": "http://elsewhere.test"}, (400, "address.plain")),
+        ({"connectorAddress": "http://localhost:1/\u00e9"}, (400, "address.form")),
+        ({"offerId": ""}, (400, "request-invalid")),
+        ({"note": "x" * 300_000}, (413, "too-long")),
+    ):
+        status, answer, _ = ask("POST", f"{connector.address}/conformance/negotiations", {**told, **change})
+        assert (status, answer["code"], answer["@type"]) == (*expected, "ContractNegotiationError")
+
+
+def test_a_kit_may_ask_as_often_as_it_likes(connector: Running) -> None:
+    """Everybody on this machine is one peer: what a hospital grants one participant is too little for a whole kit."""
+    place = urlsplit(connector.address)
+    line = http.client.HTTPConnection(place.hostname or "", place.port, timeout=PATIENCE_S)
+    for _ in range(1500):
+        line.request("GET", "/dsp/negotiations/unknown")
+        with line.getresponse() as answer:
+            answer.read()
+        assert answer.status == 404
+    line.close()
 
 
 CONSUMER = """

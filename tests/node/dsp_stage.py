@@ -56,6 +56,7 @@ class Side:
     network: Network
     profile: Profile = field(default_factory=lambda: profile_of(TABLE))
     now: datetime = NOW
+    most_open: int = 1000
     delayed: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,8 +70,9 @@ class Side:
         desk = ConformanceDesk(self.profile, self.address, lambda: self.now, lambda _, work: self.delayed.append(work))
         self.me = Me(who(self.name), self.address)
         self.connector = Connector(
-            self.me, self.processes, desk=desk, courier=self.courier, recorder=self.recorder, answer_s=0.0
-        )
+            self.me, self.processes, desk=desk, courier=self.courier, recorder=self.recorder, answer_s=0.0,
+            most_open=self.most_open,
+        )  # fmt: skip
         desk.connectors.append(self.connector)
         shop = Shop(self.me, desk, self.recorder, page=self.profile.page)
         rate = RateLimit(Rate(1000, 1000), lambda: 0.0)

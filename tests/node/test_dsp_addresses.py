@@ -41,7 +41,7 @@ def test_one_private_address_among_many_is_enough_to_refuse() -> None:
 
 def test_what_is_checked_is_what_is_connected_to() -> None:
     found = AddressRules().checked("https://peer.example:8443/dsp", lambda *_: [PUBLIC])
-    assert (found.ip, found.port, found.host, found.path) == (PUBLIC, 8443, "peer.example", "/dsp")
+    assert (found.ips, found.port, found.host, found.path) == ((PUBLIC,), 8443, "peer.example", "/dsp")
 
 
 def test_a_named_host_may_be_private_and_only_by_its_name() -> None:
@@ -56,7 +56,7 @@ def test_a_named_host_may_be_private_and_only_by_its_name() -> None:
     [
         "", "https://", "ftp://peer.example", "//peer.example", "https://user@peer.example", "https://peer.example?x=1",
         "https://peer.example#x", "https://peer.example:99999", "https://peer.example/a b", "https://[::1",
-        "https://peer.example/\r\nX: y", "javascript:alert(1)", "file:///etc/passwd",
+        "https://peer.example/\r\nX: y", "javascript:alert(1)", "file:///etc/passwd", "https://peer.example/\u00e9",
     ],
 )  # fmt: skip
 def test_what_is_no_plain_address_is_refused_and_not_repeated(address: str) -> None:
@@ -91,6 +91,15 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         courier = HttpCourier(AddressRules(("localhost",), plain=True), None, resolve=lambda *_: ["127.0.0.1"])
+        assert courier.post("peer", f"http://localhost:{server.server_port}/dsp", {}).status == 307
+
+
+def test_a_name_with_several_addresses_is_tried_at_each() -> None:
+    """`localhost` is ::1 before 127.0.0.1 on many machines, and who listens there often takes one of them only."""
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        found = ["127.0.0.2", "127.0.0.1"]
+        courier = HttpCourier(AddressRules(("localhost",), plain=True), None, resolve=lambda *_: found)
         assert courier.post("peer", f"http://localhost:{server.server_port}/dsp", {}).status == 307
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.node.dsp_stage import AGREEMENT, CONSUMER, DATASET, OFFER, PROVIDER, STRANGER, Pair, pair, reactions
+from tests.node.dsp_stage import AGREEMENT, CONSUMER, DATASET, OFFER, PROVIDER, STRANGER, Pair, Side, pair, reactions
 
 from hdex.catalog.contract import Message, Party, TransferMessage
 from hdex.catalog.dsp import CONTEXT
@@ -328,9 +328,15 @@ def test_whatever_the_two_try_they_stand_in_the_same_state(acts: list[tuple[str,
     assert allowed == sum(stage.consumer.connector.process(process.pid).visits.values())  # one event a step
 
 
-def test_one_peer_does_not_fill_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectors, "MOST_OPEN", 2)
-    side = pair().provider
+def test_the_profile_offers_what_was_asked_for() -> None:
+    stage = pair(profile_of({"datasets": {DATASET: ["urn:o:0", OFFER]}}))
+    process = stage.request()
+    play(stage, process.pid, [("offer", 1)])
+    assert stage.consumer.connector.process(process.pid).offer["@id"] == OFFER
+
+
+def test_one_peer_does_not_fill_the_store() -> None:
+    side = Side(PROVIDER, pair().provider.network, most_open=2)
     answers = [side.ask(CONSUMER, "POST", "/negotiations/request", ask(f"urn:c:{n}")) for n in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert side.ask(STRANGER, "POST", "/negotiations/request", ask()).status_code == 201

@@ -15,7 +15,7 @@ from tests.journeys.dsp_kit import SCHEMAS, Schemas
 
 from hdex.catalog.contract import Message, Party, State, TransferMessage, TransferState
 from hdex.catalog.dsp import CONTEXT
-from hdex.node.dsp.messages import catalog, error, message_of, shown, versions
+from hdex.node.dsp.messages import ACTS, catalog, error, message_of, path_of, shown, versions
 from hdex.node.dsp.process import Kind, Process
 from hdex.node.dsp.said import Said
 from hdex.node.errors import RequestInvalid
@@ -123,6 +123,19 @@ def test_what_we_send_fits_the_schemas(message: Message | TransferMessage) -> No
     told = message_of(process, message, callback="https://a.example/dsp" if first else "")
     assert Schemas().fault(told, str(told["@type"])) == ""
     read(told)
+
+
+@pytest.mark.parametrize(
+    ("pid", "part"),
+    [
+        ("urn:uuid:8a-b_c.d~e", "urn:uuid:8a-b_c.d~e"),
+        ("https://kit.example/p/1?x=2#y", "https:%2F%2Fkit.example%2Fp%2F1%3Fx=2%23y"),
+        ("a b%2F\u00e9", "a%20b%252F%C3%A9"),
+    ],
+)
+def test_the_other_sides_id_is_one_part_of_the_path(pid: str, part: str) -> None:
+    process = Process(kind=Kind.NEGOTIATION, role=Party.PROVIDER, pid="urn:p", peer="b", peer_pid=pid)
+    assert path_of(process, ACTS[Kind.NEGOTIATION]["offer"]) == f"/negotiations/{part}/offers"
 
 
 @needs_schemas

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from hdex.ledger.log import Log
 from hdex.ledger.note import Signer
 from hdex.ledger.shard import origin_of
 from hdex.ledger.store_sqlite import SqliteLogStore
-from hdex.node.compose.dataspace_members import rate_limit
 from hdex.node.compose.standing import now
 from hdex.node.dsp.addresses import AddressRules
 from hdex.node.dsp.catalogue import Shop
@@ -26,12 +26,15 @@ from hdex.node.recorder import Recorder
 from hdex.node.wire.dsp_app import Binding, dsp_app
 from hdex.node.wire.dsp_client import HttpCourier
 from hdex.node.wire.dsp_conformance import conformance_routes
+from hdex.node.wire.http_limits import Rate, RateLimit
 from hdex.node.wire.http_server import HttpServing, serve_unprotected
 
 logger = logging.getLogger(__name__)
 KIT = Identity("urn:hdex:conformance:kit", "conformance", "conformance-kit")
 HASTE = Patience(first_s=0.25, longest_s=2.0, refusals=3, give_up_s=60.0)
 SEED_BYTES = 32
+# Everybody on this machine is one peer here: all sequences of a kit at once, each asking for the state every few ms.
+KIT_RATE, KIT_OPEN = Rate(per_s=10_000, burst=10_000), 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,11 @@ def serve_conformance(profile: Profile, port: int, data: Path, *, stop: threadin
     rules = AddressRules(private_hosts=tuple(profile.callback_hosts), plain=True)
     courier, processes = HttpCourier(rules, None), SqliteProcesses(data / "processes.db")
     desk = ConformanceDesk(profile, address, now, later)
-    connector = Connector(me, processes, desk=desk, courier=courier, recorder=recorder)
+    connector = Connector(me, processes, desk=desk, courier=courier, recorder=recorder, most_open=KIT_OPEN)
     desk.connectors.append(connector)
     shop = Shop(me, desk, recorder, page=profile.page)
-    app = dsp_app(
-        Binding(connector, shop, OpenDoor(), rate_limit()), more=conformance_routes(connector, KIT.participant)
-    )
+    binding = Binding(connector, shop, OpenDoor(), RateLimit(KIT_RATE, time.monotonic))
+    app = dsp_app(binding, more=conformance_routes(binding))
     outbox = Outbox(connector, processes, courier, patience=HASTE, clock=now)
     thread = threading.Thread(target=outbox.run, args=(stop,), name="dsp-outbox", daemon=True)
     serving = serve_unprotected(app, port)

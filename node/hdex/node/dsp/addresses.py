@@ -17,12 +17,12 @@ PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked address: connect to `ip`, ask for `path`, name `host`."""
+    """A checked address: connect to the first of `ips` that answers, ask for `path`, name `host`."""
 
     scheme: str
     host: str
     port: int
-    ip: str
+    ips: tuple[str, ...]
     path: str
 
 
@@ -43,8 +43,8 @@ class AddressRules:
         host = parts.hostname or ""
         if parts.scheme not in PORTS or not host or parts.username or parts.password or parts.fragment or parts.query:
             raise refused("address.form", "it is not http(s)://host[:port][/path] without user, query and fragment")
-        if any(ord(mark) <= 32 or ord(mark) == 127 for mark in address):
-            raise refused("address.form", "it has spaces or control characters")
+        if not all(32 < ord(mark) < 127 for mark in address):
+            raise refused("address.form", "it has spaces, control characters or letters that a URL must encode")
         if parts.scheme == "http" and not (self.plain and host in self.private_hosts):
             raise refused("address.plain", "it is not https")
         return parts.scheme, host, port or PORTS[parts.scheme], parts.path
@@ -57,7 +57,7 @@ class AddressRules:
             raise PeerUnavailable(f"the host {host} has no address")
         if host not in self.private_hosts and not all(is_public(ip) for ip in found):
             raise refused("address.private", "its host is not on the public network, and no configuration names it")
-        return Target(scheme, host, port, found[0], path)
+        return Target(scheme, host, port, tuple(dict.fromkeys(found)), path)
 
 
 def is_public(ip: str) -> bool:

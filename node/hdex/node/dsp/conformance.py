@@ -1,6 +1,6 @@
 """The conformance profile: a file says which ids exist and how this connector reacts, so that an outside kit drives it.
 
-callback_hosts = ["localhost", "127.0.0.1"]   # where callbacks may go; these two when absent
+callback_hosts = ["localhost", "127.0.0.1"]   # where callbacks may go; these and ::1 when absent
 delay_s = 0.4                                 # before a reaction
 
 [datasets]
@@ -193,8 +193,9 @@ class ConformanceDesk:
         """The profile signs nothing."""
 
     def offer(self, process: Process) -> Document:
-        offers = self.profile.datasets.get(process.dataset, ())
-        name = offers[0] if offers and process.role is Party.PROVIDER else str(process.offer.get("@id", "offer"))
+        offers, name = self.profile.datasets.get(process.dataset, ()), str(process.offer.get("@id", "offer"))
+        if offers and process.role is Party.PROVIDER and name not in offers:
+            name = offers[0]
         return offer_of(name) | {"target": process.dataset}
 
     def agreement(self, process: Process) -> Document:

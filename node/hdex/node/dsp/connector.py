@@ -60,6 +60,7 @@ class Connector:
     def __init__(
         self, me: Me, processes: Processes, *,
         desk: Desk, courier: Courier, recorder: Recorder, answer_s: float = ANSWER_S,
+        most_open: int = MOST_OPEN,
     ) -> None:  # fmt: skip
         self.me = me
         self._processes = processes
@@ -67,6 +68,7 @@ class Connector:
         self._courier = courier
         self._recorder = recorder
         self._answer_s = answer_s
+        self._most_open = most_open
         self._locks = [threading.RLock() for _ in range(STRIPES)]
         self._answered = threading.Condition()  # told of every first request that was answered
         self.wake = threading.Event()  # a message waits in the outbox
@@ -80,8 +82,8 @@ class Connector:
             known = self._processes.opened_by(kind, peer.participant, peer_pid)
             if known is not None:
                 return same(known, said), False
-            if self._processes.open_of(peer.participant) >= MOST_OPEN:
-                raise LimitExceeded(f"{MOST_OPEN} of your processes are open; end one first")
+            if self._processes.open_of(peer.participant) >= self._most_open:
+                raise LimitExceeded(f"{self._most_open} of your processes are open; end one first")
             self._courier.require_address(said.callback)
             role = Party.CONSUMER if offered else Party.PROVIDER
             fresh = Process(

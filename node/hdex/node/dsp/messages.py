@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from hdex.catalog.contract import Message, State, TransferMessage
 from hdex.catalog.dsp import CONTEXT
@@ -13,6 +14,7 @@ ENDING = {"contract_id", "reason", "at"}  # members of a consumer's termination 
 VERSION, PATH = "2025-1", "/dsp"
 FOLDER = {Kind.NEGOTIATION: "negotiations", Kind.TRANSFER: "transfers"}
 LONGEST_REASON = 500
+IN_SEGMENT = "!$&'()*+,;=:@"  # what RFC 3986 lets stand in one part of a path, beside letters, digits and -._~
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,12 @@ TAKES: Mapping[Kind, Mapping[str, frozenset[str]]] = {
 
 def path_of(process: Process, act: Act) -> str:
     """Return where a message about a process goes, below the other side's address."""
-    return f"/{FOLDER[process.kind]}/{process.peer_pid}/{act.verb}"
+    return f"{shown_path(process)}/{act.verb}"
+
+
+def shown_path(process: Process) -> str:
+    """Return where the other side shows a process. Its id is any text, a URL too, and stays one part of the path."""
+    return f"/{FOLDER[process.kind]}/{quote(process.peer_pid, safe=IN_SEGMENT)}"
 
 
 def request_path(kind: Kind) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hdex.node.dsp.connector import Connector
-from hdex.node.dsp.messages import FOLDER, state_of
+from hdex.node.dsp.messages import shown_path, state_of
 from hdex.node.dsp.ports import Answer, Courier, Outgoing, Processes
 from hdex.node.errors import AccessDenied, NodeError, PeerUnavailable
 
@@ -121,9 +121,8 @@ class Outbox:
         process = self._connector.process(outgoing.pid)
         if process.version != outgoing.after or not process.peer_pid:
             return False
-        url = f"{process.address}/{FOLDER[process.kind]}/{process.peer_pid}"
         try:
-            answer = self._courier.get(process.peer, url)
+            answer = self._courier.get(process.peer, process.address + shown_path(process))
         except NodeError:
             return False
         return answer.status == 200 and state_of(answer.document) == process.state

@@ -22,6 +22,7 @@ from hdex.node.wire.kept_lines import KeptLines, Line
 
 TIMEOUT_S, WHOLE_S = 15.0, 60.0  # of one read; of everything: who drips bytes holds a thread no longer
 MAX_ANSWER_BYTES = 256 * 1024
+MOST_TRIED = 4  # addresses of one name: who leads us to dead ones holds a thread for WHOLE_S at most
 HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 Ask = Callable[[http.client.HTTPConnection, str], None]
 
@@ -71,12 +72,13 @@ class HttpCourier:
             target = self._rules.checked(address, self._resolve)
         except PermissionError as error:  # the process's own wall: this host is in no configuration
             raise AccessDenied("egress", "name the host in the configuration", "the host is not configured") from error
-        egress.permit(target.host, target.ip)
+        for ip in target.ips:
+            egress.permit(target.host, ip)
         return target
 
     def _asked(self, peer: str, url: str, ask: Ask) -> Answer:
         target = self._checked(url)  # also where a line is kept: what a name resolves to, and the rules, may change
-        place = (peer, target.scheme, target.host, target.port, target.ip)
+        place = (peer, target.scheme, target.host, target.port, frozenset(target.ips))
         try:
             kept = self._kept.take(place)
             if kept is not None:
@@ -103,9 +105,9 @@ class HttpCourier:
         return Answer(response.status, read_answer(raw), response.getheader("Link") or "")
 
     def _line(self, target: Target, peer: str) -> http.client.HTTPConnection:
-        """Return a connection to the address that was checked, whatever the name resolves to by now."""
+        """Return a connection to an address that was checked, whatever the name resolves to by now."""
         line = http.client.HTTPConnection(target.host, target.port, timeout=TIMEOUT_S)
-        raw = socket.create_connection((target.ip, target.port), TIMEOUT_S)
+        raw = connected(target)
         if target.scheme == "http":
             line.sock = raw
             return line
@@ -119,6 +121,15 @@ class HttpCourier:
             raw.close()
             raise
         return line
+
+
+def connected(target: Target) -> socket.socket:
+    """Return a socket to the first address that takes it: `localhost` is often ::1 before 127.0.0.1."""
+    *others, last = target.ips[:MOST_TRIED]
+    for ip in others:
+        with contextlib.suppress(OSError):
+            return socket.create_connection((ip, target.port), TIMEOUT_S)
+    return socket.create_connection((last, target.port), TIMEOUT_S)
 
 
 @contextlib.contextmanager
