@@ -85,6 +85,7 @@ def test_every_verb_of_a_participant_has_its_place_in_the_help(listed: type[Orde
             2,
             "broken.json exists: read it, or name another file for the proposed classification",
         ),
+        (("federated", "run", "nowhere.toml", "--config", "c"), 2, "nowhere.toml cannot be read: No such file"),
         (("catalog", "check", "other.json"), 2, "DataProduct: unknown field 'ethics'"),
         (("deid", "run", "nowhere", "--quasi", "a", "--out", "o"), 3, "nowhere: no such file or folder"),
     ],
