@@ -85,7 +85,7 @@ def test_an_order_that_cannot_be_is_told_or_passed_over(query: str) -> None:
 def test_a_column_that_is_not_there_is_a_problem_in_words() -> None:
     words = said(RICH, "?plan=one_off&columns=ldl&columns=name")
     assert "This cannot be ordered" in words
-    assert "1 column(s) asked are not among the 8 of the product" in words
+    assert "'name': not among the 8 columns of the product" in words
 
 
 def test_what_a_form_may_ask_is_bounded() -> None:

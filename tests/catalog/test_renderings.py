@@ -21,6 +21,7 @@ from hdex.catalog.product import DataProduct
 from hdex.catalog.terms import Text
 from hdex.catalog.web.sheet import evidence_pack, sheet, synthetic_csv
 from hdex.node.cli.main import app
+from hdex.node.errors import ConfigInvalid
 
 BASE = "https://exchange.hdex.test"
 SHAPES = Path(__file__).parent / "shapes" / "healthdcat-mandatory.ttl"
@@ -204,3 +205,13 @@ def test_the_command_line_renders_each_form(form: str, tmp_path: Path) -> None:
     assert ended.stdout.startswith("<!doctype html>" if form == "sheet" else "{")
     again = CliRunner().invoke(app, ["catalog", "export", str(tmp_path / "m.json"), "--format", "pack"])
     assert again.exit_code == 2
+
+
+def test_the_command_line_reads_what_a_buyer_was_shown_and_notices_a_change(tmp_path: Path) -> None:
+    shown = {"digest": PRODUCTS["a file"].digest(), **PRODUCTS["a file"].document()}
+    (tmp_path / "m.json").write_text(json.dumps(shown))
+    ended = CliRunner().invoke(app, ["catalog", "check", str(tmp_path / "m.json")])
+    assert ended.exit_code == 0, ended.output
+    (tmp_path / "m.json").write_text(json.dumps(shown | {"title": {"en": "Other", "zh": "其他"}}))
+    with pytest.raises(ConfigInvalid, match="does not have the digest that it names"):
+        CliRunner().invoke(app, ["catalog", "check", str(tmp_path / "m.json")], catch_exceptions=False)

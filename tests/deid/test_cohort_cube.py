@@ -69,12 +69,25 @@ def test_a_later_version_has_the_labels_of_the_first() -> None:
         ((Dimension("age", edges=(60, 50)), SEX), 10, "rising"),
         ((Dimension("age", edges=(2.5,)), SEX), 10, "whole edges"),
         ((Dimension("age", edges=(60,), prefix=1), SEX), 10, "not both"),
-        ((Dimension("sex", edges=(1, 2)), AGE), 10, "fit into no band"),
+        ((Dimension("sex", edges=(1, 2)), AGE), 10, "fit into no band; .* begin at no number"),
     ],
 )
 def test_a_recipe_that_cannot_be_told_is_refused(dimensions: tuple[Dimension, ...], k: int, says: str) -> None:
     with pytest.raises(CohortRefused, match=says):
         cube(*dimensions, k=k)
+
+
+def test_a_column_that_was_generalised_away_is_named_as_that() -> None:
+    gone = people().with_columns(age=pl.lit("*"), sex=pl.lit(None, dtype=pl.String))
+    for asked in ((AGE, Dimension("code", prefix=3)), (SEX, Dimension("code", prefix=3))):
+        with pytest.raises(CohortRefused, match="tells nothing of it, all its values were generalised away"):
+            cube(*asked, frame=gone)
+
+
+def test_where_bands_cut_labels_the_labels_beginnings_are_named_and_nobodys_number() -> None:
+    wide = people().with_columns(age=pl.Series((["20-39"] * 150 + ["40-59"] * 243) + ["77"] * 3 + ["81-83"] * 4))
+    with pytest.raises(CohortRefused, match="begin at 20, 40: take edges among these"):
+        cube(Dimension("age", edges=(30, 50), in_years=True), SEX, frame=wide)
 
 
 def test_too_many_words_are_refused_and_none_of_them_is_told() -> None:

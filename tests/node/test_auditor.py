@@ -58,7 +58,7 @@ def test_a_chain_that_is_away_is_named_and_the_logs_are_verified(tmp_path: Path)
 def test_when_nobody_answers_there_is_no_file(tmp_path: Path) -> None:
     hall = Hall()
     hall.logs.away = set(NODES)
-    with pytest.raises(PeerUnavailable, match="none of the 3 logs"):
+    with pytest.raises(PeerUnavailable, match=r"none of the 3 logs could be read: [a-z-]+"):
         hall.auditor().export(tmp_path / "evidence.zip")
     assert list(tmp_path.iterdir()) == []
 

@@ -15,7 +15,7 @@ from hdex.catalog.access_review import AccessArrow, AccessState
 from hdex.catalog.contract import State
 from hdex.catalog.invoice import InvoiceState
 from hdex.catalog.vetting import VettingState
-from hdex.node.errors import PeerUnavailable
+from hdex.node.errors import NotFound, PeerUnavailable
 from hdex.node.hospital.billing import Credit
 from hdex.node.study_diary import StudyDiary
 from hdex.node.web.buyer_words import BuyerWords, table
@@ -54,6 +54,8 @@ def test_a_contract_goes_its_whole_way_through_the_pages(us: Organisation) -> No
     words = us.words(path)
     assert "final" in words
     assert "0 %" in words
+    with pytest.raises(NotFound, match=f"hdex buy fetch {contract}"):
+        us.market.buyers[BUYER].open(contract)
     assert "It is arriving." in us.act(path, f"{path}/fetch")
     us.received(contract)
     words = us.words(path)

@@ -21,6 +21,7 @@ def test_an_offer_asks_for_counts_by_the_dimensions_named(tmp_path: Path) -> Non
     by = ["--by", "age=60,70,80", "--by", "sex", "--by", "diagnosis:3"]
     done = CliRunner().invoke(app, ["node", "cohort", "ask", str(file), *by, "--k", "20"])
     assert done.exit_code == 0, done.output
+    assert "asks for counts by age=60,70,80, sex, diagnosis:3, none below 20" in done.stderr
     asked = Offer.from_document(json.loads(file.read_text(encoding="utf-8"))).cohort
     assert asked is not None
     assert asked.k == 20
@@ -29,6 +30,16 @@ def test_an_offer_asks_for_counts_by_the_dimensions_named(tmp_path: Path) -> Non
         CohortColumn(column="sex"),
         CohortColumn(column="diagnosis", prefix=3),
     )
+
+
+@pytest.mark.parametrize("by", [["sex"], ["sex", "sex"], ["a", "b", "c", "d", "e", "f"]])
+def test_too_few_or_too_many_dimensions_leave_the_offer_as_it_was(tmp_path: Path, by: list[str]) -> None:
+    file = tmp_path / "offer.json"
+    file.write_text("{}", encoding="utf-8")
+    words = [word for one in by for word in ("--by", one)]
+    with pytest.raises(ConfigInvalid, match="--by were given; 2 to 5 are asked, each of another column"):
+        CliRunner().invoke(app, ["node", "cohort", "ask", str(file), *words], catch_exceptions=False)
+    assert file.read_text(encoding="utf-8") == "{}"
 
 
 @pytest.mark.parametrize("word", ["age=sixty", "code:x", "age=60,,70"])

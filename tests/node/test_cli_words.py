@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from hdex.node.cli import main
-from hdex.node.cli.verbs import Everything
+from hdex.node.cli.verbs import Everything, OfAuditor, OfBuyer, OfHospital, Ordered
 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -56,6 +56,14 @@ def test_every_verb_and_every_word_of_it_says_what_it_is() -> None:
         assert silent == [], path
 
 
+@pytest.mark.parametrize("listed", [OfHospital, OfBuyer, OfAuditor])
+def test_every_verb_of_a_participant_has_its_place_in_the_help(listed: type[Ordered]) -> None:
+    everything = typer.main.get_command(main.app)
+    assert isinstance(everything, typer.core.TyperGroup)
+    found = [verb for _, verb in groups(everything) if isinstance(verb, listed)]
+    assert [sorted(verb.commands) for verb in found] == [sorted(listed.ORDER)]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -67,6 +75,18 @@ def test_every_verb_and_every_word_of_it_says_what_it_is() -> None:
         (("catalog", "evaluate", "broken.json", "broken.json"), 2, "cannot be read as JSON: Expecting property name"),
         (("audit", "verify", "x.zip", "--trust", "nowhere"), 3, "the trust file nowhere cannot be read: No such file"),
         (("audit", "verify", "x.zip", "--trust", "broken.json"), 3, "ask the consortium for its own"),
+        (
+            ("node", "ingest", "d", "e", "--write-mapping", "broken.json", "--config", "c", "--desk", "d"),
+            2,
+            "broken.json exists: read it, or name another file for the proposed mapping",
+        ),
+        (
+            ("node", "classify", "d", "--write", "broken.json", "--config", "c", "--desk", "d"),
+            2,
+            "broken.json exists: read it, or name another file for the proposed classification",
+        ),
+        (("federated", "run", "nowhere.toml", "--config", "c"), 2, "nowhere.toml cannot be read: No such file"),
+        (("catalog", "check", "other.json"), 2, "DataProduct: unknown field 'ethics'"),
         (("deid", "run", "nowhere", "--quasi", "a", "--out", "o"), 3, "nowhere: no such file or folder"),
     ],
 )
@@ -77,6 +97,7 @@ def test_who_mistypes_is_told_how_to_mend_it(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "odd.toml").write_text("nope = 1")
+    (tmp_path / "other.json").write_text('{"ethics": {}}')
     found, text = said(monkeypatch, capsys, *words)
     assert (found, says in " ".join(text.split())) == (code, True), text
     assert text.count("Did you mean") <= 1

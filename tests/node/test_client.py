@@ -163,4 +163,5 @@ def test_what_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path, capsys:
 
 
 def test_an_answer_of_blanks_is_a_frame_of_numbers() -> None:
+    assert answer_frame([{"age": 1, "n": 2, "sex": "f"}], ["sex", "age"]).columns == ["sex", "age", "n"]
     assert answer_frame([{"by": None, "n": None}, {"by": None, "n": None}])["n"].dtype == pl.Int64

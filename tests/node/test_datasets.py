@@ -159,6 +159,9 @@ def test_the_second_name_stands_under_the_same_words(record: Record) -> None:
     with pytest.raises(AccessDenied) as early:
         record.approve("classification", STENTS, document, "privacy_officer")
     assert early.value.rule == "approve.role"  # nothing waits yet
+    envelope, officer = record.signed("classification", document, "data_steward"), record.who("privacy_officer")
+    with pytest.raises(AccessDenied, match="nothing waits for a second name"):  # whatever signature lies on it
+        record.approvals.approve("classification", STENTS, envelope, actor=officer)
     with pytest.raises(AccessDenied):
         record.approve("classification", STENTS, document)
     other = lowered(document, "resident_id")

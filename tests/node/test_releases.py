@@ -69,6 +69,13 @@ def test_only_patients_who_consent_are_in_it(kept: Record) -> None:
     assert report["rows_before"] == truth.patients - truth.without_consent
 
 
+def test_a_purpose_that_nobody_consented_to_is_refused_as_that(kept: Record) -> None:
+    with pytest.raises(AccessDenied, match="no patient's consent covers this purpose") as refused:
+        kept.release(purpose="DUO:6")
+    assert refused.value.rule == "consent.nobody"
+    assert kept.ground.refusals()[-1] == ("deidentify.run", "consent.nobody")
+
+
 def test_the_same_inputs_are_the_same_version_and_no_new_event(kept: Record) -> None:
     size = kept.ground.log.size
     assert kept.release()["version"] == "1.0.0"

@@ -47,7 +47,7 @@ class Table(Generic[State, Arrow, Evidence]):
             raise TransitionForbidden(says, found=state.value, allowed=allowed)
         for rule in step.rules:
             if not rule.holds(evidence):
-                says = f"{arrow.value} asks for more than there is ({rule.name}): {rule.next_step}"
+                says = f"{arrow.value} asks for more than there is: rule {rule.name} does not hold"
                 raise GuardUnmet(says, rule=rule.name, next_step=rule.next_step)
         return step.target
 

@@ -14,6 +14,7 @@ from hdex.catalog.money import minor_digits, rate_of, require_minor, rounded
 from hdex.catalog.terms import Text
 
 HEAVIEST = 1_000_000  # weight of one column
+SHOWN = 5  # wrong columns that a refusal names
 LONGEST = 200  # characters of a document's number, or of a line of a cost sheet
 
 
@@ -113,7 +114,8 @@ def for_columns(price: Price, columns: tuple[str, ...], chosen: tuple[str, ...])
     if not chosen:
         return price
     if beyond := set(chosen) - set(columns):
-        raise PriceInvalid(f"{len(beyond)} column(s) asked are not among the {len(columns)} of the product")
+        asked = ", ".join(sorted(repr(name[:40]) for name in beyond)[:SHOWN])  # the asker's own words
+        raise PriceInvalid(f"{asked}: not among the {len(columns)} columns of the product")
     if price.weights is None:
         return price
     taken = chosen_columns(price, columns, chosen)

@@ -7,6 +7,7 @@ once. What is told of each cell: `cohort_rounding`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -120,7 +121,9 @@ def _coded(
     values: pl.Series, dimension: Dimension, k: int, known: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Return a column's labels and the number of each row's label."""
-    texts = as_text(values).to_list()
+    texts, where = as_text(values).to_list(), f"dimension {dimension.column[:40]!r}"
+    if all(text in (None, "", ANY) for text in texts):
+        raise CohortRefused(f"{where}: this version tells nothing of it, all its values were generalised away")
     words = [_band(text, dimension) for text in texts] if dimension.edges else [_word(t, dimension) for t in texts]
     labels = known or _labels(words, dimension, k)
     places = {label: number for number, label in enumerate(labels)}
@@ -128,9 +131,17 @@ def _coded(
     codes = np.array([places.get(word, rest) for word in words], dtype=np.int64)
     if (codes == places[UNKNOWN]).mean() > MOST_UNKNOWN:
         raise CohortRefused(
-            f"dimension {dimension.column[:40]!r}: most values fit into no band; take the edges of the released labels"
+            f"{where}: most values fit into no band; released labels that {k} people share begin at "
+            f"{_beginnings(texts, k) or 'no number'}: take edges among these"
         )
     return labels, codes
+
+
+def _beginnings(texts: Sequence[str | None], k: int) -> str:
+    """Return where the intervals begin that at least k people share: what a label says, nobody's own number."""
+    spans = Counter(span for text in texts if text and (span := number_interval(text)) and span[0] < span[1])
+    lows = sorted({low for (low, _), people in spans.items() if people >= k and np.isfinite(low)})
+    return ", ".join(f"{low:g}" for low in lows[:MOST_LABELS])
 
 
 def _labels(words: list[str], dimension: Dimension, k: int) -> tuple[str, ...]:

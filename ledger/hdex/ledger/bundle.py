@@ -170,6 +170,8 @@ def read_evidence(path: Path) -> Evidence:
             return _read(archive)
     except EvidenceUnreadable:
         raise
+    except FileNotFoundError as error:
+        raise EvidenceUnreadable(f"there is no evidence file {path}") from error
     except (
         OSError,
         zipfile.BadZipFile,

@@ -183,7 +183,8 @@ class Auditor:
         """
         read = [one for member in self._keepers() for one in reversed(self._log(member, absent, keep, first))]
         if not read:
-            raise PeerUnavailable(f"none of the {len(self._keepers())} logs could be read")
+            why = ", ".join(sorted({one.why for one in absent if one.part == "log"}))
+            raise PeerUnavailable(f"none of the {len(self._keepers())} logs could be read: {why or 'none is listed'}")
         return read
 
     def _log(

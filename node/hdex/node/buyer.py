@@ -24,7 +24,7 @@ from hdex.node.container_file import Receiver, open_frame, open_header
 from hdex.node.contract_record import ContractRecord, order_of, require_as_asked
 from hdex.node.directory import Directory
 from hdex.node.durable import write_atomic
-from hdex.node.errors import AccessDenied, ContainerInvalid, PeerUnavailable, RemoteRefused
+from hdex.node.errors import AccessDenied, ContainerInvalid, NotFound, PeerUnavailable, RemoteRefused
 from hdex.node.keys import KeyProvider
 from hdex.node.question import Question, question_of
 from hdex.node.signed import Envelope, canonical, countersign, digest, sign, verify
@@ -258,6 +258,8 @@ class Buyer:
         """Return a delivered product as a frame; every chunk is verified again while it is read."""
         provider = str(self.status(contract_id).asked["provider"])
         path = self._folder / f"{contract_id}.hdx"
+        if not path.exists():
+            raise NotFound(f"nothing of this contract was received here whole yet: hdex buy fetch {contract_id}")
         return open_frame(path, self._keys.secret("hpke"), self._directory.member(provider).sign_key)
 
     def study(self, question: Mapping[str, Any], say: Say) -> dict[str, Any]:

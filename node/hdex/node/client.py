@@ -111,7 +111,7 @@ class Exchange:
         """
         asked = read_question(Path(question)) if isinstance(question, Path | str) else question
         asked = asked if isinstance(asked, Question) else question_of(asked)
-        return answer_frame(self._buyer.query(contract, asked)["rows"])
+        return answer_frame(self._buyer.query(contract, asked)["rows"], asked.by)
 
     def share(self, contract: str, path: Path | str) -> Path:
         """Write a Delta Sharing profile of a contract for download."""
@@ -164,9 +164,13 @@ def opened_holder(config: Path) -> Holder:
     return open_holder(load(config, BuyerConfig))
 
 
-def answer_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return an answer's rows as a frame; what is null everywhere in a column of counts stays a number."""
+def answer_frame(rows: Sequence[Mapping[str, Any]], by: Sequence[str] = ()) -> pl.DataFrame:
+    """Return an answer's rows as a frame, the columns that group it first; what is null everywhere in a column of
+    counts stays a number.
+    """
     frame = pl.DataFrame(list(rows), infer_schema_length=None, strict=False)
+    grouped = [name for name in by if name in frame.columns]
+    frame = frame.select(*grouped, pl.exclude(grouped))
     return frame.with_columns(pl.col("n").cast(pl.Int64)) if "n" in frame.columns else frame
 
 

@@ -239,8 +239,9 @@ STATUSES: dict[str, str] = {
     "SiteLost": "UNAVAILABLE",
     "JournalUnavailable": "UNAVAILABLE",
 }
-# Where the shell is told something else than the status says: a broken input file is the outside world's doing.
-EXIT_OF_CLASS: dict[str, int] = {"SourceError": OUTSIDE, "InputInvalid": OUTSIDE}
+# Where the shell is told something else than the status says: a broken input file is the outside world's doing, a
+# paper with a wrong field is its writer's.
+EXIT_OF_CLASS: dict[str, int] = {"SourceError": OUTSIDE, "InputInvalid": OUTSIDE, "DocumentInvalid": USAGE}
 
 
 def describe(error: BaseException) -> Problem:
@@ -271,7 +272,9 @@ def _describe_os_error(error: OSError) -> Problem:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return Problem("RESOURCE_EXHAUSTED", OUTSIDE, "disk-full", "no space is left on the disk; nothing was stored")
     where = f": {error.filename}" if error.filename else ""
-    return Problem("UNAVAILABLE", OUTSIDE, "system", f"{error.strerror or type(error).__name__}{where}")
+    wrong_name = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    exit_code = USAGE if wrong_name else OUTSIDE  # who asked can name another file; a failing disk is nobody's word
+    return Problem("UNAVAILABLE", exit_code, "system", f"{error.strerror or type(error).__name__}{where}")
 
 
 def _first(error: BaseException, table: Mapping[str, _Value]) -> _Value | None:

@@ -257,7 +257,8 @@ class Vettings:
         if set(paper) != DECISION_FIELDS or any(type(value) is not str for value in paper.values()):
             raise RequestInvalid(f"a decision has exactly the texts {', '.join(sorted(DECISION_FIELDS))}")
         if paper["arrow"] not in ORDERED or len(paper["reason"]) > LONGEST_REASON:
-            raise RequestInvalid(f"a decision is one of {', '.join(sorted(ORDERED))}, its reason {LONGEST_REASON} long")
+            known = ", ".join(sorted(ORDERED))
+            raise RequestInvalid(f"a decision is one of {known}, with a reason of {LONGEST_REASON} characters at most")
         return paper, VettingArrow(paper["arrow"])
 
     def _place(self, role: str) -> str:

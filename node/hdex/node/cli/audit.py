@@ -9,8 +9,8 @@ import typer
 from hdex.node.cli import audit_convert, audit_fraud, audit_monitor, audit_pool, audit_study, audit_usage
 from hdex.node.cli.audit_filters import filtered
 from hdex.node.cli.options import Config, Json
-from hdex.node.cli.serving import plain, show, talk
-from hdex.node.cli.verbs import Verbs
+from hdex.node.cli.serving import in_line, plain, show, talk
+from hdex.node.cli.verbs import OfAuditor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hdex.node.auditor import Auditor
     from hdex.node.auditor_full import Anchors
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=OfAuditor, no_args_is_help=True, rich_markup_mode=None)
 app.command()(audit_convert.convert)
 app.command()(audit_fraud.fraud)
 app.command()(audit_fraud.proof)
@@ -194,7 +194,7 @@ def conclude(report: "AuditReport", *, as_json: bool) -> None:
         for line in report.not_checked:
             print(f"  not checked  {plain(line)}")
         if report.first_offence:
-            print(f"  offence      {json.dumps(report.first_offence, ensure_ascii=False)}")
+            print(f"  offence      {in_line(report.first_offence)}")
     raise typer.Exit(0 if report.verified else NOT_VERIFIED)
 
 

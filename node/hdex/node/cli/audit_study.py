@@ -44,6 +44,7 @@ def study(
     else:
         print("verified" if verified else "NOT VERIFIED")
         print(f"  study        {found.study_id}, {found.rounds} rounds")
+        print(f"  digest       {found.study_digest}")  # by which `hdex audit pool --study` names it
         print(f"  aggregates   {found.recomputed} of {found.rounds} recomputed from the sites' signed contributions")
         print(f"  sums         {found.proven} of {found.rounds} follow from the randomness the key holder opened")
         print(f"  logs         {'verified' if report.verified else 'NOT VERIFIED: hdex audit verify says where'}")

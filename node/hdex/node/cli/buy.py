@@ -10,12 +10,12 @@ from hdex.node.cli.buy_negotiate import negotiate
 from hdex.node.cli.buy_request import app as request_app
 from hdex.node.cli.buy_vetting import app as vetting_app
 from hdex.node.cli.options import Config, Json
-from hdex.node.cli.verbs import Verbs
+from hdex.node.cli.verbs import OfBuyer
 
 if TYPE_CHECKING:
     from hdex.node.buyer import Buyer
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=OfBuyer, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(buy_search.app, name="search", help="Saved searches: new products by feed and webhook.")
 Product = Annotated[str, typer.Argument(help="Product id.")]
 Contract = Annotated[str, typer.Argument(help="Contract id.")]
@@ -40,7 +40,7 @@ def find(
     as_json: Json = False,
 ) -> None:
     """Search the catalogue."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     rows = [
         {
@@ -52,17 +52,27 @@ def find(
         }
         for product in buyer(config).find(text, lang=lang)
     ]
-    for row in [{"products": rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    show_each("products", rows, as_json=as_json, none="no product listed here holds every word; fewer words find more")
 
 
 @app.command()
-def show(product: Product, config: Config, as_json: Json = False) -> None:
+def show(
+    product: Product,
+    config: Config,
+    out: Annotated[Path | None, typer.Option(help="Write the manifest here (JSON), for `hdex catalog`.")] = None,
+    as_json: Json = False,
+) -> None:
     """Show a product's manifest after checking its signature."""
+    import json
+
     from hdex.node.cli.serving import show as show_document
 
     found, digest = buyer(config).show(product)
-    show_document({"digest": digest, **found.document()}, as_json=as_json)
+    if out is None:
+        show_document({"digest": digest, **found.document()}, as_json=as_json)
+        return
+    out.write_text(json.dumps(found.document(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    show_document({"id": found.id, "version": found.version, "digest": digest, "out": str(out)}, as_json=as_json)
 
 
 @app.command()
@@ -112,10 +122,19 @@ def open_product(
     """Open a delivered product; with --out, write its rows."""
     from hdex.node.cli.serving import show
 
+    require_table(out)
     frame = buyer(config).open(contract)
     if out is not None:
         frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
     show({"rows": frame.height, "columns": frame.columns, "out": str(out or "")}, as_json=as_json)
+
+
+def require_table(out: Path | None) -> None:
+    """Raise ConfigInvalid unless rows can be written there by its ending."""
+    from hdex.node.errors import ConfigInvalid
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise ConfigInvalid(f"{out} ends in neither .csv nor .parquet: rows are written as one of these")
 
 
 def buyer(config: Path) -> "Buyer":

@@ -85,7 +85,7 @@ def invoices(
     as_json: Json = False,
 ) -> None:
     """Fetch the invoices and credit notes addressed to us, check each, and keep it as JSON and as pages."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     who = customer(config)
     rows = []
@@ -104,8 +104,7 @@ def invoices(
                 "file": str(who.keep(file)),
             }
         )
-    for row in [{"invoices": rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    show_each("invoices", rows, as_json=as_json, none="no hospital that answered has billed your organisation")
 
 
 @app.command()

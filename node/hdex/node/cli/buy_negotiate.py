@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hdex.node.cli.options import Config, Json
+from hdex.node.cli.options import PURPOSE, Config, Json
 
 if TYPE_CHECKING:
     from hdex.node.buyer import Wish
@@ -23,7 +23,7 @@ def negotiate(  # noqa: PLR0913  # typer: each option is a parameter
     *,
     provider: Annotated[str, typer.Option(help="Participant id of the provider.")],
     connector: Connector,
-    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
+    purpose: Annotated[str, typer.Option(help=PURPOSE)],
     mode: Annotated[str, typer.Option(help="sealed_file, query, enclave, download or federated")] = "sealed_file",
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     plan: Annotated[str, typer.Option(help="Plan of the price; none is the first that the product offers.")] = "",

@@ -10,7 +10,7 @@ import typer
 
 from hdex.node.cli.buy_vetting import applicant
 from hdex.node.cli.fallback import falling_back_to, rows_of
-from hdex.node.cli.options import Config, Json
+from hdex.node.cli.options import PURPOSE, Config, Json
 
 app = typer.Typer(cls=falling_back_to("contract"), rich_markup_mode=None)
 Product = Annotated[str, typer.Argument(help="Product id.")]
@@ -40,7 +40,7 @@ def request() -> None:
 def contract(
     product: Product,
     config: Config,
-    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
+    purpose: Annotated[str, typer.Option(help=PURPOSE)],
     mode: Annotated[str, typer.Option(help="sealed_file, query, enclave, download or federated")] = "sealed_file",
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     rounds: Annotated[int, typer.Option(help="Federated rounds asked for.")] = 0,
@@ -68,7 +68,7 @@ def new(
     product: Product,
     name: Annotated[str, typer.Argument(help="A name of your own for the request.")],
     config: Config,
-    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
+    purpose: Annotated[str, typer.Option(help=PURPOSE)],
     mode: Annotated[str, typer.Option(help="sealed_file or federated")] = "sealed_file",
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     form: Annotated[Path | None, typer.Option(help="Fields of the form (JSON) to take over.")] = None,

@@ -43,11 +43,10 @@ def save(
 @app.command("list")
 def list_searches(config: Config, as_json: Json = False) -> None:
     """Show the searches of your organisation."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     rows = searches(config).list()
-    for row in [{"searches": rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    show_each("searches", rows, as_json=as_json, none="your organisation keeps no search: hdex buy search save")
 
 
 @app.command()

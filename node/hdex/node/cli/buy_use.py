@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hdex.node.cli.options import Config, Json
+from hdex.node.cli.options import PURPOSE, Config, Json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,7 @@ Out = Annotated[Path | None, typer.Option(help="Write it here.")]
 def precheck(
     product: Annotated[str, typer.Argument(help="Product id.")],
     config: Config,
-    purpose: Annotated[str, typer.Option(help="Purpose: a DUO code.")],
+    purpose: Annotated[str, typer.Option(help=PURPOSE)],
     disease: Annotated[str, typer.Option(help="ICD-10 code, for disease-specific purposes.")] = "",
     as_json: Json = False,
 ) -> None:

@@ -47,16 +47,16 @@ def apply(
 @app.command("show")
 def show_vetting(config: Config, at: Office = "", as_json: Json = False) -> None:
     """Show what an office holds of your organisation, with its reasons."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     who, office = applicant(config, at)
     views = who.vettings(office)
-    if as_json:
-        show({"vettings": views}, as_json=True)
-        return
-    for view in views:
-        show(rows_of(view, SHOWN) | {"reasons": [step["reason"] for step in view["history"] if step["reason"]]},
-             as_json=False)  # fmt: skip
+    told = [
+        rows_of(view, SHOWN) | {"reasons": [step["reason"] for step in view["history"] if step["reason"]]}
+        for view in views
+    ]
+    none = f"your organisation has not applied at {office}; hdex buy vetting apply"
+    show_each("vettings", views if as_json else told, as_json=as_json, none=none)
 
 
 def applicant(config: Path, office: str = "") -> "tuple[Applicant, str]":

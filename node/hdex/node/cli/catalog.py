@@ -35,7 +35,10 @@ class Language(StrEnum):
 app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 app.command()(catalog_policy.evaluate)
 app.command()(catalog_policy.precheck)
-Manifest = Annotated[Path, typer.Argument(help="Signed manifest, or the bare product document (JSON).")]
+SHOWN_DIGEST = "digest"  # `hdex buy show --json` says it beside the manifest's own fields
+Manifest = Annotated[
+    Path, typer.Argument(help="Manifest (JSON): signed, bare, or as `hdex buy show --json` prints it.")
+]
 
 
 @app.callback()
@@ -46,11 +49,10 @@ def catalog() -> None:
 @app.command()
 def check(manifest: Manifest, as_json: Json = False) -> None:
     """Check a manifest against the rules of its level, price and preview."""
-    from hdex.catalog.product import DataProduct
     from hdex.node.cli.serving import show
     from hdex.node.json_file import read_object
 
-    product = DataProduct.from_document(document_of(read_object(manifest), manifest))
+    product = product_of(read_object(manifest), manifest)
     found = {"id": product.id, "version": product.version, "level": product.level, "digest": product.digest()}
     show(found, as_json=as_json)
 
@@ -64,11 +66,10 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Write here instead of printing; a pack needs it.")] = None,
 ) -> None:
     """Render a manifest in another form: other catalogues' JSON-LD, a specification sheet, the evidence pack."""
-    from hdex.catalog.product import DataProduct
     from hdex.node.json_file import read_object
 
     found = read_object(manifest)
-    product = DataProduct.from_document(document_of(found, manifest))
+    product = product_of(found, manifest)
     if form is Form.PACK and out is None:
         raise typer.BadParameter("a pack is a zip file: name it", param_hint="--out")
     rendered = render(product, form, base=base, lang=lang, envelope=found)
@@ -90,11 +91,15 @@ def render(product: "DataProduct", form: Form, *, base: str, lang: str, envelope
     return rendered(product, form.value, base=base, lang=lang)
 
 
-def document_of(found: dict[str, object], path: Path) -> dict[str, object]:
-    """Return the product document of a manifest, signed or bare. Raises ConfigInvalid."""
+def product_of(found: dict[str, object], path: Path) -> "DataProduct":
+    """Return the product of a manifest: signed, bare, or as `hdex buy show --json` prints it. Raises ConfigInvalid."""
+    from hdex.catalog.product import DataProduct
     from hdex.node.errors import ConfigInvalid
 
     document = found.get("document", found)
     if not isinstance(document, dict):
         raise ConfigInvalid(f"{path} holds no product document")
-    return document
+    product = DataProduct.from_document({name: value for name, value in document.items() if name != SHOWN_DIGEST})
+    if document.get(SHOWN_DIGEST, product.digest()) != product.digest():
+        raise ConfigInvalid(f"{path} was changed: it does not have the digest that it names")
+    return product

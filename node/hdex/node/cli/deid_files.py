@@ -42,7 +42,9 @@ def read_key(path: Path | None) -> bytes:
 
 def tell(answer: Mapping[str, object], *, as_json: bool) -> None:
     """Print an answer as one JSON object or as lines."""
+    from hdex.node.cli.serving import lines_of
+
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
         return
-    typer.echo("\n".join(f"{name}: {value}" for name, value in answer.items()))
+    typer.echo("\n".join(lines_of(answer)))

@@ -174,8 +174,10 @@ def _text_of(path: Path) -> str:
 
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigInvalid(f"{path} cannot be read as text") from error
+    except OSError as error:
+        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigInvalid(f"{path} is no text in UTF-8; save it as UTF-8") from error
 
 
 def _result_of(path: Path) -> dict[str, Any]:

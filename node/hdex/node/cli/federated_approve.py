@@ -23,11 +23,10 @@ Kind = Annotated[str, typer.Option(help="Kind of study that a rule is about.")]
 @app.command("list")
 def list_studies(config: Config, desk: DeskFolder, role: Role = OFFICER, as_json: Json = False) -> None:
     """List the studies that asked without approval, and what was said to them."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     studies = staff(config, desk, role).desk.status()["studies"]
-    for row in [{"studies": studies}] if as_json else studies:
-        show(row, as_json=as_json)
+    show_each("studies", studies, as_json=as_json, none="no study waits for this hospital")
 
 
 @app.command()

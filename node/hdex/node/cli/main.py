@@ -40,8 +40,9 @@ app = typer.Typer(
     help="Privacy-preserving exchange for health data elements.",
     epilog=(
         "Begin with `hdex demo`; `hdex node --help` lists a hospital's verbs, `hdex buy find --help` the words of one. "
-        "Exit codes: 0 done; 1 refused, by policy, risk, terms or budget; 2 wrong words or files; 3 something outside "
-        "did not answer or failed: a peer, a disk, a chain. Each refusal says the next step."
+        "Exit codes: 0 done; 1 refused, by policy, risk, terms or budget; 2 wrong words, settings or papers; 3 "
+        "something outside did not answer or cannot be read: a peer, a disk, a chain, a data file. "
+        "Each refusal says the next step."
     ),
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -18,9 +18,9 @@ from hdex.node.cli.node_products import resume, suspend, withdraw
 from hdex.node.cli.node_requests import app as requests_app
 from hdex.node.cli.node_requests import vetting as vetting_app
 from hdex.node.cli.options import OFFICER, STEWARD, Config, DeskFolder, Json
-from hdex.node.cli.verbs import Verbs
+from hdex.node.cli.verbs import OfHospital
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=OfHospital, no_args_is_help=True, rich_markup_mode=None)
 Dataset = Annotated[str, typer.Argument(help="Name of the data set at this node.")]
 Version = Annotated[str, typer.Argument(help="Version to offer.")]
 OfferFile = Annotated[Path, typer.Argument(help="Title, description, terms, price, ethics (JSON).")]
@@ -83,27 +83,54 @@ def ingest(
     write_mapping: Annotated[Path | None, typer.Option(help="Write the proposed mapping here and stop.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read an export. The first time the mapping is proposed, reviewed and signed."""
+    """Read an export. The first time a mapping is proposed and nothing kept; once one is signed, the rows are kept."""
     from hdex.node.cli.serving import show, talk
     from hdex.node.harmonize import Mapping
+    from hdex.node.json_file import read_bytes
 
+    target = write_mapping or Path(f"{dataset}.mapping.toml")
+    if mapping is None:
+        require_new(target, "mapping", asked=write_mapping is not None)
     who = staff(config, desk, STEWARD)
     if mapping is not None:
-        who.sign("mapping", dataset, Mapping.from_toml(mapping.read_text(encoding="utf-8")).document())
+        who.sign("mapping", dataset, Mapping.from_toml(read_bytes(mapping).decode()).document())
     answer = who.desk.ingest(dataset, path, view, talk)
     if answer["state"] == "mapping.proposed" and isinstance(proposed := answer["mapping"], dict):
-        target = write_mapping or Path(f"{dataset}.mapping.toml")
+        require_new(target, "mapping")
         target.write_text(Mapping.from_document(proposed).to_toml(), encoding="utf-8")
-        talk("mapping", f"read {target}, mend it, then: hdex node ingest {dataset} {path} --mapping {target}")
+        again = f"hdex node ingest {dataset} {path} --view {view} --mapping {target} --config {config} --desk {desk}"
+        talk("mapping", f"read {target}, mend it, then: {again}")
+        answer = answer if as_json else {"state": answer["state"], "dataset": dataset, "mapping": str(target)}
+    elif write_mapping is not None:
+        talk("mapping", f"{write_mapping} was not written: a mapping of {dataset} is signed, the rows were kept by it")
     show(answer, as_json=as_json)
 
 
+def require_new(target: Path, what: str, *, asked: bool = True) -> None:
+    """Raise ConfigInvalid where a file stands that a person may have mended."""
+    from hdex.node.errors import ConfigInvalid
+
+    if asked and target.exists():
+        raise ConfigInvalid(f"{target} exists: read it, or name another file for the proposed {what}")
+
+
 @app.command()
-def classify(dataset: Dataset, config: Config, desk: DeskFolder, as_json: Json = False) -> None:
+def classify(
+    dataset: Dataset,
+    config: Config,
+    desk: DeskFolder,
+    write: Annotated[Path | None, typer.Option("--write", help="Write the document to sign here (JSON).")] = None,
+    as_json: Json = False,
+) -> None:
     """Propose role, category and level of every column."""
     from hdex.node.cli.serving import show, talk
 
-    show(staff(config, desk, STEWARD).desk.classify(dataset, talk), as_json=as_json)
+    require_new(write or Path(), "classification", asked=write is not None)
+    found = staff(config, desk, STEWARD).desk.classify(dataset, talk)
+    if write is not None:
+        write.write_text(json.dumps(found["classification"], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        talk("classify", f"read {write}, mend it, then: hdex node approve {dataset} {write}")
+    show(found, as_json=as_json)
 
 
 @app.command()
@@ -212,10 +239,16 @@ def withdraw_consent(
     desk: DeskFolder,
     as_json: Json = False,
 ) -> None:
-    """Record withdrawals: the next version and the next round leave these patients out."""
-    from hdex.node.cli.serving import show
+    """Record withdrawals: the next version and the next round leave these patients out. Exit 1: an id is nobody's."""
+    from hdex.node.cli.serving import show, talk
 
-    show(staff(config, desk, OFFICER).desk.withdraw_consent(dataset, patients), as_json=as_json)
+    found = staff(config, desk, OFFICER).desk.withdraw_consent(dataset, patients)
+    show(found, as_json=as_json)
+    if unknown := found["asked"] - found["withdrawn"]:
+        talk(
+            "unknown", f"{unknown} of {found['asked']} ids are no patient's of {dataset}: nothing is recorded for them"
+        )
+        raise typer.Exit(1)
 
 
 @app.command()

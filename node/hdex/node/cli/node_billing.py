@@ -1,7 +1,7 @@
 """`hdex node invoice|statement|payments`: a hospital bills what its log says was used, and settles."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,25 +53,22 @@ def issue(
 @invoice_app.command("list")
 def list_invoices(config: Config, desk: DeskFolder, out: Out = None, as_json: Json = False) -> None:
     """List every invoice and credit note with what was paid and credited."""
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
     from hdex.node.invoice_file import write_file
 
     files = billing(config, desk).issued()
     for file in files if out is not None else []:
         write_file(file, out or Path())
     rows = [about(file) for file in files]
-    for row in [{"invoices": rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    none = "no invoice was issued here yet; hdex node invoice due shows what could be"
+    show_each("invoices", rows, as_json=as_json, none=none)
 
 
 @invoice_app.command()
 def due(config: Config, desk: DeskFolder, *, month: Month, as_json: Json = False) -> None:
     """Show what an invoice over a month would bill, by contract; nothing is issued."""
-    from hdex.node.cli.serving import show
-
     found = billing(config, desk).due(month)
-    for row in [found] if as_json else found["rows"]:
-        show(row, as_json=as_json)
+    tell_rows(found, "rows", as_json=as_json, none=f"nothing that was used in {month} waits for an invoice")
 
 
 @invoice_app.command()
@@ -147,12 +144,9 @@ def import_payments(
     as_json: Json = False,
 ) -> None:
     """Match a bank statement to invoices by their numbers; each entry counts once. Exit 1: some paid no invoice."""
-    from hdex.node.cli.serving import show
-
     found = billing(config, desk).import_payments(read(file))
     rows = found["entries"]
-    for row in [found] if as_json else rows:
-        show(row, as_json=as_json)
+    tell_rows(found, "entries", as_json=as_json, none=f"{file} has no entry below its heads")
     raise typer.Exit(0 if all(row["invoice"] or row["outcome"] in {"known", "outgoing"} for row in rows) else 1)
 
 
@@ -164,21 +158,20 @@ def preview_payments(
     as_json: Json = False,
 ) -> None:
     """Show what a bank statement would do, entry by entry with its line; nothing counts."""
-    from hdex.node.cli.serving import show
-
     found = billing(config, desk).preview_payments(read(file))
-    for row in [found] if as_json else found["entries"]:
-        show(row, as_json=as_json)
+    tell_rows(found, "entries", as_json=as_json, none=f"{file} has no entry below its heads")
 
 
 def read(file: Path) -> bytes:
     """Return a statement's bytes. Raises ConfigInvalid for one too large to be sent."""
     from hdex.node.errors import ConfigInvalid
     from hdex.node.hospital.payments_csv import MOST_BYTES
+    from hdex.node.json_file import read_bytes
 
-    if file.stat().st_size > MOST_BYTES:
+    found = read_bytes(file)
+    if len(found) > MOST_BYTES:
         raise ConfigInvalid(f"{file} has more than {MOST_BYTES} bytes: divide it by days")
-    return file.read_bytes()
+    return found
 
 
 def tell(file: "InvoiceFile", out: Path | None, *, as_json: bool) -> None:
@@ -188,6 +181,13 @@ def tell(file: "InvoiceFile", out: Path | None, *, as_json: bool) -> None:
 
     written = {"file": str(write_file(file, out))} if out is not None else {}
     show(about(file) | written, as_json=as_json)
+
+
+def tell_rows(found: dict[str, Any], name: str, *, as_json: bool, none: str) -> None:
+    """Print an answer whole as JSON, or its rows one by one."""
+    from hdex.node.cli.serving import show, show_each
+
+    show(found, as_json=True) if as_json else show_each(name, found[name], as_json=False, none=none)
 
 
 def about(file: "InvoiceFile") -> dict[str, object]:

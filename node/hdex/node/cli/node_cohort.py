@@ -9,6 +9,7 @@ import typer
 from hdex.node.cli.options import STEWARD, Config, DeskFolder, Json
 from hdex.node.cli.verbs import Verbs
 
+FEWEST, MOST = 2, 5  # dimensions
 app = typer.Typer(cls=Verbs, no_args_is_help=True, rich_markup_mode=None)
 Dataset = Annotated[str, typer.Argument(help="Data set.")]
 
@@ -28,10 +29,16 @@ def ask(
     out: Annotated[Path | None, typer.Option(help="Write the offer here instead of in its place.")] = None,
 ) -> None:
     """Write into an offer by which 2 to 5 dimensions individuals are counted; `hdex node assess` draws them."""
+    from hdex.node.cli.serving import talk
+    from hdex.node.errors import ConfigInvalid
     from hdex.node.json_file import read_object
 
-    said = {**read_object(offer), "cohort": {"dimensions": [dimension(one) for one in by], "k": k}}
+    asked = [dimension(one) for one in by]
+    if len({str(one["column"]) for one in asked}) != len(asked) or not FEWEST <= len(asked) <= MOST:
+        raise ConfigInvalid(f"{len(asked)} --by were given; {FEWEST} to {MOST} are asked, each of another column")
+    said = {**read_object(offer), "cohort": {"dimensions": asked, "k": k}}
     (out or offer).write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    talk("cohort", f"{out or offer} asks for counts by {', '.join(by)}, none below {k}; next: hdex node assess")
 
 
 @app.command()

@@ -31,12 +31,13 @@ def list_all(
 ) -> None:
     """List contracts with their life, their end and what is due."""
     from hdex.node.cli.node import staff
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     found = staff(config, desk, OFFICER).desk.read("contracts")["contracts"]
     rows: list[dict[str, Any]] = [one for one in found if one.get("overdue") or not overdue]
-    for row in [{"contracts": rows}] if as_json else [rows_of(one, LINE) for one in rows]:
-        show(row, as_json=as_json)
+    told = rows if as_json else [rows_of(one, LINE) for one in rows]
+    late = "no attestation of deletion is late" if overdue else "nobody has asked this hospital for a contract yet"
+    show_each("contracts", told, as_json=as_json, none=late)
 
 
 @app.command()

@@ -33,14 +33,13 @@ def requests() -> None:
 def contracts(config: Config, desk: DeskFolder, as_json: Json = False) -> None:
     """List the requests for this hospital's products and where they stand."""
     from hdex.node.cli.node import staff
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     records = staff(config, desk, OFFICER).desk.requests()
     rows = [
         {"contract": r.contract_id, "state": r.state, "product": r.asked["product"], "rule": r.rule} for r in records
     ]
-    for row in [{"requests": rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    show_each("requests", rows, as_json=as_json, none="nobody has asked this hospital for a contract yet")
 
 
 @app.command("list")

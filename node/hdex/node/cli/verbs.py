@@ -41,7 +41,16 @@ class Verbs(TyperGroup):
             formatter.write_dl(rows)
 
 
-class Everything(Verbs):
+class Ordered(Verbs):
+    """Lists its verbs in the order of `ORDER`, whatever file each comes from."""
+
+    ORDER: tuple[str, ...] = ()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.commands, key=self.ORDER.index)
+
+
+class Everything(Ordered):
     """The words after `hdex`: first what shows it all, then who takes part, then what stands by itself."""
 
     ORDER = (
@@ -49,5 +58,32 @@ class Everything(Verbs):
         *("ca", "keys", "deid", "federated", "catalog", "trace"),
     )
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.commands, key=self.ORDER.index)
+
+class OfHospital(Ordered):
+    """A hospital's verbs as its guide goes: from an export to a listed product, then who asks, then what follows."""
+
+    ORDER = (
+        *("serve", "status", "doctor", "ingest", "classify", "approve", "deidentify", "cohort", "assess", "publish"),
+        *("suspend", "resume", "withdraw", "vetting", "requests", "decide", "negotiations", "contracts", "revoke"),
+        *("runs", "review", "invoice", "payments", "statement", "withdraw-consent", "erase", "hold"),
+        *("desk", "desk-code", "dsp"),
+    )
+
+
+class OfBuyer(Ordered):
+    """A buyer's verbs as its guide goes: find, be vetted, ask, receive, pay."""
+
+    ORDER = (
+        *("find", "show", "precheck", "cohort", "search", "vetting", "quote", "request", "status", "accept"),
+        *("negotiate", "withdraw", "renew", "attest", "fetch", "open", "query", "submit", "output", "share"),
+        *("study-file", "study", "invoices", "invoice", "desk", "desk-code", "doctor"),
+    )
+
+
+class OfAuditor(Ordered):
+    """An auditor's verbs: collect, verify, then single questions."""
+
+    ORDER = (
+        *("export", "verify", "full", "search", "alerts", "serve", "monitor", "study", "usage", "split", "pool"),
+        *("proof", "fraud", "convert", "doctor"),
+    )

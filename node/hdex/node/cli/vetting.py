@@ -17,6 +17,10 @@ Organisation = Annotated[str, typer.Argument(help="The organisation's id in the 
 Arrow = Annotated[str, typer.Argument(help="endorse (first role), approve (second role), refuse or revoke")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the list here, harmless in a spreadsheet.")]
 Open = Callable[[Path, Path, str], "Reviewer"]
+NOBODY = {
+    "vettings": "no organisation has applied to this office",
+    "requests": "nobody has asked this hospital for access",
+}
 LINE = ("participant", "state", "next", "code", "name", "country", "valid_until", "digest")
 
 
@@ -43,12 +47,11 @@ def vetting_app(open_reviewer: Open, first: str) -> typer.Typer:
         organisation: Organisation, config: Config, desk: DeskFolder, as_role: role = first, as_json: Json = False
     ) -> None:
         """Show an organisation's applications whole: declaration, rules that apply, who said what."""
-        from hdex.node.cli.serving import show
+        from hdex.node.cli.serving import show_each
 
         who = open_reviewer(config, desk, as_role)
         views = who.vettings.vettings_of(who.office, organisation)
-        for view in [{"vettings": views}] if as_json else views:
-            show(view, as_json=as_json)
+        show_each("vettings", views, as_json=as_json, none=f"{organisation} has not applied to this office")
 
     @app.command()
     def decide(
@@ -74,15 +77,14 @@ def vetting_app(open_reviewer: Open, first: str) -> typer.Typer:
 def show_list(
     name: str, views: list[dict[str, Any]], columns: tuple[str, ...], *, csv: Path | None, as_json: bool
 ) -> None:
-    """Print a list, or write it as CSV."""
+    """Print a list, and write it as CSV where that is asked."""
     from hdex.catalog.spreadsheet import to_csv
-    from hdex.node.cli.serving import show
+    from hdex.node.cli.serving import show_each
 
     rows = [rows_of(view, columns) for view in views]
     if csv is not None:
         csv.write_bytes(to_csv(columns, ([row.get(name) for name in columns] for row in rows)))
-    for row in [{name: rows}] if as_json else rows:
-        show(row, as_json=as_json)
+    show_each(name, rows, as_json=as_json, none=NOBODY[name])
 
 
 def end_of(day: str) -> str:

@@ -18,7 +18,7 @@ from hdex.node.dataspace_market import record_of
 from hdex.node.directory import Directory
 from hdex.node.dsp.store_sqlite import SqliteProcesses
 from hdex.node.egress import allow
-from hdex.node.errors import AccessDenied, NotFound
+from hdex.node.errors import AccessDenied, ConfigInvalid, NotFound
 from hdex.node.holder import Holder
 from hdex.node.keys import KeyProvider, read_passphrase
 from hdex.node.keystore import KeyStore
@@ -198,7 +198,9 @@ def open_reviewer(config: HospitalConfig | ExchangeConfig, desk: Path, role: str
 
 
 def staff_caller(config: HospitalConfig | ExchangeConfig, desk: Path) -> Caller:
-    """Return a person as a caller: the folder's own files, beside what the participant trusts."""
+    """Return a person as a caller: the folder's own files, beside what the participant trusts. Raises ConfigInvalid."""
+    if not (desk / "staff.pem").is_file():
+        raise ConfigInvalid(f"{desk} holds no staff.pem; name the folder of a person of {config.id} with --desk")
     files = IdentityFiles(
         certificate=desk / "staff.pem",
         private_key=desk / "staff.key",

@@ -64,13 +64,13 @@ class Approvals:
 
     def _seconded(self, dataset: str, envelope: Envelope) -> Envelope:
         """Return the steward's document with the officer's signature on the same words beside his."""
-        document = self._staff.verified("classification", envelope, OFFICER)
         try:
             pending: Envelope = self._documents.get(PENDING, dataset)["envelope"]
         except NotFound:
             raise AccessDenied(
                 "approve.role", f"the {STEWARD} signs first", "nothing waits for a second name"
             ) from None
+        document = self._staff.verified("classification", envelope, OFFICER)
         self._staff.verified("classification", pending, STEWARD)
         if digest(document) != digest(pending["document"]):
             raise AccessDenied("approve.other", "sign what the steward has signed", "this is another classification")

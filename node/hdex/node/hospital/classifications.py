@@ -46,7 +46,7 @@ class Classifications:
             k_without_suppression=risk.k,
             minor_under_14=self._datasets.has_minors(dataset),
         )
-        say("level", f"level {decision.level}: {'; '.join(decision.reasons)}")
+        say("level", f"the data set is of level {decision.level}; {'; '.join(decision.reasons)}")
         attacker = attacker_of(rows.columns)
         attack = attack_raw(rows, attacker, seed=self._attack_seed)
         say("attack", f"{attacker.title['en']} finds {attack.reidentified} of {attack.targets}")

@@ -184,7 +184,9 @@ class Lifecycle:
         versions = self._products.versions(product_id)
         named = [held for held in versions if version in ("", held.product.version)]
         if not named:
-            raise NotListed(f"no product {product_id[:80]!r} is offered here in the version named")
+            raise NotListed(
+                f"this node lists no product {product_id[:80]!r}" + (" in the version named" if versions else "")
+            )
         fitting = [held for held in named if arrow.value in PRODUCT.allowed_from(held.state)]
         return fitting or named[-1:]
 

@@ -64,6 +64,10 @@ METHODS = {  # what was done to a column -> the catalogue's word
     "remove": "removed",
 }
 TENS = 10
+NEW_TERMS = (
+    "new terms need a new version: hdex node deidentify, after a new export or with another preset, purpose or "
+    "recipient class"
+)
 MINORS = "patients under 14, with a guardian's consent"  # told in the signed manifest, beside what chose the patients
 IMPORTANT = "national grade: important"
 Say = Callable[[str, str], None]
@@ -212,9 +216,7 @@ class Publishing:
         if offer_of(product) == in_order(offer, product):
             return product
         if self._assessments.signers(product.id, version):
-            raise AccessDenied(
-                "publish.offer", "make a new version for new terms", "this version is offered under other terms already"
-            )
+            raise AccessDenied("publish.offer", NEW_TERMS, "this version is offered under other terms already")
         product = replace(self._made(dataset, version, offer), preview=product.preview)  # the noise stays the same
         check(product)
         self._me.documents.put(KIND, key, product.document())

@@ -136,7 +136,8 @@ def require_columns(opened: Opened, question: Question) -> None:
     """Raise AccessDenied where a question touches a column that the contract or the file does not have."""
     opened.agreement.require_columns(question.columns)
     if beyond := [name for name in question.columns if name not in opened.columns()]:
-        raise AccessDenied("query.columns", "ask the product's columns", f"{len(beyond)} column(s) are not in the file")
+        asked = ", ".join(repr(name[:40]) for name in beyond)  # words of the question, no value of a record
+        raise AccessDenied("query.columns", "ask the product's columns", f"{asked}: no column of this product's rows")
 
 
 def geometric(rng: np.random.Generator, epsilon: float, count: int) -> list[int]:

@@ -23,7 +23,7 @@ from hdex.deid.treatment import study_weights
 from hdex.node.consent import band
 from hdex.node.documents import Document, Documents
 from hdex.node.durable import write_atomic
-from hdex.node.errors import NodeError
+from hdex.node.errors import AccessDenied, NodeError
 from hdex.node.failpoint import failpoint
 from hdex.node.hospital.attackers import attacker_of
 from hdex.node.hospital.classifications import Classifications
@@ -37,6 +37,7 @@ from hdex.node.recorder import Recorder
 from hdex.node.vault import Vault
 
 KIND = "release"
+CONSENTED = "name a purpose and a class of recipients that patients have consented to"
 EVENT_DATE = "event_date"  # element of the catalogue
 LEVEL_5 = 5
 Say = Callable[[str, str], None]
@@ -92,6 +93,8 @@ class Releases:
                 if known["inputs"] == inputs:
                     return known
             say("consent", f"{rows.height} of {everyone.height} patients consent to {order.purpose}")
+            if rows.is_empty():
+                raise AccessDenied("consent.nobody", CONSENTED, "no patient's consent covers this purpose and class")
             flags = self._flags(order, decision, say)
             made, candidate = self._apart(order, rows, profiles, decision=decision, say=say)  # 3 treated, compared
             say("risk", told(made))

@@ -272,7 +272,7 @@ class HospitalSite:
         offered = {column.name: column.level for column in product.columns}
         for name in study.columns:
             if offered.get(name, LEVEL_4) == LEVEL_4:
-                raise AdmissionRefused("study.columns", "a column asked for is not one the product offers")
+                raise AdmissionRefused("study.columns", f"{name[:40]!r} is not a column that the product offers")
 
     def _about(self, study: Study) -> Facts:
         facts = Facts(purpose=study.purpose, policy_digest=study.digest())
