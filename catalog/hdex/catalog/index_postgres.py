@@ -111,12 +111,12 @@ class PostgresIndex:
         """Keep this version in the place of the one held."""
         document = product.document()
         words = search_words(document)
-        with self._transaction() as db:
+        with self._writing() as db:
             put_product(db, document, envelope, words)
 
     def mark(self, product_id: str, state: ProductState) -> None:
         """Keep how the version held stands."""
-        with self._transaction() as db:
+        with self._writing() as db:
             sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
             db.execute(sql, {"state": state.value, "id": _plain(product_id)})
 
@@ -165,14 +165,21 @@ class PostgresIndex:
         Until it commits, readers have the answers of before. Whoever publishes or marks a product waits for it only
         where that product has been made anew already. Raises IndexUnreadable for a damaged manifest.
         """
-        with self._transaction() as db:
+        with self._writing() as db:
             db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # others go on publishing
             db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('hdex_catalogue_rebuild'))")  # one at a time
             return _remake(db)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[Connection]:
         """Yield a connection; commit at its end, on the server's disk, whatever its configuration says."""
+        with self._transaction() as db:
+            db.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+            yield db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Yield a connection; commit at its end. Raises IndexUnavailable."""
         try:
             with self._engine.begin() as db:
                 yield db
