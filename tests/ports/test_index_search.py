@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -252,3 +253,26 @@ def test_a_server_that_is_gone_is_said_and_one_that_is_back_answers(index_server
     held = index.get("a.kept")
     assert held is not None
     index.close()
+
+
+def test_what_was_published_outlives_a_crash_of_a_server_that_commits_lazily(index_server: Server) -> None:
+    def told(*statements: str) -> None:
+        with psycopg.connect(index_server.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    index = PostgresIndex(index_server.url, connections=1)
+    told("ALTER SYSTEM SET synchronous_commit = off", "ALTER SYSTEM SET wal_writer_delay = '10s'")
+    try:
+        index_server.stop("fast")
+        index_server.start()
+        index.publish(sample_product(id="a.durable"), b"")
+        index.mark("a.durable", ProductState.SUSPENDED)
+        index_server.stop("immediate")
+        index_server.start()
+        held = index.get("a.durable")
+        assert held is not None
+        assert held.state == ProductState.SUSPENDED
+    finally:
+        told("ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
+        index.close()

@@ -9,7 +9,7 @@ Passwords stand in a file that libpq reads (`passfile=` in the URL, or ~/.pgpass
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,18 +18,26 @@ from sqlalchemy.engine import Connection
 from hdex.catalog.asked import terms
 from hdex.catalog.canonical import canonical
 from hdex.catalog.errors import IndexUnavailable
-from hdex.catalog.facets import FACETS, facet_values
-from hdex.catalog.index_postgres_text import han_vector, question, word_vector
+from hdex.catalog.facets import FACETS
+from hdex.catalog.index_batches import made_of_all
+from hdex.catalog.index_postgres_rows import made, names_of, row_of
+from hdex.catalog.index_postgres_text import question
 from hdex.catalog.lifecycle import ProductState
-from hdex.catalog.listing_bytes import read_document, read_listing
-from hdex.catalog.ports import FacetCount, Index, Listing, Page, Place, Query, issued_ms
+from hdex.catalog.listing_bytes import read_listing
+from hdex.catalog.ports import FacetCount, Index, Listing, Page, Place, Query
 from hdex.catalog.product import DataProduct
 from hdex.catalog.spelling import edits_allowed, pieces
-from hdex.catalog.words import search_words
+from hdex.catalog.words import SearchWords, search_words
 
 SCHEMA_VERSION = 1
 _CONNECT_S = 10
+_FETCHED = 25  # manifests that are asked of the server at a time: each may have megabytes
 _INLINE = ("words", "han", *(f"f_{name}" for name in FACETS))  # read for every hit: what stands elsewhere costs a look
+_MADE = ("issued_ms", *_INLINE)  # columns that are made from the document
+_RELATIONS = (
+    *("hdex_catalogue", "hdex_product", "hdex_product_words", "hdex_product_han", "hdex_product_newest"),
+    *("hdex_name", "hdex_name_pieces"),
+)
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS hdex_catalogue (schema_version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hdex_product (
@@ -47,18 +55,28 @@ CREATE TABLE IF NOT EXISTS hdex_name (
 CREATE INDEX IF NOT EXISTS hdex_name_pieces ON hdex_name USING gin (pieces);
 """
 _PUT = sa.text(
-    "INSERT INTO hdex_product (id, document, envelope, state, issued_ms, words, han, "  # noqa: S608  # our own names
-    + ", ".join(f"f_{name}" for name in FACETS)
-    + ") VALUES (:id, :document, :envelope, 'LISTED', :issued_ms, CAST(:words AS tsvector), CAST(:han AS tsvector), "
+    f"INSERT INTO hdex_product (id, document, envelope, state, {', '.join(_MADE)})"  # noqa: S608  # our own names
+    " VALUES (:id, :document, :envelope, 'LISTED', :issued_ms, CAST(:words AS tsvector), CAST(:han AS tsvector), "
     + ", ".join(f":f_{name}" for name in FACETS)
-    + ") ON CONFLICT (id) DO UPDATE SET document = excluded.document, envelope = excluded.envelope, state = 'LISTED',"
-    " issued_ms = excluded.issued_ms, words = excluded.words, han = excluded.han, "
-    + ", ".join(f"f_{name} = excluded.f_{name}" for name in FACETS)
+    + ") ON CONFLICT (id) DO UPDATE SET document = excluded.document, envelope = excluded.envelope, state = 'LISTED', "
+    + ", ".join(f"{name} = excluded.{name}" for name in _MADE)
     + " RETURNING key"
 )
-_NAMES = sa.text(
-    "INSERT INTO hdex_name SELECT :key, held ->> 'name', ARRAY(SELECT jsonb_array_elements_text(held -> 'pieces'))"
-    " FROM jsonb_array_elements(CAST(:names AS jsonb)) AS held"
+_REMAKE = sa.text(  # but not what was published since its document was read: that has its words already
+    f"UPDATE hdex_product p SET {', '.join(f'{name} = made.{name}' for name in _MADE)}"  # noqa: S608  # our own names
+    ' FROM json_to_recordset(CAST(:rows AS json)) AS made (id TEXT COLLATE "C", digest TEXT, issued_ms BIGINT,'
+    f" words TSVECTOR, han TSVECTOR, {', '.join(f'f_{name} TEXT[]' for name in FACETS)})"
+    " WHERE p.id = made.id AND encode(sha256(p.document), 'hex') = made.digest RETURNING p.key"
+)
+_NAMES = sa.text(  # what is held already stays untouched: its index is dear to write
+    "WITH asked AS MATERIALIZED (SELECT p.key, held.key AS name, ARRAY(SELECT json_array_elements_text(held.value))"
+    ' AS pieces FROM json_to_recordset(CAST(:names AS json)) AS made (id TEXT COLLATE "C", names JSON)'
+    " JOIN hdex_product p ON p.id = made.id AND p.key = ANY(CAST(:keys AS bigint[])), json_each(made.names) AS held),"
+    " gone AS (DELETE FROM hdex_name WHERE key = ANY(CAST(:keys AS bigint[]))"
+    " AND NOT EXISTS (SELECT FROM asked WHERE asked.key = hdex_name.key AND asked.name = hdex_name.name))"
+    " INSERT INTO hdex_name SELECT key, name, pieces FROM asked"
+    " EXCEPT SELECT key, name, pieces FROM hdex_name WHERE key = ANY(CAST(:keys AS bigint[]))"
+    " ON CONFLICT (key, name) DO UPDATE SET pieces = excluded.pieces"
 )
 
 
@@ -78,7 +96,7 @@ class PostgresIndex:
         sa.event.listen(self._engine, "do_connect", lambda _dialect, _record, given, _named: _take(given, url))
         with self._transaction() as db:
             db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('hdex_catalogue'))")  # CREATE IF NOT EXISTS races
-            db.exec_driver_sql(_SCHEMA)
+            _make_tables(db)
             held = db.exec_driver_sql("SELECT schema_version FROM hdex_catalogue").scalar()
             if held is None:
                 db.execute(sa.text("INSERT INTO hdex_catalogue VALUES (:version)"), {"version": SCHEMA_VERSION})
@@ -91,12 +109,14 @@ class PostgresIndex:
 
     def publish(self, product: DataProduct, envelope: bytes) -> None:
         """Keep this version in the place of the one held."""
-        with self._transaction() as db:
-            put_product(db, product.document(), envelope)
+        document = product.document()
+        words = search_words(document)
+        with self._writing() as db:
+            put_product(db, document, envelope, words)
 
     def mark(self, product_id: str, state: ProductState) -> None:
         """Keep how the version held stands."""
-        with self._transaction() as db:
+        with self._writing() as db:
             sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
             db.execute(sql, {"state": state.value, "id": _plain(product_id)})
 
@@ -140,21 +160,26 @@ class PostgresIndex:
             return {str(name): int(count) for name, count in rows}
 
     def rebuild(self) -> int:
-        """Make all words anew from the manifests, in one transaction; return how many products there are."""
+        """Make all words anew from the manifests, in one transaction; return how many products there are.
+
+        Until it commits, readers have the answers of before. Whoever publishes or marks a product waits for it only
+        where that product has been made anew already. Raises IndexUnreadable for a damaged manifest.
+        """
+        with self._writing() as db:
+            db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # others go on publishing
+            db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('hdex_catalogue_rebuild'))")  # one at a time
+            return _remake(db)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Yield a connection; commit at its end, on the server's disk, whatever its configuration says."""
         with self._transaction() as db:
-            db.exec_driver_sql("LOCK TABLE hdex_product IN SHARE ROW EXCLUSIVE MODE")
-            rows = db.exec_driver_sql("SELECT document, envelope, state FROM hdex_product ORDER BY key").all()
-            for document, envelope, state in rows:
-                held = read_document(bytes(document))
-                put_product(db, held, bytes(envelope))
-                if state != ProductState.LISTED:
-                    sql = sa.text("UPDATE hdex_product SET state = :state WHERE id = :id")
-                    db.execute(sql, {"state": state, "id": held["id"]})
-        return len(rows)
+            db.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+            yield db
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """Yield a connection; commit at its end, on the server's disk, whatever its configuration says."""
+        """Yield a connection; commit at its end. Raises IndexUnavailable."""
         try:
             with self._engine.begin() as db:
                 yield db
@@ -166,22 +191,37 @@ def _take(given: list[Any], url: str) -> None:
     given[:] = [url]  # as libpq reads it, not as SQLAlchemy would
 
 
-def put_product(db: Connection, document: dict[str, Any], envelope: bytes) -> None:
+def _make_tables(db: Connection) -> None:
+    """Make what is missing. Where nothing is, no lock is taken that a reader or a rebuild would feel."""
+    held = sa.text("SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(CAST(:names AS text[])) AS name")
+    if not db.execute(held, {"names": list(_RELATIONS)}).scalar():
+        db.exec_driver_sql(_SCHEMA)
+
+
+def put_product(db: Connection, document: dict[str, Any], envelope: bytes, words: SearchWords) -> None:
     """Keep a checked document as a live product, with its words and names."""
-    words = search_words(document)
-    values = {
-        "id": document["id"],
-        "document": canonical(document),
-        "envelope": envelope,
-        "issued_ms": issued_ms(document["issued"]),
-        "words": word_vector(words),
-        "han": han_vector(words),
-    }
-    facets = {f"f_{name}": list(held) for name, held in facet_values(document).items()}
-    key = db.execute(_PUT, values | facets).scalar_one()
-    db.execute(sa.text("DELETE FROM hdex_name WHERE key = :key"), {"key": key})
-    names = json.dumps([{"name": name, "pieces": sorted(pieces(name))} for name in words.names])
-    db.execute(_NAMES, {"key": key, "names": names})
+    values = row_of(document, words) | {"document": canonical(document), "envelope": envelope}
+    key = db.execute(_PUT, values).scalar_one()
+    db.execute(_NAMES, {"keys": [key], "names": json.dumps([names_of(document, words)])})
+
+
+def _remake(db: Connection) -> int:
+    """Make what is kept of every product anew, a batch at a time; return how many there are."""
+    about = db.exec_driver_sql("SELECT count(*) FROM hdex_product").scalar_one()
+    sql = sa.text("SELECT document FROM hdex_product ORDER BY key")
+    rows = db.execute(sql, execution_options={"yield_per": _FETCHED})  # a cursor of the server's
+    count = 0
+    with closing(made_of_all(made, ((bytes(row.document),) for row in rows), about)) as batches:
+        for batch in batches:
+            made_rows, names = zip(*(one for _, one in batch), strict=True)
+            keys = db.execute(_REMAKE, {"rows": _array(made_rows)}).scalars().all()  # theirs alone are locked
+            db.execute(_NAMES, {"keys": keys, "names": _array(names)})
+            count += len(batch)
+    return count
+
+
+def _array(texts: Sequence[str]) -> str:
+    return f"[{','.join(texts)}]"
 
 
 def _listings(db: Connection, ids: Sequence[str]) -> list[Listing]:

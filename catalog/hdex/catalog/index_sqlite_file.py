@@ -9,10 +9,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from hdex.catalog.errors import IndexUnreadable
-from hdex.catalog.index_rows import BATCH, Row, Source, made_of_all, texts
+from hdex.catalog.index_batches import made_of_all
+from hdex.catalog.index_rows import Row, made, standing, texts
+from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.words import SearchWords
 
 SCHEMA_VERSION = 4
@@ -32,12 +33,13 @@ _PUT_NEW = "INSERT INTO product VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # half the wor
 _PLACES = ", ".join("?" * len(WORD_COLUMNS))
 _INSERT = f"INSERT INTO words (rowid, {', '.join(WORD_COLUMNS)}) VALUES (?, {_PLACES})"  # noqa: S608  # our own names
 _DELETE = f"INSERT INTO words (words, rowid, {', '.join(WORD_COLUMNS)}) VALUES ('delete', ?, {_PLACES})"  # noqa: S608
-_FORMER = {  # schema version -> document, envelope and state of every product
-    1: "SELECT document, envelope, CASE withdrawn WHEN 1 THEN 'REVOKED' ELSE 'LISTED' END FROM product ORDER BY key",
-    2: "SELECT document, envelope, state FROM product ORDER BY key",
-    3: "SELECT document, envelope, state FROM product ORDER BY key",
-    4: "SELECT document, envelope, state FROM product ORDER BY key",
+_FORMER = {  # schema version -> document, state and envelope of every product
+    1: "SELECT document, CASE withdrawn WHEN 1 THEN 'REVOKED' ELSE 'LISTED' END, envelope FROM product ORDER BY key",
+    2: "SELECT document, state, envelope FROM product ORDER BY key",
+    3: "SELECT document, state, envelope FROM product ORDER BY key",
+    4: "SELECT document, state, envelope FROM product ORDER BY key",
 }
+Source = tuple[bytes, str, bytes]  # document, state, envelope
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -154,22 +156,19 @@ def _set(db: sqlite3.Connection, **options: int) -> None:
 
 
 def _fill(db: sqlite3.Connection, rows: Iterator[Source], count: int) -> int:
-    products, words, key = [], [], 0
-    for key, ((document, envelope, _), (row, found)) in enumerate(made_of_all(rows, count), 1):
-        products.append((key, *row, document, envelope))
-        if found is not None:
-            words.append((key, *found))
-        if len(products) == BATCH:
-            _put_all(db, products, words)
-    _put_all(db, products, words)
-    return key
-
-
-def _put_all(db: sqlite3.Connection, products: list[tuple[Any, ...]], words: list[tuple[Any, ...]]) -> None:
-    db.executemany(_PUT_NEW, products)
-    db.executemany(_INSERT, words)
-    products.clear()
-    words.clear()
+    held = 0
+    with closing(made_of_all(made, rows, count)) as batches:
+        for batch in batches:
+            products, words = [], []
+            for key, ((document, state, envelope), one) in enumerate(batch, held + 1):
+                row, found = standing(one, ProductState(state))
+                products.append((key, *row, document, envelope))
+                if found is not None:
+                    words.append((key, *found))
+            db.executemany(_PUT_NEW, products)
+            db.executemany(_INSERT, words)
+            held += len(batch)
+    return held
 
 
 def _sync(path: Path) -> None:
