@@ -81,6 +81,7 @@ def test_the_next_range_of_a_revoked_contract_is_refused(stage: Stage) -> None:
     stage.officer(PROVIDER).desk.revoke(contract_id, "ask for a new licence")
     error = refusal(lambda: buyer.fetch(contract_id))
     assert (error.rule, error.next_step) == ("contract.revoked", "ask for a new licence")
+    assert stage.steward(PROVIDER).desk.status()["contracts"][contract_id] == "OBLIGATIONS_OPEN"
     exports = [one for one in stage.events(PROVIDER) if (one.get("contract"), one["action"]) == (contract_id, "export")]
     assert (exports[-1]["decision"], exports[-1]["reason"]) == ("deny", "contract.revoked")
     eventually(lambda: not stage.chain().is_granted(grant, datetime.now(UTC)), "the revocation on the chain")

@@ -37,7 +37,7 @@ def approve(
     role: Role = OFFICER,
     contract: OfContract = False,
     kind: Kind = "logistic",
-    days: Annotated[int, typer.Option(min=1, help="Days for which a rule holds.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days for which a rule holds.")] = 30,
     as_json: Json = False,
 ) -> None:
     """Let a study run here, or by rule the studies under a contract (level 1-3). Level 4 and 5 need two persons."""

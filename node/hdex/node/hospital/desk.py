@@ -104,7 +104,7 @@ class Hospital:
             "versions": {
                 f"{held.product.id}/{held.product.version}": held.state.value for held in self.products.every()
             },
-            "contracts": {record.contract_id: record.state for record in contracts},
+            "contracts": {record.contract_id: record.life or record.state for record in contracts},
             "studies": self.approvals.studies.all(),
             "crossed": self.meter.totals(),
         }
