@@ -32,7 +32,7 @@ def opened(name: str, request: pytest.FixtureRequest, folder: Path) -> Index:
         return SqliteIndex(folder / "index.sqlite")
     server: Server = request.getfixturevalue("index_server")
     with psycopg.connect(server.url) as connection:
-        connection.execute("DROP TABLE IF EXISTS hdex_catalogue, hdex_name, hdex_product")
+        connection.execute("DROP TABLE IF EXISTS hdex_catalogue, hdex_words, hdex_name, hdex_product")
     index = PostgresIndex(server.url, connections=2)
     request.addfinalizer(index.close)
     return index

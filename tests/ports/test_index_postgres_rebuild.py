@@ -23,6 +23,7 @@ from hdex.catalog.index_postgres import SCHEMA_VERSION, PostgresIndex
 from hdex.catalog.lifecycle import ProductState
 from hdex.catalog.ports import Page, Query
 from hdex.catalog.terms import Text
+from hdex.catalog.words import WORDS_VERSION
 
 pytestmark = pytest.mark.xdist_group("index")  # one PostgreSQL server for all of these
 
@@ -242,3 +243,21 @@ def test_opening_makes_what_is_missing_and_refuses_other_tables(
             PostgresIndex(index_server.url)
     finally:
         db.execute("UPDATE hdex_catalogue SET schema_version = %s", [SCHEMA_VERSION])
+
+
+def test_words_of_another_version_are_made_anew_when_the_index_is_opened_and_others_are_not(
+    index: PostgresIndex, index_server: Server, db: Db
+) -> None:
+    published, spoilt = kept(db), spoil(db)
+    PostgresIndex(index_server.url).close()
+    assert kept(db) == spoilt
+    db.execute("UPDATE hdex_words SET version = 'former'")
+    with ThreadPoolExecutor(2) as threads:  # two exchanges start at once
+        for other in threads.map(PostgresIndex, [index_server.url] * 2):
+            other.close()
+    assert kept(db) == published
+    assert db.execute("SELECT version FROM hdex_words").fetchall() == [(WORDS_VERSION,)]
+    db.execute("DROP TABLE hdex_words")  # as in a database from before words had a version
+    spoil(db)
+    PostgresIndex(index_server.url).close()
+    assert kept(db) == published

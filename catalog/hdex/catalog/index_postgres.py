@@ -27,7 +27,7 @@ from hdex.catalog.listing_bytes import read_listing
 from hdex.catalog.ports import FacetCount, Index, Listing, Page, Place, Query
 from hdex.catalog.product import DataProduct
 from hdex.catalog.spelling import edits_allowed, pieces
-from hdex.catalog.words import SearchWords, search_words
+from hdex.catalog.words import WORDS_VERSION, SearchWords, search_words
 
 SCHEMA_VERSION = 1
 _CONNECT_S = 10
@@ -35,11 +35,12 @@ _FETCHED = 25  # manifests that are asked of the server at a time: each may have
 _INLINE = ("words", "han", *(f"f_{name}" for name in FACETS))  # read for every hit: what stands elsewhere costs a look
 _MADE = ("issued_ms", *_INLINE)  # columns that are made from the document
 _RELATIONS = (
-    *("hdex_catalogue", "hdex_product", "hdex_product_words", "hdex_product_han", "hdex_product_newest"),
-    *("hdex_name", "hdex_name_pieces"),
+    *("hdex_catalogue", "hdex_words", "hdex_product", "hdex_product_words", "hdex_product_han"),
+    *("hdex_product_newest", "hdex_name", "hdex_name_pieces"),
 )
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS hdex_catalogue (schema_version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS hdex_words (version TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS hdex_product (
   key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id TEXT COLLATE "C" NOT NULL UNIQUE, document BYTEA NOT NULL,
   envelope BYTEA NOT NULL, state TEXT NOT NULL, issued_ms BIGINT NOT NULL,
@@ -102,6 +103,9 @@ class PostgresIndex:
                 db.execute(sa.text("INSERT INTO hdex_catalogue VALUES (:version)"), {"version": SCHEMA_VERSION})
             elif held != SCHEMA_VERSION:
                 raise IndexUnavailable(f"the database has tables of version {held}, {SCHEMA_VERSION} is known here")
+            is_new = _has_new_words(db)
+        if not is_new:
+            self.rebuild(unless_new=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,8 +163,10 @@ class PostgresIndex:
             rows = db.execute(sql, {"pieces": sorted(pieces(word)), "size": len(word), "most": most})
             return {str(name): int(count) for name, count in rows}
 
-    def rebuild(self) -> int:
-        """Make all words anew from the manifests, in one transaction; return how many products there are.
+    def rebuild(self, *, unless_new: bool = False) -> int:
+        """Make all words anew from the manifests, in one transaction; return how many products were.
+
+        unless_new: leave them where they are as this program makes them, by another process meanwhile.
 
         Until it commits, readers have the answers of before. Whoever publishes or marks a product waits for it only
         where that product has been made anew already. Raises IndexUnreadable for a damaged manifest.
@@ -168,7 +174,7 @@ class PostgresIndex:
         with self._writing() as db:
             db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # others go on publishing
             db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('hdex_catalogue_rebuild'))")  # one at a time
-            return _remake(db)
+            return 0 if unless_new and _has_new_words(db) else _remake(db)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -198,6 +204,11 @@ def _make_tables(db: Connection) -> None:
         db.exec_driver_sql(_SCHEMA)
 
 
+def _has_new_words(db: Connection) -> bool:
+    """Return whether the words are as this program makes them."""
+    return db.exec_driver_sql("SELECT version FROM hdex_words").scalar() == WORDS_VERSION
+
+
 def put_product(db: Connection, document: dict[str, Any], envelope: bytes, words: SearchWords) -> None:
     """Keep a checked document as a live product, with its words and names."""
     values = row_of(document, words) | {"document": canonical(document), "envelope": envelope}
@@ -217,6 +228,8 @@ def _remake(db: Connection) -> int:
             keys = db.execute(_REMAKE, {"rows": _array(made_rows)}).scalars().all()  # theirs alone are locked
             db.execute(_NAMES, {"keys": keys, "names": _array(names)})
             count += len(batch)
+    db.exec_driver_sql("DELETE FROM hdex_words")
+    db.execute(sa.text("INSERT INTO hdex_words VALUES (:version)"), {"version": WORDS_VERSION})
     return count
 
 

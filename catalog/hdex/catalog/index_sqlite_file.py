@@ -14,10 +14,9 @@ from hdex.catalog.errors import IndexUnreadable
 from hdex.catalog.index_batches import made_of_all
 from hdex.catalog.index_rows import Row, made, standing, texts
 from hdex.catalog.lifecycle import ProductState
-from hdex.catalog.words import SearchWords
+from hdex.catalog.words import WORDS_VERSION, SearchWords
 
 SCHEMA_VERSION = 4
-WORDS_VERSION = "2"
 FIELDS = ("title", "keywords", "body")
 WORD_COLUMNS = tuple(f"{kind}{name}" for name in FIELDS for kind in ("", "stem_", "han_"))
 _SCHEMA = f"""

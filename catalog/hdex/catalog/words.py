@@ -17,6 +17,7 @@ from hdex.catalog.stem import stem
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
 _WORD = re.compile(r"[^\W_]+")
 _PLAIN = re.compile(r"[\x00-\x7f\u3001-\u3029\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff]*")  # no mark, nothing composed
+WORDS_VERSION = "2"  # of what is made here: an index that holds another is made anew
 GAP = "\ue000"  # stands between two texts, so that no phrase reaches from one into the next; no text can hold it
 LONGEST_WORD = 40
 MOST = {"title": 400, "keywords": 2000, "body": 8000}  # words of a field that are looked at
