@@ -97,9 +97,10 @@ def test_a_batch_of_large_documents_ends_sooner() -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_a_damaged_listing_is_said_by_the_helpers_work_too(make: Make[object]) -> None:
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"id":"a","issued":7,"title":1}', b'{"title":{"en":null}}'])
+def test_a_damaged_listing_is_said_by_the_helpers_work_too(make: Make[object], damaged: bytes) -> None:
     rows = sources(4)
-    rows[2] = (b"{", 2)
+    rows[2] = (damaged, 2)
     with pytest.raises(IndexUnreadable, match="damaged"):
         list(made_of_all(make, iter(rows), MANY))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdex.catalog.facets import facet_values
 from hdex.catalog.index_postgres_text import han_vector, word_vector
-from hdex.catalog.listing_bytes import read_document
+from hdex.catalog.listing_bytes import read_document, unharmed
 from hdex.catalog.ports import issued_ms
 from hdex.catalog.spelling import pieces
 from hdex.catalog.words import SearchWords, search_words
@@ -34,6 +34,7 @@ def names_of(document: Mapping[str, Any], words: SearchWords) -> dict[str, Any]:
 def made(document: bytes) -> Made:
     """Return what is kept of a product. Raises IndexUnreadable."""
     held = read_document(document)
-    words = search_words(held)
-    row = row_of(held, words) | {"digest": hashlib.sha256(document).hexdigest()}
-    return json.dumps(row, ensure_ascii=False), json.dumps(names_of(held, words), ensure_ascii=False)
+    with unharmed():
+        words = search_words(held)
+        row = row_of(held, words) | {"digest": hashlib.sha256(document).hexdigest()}
+        return json.dumps(row, ensure_ascii=False), json.dumps(names_of(held, words), ensure_ascii=False)

@@ -7,7 +7,7 @@ import pydantic_core
 
 from hdex.catalog.facets import facet_values
 from hdex.catalog.lifecycle import ProductState
-from hdex.catalog.listing_bytes import read_document
+from hdex.catalog.listing_bytes import read_document, unharmed
 from hdex.catalog.ports import issued_ms
 from hdex.catalog.words import SearchWords, search_words
 
@@ -41,8 +41,9 @@ def texts(words: SearchWords) -> Sequence[str]:
 def made(document: bytes) -> Made:
     """Return what is kept of a product while it is live. Raises IndexUnreadable."""
     held = read_document(document)
-    words = search_words(held)
-    row = row_of(held, ProductState.LISTED, words)
+    with unharmed():
+        words = search_words(held)
+        row = row_of(held, ProductState.LISTED, words)
     return (row.id, row.issued_ms, row.facets, row.names), texts(words)
 
 

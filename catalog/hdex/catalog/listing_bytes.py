@@ -1,5 +1,7 @@
 """A listing as an index keeps it: the canonical bytes of a document that was checked when it was published."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -14,19 +16,21 @@ from hdex.catalog.product import DataProduct
 
 def read_document(document: bytes) -> dict[str, Any]:
     """Return a document that this file holds. Raises IndexUnreadable."""
-    try:
-        held = pydantic_core.from_json(document, cache_strings="all")
-    except ValueError as error:
-        raise IndexUnreadable("a listing in the index is damaged") from error
-    if not isinstance(held, dict):
-        raise IndexUnreadable("a listing in the index is damaged")
-    return held
+    with unharmed():
+        return dict(pydantic_core.from_json(document, cache_strings="all"))
 
 
 @lru_cache(maxsize=256)  # a product that somebody asks for is asked for again, at every step of its contract
 def read_listing(document: bytes, envelope: bytes, state: str) -> Listing:
     """Return a row as it was published. Raises IndexUnreadable."""
-    try:
+    with unharmed():
         return Listing(from_document(DataProduct, read_document(document)), envelope, ProductState(state))
-    except (CatalogError, ValueError) as error:
+
+
+@contextmanager
+def unharmed() -> Iterator[None]:
+    """Raise IndexUnreadable where a document, that was checked once, is not what it was."""
+    try:
+        yield
+    except (CatalogError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise IndexUnreadable("a listing in the index is damaged") from error

@@ -14,6 +14,7 @@ def dsp(
     data: Annotated[Path | None, typer.Option(help="Folder of its log and processes; else a throw-away one.")] = None,
 ) -> None:
     """Serve the Dataspace Protocol under a conformance profile, both roles, until it is told to stop."""
+    import contextlib
     import tempfile
     import threading
 
@@ -21,8 +22,8 @@ def dsp(
     from hdex.node.dsp.conformance import load_profile
 
     profile = load_profile(conformance)
-    with tempfile.TemporaryDirectory(prefix="hdex-dsp-") as folder:
-        home = data or Path(folder)
+    with contextlib.ExitStack() as stack:
+        home = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hdex-dsp-")))
         prepare(home, [f"//{host}" for host in profile.callback_hosts])
         from hdex.node.compose.dataspace import serve_conformance
 
