@@ -86,6 +86,11 @@ def test_every_verb_of_a_participant_has_its_place_in_the_help(listed: type[Orde
             "broken.json exists: read it, or name another file for the proposed classification",
         ),
         (("federated", "run", "nowhere.toml", "--config", "c"), 2, "nowhere.toml cannot be read: No such file"),
+        (
+            ("node", "ingest", "d", "e", "--mapping", "latin.toml", "--config", "c", "--desk", "d"),
+            2,
+            "latin.toml is no text in UTF-8; save it as UTF-8",
+        ),
         (("catalog", "check", "other.json"), 2, "DataProduct: unknown field 'ethics'"),
         (("deid", "run", "nowhere", "--quasi", "a", "--out", "o"), 3, "nowhere: no such file or folder"),
     ],
@@ -97,6 +102,7 @@ def test_who_mistypes_is_told_how_to_mend_it(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "odd.toml").write_text("nope = 1")
+    (tmp_path / "latin.toml").write_bytes(b"# M\xe4rz")
     (tmp_path / "other.json").write_text('{"ethics": {}}')
     found, text = said(monkeypatch, capsys, *words)
     assert (found, says in " ".join(text.split())) == (code, True), text

@@ -1,4 +1,4 @@
-"""JSON that a person or a stranger has written to a file: read whole, or refused with the place to be mended."""
+"""JSON or text that a person or a stranger wrote to a file: read whole, or refused with the place to be mended."""
 
 import json
 from pathlib import Path
@@ -25,6 +25,14 @@ def read_object(path: Path) -> Document:
     if not isinstance(found, dict):
         raise ConfigInvalid(f"{path} holds no JSON object but another value; write {{...}} around named fields")
     return found
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file. Raises ConfigInvalid."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f"{path} is no text in UTF-8; save it as UTF-8") from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -84,9 +84,10 @@ def run(
     from hdex.federated.question_file import read_question
     from hdex.node.cli.buy import buyer
     from hdex.node.cli.serving import talk
+    from hdex.node.json_file import read_text
     from hdex.node.study_diary import StudyDiary
 
-    question = read_question(_text_of(study))
+    question = read_question(read_text(study))
     diary = StudyDiary(_folder(config), question["id"])
 
     def say(step: str, words: str) -> None:
@@ -169,22 +170,10 @@ def _folder(config: Path) -> Path:
     return load(config, BuyerConfig).data_dir / "studies"
 
 
-def _text_of(path: Path) -> str:
-    from hdex.node.errors import ConfigInvalid
-
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigInvalid(f"{path} is no text in UTF-8; save it as UTF-8") from error
-
-
 def _result_of(path: Path) -> dict[str, Any]:
     from hdex.node.errors import ConfigInvalid
     from hdex.node.json_file import read_object
 
-    _text_of(path)
     found = read_object(path)
     if "kind" not in found or "bytes_per_site" not in found:
         raise ConfigInvalid(f"{path} holds no result of a study")

@@ -86,14 +86,15 @@ def ingest(
     """Read an export. The first time a mapping is proposed and nothing kept; once one is signed, the rows are kept."""
     from hdex.node.cli.serving import show, talk
     from hdex.node.harmonize import Mapping
-    from hdex.node.json_file import read_bytes
+    from hdex.node.json_file import read_text
 
     target = write_mapping or Path(f"{dataset}.mapping.toml")
     if mapping is None:
         require_new(target, "mapping", asked=write_mapping is not None)
+    mended = Mapping.from_toml(read_text(mapping)).document() if mapping is not None else None
     who = staff(config, desk, STEWARD)
-    if mapping is not None:
-        who.sign("mapping", dataset, Mapping.from_toml(read_bytes(mapping).decode()).document())
+    if mended is not None:
+        who.sign("mapping", dataset, mended)
     answer = who.desk.ingest(dataset, path, view, talk)
     if answer["state"] == "mapping.proposed" and isinstance(proposed := answer["mapping"], dict):
         require_new(target, "mapping")
